@@ -1,0 +1,19 @@
+"""The model families, by name: one table of strings, read lazily by the harness."""
+
+from __future__ import annotations
+
+ADAPTERS: dict[str, str] = {
+    "broken": "crossprune.adapters.broken:Broken",
+    "gap": "crossprune.adapters.gap:Gap",
+    "mean": "crossprune.adapters.mean:Mean",
+    "snap": "crossprune.adapters.snap:Snap",
+}
+"""Adapter name to ``module:class``; packages from outside use the entry-point group."""
+
+READERS: dict[str, str] = {
+    "lammps": "crossprune.adapters._lammps:read_potential",
+}
+"""Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
+
+EXTRAS: dict[str, str] = {"gap": "gap", "snap": "snap", "lammps": "snap"}
+"""Adapter or reader to the extra that installs what it needs."""

@@ -1,0 +1,96 @@
+"""The score to beat: mean energy per element, zero forces and stress; and the simplest latent space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from ase import Atoms
+
+from crossprune.harness.contract import (
+    Capabilities,
+    Descriptor,
+    Fitter,
+    FloatArray,
+    IntArray,
+    Potential,
+    Prediction,
+    Prepared,
+    Weights,
+    require_elements,
+)
+from crossprune.harness.frames import element_counts, energy_of
+
+PARAMETERS = "mean.json"
+
+
+@dataclass(frozen=True)
+class MeanOptions:
+    """The mean has no options."""
+
+
+class MeanPotential(Potential):
+    """Constant energy per element (eV), no forces, no stress."""
+
+    adapter = "mean"
+
+    def __init__(self, energies: dict[str, float]) -> None:
+        super().__init__(sorted(energies))
+        self.energies = energies
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Sum the energies of the elements; forces and stress are zero."""
+        self.require_elements(atoms)
+        energy = sum(self.energies[symbol] for symbol in atoms.get_chemical_symbols())
+        return Prediction(energy, np.zeros((len(atoms), 3)), np.zeros(6) if atoms.cell.rank == 3 else None)
+
+    def write(self, folder: Path) -> None:
+        """Write the energies as JSON."""
+        (folder / PARAMETERS).write_text(json.dumps(self.energies, sort_keys=True))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the energies."""
+        return cls(json.loads((folder / PARAMETERS).read_text()))
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write the energies as JSON: there is no other native format."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder)
+        return [folder / PARAMETERS]
+
+
+class Mean(Descriptor[MeanOptions], Fitter[MeanOptions]):
+    """Energies per element by least squares; features are the element and the number density."""
+
+    name = "mean"
+    capabilities = Capabilities(exact_subset_refit=True)
+    options_type = MeanOptions
+    distributions: ClassVar[tuple[str, ...]] = ("numpy",)
+    potential_type = MeanPotential
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return one-hot elements and the mean number density (1/Å³): shape (n_atoms, n_elements + 1)."""
+        require_elements(atoms, self.elements, "adapter 'mean'")
+        symbols = np.array(atoms.get_chemical_symbols())
+        one_hot = (symbols[:, None] == np.array(self.elements)).astype(np.float64)
+        density = len(atoms) / atoms.get_volume() if atoms.cell.rank == 3 else 0.0
+        return np.column_stack([one_hot, np.full(len(atoms), density)])
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Count the elements."""
+        for atoms in frames:
+            require_elements(atoms, self.elements, "adapter 'mean'")
+        return Prepared(frames, {"counts": element_counts(frames, self.elements)})
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> MeanPotential:
+        """Regress energies on element counts."""
+        energies = np.array([energy_of(prepared.frames[index]) for index in subset])
+        per_element = np.linalg.lstsq(prepared.arrays["counts"][subset], energies, rcond=None)[0]
+        return MeanPotential(dict(zip(self.elements, per_element.tolist(), strict=True)))

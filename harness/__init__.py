@@ -1,0 +1,1 @@
+"""The benchmark itself: contract, data, selection, metrics, grid, store, engine, CLI."""

@@ -1,0 +1,69 @@
+"""The errors a caller must tell apart, and the wording they share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Something the user gave is wrong; the message says what to do."""
+
+
+class DataError(UserError):
+    """A data set, file or frame cannot be used."""
+
+
+class StudyError(UserError):
+    """A study, option or command-line value cannot be used."""
+
+
+class TooFewFrames(UserError):
+    """A model cannot be fitted on so few configurations."""
+
+
+class MissingPackage(ImportError):
+    """An optional package is not installed; the message names the extra."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}: pip install 'crossprune[{extra}]'")
+
+
+class CellTimeout(Exception):
+    """A stage used up its wall time."""
+
+
+class CellOutOfMemory(Exception):
+    """A stage used up its memory."""
+
+
+class CellCrash(Exception):
+    """A program that a stage runs was killed by a signal."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
+    """Word the error for a name that is not in a list.
+
+    Parameters
+    ----------
+    kind
+        What the name stands for, such as ``"adapter"``.
+    name
+        What was given.
+    known
+        The allowed names.
+
+    Returns
+    -------
+    str
+        ``unknown adapter 'snpa'; did you mean 'snap'? known: gap, snap``.
+
+    Examples
+    --------
+    >>> unknown_name("adapter", "snpa", ["snap", "gap"])
+    "unknown adapter 'snpa'; did you mean 'snap'? known: gap, snap"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"unknown {kind} {str(name)!r}{hint} known: {', '.join(names) or 'none'}"

@@ -1,0 +1,106 @@
+"""Read TOML tables into frozen dataclasses: strict types, and a suggestion for a misspelt key."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from crossprune.harness.errors import StudyError, unknown_name
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    StudyError
+        If the file does not exist or is not valid TOML.
+    """
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except (FileNotFoundError, IsADirectoryError):
+        raise StudyError(f"no such file: {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not valid TOML: {error}") from None
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build a frozen dataclass from a TOML table.
+
+    Parameters
+    ----------
+    cls
+        The dataclass; its annotations are checked, lists become tuples.
+    table
+        Keys and values as TOML gives them.
+    where
+        What the table is, for messages: ``[options.snap]``.
+
+    Raises
+    ------
+    StudyError
+        For an unknown key (with a suggestion), a missing key or a value of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            raise StudyError(f"{where}: {unknown_name('key', key, fields)}")
+    hints = get_type_hints(cls)
+    values = {key: convert(hints[key], value, f"{where}: {key}") for key, value in table.items()}
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise StudyError(f"{where}: missing {', '.join(missing)}")
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise StudyError(f"{where}: {error}") from None
+
+
+def convert(hint: Any, value: Any, where: str) -> Any:
+    """Check ``value`` against a type hint; integers become floats and lists tuples where asked."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise StudyError(f"{where}: {unknown_name('value', value, map(str, args))}")
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return convert(next(arg for arg in args if arg is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise StudyError(f"{where}: expected a list, got {value!r}")
+        if args[-1] is not Ellipsis and len(args) != len(value):
+            raise StudyError(f"{where}: expected {len(args)} values, got {value!r}")
+        inner = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        return tuple(convert(hint, item, where) for hint, item in zip(inner, value, strict=True))
+    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
+        if not isinstance(value, Mapping):
+            raise StudyError(f"{where}: expected a table, got {value!r}")
+        return {str(key): convert(args[1], item, f"{where}.{key}") for key, item in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise StudyError(f"{where}: expected a table, got {value!r}")
+        return from_table(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Any or hint is object:
+        return value
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        raise StudyError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value

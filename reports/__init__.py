@@ -1,0 +1,1 @@
+"""Reports people read: tables, figures and one static page per study."""
