@@ -11,7 +11,6 @@ from typing import Literal, NoReturn, Self
 
 import numpy as np
 from ase import Atoms
-
 from crossprune.harness.contract import Descriptor, Fitter, IntArray, Potential, Prepared, Weights
 
 

@@ -10,7 +10,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 from ase import Atoms
-
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,

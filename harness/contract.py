@@ -15,9 +15,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from numpy.typing import NDArray
-
 from crossprune.harness.errors import DataError, StudyError
+from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -210,7 +209,7 @@ def read_header(folder: Path) -> dict[str, Any]:
 class PotentialCalculator(Calculator):
     """ASE calculator around `Potential.predict`."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(self, potential: Potential) -> None:
         super().__init__()
@@ -224,6 +223,7 @@ class PotentialCalculator(Calculator):
     ) -> None:
         """Compute all properties of ``atoms`` at once."""
         super().calculate(atoms, list(properties or ["energy"]), list(system_changes))
+        assert self.atoms is not None
         prediction = self.potential.predict(self.atoms)
         self.results = {
             "energy": prediction.energy,

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-
+from numpy.typing import NDArray
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError
 
@@ -144,7 +145,8 @@ def content_hash(dataset: DataSet) -> str:
 
 def save(dataset: DataSet, folder: Path) -> None:
     """Write ``dataset`` into an existing folder, exact to the last bit."""
-    np.savez(folder / "frames.npz", **_to_arrays(dataset.frames))
+    arrays: dict[str, Any] = _to_arrays(dataset.frames)
+    np.savez(folder / "frames.npz", **arrays)
     (folder / "dataset.json").write_text(json.dumps(_meta(dataset), sort_keys=True))
 
 
@@ -180,7 +182,7 @@ def load(folder: Path) -> DataSet:
     )
 
 
-def _to_arrays(frames: Sequence[Atoms]) -> dict[str, np.ndarray]:
+def _to_arrays(frames: Sequence[Atoms]) -> dict[str, NDArray[Any]]:
     none = np.full(6, np.nan)
     stresses = [stress_of(atoms) for atoms in frames]
     return {
