@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from numpy.typing import NDArray
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError
+from numpy.typing import NDArray
 
 GROUP = "group"
 """Key of ``Atoms.info`` that holds a frame's group."""
