@@ -15,5 +15,10 @@ READERS: dict[str, str] = {
 }
 """Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
 
+POTENTIALS: dict[str, str] = {
+    "lammps": "crossprune.adapters._lammps:LammpsPotential",
+}
+"""Potentials that belong to no adapter; an adapter's own class loads what it fitted."""
+
 EXTRAS: dict[str, str] = {"gap": "gap", "snap": "snap", "lammps": "snap"}
 """Adapter or reader to the extra that installs what it needs."""

@@ -1,0 +1,206 @@
+"""SNAP: spectral neighbour analysis, linear or quadratic in the bispectrum, run by LAMMPS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters._lammps import Box, LammpsPotential, Session, require_lammps
+from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows, Solution
+from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
+
+ENERGY_ROWS, STRESS_ROWS = 1, 6
+GLOBAL, ATOM, ARRAY = 0, 1, 2  # LAMMPS's constants for what `extract_compute` returns
+
+
+@dataclass(frozen=True)
+class SnapOptions(LinearOptions):
+    """Bispectrum and fit (Thompson 2015, doi:10.1016/j.jcp.2014.12.018)."""
+
+    twojmax: int = 8
+    """Twice the largest angular momentum; 6 gives 30 components, 8 gives 55."""
+    cutoff: float = 5.0
+    """Distance at which a neighbour's contribution ends, Å (equal radii; see ``radii``)."""
+    rfac0: float = 0.99363
+    """Fraction of the angle range that distances are mapped to (dimensionless)."""
+    rmin0: float = 0.0
+    """Distance that is mapped to angle 0, Å."""
+    quadratic: bool = False
+    """Add all products of two components (Wood 2018, doi:10.1063/1.5017641)."""
+    explicit_multi_element: bool = False
+    """Resolve the neighbours' elements (EME-SNAP, doi:10.1021/acs.jpca.0c02450); for alloys."""
+    radii: Mapping[str, float] = field(default_factory=dict)
+    """Radius per element in units where 0.5 is the default: r_cut(ij) = cutoff · (R_i + R_j)."""
+    element_weights: Mapping[str, float] = field(default_factory=dict)
+    """Neighbour density weight per element; default: evenly spaced from 1 down to 0.5."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        super().__post_init__()
+        if not 1 <= self.twojmax <= 14:
+            raise ValueError(f"twojmax must be between 1 and 14, got {self.twojmax}")
+        if self.cutoff <= self.rmin0:
+            raise ValueError(f"cutoff must exceed rmin0, got {self.cutoff} and {self.rmin0} Å")
+
+
+class SnapPotential(LammpsPotential, LinearPotential):
+    """A fitted SNAP in LAMMPS's own format."""
+
+    adapter: ClassVar[str] = "snap"
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        commands: Sequence[str],
+        files: Mapping[str, str],
+        info: Mapping[str, float | str] | None = None,
+        *,
+        coefficients: FloatArray | None = None,
+        offsets: FloatArray | None = None,
+    ) -> None:
+        super().__init__(elements, commands, files, info)
+        if coefficients is None or offsets is None:
+            blocks = _read_coefficients(files["model.snapcoeff"], len(elements))
+            offsets, coefficients = blocks[:, 0], blocks[:, 1:].ravel()
+        self.coefficients = coefficients
+        self.offsets = offsets
+
+
+class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
+    """Bispectrum components as latent space and as the basis of a linear model."""
+
+    name = "snap"
+    capabilities = Capabilities(exact_subset_refit=True)
+    options_type = SnapOptions
+    distributions: ClassVar[tuple[str, ...]] = ("lammps", "numpy", "scipy")
+    smoke: ClassVar[Mapping[str, Any]] = {"twojmax": 4, "cutoff": 4.5}
+    potential_type = SnapPotential
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: SnapOptions | None = None,
+        isolated_atom_energies: Mapping[str, float] | None = None,
+    ) -> None:
+        require_lammps(self.name)
+        super().__init__(elements, options, isolated_atom_energies)
+        self._session = Session()
+
+    @property
+    def n_columns(self) -> int:
+        """Number of coefficients of all elements."""
+        return len(self.elements) * self._per_element(quadratic=self.options.quadratic)
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return the bispectrum components of each atom (dimensionless); never their products."""
+        require_elements(atoms, self.elements, "adapter 'snap'")
+        self._load(atoms, "sna/atom", quadratic=False)
+        order = np.argsort(self._session.lammps.numpy.extract_atom("id")[: len(atoms)])
+        values = self._session.lammps.numpy.extract_compute("descriptor", ATOM, ARRAY)
+        return np.array(values[: len(atoms)][order], dtype=np.float64)
+
+    def rows(self, atoms: Atoms) -> Rows:
+        """Read the design rows off ``compute snap``: energy, forces and virial in one pass."""
+        box = self._load(atoms, "snap", quadratic=self.options.quadratic)
+        table = self._session.lammps.numpy.extract_compute("descriptor", GLOBAL, ARRAY)[:, :-1]
+        energy = np.array(table[0])
+        forces = table[ENERGY_ROWS:-STRESS_ROWS].reshape(len(atoms), 3, -1)
+        forces = np.einsum("xy,ayk->axk", box.rotation, forces).reshape(3 * len(atoms), -1)
+        stress = None
+        if all(box.pbc):
+            xx, yy, zz, yz, xz, xy = -table[-STRESS_ROWS:] / atoms.get_volume()
+            tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+            rotated = np.einsum("ax,xyk,by->abk", box.rotation, tensor, box.rotation)
+            stress = rotated[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        return Rows(energy, forces, stress)
+
+    def potential(self, solution: Solution) -> SnapPotential:
+        """Write the coefficients in LAMMPS's format, 17 digits each."""
+        names = " ".join(self.elements)
+        commands = [
+            "pair_style snap",
+            f"pair_coeff * * {{folder}}/model.snapcoeff {{folder}}/model.snapparam {names}",
+        ]
+        blocks = solution.coefficients.reshape(len(self.elements), -1)
+        lines = ["# fitted by crossprune", f"{len(self.elements)} {blocks.shape[1] + 1}"]
+        for element, offset, block in zip(self.elements, solution.offsets, blocks, strict=True):
+            lines.append(f"{element} {self._radius(element):.17g} {self._weight(element):.17g}")
+            lines += [f"{value:.17g}" for value in (offset, *block)]
+        files = {"model.snapcoeff": "\n".join(lines) + "\n", "model.snapparam": self._parameters()}
+        return SnapPotential(
+            self.elements, commands, files, coefficients=solution.coefficients, offsets=solution.offsets
+        )
+
+    def _parameters(self) -> str:
+        options = self.options
+        values = {
+            "rcutfac": f"{options.cutoff:.17g}",
+            "twojmax": options.twojmax,
+            "rfac0": f"{options.rfac0:.17g}",
+            "rmin0": f"{options.rmin0:.17g}",
+            "bzeroflag": 1,
+            "quadraticflag": int(options.quadratic),
+            "chemflag": int(options.explicit_multi_element),
+        }
+        return "# fitted by crossprune\n" + "".join(f"{key} {value}\n" for key, value in values.items())
+
+    def _load(self, atoms: Atoms, style: str, *, quadratic: bool) -> Box:
+        """Run LAMMPS on ``atoms`` with one descriptor compute."""
+        options, session = self.options, self._session
+        box = session.load(atoms, self.elements)
+        radii = [self._radius(element) for element in self.elements]
+        weights = [self._weight(element) for element in self.elements]
+        reach = 2 * options.cutoff * max(radii)
+        chem = (
+            f" chem {len(self.elements)} {' '.join(map(str, range(len(self.elements))))}"
+            if options.explicit_multi_element
+            else ""
+        )
+        listing = " ".join(f"{value:.17g}" for value in (*radii, *weights))
+        session.lammps.commands_string(
+            "\n".join(
+                [
+                    f"pair_style zero {reach + 0.01:.17g} nocoeff",
+                    "pair_coeff * *",
+                    f"compute descriptor all {style} {options.cutoff:.17g} {options.rfac0:.17g} "
+                    f"{options.twojmax} {listing} rmin0 {options.rmin0:.17g} bzeroflag 1 "
+                    f"quadraticflag {int(quadratic)}{chem}",
+                    "compute all all reduce sum c_descriptor[1]" if style == "sna/atom" else "",
+                    f"thermo_style custom step {'c_all' if style == 'sna/atom' else 'c_descriptor[1][1]'}",
+                    "run 0 post no",
+                ]
+            )
+        )
+        return box
+
+    def _per_element(self, *, quadratic: bool) -> int:
+        """Count the components per element (Thompson 2015, section 2.2)."""
+        j = self.options.twojmax
+        linear = sum(
+            1
+            for j1 in range(j + 1)
+            for j2 in range(j1 + 1)
+            for j3 in range(j1 - j2, min(j, j1 + j2) + 1, 2)
+            if j3 >= j1
+        )
+        if self.options.explicit_multi_element:
+            linear *= len(self.elements) ** 3
+        return linear + linear * (linear + 1) // 2 if quadratic else linear
+
+    def _radius(self, element: str) -> float:
+        return self.options.radii.get(element, 0.5)
+
+    def _weight(self, element: str) -> float:
+        spaced = np.linspace(1.0, 0.5, len(self.elements)) if len(self.elements) > 1 else [1.0]
+        return self.options.element_weights.get(element, float(spaced[self.elements.index(element)]))
+
+
+def _read_coefficients(text: str, n_elements: int) -> FloatArray:
+    """Read a coefficient file: shape (n_elements, 1 + n_coefficients), the offset first."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    per_element = int(lines[0].split()[1])
+    starts = [2 + index * (per_element + 1) for index in range(n_elements)]
+    return np.array([[float(line) for line in lines[start : start + per_element]] for start in starts])

@@ -1,0 +1,306 @@
+"""The stages of a cell as pure functions of stored inputs; workers run them, in any order, anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from ase import Atoms
+from crossprune.harness import frames
+from crossprune.harness.contract import Descriptor, Fitter, IntArray, Predictions, Prepared, Weights
+from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
+from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
+from crossprune.harness.lookup import AdapterSpec, adapter_class
+from crossprune.harness.metrics import errors_by_group, labels_of
+from crossprune.harness.selection import METHODS, RANDOM, budget
+from crossprune.harness.store import Status, Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage gave: its value, or the status and reason of its failure."""
+
+    status: Status
+    reason: str = ""
+    value: Any = None
+    computed: bool = False
+    """False where the artefact was in the store already."""
+
+
+def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
+    """Turn a stage's exception into a status with its traceback."""
+
+    @functools.wraps(stage)
+    def run(*args: Any) -> Outcome:
+        try:
+            value, computed = stage(*args)
+        except CellTimeout as error:
+            return Outcome("timeout", str(error))
+        except (MemoryError, CellOutOfMemory) as error:
+            return Outcome("out_of_memory", str(error) or "MemoryError")
+        except CellCrash as error:
+            return Outcome("crashed", str(error))
+        except Exception:
+            return Outcome("failed", traceback.format_exc())
+        return Outcome("done", value=value, computed=computed)
+
+    return run
+
+
+def features_key(dataset_key: str, spec: AdapterSpec) -> str:
+    """Key of the features of all frames of a data set."""
+    return canonical_hash("features", dataset_key, spec.fingerprint())
+
+
+def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
+    """Key of what a fitter computes once per data set."""
+    return canonical_hash("prepare", dataset_key, spec.fingerprint())
+
+
+def selection_key(dataset_key: str, features: str | None, method: str, fraction: float, seed: int) -> str:
+    """Key of a chosen subset."""
+    code = source_hash("crossprune.harness.selection")
+    versions = package_versions(["numpy", "skmatter"])
+    return canonical_hash("selection", dataset_key, features, method, fraction, seed, code, versions)
+
+
+def fit_key(prepared: str, subset: IntArray, weights: Weights, seed: int | None) -> str:
+    """Key of a fit: it rests on the chosen indices, not on who chose them."""
+    return canonical_hash("fit", prepared, subset, dict(weights), seed)
+
+
+@functools.lru_cache(maxsize=2)
+def stored_dataset(root: Path, key: str) -> frames.DataSet:
+    """Load a data set from the store."""
+    return frames.load(Store(root).path("dataset", key))
+
+
+@functools.lru_cache(maxsize=2)
+def stored_prepared(root: Path, dataset_key: str, key: str) -> Prepared:
+    """Load what was prepared, memory-mapped, so that all workers share one copy."""
+    folder = Store(root).path("prepare", key)
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    return Prepared(stored_dataset(root, dataset_key).frames, arrays)
+
+
+def put_dataset(store: Store, dataset: frames.DataSet) -> str:
+    """Store a data set for the workers; return its key."""
+    key = frames.content_hash(dataset)
+    if not store.has("dataset", key):
+        store.write("dataset", key, lambda folder: frames.save(dataset, folder))
+    return key
+
+
+@guarded
+def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
+    """Describe all frames of a data set."""
+    store = Store(root)
+    if store.has("features", key):
+        return None, False
+    dataset = stored_dataset(root, dataset_key)
+    adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
+    if not isinstance(adapter, Descriptor):
+        raise TypeError(f"adapter {spec.adapter!r} is no descriptor, so it cannot choose data")
+    values = np.asarray(adapter.features_many(dataset.frames), dtype=np.float64)
+    n_atoms = sum(map(len, dataset.frames))
+    if values.ndim != 2 or len(values) != n_atoms or not np.isfinite(values).all():
+        raise ValueError(
+            f"adapter {spec.adapter!r} gave features of shape {values.shape} for {n_atoms} atoms, "
+            f"{np.count_nonzero(~np.isfinite(values))} of them not finite"
+        )
+    store.write("features", key, lambda folder: np.save(folder / "features.npy", values))
+    return None, True
+
+
+@guarded
+def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
+    """Compute everything of a model that does not depend on the chosen subset."""
+    store = Store(root)
+    if store.has("prepare", key):
+        return None, False
+    dataset = stored_dataset(root, dataset_key)
+    adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
+    if not isinstance(adapter, Fitter):
+        raise TypeError(f"adapter {spec.adapter!r} is no fitter, so it cannot be retrained")
+
+    def write(folder: Path) -> None:
+        for name, array in adapter.prepare(dataset.frames, workspace=folder).arrays.items():
+            if isinstance(array, np.memmap):
+                array.flush()
+            else:
+                np.save(folder / f"{name}.npy", array)
+
+    store.write("prepare", key, write)
+    return None, True
+
+
+@guarded
+def selection_stage(
+    root: Path, dataset_key: str, features: str | None, method: str, fraction: float, seed: int, key: str
+) -> tuple[IntArray, bool]:
+    """Choose frames of the training part; return their indices in the data set, ascending.
+
+    The generator depends on data set, method and seed only, so that all choosers start alike.
+    """
+    store = Store(root)
+    path = store.path("selection", key) / "indices.npy"
+    if path.exists():
+        return np.load(path), False
+    dataset = stored_dataset(root, dataset_key)
+    train = dataset.indices("train")
+    starts = frames.offsets(dataset.frames)
+    lengths = np.diff(starts)[train]
+    if method == RANDOM or features is None:
+        chosen_features = np.empty((int(lengths.sum()), 0))
+    else:
+        values = np.load(store.path("features", features) / "features.npy", mmap_mode="r")
+        chosen_features = np.concatenate([values[starts[index] : starts[index + 1]] for index in train])
+    rng = np.random.default_rng(seed_from("selection", dataset_key, method, seed))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    picked = METHODS[method](chosen_features, offsets, budget(fraction, len(train)), rng)
+    indices = np.sort(train[picked])
+    store.write("selection", key, lambda folder: np.save(folder / "indices.npy", indices))
+    return indices, True
+
+
+@guarded
+def fit_stage(
+    root: Path,
+    dataset_key: str,
+    spec: AdapterSpec,
+    prepared_key: str,
+    subset: IntArray,
+    weights: Weights,
+    key: str,
+) -> tuple[dict[str, Any], bool]:
+    """Fit to ``subset``, predict all other frames, and compute the errors.
+
+    Returns
+    -------
+    dict
+        ``rows`` per split and group, and ``facts`` about the fit.
+    """
+    store = Store(root)
+    dataset = stored_dataset(root, dataset_key)
+    unseen = np.setdiff1d(np.arange(len(dataset.frames)), subset)
+    computed = not store.has("fit", key)
+    if computed:
+        store.write(
+            "fit",
+            key,
+            functools.partial(
+                _fit, root, dataset, dataset_key, spec, prepared_key, subset, unseen, weights, key
+            ),
+        )
+    folder = store.path("fit", key)
+    with np.load(folder / "predictions.npz") as archive:
+        predicted = Predictions(**{name: archive[name] for name in archive.files})
+    facts = json.loads((folder / "facts.json").read_text())
+    return {"rows": _error_rows(dataset, subset, unseen, predicted), "facts": facts}, computed
+
+
+def _fit(
+    root: Path,
+    dataset: frames.DataSet,
+    dataset_key: str,
+    spec: AdapterSpec,
+    prepared_key: str,
+    subset: IntArray,
+    unseen: IntArray,
+    weights: Weights,
+    key: str,
+    folder: Path,
+) -> None:
+    adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
+    assert isinstance(adapter, Fitter)
+    prepared = stored_prepared(root, dataset_key, prepared_key)
+    reset_peak_memory()
+    start = time.perf_counter()
+    potential = adapter.fit(prepared, subset, weights=weights, rng=np.random.default_rng(seed_from(key)))
+    fitted = time.perf_counter()
+    predicted = adapter.predict(potential, prepared, unseen)
+    end = time.perf_counter()
+    _require_finite(predicted, spec.label)
+    potential.save(folder / "potential")
+    arrays: dict[str, Any] = {
+        field.name: getattr(predicted, field.name) for field in dataclasses.fields(predicted)
+    }
+    np.savez(folder / "predictions.npz", **arrays)
+    np.save(folder / "subset.npy", subset)
+    child = float(potential.info.get("child_peak_memory_mb", 0.0))
+    facts = {
+        "n_configurations": len(subset),
+        "n_atoms": sum(len(dataset.frames[index]) for index in subset),
+        "n_labels": sum(_n_labels(dataset.frames[index]) for index in subset),
+        "fit_s": fitted - start,
+        "predict_s": end - fitted,
+        "peak_memory_mb": max(peak_memory_mb(), child),
+        "condition_number": potential.info.get("condition_number"),
+        "fit_key": key,
+        "versions": _versions(spec),
+        "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+    }
+    (folder / "facts.json").write_text(json.dumps(facts, sort_keys=True))
+
+
+def _require_finite(predicted: Predictions, label: str) -> None:
+    if not (np.isfinite(predicted.energies).all() and np.isfinite(predicted.forces).all()):
+        raise FloatingPointError(f"model {label!r} predicts energies or forces that are not finite")
+
+
+def _n_labels(atoms: Atoms) -> int:
+    return 1 + 3 * len(atoms) + (0 if frames.stress_of(atoms) is None else 6)
+
+
+def _versions(spec: AdapterSpec) -> str:
+    versions = package_versions(adapter_class(spec.adapter).distributions)
+    return "; ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _error_rows(
+    dataset: frames.DataSet, subset: IntArray, unseen: IntArray, predicted: Predictions
+) -> list[dict[str, Any]]:
+    """Compute errors on test, ood and the pruned-away part; never on what the model saw."""
+    others = [dataset.frames[index] for index in unseen]
+    labels, groups = labels_of(others), [dataset.groups[index] for index in unseen]
+    sizes = np.array([len(atoms) for atoms in others])
+    parts = np.array(dataset.split)[unseen]
+    rows = []
+    for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
+        chosen = np.flatnonzero(parts == part)
+        if len(chosen):
+            found = errors_by_group(predicted, labels, sizes, groups, chosen)
+            rows += [{"split": split, **row} for row in found]
+    return rows
+
+
+def reset_peak_memory() -> None:
+    """Forget this process's peak memory, where the system allows it (Linux)."""
+    path = Path("/proc/self/clear_refs")
+    try:
+        path.write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_mb() -> float:
+    """Return this process's peak resident memory in MB since the last reset, NaN where unknown."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return float("nan")
