@@ -33,8 +33,9 @@ class AdapterSpec:
         """Construct the adapter; a missing optional package is reported here."""
         return adapter_class(self.adapter)(elements, self.options, isolated_atom_energies)
 
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash the options, the adapter's code and the versions it rests on; not the label."""
+        """Hash of the options, the adapter's code and the versions it rests on; not of the label."""
         cls = adapter_class(self.adapter)
         return canonical_hash(
             self.adapter, self.options, source_hash(cls.__module__), package_versions(cls.distributions)

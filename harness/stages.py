@@ -61,12 +61,12 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:
     """Key of the features of all frames of a data set."""
-    return canonical_hash("features", dataset_key, spec.fingerprint())
+    return canonical_hash("features", dataset_key, spec.fingerprint)
 
 
 def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
     """Key of what a fitter computes once per data set."""
-    return canonical_hash("prepare", dataset_key, spec.fingerprint())
+    return canonical_hash("prepare", dataset_key, spec.fingerprint)
 
 
 def selection_key(dataset_key: str, features: str | None, method: str, fraction: float, seed: int) -> str:

@@ -1,0 +1,269 @@
+"""The command line: ``crossprune``."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from crossprune.harness.errors import MissingPackage, UserError
+from rich.console import Console
+from rich.table import Table
+
+ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+app = typer.Typer(
+    name="crossprune",
+    help="Whose descriptor should choose the training data of a machine-learned interatomic potential?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+console = Console()
+
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Folder for results; default: crossprune-NAME.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes; 0 runs in this one (to debug).")
+]
+RetryOption = Annotated[
+    list[str] | None,
+    typer.Option("--retry", help="Run cells of this status again: failed, timeout, crashed, … (repeatable)."),
+]
+DataOption = Annotated[
+    list[str] | None, typer.Option("--data", help="Data set or file, instead of the study's.")
+]
+
+
+def main() -> NoReturn:
+    """Run the command line; errors of the user's end in one line and exit code 2."""
+    try:
+        app()
+    except (UserError, MissingPackage) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(WRONG_CALL)
+    sys.exit(ALL_DONE)
+
+
+@app.command()
+def run(
+    study: Annotated[Path | None, typer.Argument(help="Study file (TOML); default: the demo study.")] = None,
+    store: StoreOption = None,
+    workers: WorkersOption = os.cpu_count() or 1,
+    retry: RetryOption = None,
+    data: DataOption = None,
+) -> None:
+    """Run every cell of a study that the store does not hold; write table and report.
+
+    Example: `crossprune run mo.toml --store mo --workers 2`
+
+    Exit code 0: all cells done; 1: some failed, the table is complete; 2: the call or the study is wrong.
+    """
+    if study is None:
+        with as_file(files("crossprune.harness") / "demo.toml") as path:
+            _run(path, store, workers, retry, data)
+    else:
+        _run(study, store, workers, retry, data)
+
+
+@app.command()
+def demo(store: StoreOption = None, workers: WorkersOption = os.cpu_count() or 1) -> None:
+    """Run the main job on the embedded silicon data with SNAP and GAP: a few minutes on two cores.
+
+    Example: `crossprune demo --workers 2`
+    """
+    run(None, store, workers)
+
+
+def _run(
+    path: Path, folder: Path | None, workers: int, retry: list[str] | None, data: list[str] | None
+) -> NoReturn:
+    import dataclasses
+
+    from crossprune.harness import engine
+    from crossprune.harness.console import print_matrix, print_summary, progress_display
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.pool import LocalPool, SerialExecutor
+    from crossprune.harness.results import write_table
+    from crossprune.harness.store import STATUSES, Store
+    from crossprune.harness.study import read_study
+
+    for status in retry or []:
+        if status not in STATUSES or status == "done":
+            raise StudyError(unknown_name("status", status, set(STATUSES) - {"done"}))
+    study = read_study(path)
+    if data:
+        study = dataclasses.replace(study, datasets=tuple(data))
+    store = Store(folder or Path(f"crossprune-{study.name}"))
+    store.remove_leftovers()
+    executor = LocalPool(workers, study.limits.timeout_s) if workers else SerialExecutor()
+    with progress_display(console) as show:
+        result = engine.run(study, store, executor, retry=retry or (), on_progress=show)
+    executor.shutdown(cancel_futures=bool(result.left))
+    write_table(result.table, store.root / "results.parquet")
+    print_summary(console, result)
+    if result.left:
+        console.print(f"interrupted: {result.left} cells left; the same command goes on from here")
+        sys.exit(INTERRUPTED)
+    print_matrix(console, result.table)
+    _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
+    sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
+
+
+def _provenance(name: str, text: str, table: Any) -> dict[str, object]:
+    from crossprune.harness.results import code_version
+
+    return {
+        "study": name,
+        "toml": text,
+        "command": shlex.join(["crossprune", *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "hardware": "; ".join(sorted(set(table["hardware"]) - {""})),
+        "versions": "; ".join(sorted({one for text in table["versions"] for one in text.split("; ") if one})),
+        "cells": int(table["cell"].nunique()),
+        **code_version(),
+    }
+
+
+def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
+    import json
+
+    import pandas as pd
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.store import write_file
+    from crossprune.reports.page import write_report
+
+    results, facts = folder / "results.parquet", folder / "provenance.json"
+    if provenance is None:
+        if not results.is_file() or not facts.is_file():
+            raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
+        provenance = json.loads(facts.read_text())
+    else:
+        text = json.dumps(provenance, indent=1)
+        write_file(facts, lambda temporary: temporary.write_text(text) and None)
+    page = write_report(pd.read_parquet(results), folder, provenance)
+    console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
+    console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def report(store: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+    """Write the report of a finished run again, from its table.
+
+    Example: `crossprune report mo`
+    """
+    _write_report(store, None)
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets.
+
+    Example: `crossprune datasets`
+    """
+    from crossprune.harness.cards import list_cards, load_card
+
+    view = Table("name", "elements", "title", "licence")
+    for name in list_cards():
+        card = load_card(name)
+        view.add_row(name, ", ".join(card.elements), card.title, card.licence)
+    console.print(view)
+    console.print("also: any extended-XYZ file or ASE database by its path (--data, or in a study)")
+
+
+@app.command()
+def adapters() -> None:
+    """List the adapters, what each can do, and what is missing to use it.
+
+    Example: `crossprune adapters`
+    """
+    from crossprune.harness.lookup import adapter_class, adapter_table
+
+    view = Table("name", "chooses", "fits", "stress", "alloys", "about", "state")
+    for name in sorted(adapter_table()):
+        cls = adapter_class(name)
+        can = cls.capabilities
+        try:
+            cls(["Si"])
+            state = "ready"
+        except MissingPackage as error:
+            state = str(error)
+        marks = ["yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element)]
+        view.add_row(name, *marks, (cls.__doc__ or "").strip().splitlines()[0], state)
+    console.print(view)
+
+
+@app.command()
+def check(
+    adapter: Annotated[
+        str, typer.Argument(help="Name of an adapter, built in or from an installed package.")
+    ],
+) -> None:
+    """Run the contract's checks on an adapter: invariances, derivatives, refits, saving.
+
+    Example: `crossprune check snap`
+    """
+    from crossprune.harness.checks import run_checks
+    from crossprune.harness.lookup import adapter_class
+
+    results = run_checks(adapter_class(adapter))
+    colours = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+    for one in results:
+        console.print(f"[{colours[one.outcome]}]{one.outcome:8}[/] {one.name}", highlight=False)
+        if one.detail:
+            console.print(f"         {one.detail}", markup=False, highlight=False)
+    failed = sum(one.outcome == "failed" for one in results)
+    console.print(f"{len(results)} checks, {failed} failed")
+    sys.exit(SOME_FAILED if failed else ALL_DONE)
+
+
+@app.command()
+def evaluate(
+    potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
+    data: Annotated[str, typer.Option("--data", help="Data set or file.")],
+    split: Annotated[str, typer.Option("--split", help="Part to evaluate on: test, ood or train.")] = "test",
+) -> None:
+    """Evaluate a saved or published potential on labelled data.
+
+    Example: `crossprune evaluate lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
+    """
+    import numpy as np
+    from crossprune.harness.cards import load_dataset
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.frames import SPLITS
+    from crossprune.harness.lookup import load_potential
+    from crossprune.harness.metrics import METRICS, errors_by_group, labels_of
+
+    if split not in SPLITS:
+        raise StudyError(unknown_name("split", split, SPLITS))
+    model = load_potential(potential)
+    dataset = load_dataset(data, None)
+    frames = [dataset.frames[index] for index in dataset.indices(split)]
+    if not frames:
+        raise StudyError(f"{data} has no {split!r} part")
+    sizes = np.array([len(atoms) for atoms in frames])
+    groups = [dataset.groups[index] for index in dataset.indices(split)]
+    rows = errors_by_group(
+        model.predict_many(frames), labels_of(frames), sizes, groups, np.arange(len(frames))
+    )
+    view = Table("group", "frames", "energy MAE", "energy RMSE", "force MAE", "force RMSE", "stress MAE")
+    for row in rows:
+        values = [float(row[name]) for name in METRICS]
+        energy, force = (f"{value:.2f}" for value in values[:2]), (f"{value:.4f}" for value in values[2:4])
+        stress = "" if np.isnan(values[4]) else f"{values[4]:.3f}"
+        view.add_row(str(row["group"]), str(row["n_eval_configurations"]), *energy, *force, stress)
+    view.caption = "energies meV/atom, forces eV/Å per component, stress GPa"
+    console.print(f"{potential} on {data}, part {split!r}", highlight=False)
+    console.print(view)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""What a terminal shows: progress of a run, tables, and the words at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+from crossprune.harness import engine
+from crossprune.harness.metrics import ALL
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+QUIET_INTERVAL_S = 10.0
+
+
+@contextmanager
+def progress_display(console: Console) -> Iterator[Callable[[engine.Progress], None]]:
+    """Show cells done, failed and left: a live bar on a terminal, a line now and then elsewhere."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (
+        TextColumn("[bold]cells"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("cells", total=None, state="loading data")
+
+        def show(progress: engine.Progress) -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.total - progress.left,
+                state=f"{_failed(progress)}· {', '.join(progress.running) or 'finishing'}",
+            )
+
+        yield show
+
+
+class _Lines:
+    """Progress as plain lines, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = time.monotonic()
+
+    def __call__(self, progress: engine.Progress) -> None:
+        now = time.monotonic()
+        if now - self._last >= QUIET_INTERVAL_S:
+            self._last = now
+            ended = progress.total - progress.left
+            running = ", ".join(progress.running)
+            self._console.print(
+                f"{ended}/{progress.total} cells {_failed(progress)}· {running}", highlight=False
+            )
+
+
+def _failed(progress: engine.Progress) -> str:
+    return f"· {progress.failed} failed " if progress.failed else ""
+
+
+def print_summary(console: Console, result: engine.RunResult) -> None:
+    """Say how the cells ended and what was computed."""
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(result.statuses.items()))
+    computed = ", ".join(f"{count} {stage}" for stage, count in sorted(result.computed.items()) if count)
+    console.print(
+        f"cells: {statuses or 'none'}; computed: {computed or 'nothing, all was in the store'}",
+        highlight=False,
+    )
+    failures = result.table[~result.table["status"].isin(["done"])].drop_duplicates("cell")
+    for (status, model, chooser), group in failures.groupby(["status", "model", "chooser"]):
+        reason = str(group["reason"].iloc[0]).strip().splitlines() or [""]
+        console.print(
+            f"  {len(group)} {status}: model {model}, data chosen by {chooser}: {reason[-1]}", markup=False
+        )
+    if len(failures) and not result.left:
+        console.print(
+            "  their rows say why; run them again with --retry failed (or timeout, crashed, …)", markup=False
+        )
+
+
+def print_matrix(console: Console, table: pd.DataFrame) -> None:
+    """Print the answer at the smallest fraction: who chose the data against which model was retrained."""
+    done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
+    for dataset, part in done.groupby("dataset"):
+        fraction = part["fraction"].min()
+        cells = part[part["fraction"] == fraction]
+        view = Table(
+            title=f"{dataset}: test force MAE (eV/Å), {fraction:.0%} of the training set",
+            title_justify="left",
+        )
+        view.add_column("data chosen by")
+        models = sorted(cells["model"].unique())
+        for model in models:
+            view.add_column(f"model {model}", justify="right")
+        for (chooser, method), group in cells.groupby(["chooser", "method"]):
+            errors = [group.loc[group["model"] == model, "force_mae_ev_per_angstrom"] for model in models]
+            label = str(chooser) if chooser == method else f"{chooser} ({method})"
+            view.add_row(label, *(f"{values.mean():.4f} ± {values.std(ddof=0):.4f}" for values in errors))
+        console.print(view)
+    if len(done):
+        console.print("mean ± standard deviation over seeds; intervals and all fractions are in the report")

@@ -1,0 +1,289 @@
+"""Run the cells of a study on any executor; what is in the store is not computed again."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from crossprune.harness import stages
+from crossprune.harness.cards import load_dataset
+from crossprune.harness.fingerprint import canonical_hash, source_hash
+from crossprune.harness.grid import Cell, Choice, expand
+from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
+from crossprune.harness.results import code_version, to_table
+from crossprune.harness.selection import RANDOM
+from crossprune.harness.store import Record, Store
+from crossprune.harness.study import Study
+from pebble import ProcessExpired
+
+Job = tuple[str, str]
+"""A stage and its key."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, in cells."""
+
+    total: int
+    reused: int
+    done: int
+    failed: int
+    running: tuple[str, ...]
+
+    @property
+    def left(self) -> int:
+        """Cells that have not ended yet."""
+        return self.total - self.reused - self.done - self.failed
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The table of a run and what it took."""
+
+    table: pd.DataFrame
+    statuses: Counter[str]
+    computed: Counter[str]
+    """Number of stages that were computed, not taken from the store, by name."""
+    left: int
+    """Cells without a record: more than 0 only if the run was interrupted."""
+
+
+def run(
+    study: Study,
+    store: Store,
+    executor: Executor,
+    *,
+    retry: Iterable[str] = (),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> RunResult:
+    """Run every cell of ``study`` that ``store`` does not hold, and return the table of all.
+
+    Parameters
+    ----------
+    study
+        What to run.
+    store
+        Where results are looked up and kept.
+    executor
+        Where tasks run. It is stopped at once if the run is interrupted by Ctrl-C.
+    retry
+        Statuses to run again. Cells that are ``done`` are never run again.
+    on_progress
+        Called whenever a cell ends or a task starts.
+
+    Raises
+    ------
+    UserError
+        If the study names an unknown adapter, option, method or data set, or data are broken.
+    """
+    plan = _Plan.of(study, store)
+    known = {
+        key: record
+        for key, record in store.records(plan.keys.values()).items()
+        if record.status not in set(retry)
+    }
+    loop = _Loop(plan, store, executor, on_progress, total=len(plan.keys), reused=len(known))
+    loop.run([cell for cell, key in plan.keys.items() if key not in known])
+    records = {**known, **loop.records}
+    ended = [(cell, records[key]) for cell, key in plan.keys.items() if key in records]
+    return RunResult(
+        table=to_table(ended),
+        statuses=Counter(record.status for _, record in ended),
+        computed=loop.computed,
+        left=len(plan.keys) - len(ended),
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The cells of a study with their keys, and what it takes to run them."""
+
+    study: Study
+    specs: Mapping[str, AdapterSpec]
+    dataset_keys: Mapping[str, str]
+    keys: Mapping[Cell, str]
+
+    @classmethod
+    def of(cls, study: Study, store: Store) -> _Plan:
+        labels = {*study.models, *study.choosers} - {RANDOM}
+        specs = {label: resolve(label, study.options) for label in sorted(labels)}
+        for label in study.options:
+            if label not in specs:
+                resolve(label, study.options)
+        cells = expand(study)
+        dataset_keys = {
+            name: stages.put_dataset(store, load_dataset(name, study.data.get(name)))
+            for name in sorted(study.datasets)
+        }
+        prints = {label: spec.fingerprint for label, spec in specs.items()}
+        code = [source_hash(f"crossprune.harness.{name}") for name in ("selection", "metrics")]
+        keys = {
+            cell: canonical_hash(
+                "cell",
+                dataset_keys[cell.choice.dataset],
+                prints.get(cell.choice.chooser),
+                cell.choice.method,
+                cell.choice.fraction,
+                cell.choice.seed,
+                prints[cell.model],
+                dict(study.weights),
+                code,
+            )
+            for cell in cells
+        }
+        return cls(study, specs, dataset_keys, keys)
+
+
+@dataclass
+class _Loop:
+    """Submits a task as soon as its inputs are there, each task once, and records cells as they end."""
+
+    plan: _Plan
+    store: Store
+    executor: Executor
+    on_progress: Callable[[Progress], None]
+    total: int
+    reused: int
+    records: dict[str, Record] = field(default_factory=dict)
+    computed: Counter[str] = field(default_factory=Counter)
+    _outcomes: dict[Job, stages.Outcome] = field(default_factory=dict)
+    _waiting: dict[Job, list[Cell]] = field(default_factory=dict)
+    _futures: dict[Future[stages.Outcome], Job] = field(default_factory=dict)
+    _failed: int = 0
+
+    def run(self, cells: list[Cell]) -> None:
+        """Run ``cells`` to their ends, or until Ctrl-C."""
+        try:
+            for model, dataset in sorted({(cell.model, cell.choice.dataset) for cell in cells}):
+                self._prepare(model, dataset)
+            for cell in cells:
+                self._advance(cell)
+            while self._futures:
+                self._report()
+                for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
+                    self._finish(future)
+            self._report()
+        except KeyboardInterrupt:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+
+    def _finish(self, future: Future[stages.Outcome]) -> None:
+        job = self._futures.pop(future)
+        outcome = self._outcomes[job] = _outcome_of(future)
+        self.computed[job[0]] += outcome.computed
+        for cell in self._waiting.pop(job, []):
+            self._advance(cell)
+
+    def _advance(self, cell: Cell) -> None:
+        """Take a cell as far as it goes: to the job that it has to wait for, or to its end."""
+        if reason := self._unable(cell):
+            self._end(cell, stages.Outcome("skipped", reason))
+            return
+        chosen = self._selection(cell.choice)
+        if not isinstance(chosen, stages.Outcome):
+            self._waiting.setdefault(chosen, []).append(cell)
+            return
+        prepared = self._prepare(cell.model, cell.choice.dataset)
+        if chosen.status != "done" or prepared not in self._outcomes:
+            if chosen.status != "done":
+                self._end(cell, chosen)
+            else:
+                self._waiting.setdefault(prepared, []).append(cell)
+            return
+        if self._outcomes[prepared].status != "done":
+            self._end(cell, self._outcomes[prepared])
+            return
+        fit = self._fit(cell, chosen.value, prepared[1])
+        if fit in self._outcomes:
+            self._end(cell, self._outcomes[fit])
+        else:
+            self._waiting.setdefault(fit, []).append(cell)
+
+    def _unable(self, cell: Cell) -> str:
+        """Say why an adapter cannot take this part, or return an empty string."""
+        specs = self.plan.specs
+        chooser = cell.choice.chooser
+        if chooser != RANDOM and not adapter_class(specs[chooser].adapter).capabilities.describes:
+            return f"adapter {specs[chooser].adapter!r} has no descriptor, so it cannot choose data"
+        if not adapter_class(specs[cell.model].adapter).capabilities.fits:
+            return f"adapter {specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
+        return ""
+
+    def _prepare(self, model: str, dataset: str) -> Job:
+        spec, dataset_key = self.plan.specs[model], self.plan.dataset_keys[dataset]
+        key = stages.prepare_key(dataset_key, spec)
+        return self._submit(("prepare", key), stages.prepare_stage, dataset_key, spec, key)
+
+    def _selection(self, choice: Choice) -> stages.Outcome | Job:
+        """Return the outcome of a selection, or the job to wait for."""
+        dataset_key = self.plan.dataset_keys[choice.dataset]
+        features = None
+        if choice.chooser != RANDOM:
+            spec = self.plan.specs[choice.chooser]
+            features = stages.features_key(dataset_key, spec)
+            job = self._submit(("features", features), stages.features_stage, dataset_key, spec, features)
+            if job not in self._outcomes:
+                return job
+            if self._outcomes[job].status != "done":
+                return self._outcomes[job]
+        key = stages.selection_key(dataset_key, features, choice.method, choice.fraction, choice.seed)
+        job = self._submit(
+            ("selection", key),
+            stages.selection_stage,
+            dataset_key,
+            features,
+            choice.method,
+            choice.fraction,
+            choice.seed,
+            key,
+        )
+        return self._outcomes.get(job, job)
+
+    def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:
+        spec, weights = self.plan.specs[cell.model], self.plan.study.weights
+        seeded = adapter_class(spec.adapter).capabilities.seeded
+        key = stages.fit_key(prepared, subset, weights, cell.choice.seed if seeded else None)
+        dataset_key = self.plan.dataset_keys[cell.choice.dataset]
+        return self._submit(
+            ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), key
+        )
+
+    def _submit(self, job: Job, stage: Callable[..., stages.Outcome], *args: Any) -> Job:
+        """Submit a job unless it was submitted before."""
+        if job not in self._outcomes and job not in self._waiting:
+            self._waiting[job] = []
+            self._futures[self.executor.submit(stage, self.store.root, *args)] = job
+        return job
+
+    def _end(self, cell: Cell, outcome: stages.Outcome) -> None:
+        key = self.plan.keys[cell]
+        value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
+        facts = {**value["facts"], **code_version()}
+        record = Record(key, outcome.status, outcome.reason, value["rows"], facts)
+        self.store.put([record])
+        self.records[key] = record
+        self._failed += outcome.status not in ("done", "skipped")
+        self._report()
+
+    def _report(self) -> None:
+        running = tuple(sorted({stage for stage, _ in self._futures.values()}))
+        done = len(self.records) - self._failed
+        self.on_progress(Progress(self.total, self.reused, done, self._failed, running))
+
+
+def _outcome_of(future: Future[stages.Outcome]) -> stages.Outcome:
+    """Read a task's outcome; a killed or hung worker becomes a status."""
+    try:
+        return future.result()
+    except TimeoutError:
+        return stages.Outcome("timeout", "the wall-time limit was reached and the worker killed")
+    except ProcessExpired as error:
+        code = -error.exitcode if error.exitcode < 0 else None
+        name = signal.Signals(code).name if code in set(signal.Signals) else f"exit code {error.exitcode}"
+        hint = "; often the system's out-of-memory killer" if name == "SIGKILL" else ""
+        return stages.Outcome("crashed", f"the worker died of {name}{hint}")

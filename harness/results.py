@@ -1,0 +1,71 @@
+"""The results as one long table: a row per cell, split and group."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from crossprune.harness.grid import Cell
+from crossprune.harness.metrics import ALL, METRICS
+from crossprune.harness.store import Record, write_file
+
+AXES = ("dataset", "chooser", "method", "fraction", "seed", "model")
+STATE = ("split", "group", "status", "reason")
+SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
+COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
+PROVENANCE = ("cell", "fit_key", "crossprune_version", "commit", "versions", "hardware")
+COLUMNS = (*AXES, *STATE, *METRICS, *SIZES, *COSTS, *PROVENANCE)
+NUMBERS = (*METRICS, *SIZES, *COSTS)
+VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
+"""Columns that may differ between two runs of the same study; all others are equal bit for bit."""
+
+
+def to_table(cells: Iterable[tuple[Cell, Record]]) -> pd.DataFrame:
+    """Lay out records as the results table; a cell without metrics is one row with its status."""
+    rows: list[dict[str, Any]] = []
+    for cell, record in cells:
+        choice = cell.choice
+        shared = {
+            "dataset": choice.dataset,
+            "chooser": choice.chooser,
+            "method": choice.method,
+            "fraction": choice.fraction,
+            "seed": choice.seed,
+            "model": cell.model,
+            "status": record.status,
+            "reason": record.reason,
+            "cell": record.key,
+            **record.facts,
+        }
+        rows += [{**shared, **row} for row in record.rows or [{"split": "test", "group": ALL}]]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table[list(NUMBERS)] = table[list(NUMBERS)].astype("float64")
+    texts = [column for column in COLUMNS if column not in (*NUMBERS, "fraction", "seed")]
+    table[texts] = table[texts].fillna("").astype("str")
+    return table
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write the table as Parquet, atomically."""
+    write_file(path, lambda temporary: table.to_parquet(temporary, index=False))
+
+
+@functools.cache
+def code_version() -> Mapping[str, str]:
+    """Return the installed version and, for a checkout, its commit (``+`` if it has local changes)."""
+    folder = Path(__file__).parent
+    commit = ""
+    try:
+        git = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=10)
+        found = git(["git", "rev-parse", "--short=12", "HEAD"])
+        if found.returncode == 0:
+            changed = git(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+            commit = found.stdout.strip() + ("+" if changed else "")
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    return {"crossprune_version": version("crossprune"), "commit": commit}
