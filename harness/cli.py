@@ -16,6 +16,7 @@ from crossprune.harness.errors import MissingPackage, UserError
 from rich.console import Console
 from rich.table import Table
 
+CORES = os.cpu_count() or 1
 ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 app = typer.Typer(
     name="crossprune",
@@ -56,7 +57,7 @@ def main() -> NoReturn:
 def run(
     study: Annotated[Path | None, typer.Argument(help="Study file (TOML); default: the demo study.")] = None,
     store: StoreOption = None,
-    workers: WorkersOption = os.cpu_count() or 1,
+    workers: WorkersOption = CORES,
     retry: RetryOption = None,
     data: DataOption = None,
 ) -> None:
@@ -74,7 +75,7 @@ def run(
 
 
 @app.command()
-def demo(store: StoreOption = None, workers: WorkersOption = os.cpu_count() or 1) -> None:
+def demo(store: StoreOption = None, workers: WorkersOption = CORES) -> None:
     """Run the main job on the embedded silicon data with SNAP and GAP: a few minutes on two cores.
 
     Example: `crossprune demo --workers 2`
