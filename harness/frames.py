@@ -42,6 +42,8 @@ class DataSet:
     frames: tuple[Atoms, ...]
     split: tuple[str, ...]
     isolated_atom_energies: dict[str, float] | None = None
+    notes: tuple[str, ...] = ()
+    """What loading left out or changed, for the report; not part of the content hash."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
@@ -138,7 +140,7 @@ def content_hash(dataset: DataSet) -> str:
     for name, array in sorted(_to_arrays(dataset.frames).items()):
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    meta = {key: value for key, value in _meta(dataset).items() if key != "name"}
+    meta = {key: value for key, value in _meta(dataset).items() if key not in ("name", "notes")}
     digest.update(json.dumps(meta, sort_keys=True).encode())
     return digest.hexdigest()
 
@@ -179,6 +181,7 @@ def load(folder: Path) -> DataSet:
         frames=tuple(frames),
         split=tuple(meta["split"]),
         isolated_atom_energies=meta["isolated_atom_energies"],
+        notes=tuple(meta["notes"]),
     )
 
 
@@ -203,4 +206,5 @@ def _meta(dataset: DataSet) -> dict[str, object]:
         "groups": list(dataset.groups),
         "split": list(dataset.split),
         "isolated_atom_energies": dataset.isolated_atom_energies,
+        "notes": list(dataset.notes),
     }

@@ -1,0 +1,109 @@
+"""Assign frames to train, test and ood: at random, stratified, by group, in blocks of trajectories."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from crossprune.harness.contract import IntArray
+
+DROPPED = ""
+"""Part of a frame that a gap between blocks leaves out of every part."""
+Key = TypeVar("Key", bound=Hashable)
+
+
+def random_split(n_frames: int, *, test_fraction: float, seed: int) -> list[str]:
+    """Draw ``round(test_fraction * n_frames)`` test frames without regard to groups."""
+    return stratified_split([""] * n_frames, test_fraction=test_fraction, seed=seed)
+
+
+def stratified_split(groups: Sequence[str], *, test_fraction: float, seed: int) -> list[str]:
+    """Draw test frames in proportion from every group.
+
+    Shares are rounded by largest remainder, so that the total is right although groups are small;
+    a group of at least two frames keeps one in train. A group's draw depends on its own name and
+    frames only.
+    """
+    members = _members(groups)
+    shares = _largest_remainder({group: len(indices) for group, indices in members.items()}, test_fraction)
+    parts = ["train"] * len(groups)
+    for group, indices in members.items():
+        for index in _generator(seed, group).permutation(indices)[: shares[group]]:
+            parts[index] = "test"
+    return parts
+
+
+def group_split(groups: Sequence[str], *, test_fraction: float, seed: int) -> list[str]:
+    """Put whole groups, in random order, into test until the fraction is reached or passed."""
+    members = _members(groups)
+    order = np.random.default_rng(seed).permutation(sorted(members))
+    test: set[str] = set()
+    wanted = test_fraction * len(groups)
+    for group in order[: len(order) - 1]:
+        if sum(len(members[name]) for name in test) >= wanted:
+            break
+        test.add(str(group))
+    return ["test" if group in test else "train" for group in groups]
+
+
+def block_split(
+    sequences: Sequence[str], order: Sequence[float], *, test_fraction: float, seed: int, gap: int = 0
+) -> list[str]:
+    """Make one contiguous stretch of every trajectory the test part.
+
+    Parameters
+    ----------
+    sequences
+        Name of the trajectory (or strain path) each frame belongs to.
+    order
+        Where the frame stands in it, such as its time step.
+    test_fraction
+        Share of each trajectory that becomes the test stretch, rounded; short ones may have none.
+    seed
+        Draws where the stretch begins.
+    gap
+        Number of frames left out of both parts on either side of the stretch.
+    """
+    parts = ["train"] * len(sequences)
+    for name, indices in _members(sequences).items():
+        ordered = sorted(indices, key=lambda index: order[index])
+        length = min(int(test_fraction * len(ordered) + 0.5), len(ordered) - 1)
+        if length == 0:
+            continue
+        start = int(_generator(seed, name).integers(len(ordered) - length + 1))
+        for position, index in enumerate(ordered):
+            if start <= position < start + length:
+                parts[index] = "test"
+            elif start - gap <= position < start + length + gap:
+                parts[index] = DROPPED
+    return parts
+
+
+def smoke_indices(groups: Sequence[str], parts: Sequence[str], n_frames: int) -> IntArray:
+    """Choose a tiny subset that takes turns over all parts and groups: ascending indices."""
+    queues = list(_members(list(zip(parts, groups, strict=True))).values())
+    turns = [(turn, index) for queue in queues for turn, index in enumerate(queue)]
+    return np.array(sorted(index for _, index in sorted(turns)[:n_frames]), dtype=np.int64)
+
+
+def _members(keys: Sequence[Key]) -> dict[Key, list[int]]:
+    members: dict[Key, list[int]] = {}
+    for index, key in enumerate(keys):
+        members.setdefault(key, []).append(index)
+    return members
+
+
+def _largest_remainder(sizes: dict[str, int], fraction: float) -> dict[str, int]:
+    shares = {group: int(fraction * size) for group, size in sizes.items()}
+    total = int(fraction * sum(sizes.values()) + 0.5)
+    by_remainder = sorted(sizes, key=lambda group: (shares[group] - fraction * sizes[group], group))
+    for group in by_remainder[: total - sum(shares.values())]:
+        shares[group] += 1
+    return {group: min(share, max(sizes[group] - 1, 1)) for group, share in shares.items()}
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest)])
