@@ -125,17 +125,19 @@ def soap_string(elements: Sequence[str], options: GapOptions) -> str:
     )
 
 
-def distinct_distances(frames: Sequence[Atoms], cutoff: float) -> dict[tuple[str, str], int]:
-    """Count the different distances within ``cutoff`` per pair of elements (sorted)."""
-    found: dict[tuple[str, str], set[float]] = {}
+def count_distances(frames: Sequence[Atoms], cutoff: float, enough: int) -> dict[tuple[str, str], int]:
+    """Count different distances within ``cutoff`` per pair of elements (sorted), up to ``enough``."""
+    found: dict[tuple[str, str], FloatArray] = {}
     for atoms in frames:
         symbols = np.array(atoms.get_chemical_symbols())
         first, second, distances = neighbor_list("ijd", atoms, cutoff)
         pairs = np.sort([symbols[first], symbols[second]], axis=0).T
         for one, other in np.unique(pairs, axis=0).tolist():
-            chosen = distances[(pairs == (one, other)).all(axis=1)]
-            found.setdefault((one, other), set()).update(np.round(chosen, DISTANCE_DIGITS).tolist())
-    return {pair: len(values) for pair, values in found.items()}
+            known = found.get((one, other), np.empty(0))
+            if len(known) < enough:
+                chosen = distances[(pairs == (one, other)).all(axis=1)]
+                found[one, other] = np.union1d(known, np.round(chosen, DISTANCE_DIGITS))
+    return {pair: min(len(values), enough) for pair, values in found.items()}
 
 
 def kernels(
@@ -144,11 +146,13 @@ def kernels(
     """Return gap_fit's ``gap=`` value and the number of SOAP sparse points per element.
 
     One SOAP kernel per element that occurs, one pair kernel per pair of elements that meets within the
-    cutoff at two distances or more (gap_fit divides by their range); never more sparse points than there are environments, because gap_fit aborts otherwise.
+    cutoff at two distances or more (gap_fit divides by their range). Never more sparse points than there are
+    environments or distances, because gap_fit aborts otherwise.
     """
     parts = []
     if options.pair_n_sparse > 0:
-        for (one, other), n_distances in sorted(distinct_distances(frames, options.pair_cutoff).items()):
+        counts = count_distances(frames, options.pair_cutoff, options.pair_n_sparse)
+        for (one, other), n_distances in sorted(counts.items()):
             if n_distances < 2:
                 continue
             parts.append(
@@ -156,7 +160,7 @@ def kernels(
                 f"cutoff_transition_width={options.transition_width:.10g} "
                 f"Z1={atomic_numbers[one]} Z2={atomic_numbers[other]} covariance_type=ard_se "
                 f"delta={options.pair_delta:.10g} theta_uniform={options.pair_theta:.10g} "
-                f"sparse_method=uniform n_sparse={min(options.pair_n_sparse, n_distances)} add_species=F"
+                f"sparse_method=uniform n_sparse={n_distances} add_species=F"
             )
     n_sparse: dict[str, int] = {}
     for element in elements:

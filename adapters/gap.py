@@ -59,7 +59,7 @@ class GapOptions:
     n_sparse: int = 500
     """SOAP sparse points per element; fewer where the subset has fewer environments."""
     pair_n_sparse: int = 15
-    """Sparse distances per pair of elements; 0 leaves the pair kernel out."""
+    """Sparse distances per pair of elements; at least 2, or 0 for no pair kernel."""
     pair_cutoff: float = 5.0
     """Largest distance of the pair kernel, Å."""
     pair_delta: float = 1.0
@@ -89,6 +89,8 @@ class GapOptions:
                 raise ValueError(
                     f"{name} must be {'at least 0' if name in counts else 'positive'}, got {value}"
                 )
+        if self.pair_n_sparse == 1:
+            raise ValueError("pair_n_sparse must be 0 or at least 2, got 1")
         if self.transition_width > self.cutoff:
             raise ValueError(f"transition_width {self.transition_width} exceeds cutoff {self.cutoff}")
 
