@@ -1,0 +1,329 @@
+"""GAP: sparse Gaussian-process potentials on SOAP environments and pair distances, by QUIP's gap_fit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters import _process, _quip
+from crossprune.harness.contract import (
+    Capabilities,
+    Descriptor,
+    Fitter,
+    FloatArray,
+    GroupWeight,
+    IntArray,
+    Potential,
+    Prediction,
+    Prepared,
+    Weights,
+    require_elements,
+)
+from crossprune.harness.errors import DataError, MissingPackage, TooFewFrames
+from crossprune.harness.frames import element_counts, energy_of, forces_of, group_of
+
+SEED_LIMIT = 2**31 - 1
+"""gap_fit's seed is a positive 32-bit integer."""
+_QUIP_LOCK = threading.Lock()
+"""QUIP keeps Fortran module variables, so only one thread of a process may be inside it."""
+
+
+@dataclass(frozen=True)
+class GapOptions:
+    """Kernel, sparse points, expected errors and limits of a GAP fit."""
+
+    cutoff: float = 5.0
+    """Radius of an atom's environment, Å."""
+    transition_width: float = 0.5
+    """Width over which neighbours fade out below the cutoff, Å."""
+    n_max: int = 8
+    """Number of radial functions."""
+    l_max: int = 6
+    """Highest angular momentum."""
+    atom_sigma: float = 0.5
+    """Width of the Gaussian that stands for a neighbour, Å."""
+    zeta: float = 4.0
+    """Power of the SOAP kernel."""
+    delta: float = 1.0
+    """Standard deviation of an atom's many-body energy, eV."""
+    n_sparse: int = 500
+    """SOAP sparse points per element; fewer where the subset has fewer environments."""
+    pair_n_sparse: int = 15
+    """Sparse distances per pair of elements; at least 2, or 0 for no pair kernel."""
+    pair_cutoff: float = 5.0
+    """Largest distance of the pair kernel, Å."""
+    pair_delta: float = 1.0
+    """Standard deviation of a pair's energy, eV."""
+    pair_theta: float = 1.0
+    """Length scale of the pair kernel, Å."""
+    sigma_energy_per_atom: float = 0.002
+    """Expected error of energies, eV per atom."""
+    sigma_force: float = 0.1
+    """Expected error of force components, eV/Å."""
+    sigma_virial_per_atom: float = 0.05
+    """Expected error of virial components, eV per atom."""
+    use_stress: bool = False
+    """Fit to stress as well, where frames have it; costs several times more."""
+    jitter: float = 1e-8
+    """Number added to the diagonal of the sparse points' covariance, relative to nothing."""
+    timeout_s: float = 3600.0
+    """Wall time allowed to gap_fit, s."""
+    memory_gb: float = 8.0
+    """Resident memory allowed to gap_fit, GB."""
+
+    def __post_init__(self) -> None:
+        """Reject numbers that gap_fit answers with a crash."""
+        counts = {"pair_n_sparse", "l_max", "use_stress"}
+        for name, value in asdict(self).items():
+            if value < 0 or (value == 0 and name not in counts):
+                raise ValueError(
+                    f"{name} must be {'at least 0' if name in counts else 'positive'}, got {value}"
+                )
+        if self.pair_n_sparse == 1:
+            raise ValueError("pair_n_sparse must be 0 or at least 2, got 1")
+        if self.transition_width > self.cutoff:
+            raise ValueError(f"transition_width {self.transition_width} exceeds cutoff {self.cutoff}")
+
+
+class GapPotential(Potential):
+    """A GAP, held as the contents of its parameter file and of its sparse points."""
+
+    adapter = "gap"
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        cutoff: float,
+        files: Mapping[str, bytes],
+        info: Mapping[str, float | str] | None = None,
+    ) -> None:
+        super().__init__(elements, info)
+        self.cutoff = cutoff
+        self.files = dict(files)
+        self._quip: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the Fortran object behind; it is made again from the files."""
+        return {**self.__dict__, "_quip": None}
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Predict one structure; stress (−virial/V) where it has a cell and is periodic."""
+        self.require_elements(atoms)
+        has_stress = atoms.cell.rank == 3 and bool(atoms.pbc.any())
+        properties = ["energy", "forces", "virial"] if has_stress else ["energy", "forces"]
+        box = _quip.boxed(atoms, self.cutoff)
+        with _QUIP_LOCK:
+            quip = self._load()
+            quip.calculate(box, properties)
+            energy, forces = float(quip.results["energy"]), np.array(quip.results["forces"])
+            virial = np.array(quip.extra_results["config"]["virial"]) if has_stress else None
+        stress = None if virial is None else _quip.stress_from(virial, atoms.get_volume())
+        return Prediction(energy, forces, stress)
+
+    def write(self, folder: Path) -> None:
+        """Write the parameter file, the sparse points and the cutoff."""
+        self.export(folder)
+        (folder / "cutoff.txt").write_text(f"{self.cutoff:.17g}\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote."""
+        try:
+            paths = [folder / _quip.XML, *sorted(folder.glob(f"{_quip.XML}.sparseX.*"))]
+            files = {path.name: path.read_bytes() for path in paths}
+            return cls((), float((folder / "cutoff.txt").read_text()), files)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no readable GAP: {error}") from None
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write ``gap.xml`` and its sparse points, as QUIP and LAMMPS's ``pair_style quip`` read them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+        return [folder / name for name in self.files]
+
+    def _load(self) -> Any:
+        if self._quip is None:
+            folder = tempfile.mkdtemp(prefix="crossprune-gap-")
+            try:
+                self.export(Path(folder))
+                self._quip = _quippy("potential").Potential(
+                    param_filename=str(Path(folder, _quip.XML)), calculation_always_required=True
+                )
+            finally:
+                shutil.rmtree(folder)
+        return self._quip
+
+
+class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
+    """SOAP power spectra as features; fits by gap_fit in a process of its own."""
+
+    name = "gap"
+    capabilities = Capabilities(seeded=True)
+    options_type = GapOptions
+    distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
+    potential_type = GapPotential
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "cutoff": 4.0,
+        "pair_cutoff": 4.0,
+        "n_max": 4,
+        "l_max": 3,
+        "n_sparse": 40,
+        "timeout_s": 120.0,
+    }
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: GapOptions | None = None,
+        isolated_atom_energies: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(elements, options, isolated_atom_energies)
+        _quippy("descriptors")
+        self._soap: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the Fortran object behind."""
+        return {**self.__dict__, "_soap": None}
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return the SOAP power spectrum of each atom, of unit length, resolved by pairs of elements."""
+        require_elements(atoms, self.elements, "adapter 'gap'")
+        box = _quip.boxed(atoms, self.options.cutoff)
+        with _QUIP_LOCK:
+            if self._soap is None:
+                self._soap = _quippy("descriptors").Descriptor(_quip.soap_string(self.elements, self.options))
+            spectrum: FloatArray = np.array(self._soap.calc_descriptor(box), dtype=np.float64)
+        return spectrum[:, :-1]  # the last entry is QUIP's constant offset of the kernel, always 0
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Check elements and labels; gap_fit computes everything else from the chosen frames."""
+        for atoms in frames:
+            require_elements(atoms, self.elements, "adapter 'gap'")
+            energy_of(atoms)
+            forces_of(atoms)
+        return Prepared(frames)
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> GapPotential:
+        """Run gap_fit on the chosen frames.
+
+        A group's expected errors are divided by its weights; a label of weight 0 is left out.
+
+        Raises
+        ------
+        TooFewFrames
+            If ``subset`` is empty.
+        CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
+            As `crossprune.adapters._process.run`.
+        """
+        frames = [prepared.frames[index] for index in subset]
+        if not frames:
+            raise TooFewFrames("GAP needs at least one frame, got none")
+        baseline = self._baseline(frames)
+        folder = Path(tempfile.mkdtemp(prefix="crossprune-gap-fit-"))
+        try:
+            command, n_sparse = self._command(folder, frames, weights, baseline, rng)
+            done = _process.run(
+                command, folder, timeout_s=self.options.timeout_s, memory_gb=self.options.memory_gb
+            )
+            files = _quip.read_parameters(folder)
+        finally:
+            shutil.rmtree(folder)
+        info: dict[str, float | str] = {
+            "child_peak_memory_mb": done.peak_memory_mb,
+            "child_cpu_s": done.cpu_s,
+            "n_sparse": float(sum(n_sparse.values())),
+        }
+        cutoff = max(self.options.cutoff, self.options.pair_cutoff)
+        return GapPotential(self.elements, cutoff, files, info)
+
+    def _baseline(self, frames: Sequence[Atoms]) -> dict[str, float]:
+        """Return the energy per element that is subtracted first (eV): given, or regressed on ``frames``.
+
+        An element that the subset lacks gets the mean of the others.
+        """
+        if self.isolated_atom_energies is not None:
+            return {element: self.isolated_atom_energies[element] for element in self.elements}
+        counts = element_counts(frames, self.elements)
+        present = counts.sum(axis=0) > 0
+        energies = np.array([energy_of(atoms) for atoms in frames])
+        values = np.full(len(self.elements), energies.sum() / counts.sum())
+        values[present] = np.linalg.lstsq(counts[:, present], energies, rcond=None)[0]
+        return dict(zip(self.elements, values.tolist(), strict=True))
+
+    def _command(
+        self,
+        folder: Path,
+        frames: Sequence[Atoms],
+        weights: Weights,
+        baseline: Mapping[str, float],
+        rng: np.random.Generator,
+    ) -> tuple[list[str], dict[str, int]]:
+        """Write the training file; return gap_fit's call and the number of sparse points per element."""
+        names = {group: f"g{number:04d}x" for number, group in enumerate(sorted(set(map(group_of, frames))))}
+        by_name = {name: weights.get(group, GroupWeight()) for group, name in names.items()}
+        groups = [names[group_of(atoms)] for atoms in frames]
+        _quip.write_training(folder / "train.xyz", frames, groups, by_name, self.options)
+        kernels, n_sparse = _quip.kernels(frames, self.elements, self.options)
+        energies = ":".join(f"{element}:{energy:.17g}" for element, energy in baseline.items())
+        virial = _quip.VIRIAL if self.options.use_stress else _quip.NO_LABEL
+        default = _quip.sigmas({"": GroupWeight()}, self.options).replace(":", " ")
+        return [
+            str(find_gap_fit()),
+            "atoms_filename=train.xyz",
+            f"gap={kernels}",
+            f"e0={{{energies}}}",
+            f"default_sigma={default}",
+            f"config_type_sigma={_quip.sigmas(by_name, self.options)}",
+            f"energy_parameter_name={_quip.ENERGY}",
+            f"force_parameter_name={_quip.FORCES}",
+            f"virial_parameter_name={virial}",
+            f"stress_parameter_name={_quip.NO_LABEL}",
+            f"hessian_parameter_name={_quip.NO_LABEL}",
+            f"local_property_parameter_name={_quip.NO_LABEL}",
+            f"config_type_parameter_name={_quip.GROUP}",
+            f"sparse_jitter={self.options.jitter:.10g}",
+            "do_copy_atoms_file=F",
+            "sparse_separate_file=T",
+            f"gap_file={_quip.XML}",
+            f"rnd_seed={int(rng.integers(1, SEED_LIMIT))}",
+        ], n_sparse
+
+
+def find_gap_fit() -> Path:
+    """Return gap_fit's path: quippy's own program, else the environment's, else the search path's.
+
+    quippy's comes first: what the environment's ``bin`` holds is a Python script around it, which turns a
+    crash into an ordinary exit code, and whose death does not end the program.
+
+    Raises
+    ------
+    MissingPackage
+        If there is none.
+    """
+    own = Path(_quippy("convert").__file__).with_name("gap_fit")
+    for path in (own, Path(sys.executable).with_name("gap_fit"), Path(shutil.which("gap_fit") or os.devnull)):
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    raise MissingPackage("adapter 'gap'", "quippy-ase", "gap")
+
+
+def _quippy(module: str) -> Any:
+    try:
+        return import_module(f"quippy.{module}")
+    except ModuleNotFoundError as error:
+        if error.name not in ("quippy", "f90wrap"):
+            raise
+        raise MissingPackage("adapter 'gap'", "quippy-ase", "gap") from None
