@@ -1,0 +1,100 @@
+"""What tests ask for that may be absent: optional packages and published data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+DATA_VARIABLE = "CROSSPRUNE_DATA"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="adapter whose packages must be installed: missing is a failure instead of a skip; "
+        "'all' for every adapter; may be repeated",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if names := config.getoption("--require"):
+        from crossprune.harness.errors import unknown_name
+
+        for name in names:
+            if name != "all" and name not in known_adapters():
+                raise pytest.UsageError(f"--require: {unknown_name('adapter', name, known_adapters())}")
+
+
+@pytest.fixture(scope="session")
+def require_adapter(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return ``require(name)``: skip if a package of adapter ``name`` is missing, fail if it is required."""
+    required = request.config.getoption("--require")
+
+    def require(name: str) -> None:
+        if name not in known_adapters():
+            raise ValueError(f"{name!r} is not in the tables of crossprune.adapters")
+        missing = missing_packages(name)
+        if not missing:
+            return
+        message = f"{name!r} needs {', '.join(missing)}, which is not installed"
+        if name in required or "all" in required:
+            pytest.fail(f"required adapter: {message}", pytrace=False)
+        pytest.skip(message)
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Callable[[str], Path]:
+    """Return ``folder(name)``: the published data ``name``, found through CROSSPRUNE_DATA, or skip."""
+
+    def folder(name: str) -> Path:
+        roots = [Path(root) for root in os.environ.get(DATA_VARIABLE, "").split(os.pathsep) if root]
+        for root in roots:
+            if (root / name).is_dir():
+                return root / name
+        searched = os.pathsep.join(map(str, roots)) or "not set"
+        pytest.skip(f"published data {name!r} is absent ({DATA_VARIABLE}: {searched})")
+
+    return folder
+
+
+def known_adapters() -> Iterable[str]:
+    """Return the names of adapters and readers."""
+    from crossprune.adapters import ADAPTERS, EXTRAS
+
+    return ADAPTERS.keys() | EXTRAS.keys()
+
+
+def missing_packages(name: str) -> list[str]:
+    """Return the packages that adapter ``name`` needs and that are not installed."""
+    from crossprune.adapters import EXTRAS
+
+    if name not in EXTRAS:
+        return []
+    requirements = map(Requirement, metadata.requires("crossprune") or [])
+    wanted = [
+        requirement.name
+        for requirement in requirements
+        if requirement.marker
+        and requirement.marker.evaluate({"extra": EXTRAS[name]})
+        and not requirement.marker.evaluate({"extra": ""})
+    ]
+    return [package for package in wanted if not is_installed(package)]
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a distribution of this name is installed."""
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
