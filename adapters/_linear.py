@@ -39,13 +39,13 @@ from scipy.linalg import qr, solve_triangular, svdvals
 class LinearOptions:
     """Weights and regularisation of a linear model."""
 
-    energy_weight: float = 100.0
+    energy_weight: float = 300.0
     """Weight of an energy per atom, 1/(eV/atom)."""
     force_weight: float = 1.0
     """Weight of a force component, 1/(eV/Å)."""
     stress_weight: float = 0.0
     """Weight of a stress component, 1/(eV/Å³); 0 leaves stress out of the fit."""
-    ridge: float = 1e-10
+    ridge: float = 1e-8
     """Ridge strength, relative to the squared norm of each weighted column (dimensionless)."""
 
     def __post_init__(self) -> None:

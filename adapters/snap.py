@@ -22,7 +22,7 @@ class SnapOptions(LinearOptions):
 
     twojmax: int = 8
     """Twice the largest angular momentum; 6 gives 30 components, 8 gives 55."""
-    cutoff: float = 5.0
+    cutoff: float = 4.8
     """Distance at which a neighbour's contribution ends, Å (equal radii; see ``radii``)."""
     rfac0: float = 0.99363
     """Fraction of the angle range that distances are mapped to (dimensionless)."""

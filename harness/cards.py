@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -215,7 +216,7 @@ class DataOptions:
 
 def list_cards() -> tuple[str, ...]:
     """Return the names of all data sets that have a card, sorted."""
-    folders = resources.files(PACKAGE).iterdir()
+    folders = _root().iterdir()
     return tuple(sorted(folder.name for folder in folders if (folder / CARD).is_file()))
 
 
@@ -296,8 +297,15 @@ def smoke_dataset(dataset: DataSet, n_frames: int = SMOKE_FRAMES) -> DataSet:
     )
 
 
+def _root() -> Path:
+    """Return the folder of the cards; `importlib.resources` fails on an editable namespace package."""
+    spec = find_spec(PACKAGE)
+    folders = [] if spec is None else [Path(one) for one in spec.submodule_search_locations or ()]
+    return next(folder for folder in folders if folder.is_dir())
+
+
 def _folder(name: str) -> Traversable:
-    return resources.files(PACKAGE) / name
+    return _root() / name
 
 
 def _remote(card: Card, file: DataFile) -> RemoteFile:

@@ -246,7 +246,7 @@ def evaluate(
     if split not in SPLITS:
         raise StudyError(unknown_name("split", split, SPLITS))
     model = load_potential(potential)
-    dataset = load_dataset(data, None)
+    dataset = load_dataset(data)
     frames = [dataset.frames[index] for index in dataset.indices(split)]
     if not frames:
         raise StudyError(f"{data} has no {split!r} part")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.harness import stages
-from crossprune.harness.cards import load_dataset
+from crossprune.harness.cards import DataOptions, load_dataset
 from crossprune.harness.fingerprint import canonical_hash, source_hash
 from crossprune.harness.grid import Cell, Choice, expand
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
@@ -20,6 +20,7 @@ from crossprune.harness.results import code_version, to_table
 from crossprune.harness.selection import RANDOM
 from crossprune.harness.store import Record, Store
 from crossprune.harness.study import Study
+from crossprune.harness.tables import from_table
 from pebble import ProcessExpired
 
 Job = tuple[str, str]
@@ -100,6 +101,11 @@ def run(
     )
 
 
+def data_options(study: Study, name: str) -> DataOptions:
+    """Read a study's ``[data.NAME]`` table."""
+    return from_table(DataOptions, study.data.get(name, {}), f"[data.{name}]")
+
+
 @dataclass(frozen=True)
 class _Plan:
     """The cells of a study with their keys, and what it takes to run them."""
@@ -118,7 +124,7 @@ class _Plan:
                 resolve(label, study.options)
         cells = expand(study)
         dataset_keys = {
-            name: stages.put_dataset(store, load_dataset(name, study.data.get(name)))
+            name: stages.put_dataset(store, load_dataset(name, options=data_options(study, name)))
             for name in sorted(study.datasets)
         }
         prints = {label: spec.fingerprint for label, spec in specs.items()}

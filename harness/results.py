@@ -46,7 +46,7 @@ def to_table(cells: Iterable[tuple[Cell, Record]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table[list(NUMBERS)] = table[list(NUMBERS)].astype("float64")
     texts = [column for column in COLUMNS if column not in (*NUMBERS, "fraction", "seed")]
-    table[texts] = table[texts].fillna("").astype("str")
+    table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
 
 

@@ -67,6 +67,7 @@ def farthest_point(
     order = rng.permutation(len(points))
     if n_chosen >= len(points) or points.shape[1] == 0:
         return order[:n_chosen]
+    points = np.pad(points, ((0, 0), (0, 1)))  # scikit-matter refuses a single column
     selector = FPS(n_to_select=n_chosen, initialize=0).fit(points[order])
     return order[np.asarray(selector.selected_idx_[:n_chosen], dtype=np.int64)]
 
