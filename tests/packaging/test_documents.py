@@ -47,3 +47,10 @@ def test_decisions_are_numbered_and_complete() -> None:
         text = path.read_text()
         assert text.startswith(f"# {path.name[:4]} "), path.name
         assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences")), path.name
+
+
+def test_workflows_run_studies_that_exist() -> None:
+    workflows = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
+    studies = set(re.findall(r"studies/\S+\.toml", workflows))
+    assert studies
+    assert not [study for study in studies if not (ROOT / study).is_file()]
