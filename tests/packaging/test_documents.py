@@ -1,0 +1,56 @@
+"""Documents that quote files, point to files or list columns stay true."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+INCLUDED = re.compile(r"<!-- included: (?P<path>\S+) -->\n *```\w+\n(?P<code>.*?)\n *```", re.DOTALL)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
+    assert not [target for target in targets if not (document.parent / target).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_quoted_code_is_the_code(document: Path) -> None:
+    for match in INCLUDED.finditer(document.read_text()):
+        code = textwrap.dedent(match["code"])
+        assert code in (ROOT / match["path"]).read_text(), f"{document.name} quotes an older {match['path']}"
+
+
+def test_contributing_quotes_an_adapter() -> None:
+    assert INCLUDED.search((ROOT / "CONTRIBUTING.md").read_text())
+
+
+def test_study_of_the_readme_is_toml() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert tomllib.loads(block)["study"]["fractions"][-1] == 1.0
+
+
+def test_decisions_are_numbered_and_complete() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    for path in decisions:
+        text = path.read_text()
+        assert text.startswith(f"# {path.name[:4]} "), path.name
+        assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences")), path.name
+
+
+def test_workflows_run_studies_that_exist() -> None:
+    workflows = "".join(path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml"))
+    studies = set(re.findall(r"studies/\S+\.toml", workflows))
+    assert studies
+    assert not [study for study in studies if not (ROOT / study).is_file()]
