@@ -58,7 +58,7 @@ def test_stress_times_strain_is_the_change_of_energy(name, n_paths):
     """10 % of the mean change: steps of 2 % strain, and rare gaps of twice that, are not infinitesimal.
 
     A wrong order of the shear components would leave the whole change (100 %), a wrong sign 200 %.
-    Only Nb, whose C' and C44 soften, has a k-point noise of that size (up to 27 %).
+    Along the shears of Nb energy and stress of the source agree to 27 % only, for a reason unknown to us.
     """
     paths = strain_paths(load(name, group_by="trajectory"))
     assert len(paths) == n_paths
