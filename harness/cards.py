@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
@@ -15,18 +15,14 @@ from typing import Literal
 import numpy as np
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 from crossprune.harness.formats import Keys, Record, read_ase, read_mlearn
-from crossprune.harness.frames import GROUP, SPLITS, DataSet, forces_of, group_of
+from crossprune.harness.frames import GROUP, SPLITS, DataSet, forces_of
+from crossprune.harness.partition import DataOptions, partition
 from crossprune.harness.sources import Downloader, RemoteFile, is_local, locate, verify
-from crossprune.harness.splits import (
-    DROPPED,
-    block_split,
-    group_split,
-    random_split,
-    smoke_indices,
-    stratified_split,
-)
+from crossprune.harness.splits import DROPPED, smoke_indices
 from crossprune.harness.tables import from_table, read_toml
 from crossprune.harness.validation import check_duplicates
+
+__all__ = ["Card", "DataOptions", "list_cards", "load_card", "load_dataset", "smoke_dataset"]
 
 PACKAGE = "crossprune.datasets"
 CARD = "card.toml"
@@ -62,6 +58,8 @@ class Format:
     """Key of the stress in ``outputs`` (mlearn schema)."""
     stress_order: tuple[str, ...] = ("xx", "yy", "zz", "xy", "yz", "xz")
     """Components in the order of the file (mlearn schema; kbar, positive = compression)."""
+    stress_order_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Groups whose components stand in another order (mlearn schema)."""
     group_from: Literal["entry", "file"] = "entry"
     """Take the group from each entry, or from the file's name (mlearn schema)."""
     order_key: str | None = None
@@ -149,71 +147,6 @@ class Card:
         return all(is_local(_remote(self, file)) for file in self.files) if self.repository else True
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """How a data set is read, filtered and split; the ``[data.NAME]`` table of a study."""
-
-    split: Literal["given", "random", "stratified", "blocks", "groups"] | None = None
-    """``given`` (the default of a card: its own split), ``stratified`` by group (the default of a
-    file), ``random``, ``blocks`` (one contiguous stretch of every trajectory), ``groups`` (whole groups)."""
-    test_fraction: float = 0.2
-    """Share of the frames, those in ``ood`` aside, that are tested."""
-    seed: int = 0
-    """Seed of the split."""
-    ood_groups: tuple[str, ...] | None = None
-    """Groups held out whole, as ``ood``; None keeps the card's."""
-    group_by: Literal["group", "trajectory"] = "group"
-    """``trajectory`` makes each trajectory or strain path a group of its own."""
-    block_gap: int = 0
-    """With ``blocks``: frames left out on either side of the test stretch."""
-    max_force_ev_per_angstrom: float | None = None
-    """Drop frames in which an atom's force is larger (eV/Å); the data set's notes say how many."""
-    use_stress: bool | None = None
-    """Use stress labels; None as the card recommends, for a file yes."""
-    allow_duplicates: bool = False
-    """Accept identical structures."""
-    smoke: bool = False
-    """Keep a tiny subset of all parts and groups, for tests."""
-    energy_key: str | None = None
-    """Files only: key of the energy; None takes what ASE reads, the free energy first."""
-    forces_key: str | None = None
-    """Files only: key of the forces."""
-    stress_key: str | None = None
-    """Files only: key of the stress (eV/Å³, positive = tension)."""
-    virial_key: str | None = None
-    """Files only: key of the virial (eV, -volume × stress)."""
-    group_key: str | None = None
-    """Files only: key of the group; None looks for ``group``, then ``config_type``."""
-    order_key: str | None = None
-    """Files only: key of the place in a trajectory."""
-    split_key: str | None = None
-    """Files only: key that holds ``train``, ``test`` or ``ood``."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if not 0 < self.test_fraction < 1:
-            raise StudyError(f"test_fraction must lie between 0 and 1, got {self.test_fraction}")
-        if self.block_gap < 0 or self.seed < 0:
-            raise StudyError("block_gap and seed must not be negative")
-        if self.max_force_ev_per_angstrom is not None and self.max_force_ev_per_angstrom <= 0:
-            raise StudyError("max_force_ev_per_angstrom must be positive")
-        if self.stress_key and self.virial_key:
-            raise StudyError("give stress_key or virial_key, not both")
-
-    @property
-    def keys(self) -> Keys:
-        """The names of labels in a file."""
-        return Keys(
-            energy=self.energy_key,
-            forces=self.forces_key,
-            stress=self.stress_key,
-            virial=self.virial_key,
-            group=self.group_key,
-            order=self.order_key,
-            split=self.split_key,
-        )
-
-
 def list_cards() -> tuple[str, ...]:
     """Return the names of all data sets that have a card, sorted."""
     folders = _root().iterdir()
@@ -269,7 +202,7 @@ def load_dataset(
             f"{unknown_name('data set', name, list_cards())}; or give the path of an extended-XYZ file"
         )
     records, notes = _filter(records, options, card, name)
-    parts = _partition(records, options, name, given=card is not None)
+    parts = partition(records, options, name, given=card is not None)
     if not options.allow_duplicates:
         check_duplicates([one.atoms for one in records], [one.place for one in records], parts)
     kept = [index for index, part in enumerate(parts) if part != DROPPED]
@@ -335,6 +268,7 @@ def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) 
                 locate(_remote(card, file), downloader),
                 stress_order=card.format.stress_order if _use_stress(options, card) else None,
                 stress_key=card.format.stress_key,
+                stress_order_of=card.format.stress_order_of,
                 group_from=card.format.group_from,
             )
         records += [replace(record, part=file.part) for record in read]
@@ -377,55 +311,3 @@ def _filter(
         )
         records = kept
     return records, notes
-
-
-def _partition(records: Sequence[Record], options: DataOptions, name: str, *, given: bool) -> list[str]:
-    """Return the part of each record."""
-    groups = [group_of(record.atoms) for record in records]
-    if options.ood_groups is None:
-        held_out = {group for group, one in zip(groups, records, strict=True) if one.part == "ood"}
-    else:
-        held_out = set(options.ood_groups)
-    for group in sorted(held_out.difference(groups)):
-        raise StudyError(f"{name}: ood_groups: {unknown_name('group', group, set(groups))}")
-    method = options.split or ("given" if given or options.split_key else "stratified")
-    inside = [index for index, group in enumerate(groups) if group not in held_out]
-    parts = ["ood"] * len(records)
-    drawn = _draw(method, [records[index] for index in inside], options)
-    for index, part in zip(inside, drawn, strict=True):
-        parts[index] = part
-    for part in ("train", "test"):
-        if part not in parts:
-            raise StudyError(
-                f"{name}: no frame is left for the {part!r} part; change test_fraction, ood_groups or split"
-            )
-    return parts
-
-
-def _given(record: Record) -> str:
-    if record.part not in SPLITS:
-        raise DataError(
-            f"{record.place}: no part of a given split ({record.part!r}); set split_key to a key "
-            f"that holds {', '.join(SPLITS)}, or choose another split"
-        )
-    return "train" if record.part == "ood" else str(record.part)
-
-
-def _draw(method: str, records: Sequence[Record], options: DataOptions) -> list[str]:
-    fraction, seed = options.test_fraction, options.seed
-    groups = [group_of(record.atoms) for record in records]
-    if method == "given":
-        return [_given(record) for record in records]
-    if method == "random":
-        return random_split(len(records), test_fraction=fraction, seed=seed)
-    if method == "stratified":
-        return stratified_split(groups, test_fraction=fraction, seed=seed)
-    if method == "groups":
-        return group_split(groups, test_fraction=fraction, seed=seed)
-    return block_split(
-        [record.sequence for record in records],
-        [record.order for record in records],
-        test_fraction=fraction,
-        seed=seed,
-        gap=options.block_gap,
-    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import ase.db
@@ -75,12 +76,14 @@ def read_ase(path: Path, keys: Keys) -> list[Record]:
         If the file is missing, empty, truncated or of another kind, or a frame is broken.
     """
     records = []
+    ordered = False
     for index, atoms in enumerate(_frames(path)):
         place = f"{path}, frame {index}"
         info = {**atoms.info, **atoms.info.get("key_value_pairs", {}), **atoms.info.get("data", {})}
         group = _group(info, keys, place)
         frame = _labelled(atoms, info, keys, group, place)
         check_frame(frame, place)
+        ordered = ordered or keys.order in info
         records.append(
             Record(
                 atoms=frame,
@@ -92,6 +95,10 @@ def read_ase(path: Path, keys: Keys) -> list[Record]:
         )
     if not records:
         raise DataError(f"{path} holds no frames; give a file with labelled structures")
+    if keys.order is not None and not ordered:
+        raise DataError(
+            f"{path}: no frame has {keys.order!r} (order_key); leave it out to keep the file's order"
+        )
     return records
 
 
@@ -207,6 +214,7 @@ def read_mlearn(
     stress_order: Sequence[str] | None,
     group_from: Literal["entry", "file"],
     stress_key: str = "virial_stress",
+    stress_order_of: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[Record]:
     """Read a JSON file of mlearn (Zuo 2020) or MoNbTaW (Li 2020).
 
@@ -220,6 +228,8 @@ def read_mlearn(
         ``entry`` takes each entry's ``group``; ``file`` takes the file's name.
     stress_key
         Key of the stress in ``outputs``.
+    stress_order_of
+        Groups whose components stand in another order.
 
     Raises
     ------
@@ -232,12 +242,12 @@ def read_mlearn(
         raise DataError(f"{path} is truncated or not JSON ({error}); fetch it again") from None
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{path} holds no list of structures; fetch it again")
-    order = None if stress_order is None else [list(stress_order).index(component) for component in ASE_ORDER]
     records = []
     for index, entry in enumerate(entries):
         place = f"{path}, frame {index}"
         try:
             group = str(entry["group"]) if group_from == "entry" else path.stem
+            order = None if stress_order is None else stress_order_of.get(group, stress_order)
             frame = _entry_frame(entry, group, stress_key, order)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise DataError(
@@ -250,7 +260,7 @@ def read_mlearn(
     return records
 
 
-def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: list[int] | None) -> Atoms:
+def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: Sequence[str] | None) -> Atoms:
     sites = entry["structure"]["sites"]
     outputs = entry["outputs"]
     atoms = Atoms(
@@ -259,7 +269,10 @@ def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: list
         cell=entry["structure"]["lattice"]["matrix"],
         pbc=True,
     )
-    stress = None if order is None else -KBAR * np.array(outputs[stress_key], dtype=np.float64)[order]
+    stress = None
+    if order is not None:
+        components = [list(order).index(component) for component in ASE_ORDER]
+        stress = -KBAR * np.array(outputs[stress_key], dtype=np.float64)[components]
     return label(
         atoms, energy=float(outputs["energy"]), forces=np.array(outputs["forces"]), stress=stress, group=group
     )

@@ -1,0 +1,68 @@
+"""The published sets load as published: sizes, parts, trajectories, no duplicates, and fast."""
+
+import time
+
+import numpy as np
+import pytest
+from crossprune.harness.cards import DataOptions, load_card, load_dataset
+from crossprune.harness.frames import group_of, stress_of
+from crossprune.harness.validation import duplicates
+
+SIZES = {"mlearn-Mo": (194, 23), "mlearn-Si": (214, 25), "mlearn-Li": (241, 29)}
+
+
+def load(name, **options):
+    if not load_card(name).available:
+        pytest.skip(f"data set {name} is not here; name its folder in CROSSPRUNE_DATA")
+    return load_dataset(name, options=DataOptions(**options))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_published_split(name):
+    dataset = load(name)
+    assert tuple(len(dataset.indices(part)) for part in ("train", "test", "ood")) == (*SIZES[name], 0)
+    assert set(dataset.groups) == set(load_card(name).groups)
+    assert duplicates(dataset.frames) == []
+    assert dataset.elements == load_card(name).elements
+
+
+def test_stress_of_lithium_is_left_out_unless_asked_for():
+    dataset = load("mlearn-Li")
+    assert all(stress_of(atoms) is None for atoms in dataset.frames)
+    assert "Li's shear virials change sign" in dataset.notes[0]
+    asked = load("mlearn-Li", use_stress=True)
+    assert all(stress_of(atoms) is not None for atoms in asked.frames)
+    assert asked.notes == ()
+
+
+def test_a_trajectory_can_be_held_out_whole():
+    hot = "AIMD-NVT: AIMD NVT simulation at 6000 K"
+    dataset = load("mlearn-Mo", group_by="trajectory", ood_groups=(hot,))
+    ood = dataset.indices("ood")
+    assert len(ood) == 40
+    assert {group_of(dataset.frames[index]) for index in ood} == {hot}
+
+
+def test_blocks_do_not_interleave_snapshots():
+    dataset = load("mlearn-Mo", split="blocks", group_by="trajectory", test_fraction=0.1)
+    for group in {group for group in dataset.groups if "AIMD" in group}:
+        parts = [part for part, name in zip(dataset.split, dataset.groups, strict=True) if name == group]
+        assert 0 < parts.count("test") <= 4
+    assert len(dataset.frames) == sum(SIZES["mlearn-Mo"])
+
+
+def test_loading_is_fast_enough_for_every_run():
+    """0.7 s of processor time; it takes 0.15 s on a free core."""
+    load("mlearn-Mo")
+    start = time.process_time()
+    load("mlearn-Mo")
+    assert time.process_time() - start < 0.7
+
+
+@pytest.mark.slow
+def test_monbtaw_as_published():
+    dataset = load("monbtaw")
+    assert (len(dataset.indices("train")), len(dataset.indices("test"))) == (5282, 376)
+    assert set(dataset.groups) == set(load_card("monbtaw").groups)
+    assert dataset.elements == ("Mo", "Nb", "Ta", "W")
+    assert all(np.isfinite(stress_of(atoms)).all() for atoms in dataset.frames)

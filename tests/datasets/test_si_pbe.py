@@ -1,0 +1,113 @@
+"""The embedded set: its split is the one split.py draws, and its labels agree with its reference properties."""
+
+import gzip
+import json
+import runpy
+from collections import Counter
+from importlib import resources
+
+import numpy as np
+import pytest
+from ase.units import GPa
+from crossprune.harness.cards import DataOptions, load_card, load_dataset
+from crossprune.harness.formats import Keys, read_ase
+from crossprune.harness.frames import energy_of, forces_of, stress_of
+
+FOLDER = resources.files("crossprune.datasets") / "si-pbe"
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset("si-pbe")
+
+
+@pytest.fixture(scope="module")
+def records():
+    with resources.as_file(FOLDER / "frames.extxyz.gz") as path:
+        return read_ase(path, Keys(order="step"))
+
+
+def members(dataset, group):
+    return [atoms for atoms, name in zip(dataset.frames, dataset.groups, strict=True) if name == group]
+
+
+def test_contents(dataset):
+    assert len(dataset.frames) == 352
+    assert sum(len(atoms) for atoms in dataset.frames) == 2864
+    assert set(dataset.groups) == set(load_card("si-pbe").groups)
+    assert max(np.abs(forces_of(atoms)).max() for atoms in dataset.frames) == pytest.approx(51.5, abs=0.05)
+
+
+def test_split_is_the_one_that_split_py_draws(records):
+    with resources.as_file(FOLDER / "split.py") as path:
+        lists = runpy.run_path(str(path))["draw"](records)
+    assert lists == json.loads((FOLDER / "split.json").read_text())
+
+
+def test_split_is_stratified_and_holds_whole_groups_out(dataset):
+    counts = Counter(zip(dataset.groups, dataset.split, strict=True))
+    for group in set(dataset.groups):
+        shares = {part: counts[group, part] for part in ("train", "test", "ood")}
+        if group in ("interstitial", "bcc"):
+            assert shares["train"] == shares["test"] == 0
+        else:
+            assert shares["ood"] == 0
+            assert 0.1 < shares["test"] / (shares["train"] + shares["test"]) < 0.26
+
+
+def test_md_groups_are_split_in_contiguous_stretches(records):
+    test = set(json.loads((FOLDER / "split.json").read_text())["test"])
+    for temperature in (600, 1200, 2000, 3000, 4500):
+        hot = [i for i, record in enumerate(records) if record.sequence == f"md-{temperature}K"]
+        assert sorted(records[i].order for i in hot) == list(range(22))
+        steps = sorted(records[i].order for i in hot if i in test)
+        assert steps == list(np.arange(4) + steps[0])
+
+
+def test_no_precision_is_lost_in_packing():
+    with resources.as_file(FOLDER / "frames.extxyz.gz") as path, gzip.open(path, "rt") as stream:
+        lines = stream.read().splitlines()
+    columns = next(line for line in lines if line.startswith("Si ")).split()
+    assert all(len(number.split(".")[1]) == 8 for number in columns[1:])
+    assert all("energy=-" in line for line in lines if line.startswith("Lattice"))
+
+
+def test_gzip_header_holds_no_time():
+    assert (FOLDER / "frames.extxyz.gz").read_bytes()[4:8] == bytes(4)
+
+
+def volume_strains(dataset):
+    """Return volumes (Å³), energies (eV) and mean stresses (eV/Å³) of the isotropic strains, by volume."""
+    elastic = members(dataset, "elastic")
+    cells = [atoms for atoms in elastic if np.allclose(atoms.cell.array, atoms.cell[0, 0] * np.eye(3))]
+    cells.sort(key=lambda atoms: atoms.get_volume())
+    return (
+        np.array([atoms.get_volume() for atoms in cells]),
+        np.array([energy_of(atoms) for atoms in cells]),
+        np.array([np.mean(stress_of(atoms)[:3]) for atoms in cells]),
+    )
+
+
+def test_volume_strains_give_the_reference_bulk_modulus(dataset):
+    """B = dσ/d ln V at the reference volume; 3 %: the reference is an equation of state of energies."""
+    reference = load_card("si-pbe").reference["diamond"].values
+    volumes, _, stress = volume_strains(dataset)
+    parabola = np.polyfit(np.log(volumes / reference["lattice_parameter_angstrom"] ** 3), stress, 2)
+    assert parabola[1] / GPa == pytest.approx(reference["bulk_modulus_gpa"], rel=0.03)
+
+
+def test_stress_is_the_derivative_of_the_energy(dataset):
+    """Positive = tension: ΔE = σ ΔV (trapezoid).
+
+    0.4 meV per atom: the plane-wave energy itself has one step of that size (see the card's notes).
+    """
+    volumes, energies, stress = volume_strains(dataset)
+    work = (stress[1:] + stress[:-1]) / 2 * np.diff(volumes)
+    np.testing.assert_allclose(work, np.diff(energies), atol=8 * 0.4e-3)
+    assert np.median(np.abs(work - np.diff(energies))) < 8 * 0.03e-3
+
+
+def test_smoke_subset_has_every_part():
+    small = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    assert len(small.frames) == 30
+    assert set(small.split) == {"train", "test", "ood"}
