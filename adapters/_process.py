@@ -71,7 +71,7 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
     timeout_s
         Wall time allowed, s.
     memory_gb
-        Resident memory allowed to the program and its children together, GB (10⁹ bytes).
+        Resident memory allowed to the program itself, GB (10⁹ bytes); its children are not counted.
 
     Raises
     ------
@@ -95,23 +95,8 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
             stderr=errors,
             start_new_session=True,
         )
-    peak, pause = 0.0, POLL_S[0]
     try:
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                break
-            memory = _resident_bytes(process.pid)
-            peak = max(peak, memory)
-            if memory > memory_gb * 1e9:
-                raise CellOutOfMemory(
-                    f"{name} used more than its {memory_gb:g} GB of memory; {_tail(folder)}"
-                )
-            if time.monotonic() - start > timeout_s:
-                raise CellTimeout(f"{name} ran longer than its {timeout_s:g} s; {_tail(folder)}")
-            time.sleep(pause)
-            pause = min(1.3 * pause, POLL_S[1])
+        usage, peak = _watch(process, name, folder, timeout_s, memory_gb)
     finally:
         _kill_group(process)
     _raise_for_exit(process.returncode, name, folder)
@@ -123,11 +108,29 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
     )
 
 
+def _watch(
+    process: subprocess.Popen[bytes], name: str, folder: Path, timeout_s: float, memory_gb: float
+) -> tuple[resource.struct_rusage, float]:
+    """Wait for the end; return what the kernel counted and the largest resident memory seen (bytes)."""
+    end, peak, pause = time.monotonic() + timeout_s, 0.0, POLL_S[0]
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return usage, peak
+        memory = _resident_bytes(process.pid)
+        peak = max(peak, memory)
+        if memory > memory_gb * 1e9:
+            raise CellOutOfMemory(f"{name} used more than its {memory_gb:g} GB of memory; {_tail(folder)}")
+        if time.monotonic() > end:
+            raise CellTimeout(f"{name} ran longer than its {timeout_s:g} s; {_tail(folder)}")
+        time.sleep(pause)
+        pause = min(1.3 * pause, POLL_S[1])
+
+
 def _resident_bytes(pid: int) -> float:
     try:
-        program = psutil.Process(pid)
-        family = [program, *program.children(recursive=True)]
-        return float(sum(one.memory_info().rss for one in family))
+        return float(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0.0
 

@@ -17,7 +17,7 @@ from crossprune.harness.frames import energy_of, forces_of, stress_of
 if TYPE_CHECKING:
     from crossprune.adapters.gap import GapOptions
 
-ENERGY, FORCES, VIRIAL, GROUP = "cp_energy", "cp_forces", "cp_virial", "cp_group"
+ENERGY, FORCES, VIRIAL, NAME = "cp_energy", "cp_forces", "cp_virial", "cp_weights"
 """Our own label names: gap_fit picks up labels called ``energy``, ``virial`` or ``stress`` unasked."""
 NO_LABEL = "cp_none"
 """A name that no file has, for the labels that must not be fitted."""
@@ -65,20 +65,21 @@ def _complement(vectors: FloatArray) -> FloatArray:
 def write_training(
     path: Path,
     frames: Sequence[Atoms],
-    groups: Sequence[str],
-    weights: Mapping[str, GroupWeight],
+    weights: Sequence[GroupWeight],
+    names: Mapping[GroupWeight, str],
     options: GapOptions,
 ) -> None:
     """Write extended XYZ with our own label names; a label of weight 0 is left out.
 
-    The virial is −V·stress, as nine numbers (symmetric, so the order of rows does not matter).
+    Frames of equal weights share a name: gap_fit's list of names is limited in length, data sets are not
+    limited in groups. The virial is −V·stress, as nine numbers (symmetric, so their order does not matter).
     """
     with path.open("w") as stream:
-        for atoms, group in zip(frames, groups, strict=True):
-            stream.write(_xyz(atoms, group, weights[group], options))
+        for atoms, weight in zip(frames, weights, strict=True):
+            stream.write(_xyz(atoms, names[weight], weight, options))
 
 
-def _xyz(atoms: Atoms, group: str, weight: GroupWeight, options: GapOptions) -> str:
+def _xyz(atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions) -> str:
     box = boxed(atoms, options.cutoff)
     header = [f'Lattice="{_join(np.array(box.cell).ravel())}"']
     columns = [box.positions]
@@ -88,7 +89,7 @@ def _xyz(atoms: Atoms, group: str, weight: GroupWeight, options: GapOptions) -> 
         columns.append(forces_of(atoms))
     header.append(f"Properties={properties}")
     header.append('pbc="{}"'.format(" ".join("T" if one else "F" for one in atoms.pbc)))
-    header.append(f"{GROUP}={group}")
+    header.append(f"{NAME}={name}")
     if weight.energy > 0:
         header.append(f"{ENERGY}={energy_of(atoms):.17g}")
     stress = stress_of(atoms)
@@ -176,18 +177,21 @@ def kernels(
     return "{" + ":".join("{" + part + "}" for part in parts) + "}", n_sparse
 
 
-def sigmas(weights: Mapping[str, GroupWeight], options: GapOptions) -> str:
-    """Return gap_fit's ``config_type_sigma``: each group's expected errors, divided by its weights."""
-    parts = []
-    for group, weight in weights.items():
-        values = (
-            options.sigma_energy_per_atom / (weight.energy or 1.0),
-            options.sigma_force / (weight.forces or 1.0),
-            options.sigma_virial_per_atom / (weight.stress or 1.0),
-            1.0,
-        )
-        parts.append(":".join([group, *(f"{value:.10g}" for value in values)]))
+def sigmas(names: Mapping[GroupWeight, str], options: GapOptions) -> str:
+    """Return gap_fit's ``config_type_sigma``: each name with its expected errors."""
+    parts = [":".join([name, *expected_errors(weight, options)]) for weight, name in names.items()]
     return "{" + ":".join(parts) + "}"
+
+
+def expected_errors(weight: GroupWeight, options: GapOptions) -> list[str]:
+    """Return expected errors of energy, force, virial and Hessian, divided by the weights."""
+    values = (
+        options.sigma_energy_per_atom / (weight.energy or 1.0),
+        options.sigma_force / (weight.forces or 1.0),
+        options.sigma_virial_per_atom / (weight.stress or 1.0),
+        1.0,
+    )
+    return [f"{value:.10g}" for value in values]
 
 
 def read_parameters(folder: Path) -> dict[str, bytes]:

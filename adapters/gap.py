@@ -32,6 +32,8 @@ from crossprune.harness.contract import (
 from crossprune.harness.errors import DataError, MissingPackage, TooFewFrames
 from crossprune.harness.frames import element_counts, energy_of, forces_of, group_of
 
+SETTINGS = "settings.txt"
+"""gap_fit's arguments as a file, because it cuts long ones on the command line."""
 SEED_LIMIT = 2**31 - 1
 """gap_fit's seed is a positive 32-bit integer."""
 _QUIP_LOCK = threading.Lock()
@@ -255,6 +257,9 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         An element that the subset lacks gets the mean of the others.
         """
         if self.isolated_atom_energies is not None:
+            missing = sorted(set(self.elements) - set(self.isolated_atom_energies))
+            if missing:
+                raise DataError(f"no isolated-atom energy of {', '.join(missing)}; give all elements or none")
             return {element: self.isolated_atom_energies[element] for element in self.elements}
         counts = element_counts(frames, self.elements)
         present = counts.sum(axis=0) > 0
@@ -271,35 +276,34 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         baseline: Mapping[str, float],
         rng: np.random.Generator,
     ) -> tuple[list[str], dict[str, int]]:
-        """Write the training file; return gap_fit's call and the number of sparse points per element."""
-        names = {group: f"g{number:04d}x" for number, group in enumerate(sorted(set(map(group_of, frames))))}
-        by_name = {name: weights.get(group, GroupWeight()) for group, name in names.items()}
-        groups = [names[group_of(atoms)] for atoms in frames]
-        _quip.write_training(folder / "train.xyz", frames, groups, by_name, self.options)
+        """Write training file and settings; return gap_fit's call and the sparse points per element."""
+        weight_of = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
+        names = {weight: f"w{number}" for number, weight in enumerate(dict.fromkeys(weight_of))}
+        _quip.write_training(folder / "train.xyz", frames, weight_of, names, self.options)
         kernels, n_sparse = _quip.kernels(frames, self.elements, self.options)
         energies = ":".join(f"{element}:{energy:.17g}" for element, energy in baseline.items())
         virial = _quip.VIRIAL if self.options.use_stress else _quip.NO_LABEL
-        default = _quip.sigmas({"": GroupWeight()}, self.options).replace(":", " ")
-        return [
-            str(find_gap_fit()),
+        settings = [
             "atoms_filename=train.xyz",
             f"gap={kernels}",
             f"e0={{{energies}}}",
-            f"default_sigma={default}",
-            f"config_type_sigma={_quip.sigmas(by_name, self.options)}",
+            f"default_sigma={{{' '.join(_quip.expected_errors(GroupWeight(), self.options))}}}",
+            f"config_type_sigma={_quip.sigmas(names, self.options)}",
             f"energy_parameter_name={_quip.ENERGY}",
             f"force_parameter_name={_quip.FORCES}",
             f"virial_parameter_name={virial}",
             f"stress_parameter_name={_quip.NO_LABEL}",
             f"hessian_parameter_name={_quip.NO_LABEL}",
             f"local_property_parameter_name={_quip.NO_LABEL}",
-            f"config_type_parameter_name={_quip.GROUP}",
+            f"config_type_parameter_name={_quip.NAME}",
             f"sparse_jitter={self.options.jitter:.10g}",
             "do_copy_atoms_file=F",
             "sparse_separate_file=T",
             f"gap_file={_quip.XML}",
             f"rnd_seed={int(rng.integers(1, SEED_LIMIT))}",
-        ], n_sparse
+        ]
+        (folder / SETTINGS).write_text("\n".join(settings) + "\n")
+        return [str(find_gap_fit()), f"config_file={SETTINGS}"], n_sparse
 
 
 def find_gap_fit() -> Path:

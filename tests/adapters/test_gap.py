@@ -127,6 +127,7 @@ def test_fit_learns_stress_with_the_right_sign_and_order(potential):
     np.testing.assert_allclose(slopes, 1, atol=0.15)  # a wrong sign gives -1, a wrong order about 0
 
 
+@pytest.mark.slow
 def test_stress_labels_are_left_alone_unless_asked_for(potential):
     without = [label(a, energy=energy_of(a), forces=forces_of(a), stress=None, group="g") for a in FRAMES]
     assert fitted(use_stress=False).files == fitted(without, use_stress=False).files
@@ -142,15 +143,16 @@ def test_virial_is_minus_volume_times_stress():
 
 def test_training_file_has_our_own_label_names_only(tmp_path):
     options = GapOptions(use_stress=True)
-    _quip.write_training(tmp_path / "train.xyz", FRAMES[:1], ["g0"], {"g0": GroupWeight()}, options)
+    _quip.write_training(tmp_path / "train.xyz", FRAMES[:1], [GroupWeight()], {GroupWeight(): "w0"}, options)
     atoms = read(tmp_path / "train.xyz", format="extxyz")
-    assert set(atoms.info) == {"cp_energy", "cp_virial", "cp_group"}
+    assert set(atoms.info) == {"cp_energy", "cp_virial", "cp_weights"}
     assert set(atoms.arrays) == {"numbers", "positions", "cp_forces"}
     assert atoms.info["cp_energy"] == energy_of(FRAMES[0])
     np.testing.assert_array_equal(atoms.positions, FRAMES[0].positions)
     np.testing.assert_array_equal(atoms.arrays["cp_forces"], forces_of(FRAMES[0]))
 
 
+@pytest.mark.slow
 def test_weight_zero_leaves_the_label_out():
     wrong = [
         label(a, energy=energy_of(a), forces=forces_of(a) + 5 * (i < 3), stress=None, group=f"{i < 3}")
@@ -164,6 +166,7 @@ def test_weight_zero_leaves_the_label_out():
     assert fitted(wrong, weights=weights).files == fitted(also, weights=weights).files
 
 
+@pytest.mark.slow
 def test_group_weights_pull_the_fit_to_their_group():
     frames = [emt_frame(seed, group="even" if seed % 2 == 0 else "odd: {x}") for seed in range(6)]
 
@@ -176,6 +179,20 @@ def test_group_weights_pull_the_fit_to_their_group():
     assert error(odd, 1) < 0.3 * error(even, 1)
 
 
+@pytest.mark.slow
+def test_many_elements_and_groups_do_not_overflow_gap_fits_arguments():
+    rng, frames = np.random.default_rng(0), []
+    for number in range(60):
+        atoms = bulk("Ag", a=4.0, cubic=True)
+        atoms.numbers = rng.choice([13, 28, 29, 46, 47, 78, 79], 4)
+        atoms.rattle(0.1, rng=rng)
+        frames.append(labelled(atoms, -3.0 * len(atoms)))
+        frames[-1].info["group"] = f"group {number}"
+    weights = {f"group {number}": GroupWeight(energy=1 + number / 60) for number in range(0, 60, 3)}
+    potential = fitted(frames, ["Ag", "Al", "Au", "Cu", "Ni", "Pd", "Pt"], weights=weights)
+    assert potential.predict(frames[0]).energy == pytest.approx(-12.0, abs=0.2)
+
+
 def test_baseline_is_regressed_on_the_subset_or_given():
     adapter = Gap(["Cu", "Ni"])
     one = [labelled(bulk("Cu"), -3.0), labelled(bulk("Ni"), -5.0)]
@@ -183,6 +200,8 @@ def test_baseline_is_regressed_on_the_subset_or_given():
     assert adapter._baseline(one[:1]) == pytest.approx({"Cu": -3.0, "Ni": -3.0})
     given = Gap(["Cu", "Ni"], isolated_atom_energies={"Cu": -0.1, "Ni": -0.2})
     assert given._baseline(one) == {"Cu": -0.1, "Ni": -0.2}
+    with pytest.raises(DataError, match="no isolated-atom energy of Ni"):
+        Gap(["Cu", "Ni"], isolated_atom_energies={"Cu": -0.1})._baseline(one)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +231,7 @@ def test_no_frame_is_too_few():
         fitted([])
 
 
+@pytest.mark.slow
 def test_seed_decides_the_sparse_points_and_nothing_else_does(potential):
     assert fitted(use_stress=True).files == potential.files
     assert fitted(use_stress=True, seed=1).files != potential.files
