@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -164,8 +162,7 @@ def load_card(name: str) -> Card:
     """
     if name not in list_cards():
         raise StudyError(unknown_name("data set", name, list_cards()))
-    with resources.as_file(_folder(name) / CARD) as path:
-        return from_table(Card, {"name": name, **read_toml(path)}, f"datasets/{name}/{CARD}")
+    return from_table(Card, {"name": name, **read_toml(_folder(name) / CARD)}, f"datasets/{name}/{CARD}")
 
 
 def load_dataset(
@@ -237,7 +234,7 @@ def _root() -> Path:
     return next(folder for folder in folders if folder.is_dir())
 
 
-def _folder(name: str) -> Traversable:
+def _folder(name: str) -> Path:
     return _root() / name
 
 
@@ -260,9 +257,9 @@ def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) 
     records: list[Record] = []
     for file in card.files:
         if card.repository is None:
-            with resources.as_file(_folder(card.name) / file.path) as path:
-                verify(path, file.git_blob, "install crossprune again")
-                read = read_ase(path, Keys(order=card.format.order_key))
+            path = _folder(card.name) / file.path
+            verify(path, file.git_blob, "install crossprune again")
+            read = read_ase(path, Keys(order=card.format.order_key))
         else:
             read = read_mlearn(
                 locate(_remote(card, file), downloader),
