@@ -340,13 +340,7 @@ def run_check(check: Callable[[Subject], None], subject: Subject) -> CheckResult
 
 
 def run_checks(cls: type[Adapter[Any]]) -> list[CheckResult]:
-    """Run all checks on an adapter.
-
-    Raises
-    ------
-    MissingPackage
-        If the adapter needs a package that is not installed.
-    """
+    """Run all checks on an adapter; raise `MissingPackage` if a package of its is missing."""
     subject = Subject(cls)
     return [run_check(check, subject) for check in CHECKS]
 

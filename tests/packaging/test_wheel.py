@@ -47,7 +47,9 @@ def test_only_top_level_name(wheel: set[str]) -> None:
 def test_every_module_is_inside(wheel: set[str]) -> None:
     modules = {in_wheel(path) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert not modules - wheel, "list the package in [tool.setuptools] of pyproject.toml"
-    assert {name for name in wheel if name.endswith(".py")} == modules
+    # The scripts that made a data set's labels lie beside its frames; they are data, not modules.
+    generators = {name for name in wheel if name.startswith("crossprune/datasets/")}
+    assert {name for name in wheel if name.endswith(".py")} - generators == modules
 
 
 def test_every_data_file_is_inside(wheel: set[str]) -> None:
