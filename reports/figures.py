@@ -1,0 +1,199 @@
+"""Figures of a report: heat-maps chooser × model and learning curves, as plotly figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from crossprune.reports.tables import RANDOM, Metric
+from crossprune.reports.wording import chooser_name
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+"""Colours that people with any colour vision tell apart (Okabe & Ito 2008, jfly.uni-koeln.de/color)."""
+GREY = "#808080"
+"""Colour of random: readable on light and dark."""
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
+DIVERGING = [[0.0, "#2166AC"], [0.25, "#92C5DE"], [0.5, "#F7F7F7"], [0.75, "#F4A582"], [1.0, "#B2182B"]]
+"""Blue below 1, white at 1, red above (ColorBrewer RdBu, safe for all colour vision)."""
+SEQUENTIAL = "Cividis"
+MIN_SPAN = float(np.log2(1.1))
+"""The diverging scale spans at least ±10 %, so that noise is not painted as an effect."""
+
+
+def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool) -> Figure:
+    """Draw the matrix chooser × model; a model's own chooser is framed.
+
+    Parameters
+    ----------
+    values
+        Errors (the metric's unit) or ratios to random; rows (chooser, method), columns models.
+    metric
+        The metric shown.
+    title
+        Title of the figure.
+    ratio
+        Whether the values are ratios to random: colours diverge from 1 and are symmetric in the
+        logarithm. Otherwise colours follow the logarithm of the error over the column's least.
+    """
+    from plotly.graph_objects import Figure
+
+    numbers = values.to_numpy(dtype=np.float64)
+    logs = np.log2(np.where(numbers > 0, numbers, np.nan))
+    if not ratio:
+        logs = logs - np.fmin.reduce(logs, axis=0, keepdims=True)
+    span = max(MIN_SPAN, float(np.fmax.reduce(np.abs(logs), axis=None, initial=0.0)))
+    unit = "× random" if ratio else metric.unit
+    trace = {
+        "type": "heatmap",
+        "x": [escape(name, quote=False) for name in values.columns],
+        "y": [row_label(*row) for row in values.index],
+        "z": [[None if np.isnan(one) else float(one) for one in row] for row in logs],
+        "zmin": -span if ratio else 0.0,
+        "zmax": span,
+        "colorscale": DIVERGING if ratio else SEQUENTIAL,
+        "showscale": False,
+        "text": [["" if np.isnan(one) else f"{one:.3g}" for one in row] for row in numbers],
+        "texttemplate": "%{text}",
+        "hovertemplate": f"data chosen by %{{y}}<br>model %{{x}}<br>%{{text}} {unit}<extra></extra>",
+        "xgap": 2,
+        "ygap": 2,
+    }
+    layout = _layout(title, height=90 + 34 * len(values), shapes=_own_frames(values))
+    layout["xaxis"] |= {"type": "category", "showgrid": False}
+    layout["yaxis"] |= {"type": "category", "showgrid": False, "autorange": "reversed"}
+    return Figure({"data": [trace], "layout": layout})
+
+
+def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: Sequence[str]) -> Figure:
+    """Draw one model's error against the number of configurations, both logarithmic.
+
+    Parameters
+    ----------
+    curves
+        What `crossprune.reports.tables.learning_curves` returned.
+    metric
+        The metric shown.
+    model
+        The model whose curves are drawn.
+    choosers
+        All choosers of the study in a fixed order, which gives each its colour and mark.
+
+    Notes
+    -----
+    Error bars are ± one standard error over seeds. Random is grey and drawn first.
+    """
+    from plotly.graph_objects import Figure
+
+    here = curves[curves["model"] == model]
+    methods = sorted(set(here["method"]) - {RANDOM})
+    ways = sorted(
+        set(zip(here["chooser"], here["method"], strict=True)), key=lambda way: (way[0] != RANDOM, way)
+    )
+    traces = []
+    for chooser, method in ways:
+        line = here[(here["chooser"] == chooser) & (here["method"] == method)]
+        traces.append(_line(line, metric) | _style(chooser, method, choosers, methods))
+    layout = _layout(f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})", height=340)
+    layout |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
+    sizes = _spread(sorted(set(here["n_configurations"].round().astype(int))))
+    ticks = _log_ticks(here["mean"])
+    layout["xaxis"] |= {"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]}
+    layout["xaxis"] |= {"title": {"text": "configurations kept", "standoff": 8}}
+    layout["yaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    return Figure({"data": traces, "layout": layout})
+
+
+def _line(line: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+    """Return the trace of one way of choosing, without its style."""
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": line["n_configurations"].tolist(),
+        "y": line["mean"].tolist(),
+        "error_y": {"array": line["standard_error"].fillna(0.0).tolist(), "thickness": 1.2, "width": 3},
+        "name": row_label(line["chooser"].iloc[0], line["method"].iloc[0]),
+        "customdata": line["n_seeds"].tolist(),
+        "hovertemplate": f"%{{x:.0f}} configurations<br>%{{y:.3g}} {metric.unit}<br>%{{customdata}} seeds",
+    }
+
+
+def row_label(chooser: str, method: str) -> str:
+    """Name a way of choosing, safe inside a figure: ``random``, ``snap · fps``."""
+    return escape(chooser_name(chooser, method), quote=False)
+
+
+def _layout(title: str, *, height: int, shapes: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return a layout without colours of its own: the page's style sheet colours the text."""
+    axis = {"automargin": True, "zeroline": False, "fixedrange": True, "gridcolor": "rgba(128,128,128,0.3)"}
+    return {
+        "template": {},
+        "title": {
+            "text": title,
+            "font": {"size": 14},
+            "x": 0,
+            "xanchor": "left",
+            "y": 0.98,
+            "yanchor": "top",
+        },
+        "height": height,
+        "margin": {"l": 10, "r": 12, "t": 34, "b": 10},
+        "font": {"family": "system-ui, sans-serif", "size": 12},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "shapes": list(shapes),
+        "xaxis": dict(axis),
+        "yaxis": dict(axis),
+    }
+
+
+def _own_frames(values: pd.DataFrame) -> list[dict[str, Any]]:
+    """Frame the cells whose chooser is the model itself."""
+    frames = []
+    for row, (chooser, _) in enumerate(values.index):
+        for column, model in enumerate(values.columns):
+            if chooser == model:
+                box = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+                frames.append({"type": "rect", "line": {"width": 2.5, "color": GREY}, **box})
+    return frames
+
+
+def _style(chooser: str, method: str, choosers: Sequence[str], methods: Sequence[str]) -> dict[str, Any]:
+    """Colour and mark tell the chooser, the dash tells the method."""
+    if chooser == RANDOM:
+        return {"line": {"color": GREY, "width": 3}, "marker": {"symbol": "circle-open", "size": 8}}
+    index = [name for name in choosers if name != RANDOM].index(chooser)
+    colour = OKABE_ITO[index % len(OKABE_ITO)]
+    dash = DASHES[methods.index(method) % len(DASHES)]
+    marker = {"symbol": MARKERS[index % len(MARKERS)], "size": 8}
+    return {"line": {"color": colour, "width": 2, "dash": dash}, "marker": marker}
+
+
+def _spread(sizes: Sequence[int]) -> list[int]:
+    """Drop numbers that would overlap on a logarithmic axis (closer than a factor 1.25)."""
+    kept: list[int] = []
+    for size in sizes:
+        if not kept or size >= 1.25 * kept[-1]:
+            kept.append(size)
+    return kept
+
+
+def _log_ticks(values: pd.Series) -> list[float]:
+    """Return round ticks inside the range of the values; at least two, or the ends themselves."""
+    positive = values[values > 0]
+    if positive.empty:
+        return []
+    low, high = float(positive.min()), float(positive.max())
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(np.arange(10, 100) / 10)):
+        ticks = [float(f"{step * 10.0**decade:.6g}") for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low * 0.98 <= tick <= high * 1.02]
+        if len(ticks) >= 3:
+            return ticks[:: max(1, len(ticks) // 6)]
+    return sorted({float(f"{low:.3g}"), float(f"{high:.3g}")})

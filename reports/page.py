@@ -1,0 +1,202 @@
+"""One static page per study: opens offline, readable without JavaScript, prints well."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pandas as pd
+from crossprune.reports import figures, tables
+from crossprune.reports.headline import choosers_against_random, headline
+from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.tables import METRICS, SPLITS, Metric
+from crossprune.reports.wording import (
+    KNOWN_PROVENANCE,
+    answer,
+    comparison_rows,
+    provenance_rows,
+    rounded,
+    split_name,
+)
+from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+PAGE = "report.html"
+TABLE = "results.csv"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What the page shows for one data set, metric and split."""
+
+    dataset: str
+    metric: Metric
+    split: str
+    table: pd.DataFrame
+    blocks: Sequence[Block]
+    ratios: Sequence[Markup]
+    errors: Sequence[Markup]
+    curves: Sequence[Markup]
+
+
+def write_report(results: pd.DataFrame, folder: Path, provenance: Mapping[str, object]) -> Path:
+    """Write ``report.html`` and ``results.csv`` into ``folder``.
+
+    Parameters
+    ----------
+    results
+        The long results table, one row per cell × split × group.
+    folder
+        Where to write; made if it does not exist.
+    provenance
+        Any of ``study`` (name), ``toml`` (text of the study), ``command``, ``versions``, ``commit``,
+        ``hardware``, ``date``, ``n_cells``; further keys are listed under their own name.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column.
+    """
+    tables.check_columns(results)
+    page = render(results, provenance)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_atomically(folder / TABLE, results.to_csv(index=False))
+    _write_atomically(folder / PAGE, page)
+    return folder / PAGE
+
+
+def render(results: pd.DataFrame, provenance: Mapping[str, object]) -> str:
+    """Return the page as HTML; arguments as in `write_report`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("crossprune.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["csv_uri"] = csv_uri
+    environment.filters["split_name"] = split_name
+    environment.filters["rounded"] = rounded
+    cells = tables.cells(results)
+    panels = _panels(results)
+    return environment.get_template("page.html.jinja").render(
+        title=str(provenance.get("study", "crossprune study")),
+        style=_source("page.css"),
+        script=_source("page.js"),
+        plotly=Markup(get_plotlyjs()) if panels else "",
+        statuses=cells["status"].value_counts().to_dict(),
+        n_cells=len(cells),
+        headlines=_headlines(results),
+        panels=panels,
+        choices=_choices(panels),
+        failures=tables.failures(results),
+        kept=tables.data_kept(results),
+        cost=tables.cost(results),
+        provenance=provenance_rows(results, provenance),
+        source={key: str(provenance.get(key, "")) for key in KNOWN_PROVENANCE},
+    )
+
+
+def csv_uri(table: pd.DataFrame) -> str:
+    """Return a ``data:`` address that downloads the table as CSV."""
+    return "data:text/csv;charset=utf-8," + quote(table.to_csv(index=False))
+
+
+def _panels(results: pd.DataFrame) -> list[Panel]:
+    """Make a panel for every data set, metric and split for which a cell has a number."""
+    choosers = tables.random_first(results["chooser"])
+    panels = []
+    for metric in METRICS:
+        for split in SPLITS:
+            table = tables.summary(results, metric.column, split)
+            for dataset, here in table.groupby("dataset"):
+                if here["mean"].notna().any():
+                    panels.append(_panel(str(dataset), metric, split, here, choosers))
+    return sorted(panels, key=lambda panel: panel.dataset)
+
+
+def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choosers: Sequence[str]) -> Panel:
+    """Lay out one panel's table and figures."""
+    blocks = blocks_of(table)
+    curves = tables.curves_of(table)
+    lines = [figures.learning_curve(curves, metric, one, choosers) for one in sorted(set(curves["model"]))]
+    ratios = [figures.heat_map(one.ratios, metric, one.label, ratio=True) for one in blocks if one.has_ratios]
+    errors = [figures.heat_map(one.errors, metric, one.label, ratio=False) for one in blocks]
+    return Panel(dataset, metric, split, table, blocks, _embed(ratios), _embed(errors), _embed(lines))
+
+
+def _headlines(results: pd.DataFrame) -> list[dict[str, object]]:
+    """Collect the comparisons for the two metrics that the answer rests on, test first."""
+    done = results[results["status"] == "done"]
+    blocks: list[dict[str, object]] = []
+    for split in SPLITS:
+        for metric in METRICS[:2]:
+            if done.loc[done["split"] == split, metric.column].notna().any():
+                table = headline(results, metric.column, split=split)
+                by_chooser = choosers_against_random(results, metric.column, split=split)
+                blocks.append(
+                    {
+                        "metric": metric,
+                        "split": split,
+                        "answer": answer(table, metric, split),
+                        "rows": comparison_rows(table),
+                        "chooser_rows": comparison_rows(by_chooser),
+                        "table": pd.concat([table, by_chooser]),
+                    }
+                )
+    return blocks
+
+
+def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:
+    """List value and label of each switch of the page."""
+
+    def unique(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        return list(dict.fromkeys(pairs))
+
+    return {
+        "dataset": unique((one.dataset, one.dataset) for one in panels),
+        "metric": [
+            (one.column, f"{one.label} ({one.unit})") for one in METRICS if one in {p.metric for p in panels}
+        ],
+        "split": [(one, split_name(one)) for one in SPLITS if one in {p.split for p in panels}],
+    }
+
+
+def _embed(drawn: Sequence[Figure]) -> list[Markup]:
+    """Turn figures into JSON that is safe inside a script element: no text can end the element."""
+    return [Markup(figure.to_json(validate=False).replace("<", "\\u003c")) for figure in drawn]
+
+
+def _source(name: str) -> Markup:
+    return Markup(files("crossprune.reports").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Write through a temporary file in the same folder, so that a reader never sees half a page."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,143 @@
+"""Numbers and comparisons in words: no more digits and no more confidence than the data carry."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from crossprune.reports.headline import MIN_PAIRS
+from crossprune.reports.tables import Metric
+
+KNOWN_PROVENANCE = ("command", "toml")
+"""Keys of the provenance that are shown as text blocks."""
+LABELS = {"study": "Study", "date": "Date", "n_cells": "Cells", "commit": "Commit", "versions": "Versions"}
+SPLIT_NAMES = {"test": "test set", "ood": "held-out groups (ood)"}
+NAMES = {
+    "own / random": ("data chosen by the model's own descriptor", "random data"),
+    "other / random": ("data chosen by another model's descriptor", "random data"),
+    "own / other": ("data chosen by the model's own descriptor", "data chosen by another's"),
+}
+VERDICTS = {
+    "lower": "lower errors",
+    "higher": "higher errors",
+    "no difference": "no difference found",
+    "too few pairs": f"undecided: fewer than {MIN_PAIRS} distinct pairs",
+    "no pairs": "no pairs to compare",
+}
+
+
+def split_name(split: str) -> str:
+    """Return a split's name for people."""
+    return SPLIT_NAMES.get(split, split)
+
+
+def chooser_name(chooser: str, method: str) -> str:
+    """Name a way of choosing: ``random``, ``snap · fps``."""
+    return chooser if chooser == method else f"{chooser} · {method}"
+
+
+def fraction_label(fraction: float, n_configurations: float) -> str:
+    """Return ``10 % · 19 configurations``."""
+    kept = "" if np.isnan(n_configurations) else f" · {n_configurations:.0f} configurations"
+    return f"{100 * fraction:g} %{kept}"
+
+
+def measured(mean: float, standard_error: float) -> str:
+    """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most five of the mean."""
+    if np.isnan(mean):
+        return "–"
+    scale = mean if np.isnan(standard_error) or standard_error == 0 else standard_error
+    digits = 2 if scale == mean else 1
+    wanted = digits - int(np.floor(np.log10(abs(scale)))) if scale else 0
+    ceiling = 4 - int(np.floor(np.log10(abs(mean)))) if mean else wanted
+    decimals = max(0, min(wanted, ceiling))
+    error = "" if np.isnan(standard_error) else f" ± {standard_error:.{decimals}f}"
+    return f"{mean:.{decimals}f}{error}"
+
+
+def rounded(value: object) -> str:
+    """Return a number for a table: integers as they are, others with three digits, – for NaN."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return str(value)
+    if np.isnan(value):
+        return "–"
+    if float(value).is_integer():
+        return f"{value:.0f}"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def answer(table: pd.DataFrame, metric: Metric, split: str) -> list[str]:
+    """Say in one sentence per comparison what the numbers allow to say."""
+    return [_sentence(row, f"{metric.label} on the {split_name(split)}") for row in table.to_dict("records")]
+
+
+def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
+    """Return the rows of a comparison table as text."""
+    return [
+        (
+            str(row["comparison"]),
+            "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
+            _interval(row["low"], row["high"]),
+            _pairs(row),
+            VERDICTS[row["verdict"]],
+        )
+        for row in table.to_dict("records")
+    ]
+
+
+def provenance_rows(results: pd.DataFrame, provenance: Mapping[str, object]) -> list[tuple[str, str]]:
+    """List what the caller knows of the run and what the cells themselves recorded."""
+    rows = [
+        (LABELS.get(key, key.replace("_", " ").capitalize()), _text(value))
+        for key, value in provenance.items()
+        if key not in KNOWN_PROVENANCE
+    ]
+    for column in ("crossprune_version", "commit", "versions", "hardware"):
+        if column in results.columns:
+            values = sorted({str(value) for value in results[column].dropna()} - {""})
+            name = f"{column.replace('_', ' ')} recorded by the cells"
+            several = f"{len(values)} different: " if len(values) > 1 else ""
+            rows.append((name[0].upper() + name[1:], several + " | ".join(values)))
+    return [(name, text) for name, text in rows if text]
+
+
+def _sentence(row: Mapping[Hashable, Any], what: str) -> str:
+    first, second = NAMES[str(row["comparison"])]
+    verdict, ratio = str(row["verdict"]), float(row["ratio"])
+    if verdict == "no pairs":
+        return f"{what}, {first} against {second}: no pairs to compare."
+    numbers = f"ratio {ratio:.3f}, 95 % interval {_interval(row['low'], row['high'])}, {_pairs(row)} pairs"
+    if verdict == "too few pairs":
+        return (
+            f"{what}, {first} against {second}: undecided, {MIN_PAIRS} distinct pairs are needed ({numbers})."
+        )
+    if verdict == "no difference":
+        return f"{what}: no difference found between {first} and {second} ({numbers})."
+    change = f"{100 * abs(ratio - 1):.1f} %"
+    return f"{what}: {first} gives {change} {verdict} errors than {second} ({numbers})."
+
+
+def _interval(low: float | str, high: float | str) -> str:
+    if np.isnan(float(low)):
+        return "–"
+    return f"{float(low):.3f} to {float(high):.3f}"
+
+
+def _pairs(row: Mapping[Hashable, Any]) -> str:
+    text = str(row["n_pairs"])
+    notes = []
+    if row["n_distinct"] != row["n_pairs"]:
+        notes.append(f"{row['n_distinct']} distinct")
+    if row["n_missing"]:
+        notes.append(f"{row['n_missing']} more lost to unfinished cells")
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {one}" for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return "; ".join(str(one) for one in value)
+    return str(value)
