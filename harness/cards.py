@@ -162,7 +162,7 @@ def load_card(name: str) -> Card:
     """
     if name not in list_cards():
         raise StudyError(unknown_name("data set", name, list_cards()))
-    return from_table(Card, {"name": name, **read_toml(_folder(name) / CARD)}, f"datasets/{name}/{CARD}")
+    return from_table(Card, {"name": name, **read_toml(card_folder(name) / CARD)}, f"datasets/{name}/{CARD}")
 
 
 def load_dataset(
@@ -234,7 +234,8 @@ def _root() -> Path:
     return next(folder for folder in folders if folder.is_dir())
 
 
-def _folder(name: str) -> Path:
+def card_folder(name: str) -> Path:
+    """Return the folder of a card and of the data embedded beside it."""
     return _root() / name
 
 
@@ -257,7 +258,7 @@ def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) 
     records: list[Record] = []
     for file in card.files:
         if card.repository is None:
-            path = _folder(card.name) / file.path
+            path = card_folder(card.name) / file.path
             verify(path, file.git_blob, "install crossprune again")
             read = read_ase(path, Keys(order=card.format.order_key))
         else:
@@ -270,7 +271,7 @@ def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) 
             )
         records += [replace(record, part=file.part) for record in read]
     if card.split_file is not None:
-        lists = json.loads((_folder(card.name) / card.split_file).read_text())
+        lists = json.loads((card_folder(card.name) / card.split_file).read_text())
         part_of = {index: part for part in SPLITS for index in lists[part]}
         records = [replace(record, part=part_of[index]) for index, record in enumerate(records)]
     return records

@@ -4,16 +4,15 @@ import gzip
 import json
 import runpy
 from collections import Counter
-from importlib import resources
 
 import numpy as np
 import pytest
 from ase.units import GPa
-from crossprune.harness.cards import DataOptions, load_card, load_dataset
+from crossprune.harness.cards import DataOptions, card_folder, load_card, load_dataset
 from crossprune.harness.formats import Keys, read_ase
 from crossprune.harness.frames import energy_of, forces_of, stress_of
 
-FOLDER = resources.files("crossprune.datasets") / "si-pbe"
+FOLDER = card_folder("si-pbe")
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,7 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def records():
-    with resources.as_file(FOLDER / "frames.extxyz.gz") as path:
-        return read_ase(path, Keys(order="step"))
+    return read_ase(FOLDER / "frames.extxyz.gz", Keys(order="step"))
 
 
 def members(dataset, group):
@@ -39,8 +37,7 @@ def test_contents(dataset):
 
 
 def test_split_is_the_one_that_split_py_draws(records):
-    with resources.as_file(FOLDER / "split.py") as path:
-        lists = runpy.run_path(str(path))["draw"](records)
+    lists = runpy.run_path(str(FOLDER / "split.py"))["draw"](records)
     assert lists == json.loads((FOLDER / "split.json").read_text())
 
 
@@ -65,7 +62,7 @@ def test_md_groups_are_split_in_contiguous_stretches(records):
 
 
 def test_no_precision_is_lost_in_packing():
-    with resources.as_file(FOLDER / "frames.extxyz.gz") as path, gzip.open(path, "rt") as stream:
+    with gzip.open(FOLDER / "frames.extxyz.gz", "rt") as stream:
         lines = stream.read().splitlines()
     columns = next(line for line in lines if line.startswith("Si ")).split()
     assert all(len(number.split(".")[1]) == 8 for number in columns[1:])

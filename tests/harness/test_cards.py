@@ -1,7 +1,6 @@
 """Cards are complete and strict; data sets by name and by path are split as their options say."""
 
 import tomllib
-from importlib import resources
 
 import numpy as np
 import pytest
@@ -63,7 +62,7 @@ def test_every_folder_of_the_package_is_a_data_set():
 
 
 def test_unknown_key_in_a_card_is_an_error_with_a_suggestion():
-    text = (resources.files("crossprune.datasets") / "si-pbe" / "card.toml").read_text()
+    text = (card_folder("si-pbe") / "card.toml").read_text()
     table = tomllib.loads(text.replace("licence =", "license ="))
     with pytest.raises(StudyError, match="unknown key 'license'; did you mean 'licence'"):
         from_table(Card, {"name": "si-pbe", **table}, "card.toml")
