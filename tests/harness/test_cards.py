@@ -10,6 +10,7 @@ from ase.io import write
 from crossprune.harness.cards import (
     Card,
     DataOptions,
+    card_folder,
     list_cards,
     load_card,
     load_dataset,
