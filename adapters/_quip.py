@@ -80,7 +80,7 @@ def write_training(
 
 
 def _xyz(atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions) -> str:
-    box = boxed(atoms, options.cutoff)
+    box = boxed(atoms, options.reach)
     header = [f'Lattice="{_join(np.array(box.cell).ravel())}"']
     columns = [box.positions]
     properties = "species:S:1:pos:R:3"

@@ -70,14 +70,14 @@ class GapOptions:
     """Length scale of the pair kernel, Å."""
     sigma_energy_per_atom: float = 0.002
     """Expected error of energies, eV per atom."""
-    sigma_force: float = 0.1
+    sigma_force: float = 0.05
     """Expected error of force components, eV/Å."""
     sigma_virial_per_atom: float = 0.05
     """Expected error of virial components, eV per atom."""
     use_stress: bool = False
-    """Fit to stress as well, where frames have it; costs several times more."""
+    """Fit to stress as well, where frames have it; doubles the cost for small cells."""
     jitter: float = 1e-8
-    """Number added to the diagonal of the sparse points' covariance, relative to nothing."""
+    """Number added to the diagonal of the sparse points' covariance, against duplicates."""
     timeout_s: float = 3600.0
     """Wall time allowed to gap_fit, s."""
     memory_gb: float = 8.0
@@ -95,6 +95,11 @@ class GapOptions:
             raise ValueError("pair_n_sparse must be 0 or at least 2, got 1")
         if self.transition_width > self.cutoff:
             raise ValueError(f"transition_width {self.transition_width} exceeds cutoff {self.cutoff}")
+
+    @property
+    def reach(self) -> float:
+        """Largest distance at which atoms interact, Å."""
+        return max(self.cutoff, self.pair_cutoff)
 
 
 class GapPotential(Potential):
@@ -248,8 +253,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             "child_cpu_s": done.cpu_s,
             "n_sparse": float(sum(n_sparse.values())),
         }
-        cutoff = max(self.options.cutoff, self.options.pair_cutoff)
-        return GapPotential(self.elements, cutoff, files, info)
+        return GapPotential(self.elements, self.options.reach, files, info)
 
     def _baseline(self, frames: Sequence[Atoms]) -> dict[str, float]:
         """Return the energy per element that is subtracted first (eV): given, or regressed on ``frames``.
