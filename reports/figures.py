@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.contract import FloatArray
 from crossprune.reports.tables import RANDOM, Metric
 from crossprune.reports.wording import chooser_name
 
@@ -20,14 +21,23 @@ GREY = "#808080"
 """Colour of random: readable on light and dark."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
-DIVERGING = [[0.0, "#2166AC"], [0.25, "#92C5DE"], [0.5, "#F7F7F7"], [0.75, "#F4A582"], [1.0, "#B2182B"]]
-"""Blue below 1, white at 1, red above (ColorBrewer RdBu, safe for all colour vision)."""
-SEQUENTIAL = "Cividis"
+DIVERGING = [[0.0, "#67A9CF"], [0.5, "#F7F7F7"], [1.0, "#EF8A62"]]
+"""Blue below 1, white at 1, red above (ColorBrewer RdBu): light enough for dark text throughout."""
+SEQUENTIAL = [[0.0, "#FFF7EC"], [1.0, "#FC9F5B"]]
+"""Pale is the column's least error (after ColorBrewer OrRd): light enough for dark text."""
+INK = "#111111"
+"""Text on coloured cells, on light and dark pages alike."""
 MIN_SPAN = float(np.log2(1.1))
-"""The diverging scale spans at least ±10 %, so that noise is not painted as an effect."""
+"""Scales span at least 10 % (as log2), so that noise is not painted as an effect."""
 
 
-def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool) -> Figure:
+def span_of(values: Sequence[pd.DataFrame], *, ratio: bool) -> float:
+    """Return the widest colour span (log2) among matrices, so that their heat-maps share one scale."""
+    spans = [np.fmax.reduce(np.abs(_logs(one, ratio)), axis=None, initial=0.0) for one in values]
+    return max([MIN_SPAN, *map(float, spans)])
+
+
+def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, span: float) -> Figure:
     """Draw the matrix chooser × model; a model's own chooser is framed.
 
     Parameters
@@ -41,14 +51,13 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool) -
     ratio
         Whether the values are ratios to random: colours diverge from 1 and are symmetric in the
         logarithm. Otherwise colours follow the logarithm of the error over the column's least.
+    span
+        Where the colours end, as log2 of the ratio, from `span_of`.
     """
     from plotly.graph_objects import Figure
 
     numbers = values.to_numpy(dtype=np.float64)
-    logs = np.log2(np.where(numbers > 0, numbers, np.nan))
-    if not ratio:
-        logs = logs - np.fmin.reduce(logs, axis=0, keepdims=True)
-    span = max(MIN_SPAN, float(np.fmax.reduce(np.abs(logs), axis=None, initial=0.0)))
+    logs = _logs(values, ratio)
     unit = "× random" if ratio else metric.unit
     trace = {
         "type": "heatmap",
@@ -59,7 +68,11 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool) -
         "zmax": span,
         "colorscale": DIVERGING if ratio else SEQUENTIAL,
         "showscale": False,
-        "text": [["" if np.isnan(one) else f"{one:.3g}" for one in row] for row in numbers],
+        "text": [
+            ["" if np.isnan(one) else format(one, ".2f" if ratio else ".3g") for one in row]
+            for row in numbers
+        ],
+        "textfont": {"color": INK},
         "texttemplate": "%{text}",
         "hovertemplate": f"data chosen by %{{y}}<br>model %{{x}}<br>%{{text}} {unit}<extra></extra>",
         "xgap": 2,
@@ -108,6 +121,13 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     layout["xaxis"] |= {"title": {"text": "configurations kept", "standoff": 8}}
     layout["yaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     return Figure({"data": traces, "layout": layout})
+
+
+def _logs(values: pd.DataFrame, ratio: bool) -> FloatArray:
+    """Return log2 of ratios, or of errors over the least error of their column."""
+    numbers = values.to_numpy(dtype=np.float64)
+    logs: FloatArray = np.log2(np.where(numbers > 0, numbers, np.nan))
+    return logs if ratio else logs - np.fmin.reduce(logs, axis=0, keepdims=True)
 
 
 def _line(line: pd.DataFrame, metric: Metric) -> dict[str, Any]:
@@ -185,15 +205,11 @@ def _spread(sizes: Sequence[int]) -> list[int]:
 
 
 def _log_ticks(values: pd.Series) -> list[float]:
-    """Return round ticks inside the range of the values; at least two, or the ends themselves."""
+    """Return up to about six round ticks within the range of the values, evenly spread in the logarithm."""
     positive = values[values > 0]
     if positive.empty:
         return []
-    low, high = float(positive.min()), float(positive.max())
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(np.arange(10, 100) / 10)):
-        ticks = [float(f"{step * 10.0**decade:.6g}") for decade in decades for step in steps]
-        ticks = [tick for tick in ticks if low * 0.98 <= tick <= high * 1.02]
-        if len(ticks) >= 3:
-            return ticks[:: max(1, len(ticks) // 6)]
-    return sorted({float(f"{low:.3g}"), float(f"{high:.3g}")})
+    low, high = np.log10(float(positive.min())), np.log10(float(positive.max()))
+    places = np.linspace(low, high, 6 if high - low > 0.05 else 2)
+    digits = 1 if high - low > 1.5 else 2
+    return sorted({float(f"{10.0**place:.{digits}g}") for place in places})

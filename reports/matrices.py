@@ -39,6 +39,7 @@ class Block:
     errors: pd.DataFrame
     ratios: pd.DataFrame
     has_ratios: bool
+    full: bool
 
 
 def blocks_of(table: pd.DataFrame) -> list[Block]:
@@ -69,6 +70,7 @@ def _block(fraction: float, here: pd.DataFrame) -> Block:
         errors=pd.DataFrame.from_dict(errors, orient="index", columns=models),
         ratios=pd.DataFrame.from_dict(ratios, orient="index", columns=models),
         has_ratios=not full and bool(here.loc[here["chooser"] != RANDOM, "ratio"].notna().any()),
+        full=full,
     )
 
 

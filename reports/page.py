@@ -136,9 +136,17 @@ def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choose
     blocks = blocks_of(table)
     curves = tables.curves_of(table)
     lines = [figures.learning_curve(curves, metric, one, choosers) for one in sorted(set(curves["model"]))]
-    ratios = [figures.heat_map(one.ratios, metric, one.label, ratio=True) for one in blocks if one.has_ratios]
-    errors = [figures.heat_map(one.errors, metric, one.label, ratio=False) for one in blocks]
+    ratios = _heat_maps({one.label: one.ratios for one in blocks if one.has_ratios}, metric, ratio=True)
+    errors = _heat_maps({one.label: one.errors for one in blocks if not one.full}, metric, ratio=False)
     return Panel(dataset, metric, split, table, blocks, _embed(ratios), _embed(errors), _embed(lines))
+
+
+def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[Figure]:
+    """Draw the fractions of a panel on one colour scale."""
+    span = figures.span_of(list(matrices.values()), ratio=ratio)
+    return [
+        figures.heat_map(values, metric, label, ratio=ratio, span=span) for label, values in matrices.items()
+    ]
 
 
 def _headlines(results: pd.DataFrame) -> list[dict[str, object]]:
@@ -154,7 +162,7 @@ def _headlines(results: pd.DataFrame) -> list[dict[str, object]]:
                     {
                         "metric": metric,
                         "split": split,
-                        "answer": answer(table, metric, split),
+                        "answer": answer(table),
                         "rows": comparison_rows(table),
                         "chooser_rows": comparison_rows(by_chooser),
                         "table": pd.concat([table, by_chooser]),

@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.reports.headline import MIN_PAIRS
-from crossprune.reports.tables import Metric
 
 KNOWN_PROVENANCE = ("command", "toml")
 """Keys of the provenance that are shown as text blocks."""
 LABELS = {"study": "Study", "date": "Date", "n_cells": "Cells", "commit": "Commit", "versions": "Versions"}
 SPLIT_NAMES = {"test": "test set", "ood": "held-out groups (ood)"}
 NAMES = {
-    "own / random": ("data chosen by the model's own descriptor", "random data"),
-    "other / random": ("data chosen by another model's descriptor", "random data"),
-    "own / other": ("data chosen by the model's own descriptor", "data chosen by another's"),
+    "own / random": ("Data chosen by the model's own descriptor", "random data"),
+    "other / random": ("Data chosen by another model's descriptor", "random data"),
+    "own / other": ("Data chosen by the model's own descriptor", "data chosen by another's"),
 }
 VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
     "no difference": "no difference found",
-    "too few pairs": f"undecided: fewer than {MIN_PAIRS} distinct pairs",
+    "too few pairs": "undecided: too few pairs",
     "no pairs": "no pairs to compare",
 }
 
@@ -45,13 +44,13 @@ def fraction_label(fraction: float, n_configurations: float) -> str:
 
 
 def measured(mean: float, standard_error: float) -> str:
-    """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most five of the mean."""
+    """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most four of the mean."""
     if np.isnan(mean):
         return "–"
     scale = mean if np.isnan(standard_error) or standard_error == 0 else standard_error
     digits = 2 if scale == mean else 1
     wanted = digits - int(np.floor(np.log10(abs(scale)))) if scale else 0
-    ceiling = 4 - int(np.floor(np.log10(abs(mean)))) if mean else wanted
+    ceiling = 3 - int(np.floor(np.log10(abs(mean)))) if mean else wanted
     decimals = max(0, min(wanted, ceiling))
     error = "" if np.isnan(standard_error) else f" ± {standard_error:.{decimals}f}"
     return f"{mean:.{decimals}f}{error}"
@@ -68,20 +67,20 @@ def rounded(value: object) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def answer(table: pd.DataFrame, metric: Metric, split: str) -> list[str]:
+def answer(table: pd.DataFrame) -> list[str]:
     """Say in one sentence per comparison what the numbers allow to say."""
-    return [_sentence(row, f"{metric.label} on the {split_name(split)}") for row in table.to_dict("records")]
+    return [_sentence(row) for row in table.to_dict("records")]
 
 
 def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
-    """Return the rows of a comparison table as text."""
+    """Return a comparison table as text: comparison, verdict, ratio, interval, pairs, distinct, lost."""
     return [
         (
             str(row["comparison"]),
+            VERDICTS[row["verdict"]],
             "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
             _interval(row["low"], row["high"]),
-            _pairs(row),
-            VERDICTS[row["verdict"]],
+            *(str(row[count]) for count in ("n_pairs", "n_distinct", "n_missing")),
         )
         for row in table.to_dict("records")
     ]
@@ -103,36 +102,29 @@ def provenance_rows(results: pd.DataFrame, provenance: Mapping[str, object]) -> 
     return [(name, text) for name, text in rows if text]
 
 
-def _sentence(row: Mapping[Hashable, Any], what: str) -> str:
+def _sentence(row: Mapping[Hashable, Any]) -> str:
     first, second = NAMES[str(row["comparison"])]
     verdict, ratio = str(row["verdict"]), float(row["ratio"])
     if verdict == "no pairs":
-        return f"{what}, {first} against {second}: no pairs to compare."
-    numbers = f"ratio {ratio:.3f}, 95 % interval {_interval(row['low'], row['high'])}, {_pairs(row)} pairs"
+        return f"{first} against {second}: no pairs to compare."
+    numbers = f"ratio {ratio:.3f}, 95 % interval {_interval(row['low'], row['high'])}, {_pairs(row)}"
     if verdict == "too few pairs":
-        return (
-            f"{what}, {first} against {second}: undecided, {MIN_PAIRS} distinct pairs are needed ({numbers})."
-        )
+        return f"{first} against {second}: undecided, {MIN_PAIRS} distinct pairs are needed ({numbers})."
     if verdict == "no difference":
-        return f"{what}: no difference found between {first} and {second} ({numbers})."
+        return f"No difference found between {first[0].lower()}{first[1:]} and {second} ({numbers})."
     change = f"{100 * abs(ratio - 1):.1f} %"
-    return f"{what}: {first} gives {change} {verdict} errors than {second} ({numbers})."
+    return f"{first} gives {change} {verdict} errors than {second} ({numbers})."
 
 
-def _interval(low: float | str, high: float | str) -> str:
-    if np.isnan(float(low)):
-        return "–"
-    return f"{float(low):.3f} to {float(high):.3f}"
+def _interval(low: float, high: float) -> str:
+    return "–" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
 def _pairs(row: Mapping[Hashable, Any]) -> str:
-    text = str(row["n_pairs"])
-    notes = []
+    text = f"{row['n_pairs']} pairs"
     if row["n_distinct"] != row["n_pairs"]:
-        notes.append(f"{row['n_distinct']} distinct")
-    if row["n_missing"]:
-        notes.append(f"{row['n_missing']} more lost to unfinished cells")
-    return f"{text} ({', '.join(notes)})" if notes else text
+        text += f", of which {row['n_distinct']} distinct"
+    return f"{text}; {row['n_missing']} more lost to unfinished cells" if row["n_missing"] else text
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,176 @@
+"""The page opens offline, escapes what it shows, and says so when there is nothing to show."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossprune.reports.page import write_report
+from crossprune.reports.wording import measured
+
+PROVENANCE = {"study": "mo", "toml": "[study]\nname = 'mo'", "command": "crossprune run mo.toml"}
+ATTACK = "Traceback\n  <img src=x>\nRuntimeError: </script><script>alert('1')</script>"
+
+
+class Page(HTMLParser):
+    """Collects elements, and text outside scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.figures: list[dict[str, object]] = []
+        self.words: list[str] = []
+        self.inside: str | None = None
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.inside = dict(attrs).get("type", tag) if tag in ("script", "style") else None
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        if self.inside == "application/json":
+            self.figures.append(json.loads(data))
+        elif self.inside is None:
+            self.words.append(data)
+
+
+def plain(chooser: str, fraction: float, seed: int, model: str) -> float:
+    return 0.2 * (1 + 0.1 * seed) / fraction**0.3
+
+
+def failed(chooser: str, fraction: float, seed: int, model: str) -> float:
+    return np.nan
+
+
+def write(results: pd.DataFrame, folder) -> tuple[str, Page]:
+    text = write_report(results, folder, PROVENANCE).read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_nothing_is_loaded_from_outside(make_results, tmp_path):
+    _, page = write(make_results(plain), tmp_path)
+    for tag, attributes in page.elements:
+        assert "src" not in attributes, tag
+        target = attributes.get("href") or ""
+        if tag == "a":
+            assert target.startswith(("#", "data:", "results.csv", "https://doi.org/")), target
+        elif target:
+            assert target == "data:,"
+    css = re.search(r"<style>(.*?)</style>", (tmp_path / "report.html").read_text(), re.DOTALL)
+    assert css is not None
+    assert "url(" not in css[1]
+    assert "@import" not in css[1]
+
+
+def test_all_panels_have_figures_and_own_choosers_are_framed(make_results, tmp_path):
+    _, page = write(make_results(plain), tmp_path)
+    heat_maps = [one for one in page.figures if one["data"][0]["type"] == "heatmap"]
+    curves = [one for one in page.figures if one["data"][0]["type"] == "scatter"]
+    assert len(heat_maps) == 5 * 2 * 2  # metrics × fractions below 1 × (ratio, error)
+    assert len(curves) == 5 * 2  # metrics × models
+    assert all(len(one["layout"]["shapes"]) == 2 for one in heat_maps)
+    assert curves[0]["data"][0]["name"] == "random"
+
+
+def test_reasons_and_names_are_escaped(make_results, tmp_path):
+    def error(chooser: str, fraction: float, seed: int, model: str) -> float:
+        return np.nan if seed == 1 else plain(chooser, fraction, seed, model)
+
+    name = "</script><b>evil"
+    results = make_results(error, models=("snap", name), choosers=("random", name), reason=ATTACK)
+    text, page = write(results, tmp_path)
+    assert "alert('1')</script>" not in text
+    assert not any(tag in ("img", "b") for tag, _ in page.elements)
+    assert ATTACK.splitlines()[-1] in page.text
+    assert any(tag == "details" for tag, _ in page.elements)
+
+
+def test_all_failed_says_so_and_carries_no_plotly(make_results, tmp_path):
+    text, page = write(make_results(failed, reason=ATTACK), tmp_path)
+    assert "No cell finished with a test error" in page.text
+    assert "54 failed" in page.text
+    assert len(text) < 200_000
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"models": ("snap",), "choosers": ("random", "snap")},
+        {"choosers": ("gap", "snap")},
+        {"seeds": (7,)},
+        {"fractions": (1.0,)},
+        {"methods": ("fps", "cur")},
+        {"datasets": ("mlearn-Mo", "si-pbe")},
+    ],
+    ids=lambda shape: next(reversed(shape)),
+)
+def test_odd_studies_have_a_page(make_results, tmp_path, shape):
+    _, page = write(make_results(plain, **shape), tmp_path)
+    assert "Learning curves" in page.text
+    assert "crossprune run mo.toml" in page.text
+
+
+def test_absent_stress_has_no_panel(make_results, tmp_path):
+    _, page = write(make_results(plain).assign(stress_mae_gpa=np.nan), tmp_path)
+    shown = {attributes.get("data-metric") for _, attributes in page.elements} - {None}
+    assert "stress_mae_gpa" not in shown
+    assert "force_mae_ev_per_angstrom" in shown
+
+
+def test_tables_download_as_csv(make_results, tmp_path):
+    results = make_results(plain)
+    _, page = write(results, tmp_path)
+    files = {attrs["download"]: attrs["href"] for _, attrs in page.elements if "download" in attrs}
+    address = files["matrix-mlearn-Mo-force_mae_ev_per_angstrom-test.csv"]
+    table = pd.read_csv(io.StringIO(unquote(address.removeprefix("data:text/csv;charset=utf-8,"))))
+    first = table[(table["chooser"] == "random") & (table["fraction"] == 1.0)].iloc[0]
+    assert first["mean"] == pytest.approx(0.22)
+    assert len(pd.read_csv(tmp_path / "results.csv")) == len(results)
+
+
+def test_headline_is_readable_without_scripts(make_results, tmp_path):
+    _, page = write(make_results(plain), tmp_path)
+    assert "Data chosen by the model's own descriptor against random data: undecided" in page.text
+    assert "0.439 ± 0.023" in page.text  # 10 %: mean 0.22, standard error 0.02/√3, both × 0.1^-0.3
+
+
+def test_no_half_written_file_stays(make_results, tmp_path):
+    write(make_results(plain), tmp_path)
+    write(make_results(failed), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "results.csv"]
+
+
+@pytest.mark.slow
+def test_two_hundred_cells_take_less_than_two_seconds(make_results, tmp_path):
+    write(make_results(plain, models=("snap",)), tmp_path)  # imports plotly
+    results = make_results(plain, datasets=("a", "b"), seeds=range(4), fractions=(0.05, 0.1, 0.25, 1.0))
+    assert len(results) == 192
+    started = time.process_time()
+    write_report(results, tmp_path, PROVENANCE)
+    assert time.process_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (0.20704, 0.0042, "0.2070 ± 0.0042"),
+        (5.4812, 0.13, "5.48 ± 0.13"),
+        (312.7, 41.0, "313 ± 41"),
+        (0.20704, np.nan, "0.207"),
+        (np.nan, np.nan, "–"),
+        (0.0, 0.0, "0 ± 0"),
+    ],
+)
+def test_no_more_digits_than_the_error_allows(mean, error, text):
+    assert measured(mean, error) == text
