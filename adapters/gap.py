@@ -168,7 +168,7 @@ class GapPotential(Potential):
                     param_filename=str(Path(folder, _quip.XML)), calculation_always_required=True
                 )
             finally:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
         return self._quip
 
 
@@ -247,7 +247,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             )
             files = _quip.read_parameters(folder)
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         info: dict[str, float | str] = {
             "child_peak_memory_mb": done.peak_memory_mb,
             "child_cpu_s": done.cpu_s,

@@ -149,7 +149,7 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
         provenance = json.loads(facts.read_text())
     else:
         text = json.dumps(provenance, indent=1)
-        write_file(facts, lambda temporary: temporary.write_text(text) and None)
+        write_file(facts, lambda temporary: temporary.write_text(text))
     page = write_report(pd.read_parquet(results), folder, provenance)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)

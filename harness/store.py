@@ -144,7 +144,7 @@ class Store:
             connection.close()
 
 
-def write_file(path: Path, writer: Callable[[Path], None]) -> None:
+def write_file(path: Path, writer: Callable[[Path], object]) -> None:
     """Let ``writer`` write a temporary file beside ``path``, then rename it into place."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pandas as pd
+from crossprune.harness.store import write_file
 from crossprune.reports import figures, tables
 from crossprune.reports.headline import choosers_against_random, headline
 from crossprune.reports.matrices import Block, blocks_of
@@ -73,8 +72,8 @@ def write_report(results: pd.DataFrame, folder: Path, provenance: Mapping[str, o
     tables.check_columns(results)
     page = render(results, provenance)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_atomically(folder / TABLE, results.to_csv(index=False))
-    _write_atomically(folder / PAGE, page)
+    write_file(folder / TABLE, lambda path: results.to_csv(path, index=False))
+    write_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8"))
     return folder / PAGE
 
 
@@ -193,18 +192,3 @@ def _embed(drawn: Sequence[Figure]) -> list[Markup]:
 
 def _source(name: str) -> Markup:
     return Markup(files("crossprune.reports").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """Write through a temporary file in the same folder, so that a reader never sees half a page."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

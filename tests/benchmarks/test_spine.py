@@ -1,34 +1,87 @@
-"""Time of what every cell does: hash a data set, describe its frames."""
+"""Times of what every cell rests on: loading, hashing, describing, preparing, refitting, choosing, reporting."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase.build import bulk
-from crossprune.adapters.mean import Mean
-from crossprune.harness.frames import DataSet, content_hash, label
+from crossprune.adapters._lammps import read_potential
+from crossprune.adapters.snap import Snap, SnapOptions
+from crossprune.harness.cards import DataOptions, load_dataset
+from crossprune.harness.engine import run
+from crossprune.harness.frames import DataSet, content_hash, offsets
+from crossprune.harness.pool import SerialExecutor
+from crossprune.harness.selection import farthest_point
+from crossprune.harness.store import Store
+from crossprune.harness.study import parse_study
+from crossprune.reports.page import write_report
 from pytest_benchmark.fixture import BenchmarkFixture
+
+OPTIONS = SnapOptions(twojmax=6, cutoff=4.7)
 
 
 @pytest.fixture(scope="module")
 def dataset() -> DataSet:
-    """Return 50 rattled silicon cells of 64 atoms with made-up labels."""
-    rng = np.random.default_rng(0)
-    frames = []
-    for _ in range(50):
-        atoms = bulk("Si", cubic=True).repeat(2)
-        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
-        forces = rng.normal(size=atoms.positions.shape)
-        frames.append(
-            label(atoms, energy=rng.normal(), forces=forces, stress=rng.normal(size=6), group="rattled")
-        )
-    return DataSet("benchmark", tuple(frames), ("train",) * 40 + ("test",) * 10)
+    return load_dataset("si-pbe")
+
+
+@pytest.fixture
+def snap(require_adapter) -> Snap:
+    require_adapter("snap")
+    return Snap(["Si"], OPTIONS)
+
+
+def test_load(benchmark: BenchmarkFixture) -> None:
+    assert len(benchmark(load_dataset, "si-pbe", options=DataOptions()).frames) == 352
 
 
 def test_content_hash(benchmark: BenchmarkFixture, dataset: DataSet) -> None:
     assert benchmark(content_hash, dataset) == content_hash(dataset)
 
 
-def test_features_of_mean(benchmark: BenchmarkFixture, dataset: DataSet) -> None:
-    features = benchmark(Mean(["Si"]).features_many, dataset.frames)
-    assert features.shape == (50 * 64, 2)
+def test_snap_features(benchmark: BenchmarkFixture, dataset: DataSet, snap: Snap) -> None:
+    features = benchmark(snap.features_many, dataset.frames[:50])
+    assert features.shape[1] == 30
+
+
+def test_snap_prepare(benchmark: BenchmarkFixture, dataset: DataSet, snap: Snap) -> None:
+    assert benchmark(snap.prepare, dataset.frames[:50]).arrays["energy"].shape == (50, 30)
+
+
+def test_snap_refit(benchmark: BenchmarkFixture, dataset: DataSet, snap: Snap) -> None:
+    prepared = snap.prepare(dataset.frames)
+    train, rng = dataset.indices("train"), np.random.default_rng(0)
+    potential = benchmark(snap.fit, prepared, train, weights={}, rng=rng)
+    assert potential.info["condition_number"] > 1
+
+
+def test_snap_predict(benchmark: BenchmarkFixture, dataset: DataSet, require_adapter) -> None:
+    require_adapter("snap")
+    atoms = dataset.frames[0]
+    prediction = benchmark(read_potential("snap:Si_Zuo_JPCA2020").predict, atoms)
+    assert prediction.forces.shape == (len(atoms), 3)
+
+
+def test_farthest_point(benchmark: BenchmarkFixture, dataset: DataSet) -> None:
+    features = np.random.default_rng(0).normal(size=(offsets(dataset.frames)[-1], 50))
+    picked = benchmark(farthest_point, features, offsets(dataset.frames), 100, np.random.default_rng(0))
+    assert len(set(picked.tolist())) == 100
+
+
+def test_run_from_the_store_and_report(benchmark: BenchmarkFixture, tmp_path) -> None:
+    axes = {
+        "name": "b",
+        "datasets": ["si-pbe"],
+        "choosers": ["mean"],
+        "models": ["mean"],
+        "fractions": [0.1, 0.5],
+    }
+    study = parse_study({"study": axes, "data": {"si-pbe": {"smoke": True}}}, "b")
+    store = Store(tmp_path / "store")
+    run(study, store, SerialExecutor())
+
+    def again() -> None:
+        result = run(study, store, SerialExecutor())
+        assert not +result.computed
+        write_report(result.table, tmp_path / "report", {"study": "b"})
+
+    benchmark(again)

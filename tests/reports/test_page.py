@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -149,16 +148,6 @@ def test_no_half_written_file_stays(make_results, tmp_path):
     write(make_results(plain), tmp_path)
     write(make_results(failed), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "results.csv"]
-
-
-@pytest.mark.slow
-def test_two_hundred_cells_take_less_than_two_seconds(make_results, tmp_path):
-    write(make_results(plain, models=("snap",)), tmp_path)  # imports plotly
-    results = make_results(plain, datasets=("a", "b"), seeds=range(4), fractions=(0.05, 0.1, 0.25, 1.0))
-    assert len(results) == 192
-    started = time.process_time()
-    write_report(results, tmp_path, PROVENANCE)
-    assert time.process_time() - started < 2.0
 
 
 @pytest.mark.parametrize(
