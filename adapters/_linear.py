@@ -233,7 +233,7 @@ def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float) 
 
 def _triangle(matrix: FloatArray) -> FloatArray:
     """Return R of the QR factorisation, padded with zero rows to a square matrix."""
-    r: FloatArray = qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0]
+    r = np.asarray(qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0], dtype=np.float64)
     r = r[: matrix.shape[1]]
     missing = matrix.shape[1] - len(r)
     return np.vstack([r, np.zeros((missing, matrix.shape[1]))]) if missing else r

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import multiprocessing
 import random
 import tempfile
@@ -269,7 +270,7 @@ def wrong_elements_are_refused(subject: Subject) -> None:
     if subject.cls.capabilities.fits:
         actions += [subject.potential.predict, lambda atoms: subject.fitter.prepare([atoms])]
     for action in actions:
-        _refused(lambda action=action: action(stranger), "Pt")
+        _refused(functools.partial(action, stranger), "Pt")
 
 
 def missing_labels_are_refused(subject: Subject) -> None:

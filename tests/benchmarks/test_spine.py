@@ -1,4 +1,4 @@
-"""Times of what every cell rests on: loading, hashing, describing, preparing, refitting, choosing, reporting."""
+"""Times of what every cell rests on: loading, describing, preparing, refitting, choosing, reporting."""
 
 from __future__ import annotations
 
