@@ -161,14 +161,11 @@ class GapPotential(Potential):
 
     def _load(self) -> Any:
         if self._quip is None:
-            folder = tempfile.mkdtemp(prefix="crossprune-gap-")
-            try:
+            with tempfile.TemporaryDirectory(prefix="crossprune-gap-") as folder:
                 self.export(Path(folder))
                 self._quip = _quippy("potential").Potential(
                     param_filename=str(Path(folder, _quip.XML)), calculation_always_required=True
                 )
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
         return self._quip
 
 
@@ -239,15 +236,13 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         if not frames:
             raise TooFewFrames("GAP needs at least one frame, got none")
         baseline = self._baseline(frames)
-        folder = Path(tempfile.mkdtemp(prefix="crossprune-gap-fit-"))
-        try:
+        with tempfile.TemporaryDirectory(prefix="crossprune-gap-fit-") as name:
+            folder = Path(name)
             command, n_sparse = self._command(folder, frames, weights, baseline, rng)
             done = _process.run(
                 command, folder, timeout_s=self.options.timeout_s, memory_gb=self.options.memory_gb
             )
             files = _quip.read_parameters(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         info: dict[str, float | str] = {
             "child_peak_memory_mb": done.peak_memory_mb,
             "child_cpu_s": done.cpu_s,
