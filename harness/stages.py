@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import platform
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +25,7 @@ from crossprune.harness.fingerprint import canonical_hash, package_versions, see
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.metrics import errors_by_group, labels_of
 from crossprune.harness.selection import METHODS, RANDOM, budget
-from crossprune.harness.store import Status, Store
+from crossprune.harness.store import SCRATCH, Status, Store
 
 T = TypeVar("T")
 
@@ -45,7 +47,8 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
     @functools.wraps(stage)
     def run(*args: Any) -> Outcome:
         try:
-            value, computed = stage(*args)
+            with scratch_folder():
+                value, computed = stage(*args)
         except CellTimeout as error:
             return Outcome("timeout", str(error))
         except (MemoryError, CellOutOfMemory) as error:
@@ -57,6 +60,22 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
         return Outcome("done", value=value, computed=computed)
 
     return run
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[None]:
+    """Make temporary files of a stage lie in one folder, so that nothing stays behind if it is killed."""
+    before, environment = tempfile.tempdir, os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+        try:
+            tempfile.tempdir = os.environ["TMPDIR"] = folder
+            yield
+        finally:
+            tempfile.tempdir = before
+            if environment is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = environment
 
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:

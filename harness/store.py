@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from crossprune.harness.errors import StudyError
 Status = Literal["done", "skipped", "failed", "timeout", "out_of_memory", "crashed"]
 STATUSES: tuple[str, ...] = get_args(Status)
 BATCH = 500
+SCRATCH = "crossprune-work-"
+"""Prefix of temporary folders, followed by the number of the process that uses it."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,10 @@ class Store:
         for folder in (self.root / "tmp").iterdir():
             host, _, rest = folder.name.rpartition("-")[0].rpartition("-")
             if host == socket.gethostname() and rest.isdigit() and not psutil.pid_exists(int(rest)):
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+            number = folder.name.removeprefix(SCRATCH).partition("-")[0]
+            if number.isdigit() and not psutil.pid_exists(int(number)):
                 shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager

@@ -19,7 +19,7 @@ def parse(**changes):
 
 @pytest.mark.parametrize("path", [ROOT / "harness" / "demo.toml", *sorted((ROOT / "studies").glob("*.toml"))])
 def test_shipped_studies_are_valid(path):
-    assert len(expand(read_study(path))) > 10
+    assert len(expand(read_study(path))) >= 3
 
 
 def test_the_study_of_the_readme_is_valid(tmp_path):
