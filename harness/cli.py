@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from crossprune.harness.errors import MissingPackage, UserError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 CORES = os.cpu_count() or 1
@@ -48,7 +49,9 @@ def main() -> NoReturn:
     try:
         app()
     except (UserError, MissingPackage) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         sys.exit(WRONG_CALL)
     sys.exit(ALL_DONE)
 
@@ -196,7 +199,7 @@ def adapters() -> None:
             cls(["Si"])
             state = "ready"
         except MissingPackage as error:
-            state = str(error)
+            state = escape(str(error))
         marks = ["yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element)]
         view.add_row(name, *marks, (cls.__doc__ or "").strip().splitlines()[0], state)
     console.print(view)

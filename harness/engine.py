@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -82,6 +83,8 @@ def run(
     ------
     UserError
         If the study names an unknown adapter, option, method or data set, or data are broken.
+    MissingPackage
+        If an adapter of the study needs a package that is not installed.
     """
     plan = _Plan.of(study, store)
     known = {
@@ -123,10 +126,12 @@ class _Plan:
             if label not in specs:
                 resolve(label, study.options)
         cells = expand(study)
-        dataset_keys = {
-            name: stages.put_dataset(store, load_dataset(name, options=data_options(study, name)))
-            for name in sorted(study.datasets)
+        datasets = {
+            name: load_dataset(name, options=data_options(study, name)) for name in sorted(study.datasets)
         }
+        for spec, dataset in itertools.product(specs.values(), datasets.values()):
+            spec.make(dataset.elements)  # reports a missing package, or elements it cannot handle, at once
+        dataset_keys = {name: stages.put_dataset(store, dataset) for name, dataset in datasets.items()}
         prints = {label: spec.fingerprint for label, spec in specs.items()}
         code = [source_hash(f"crossprune.harness.{name}") for name in ("selection", "metrics")]
         keys = {
