@@ -9,10 +9,15 @@ import shlex
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness.errors import MissingPackage, UserError
+
+if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
+    from crossprune.harness.engine import RunResult
+    from crossprune.harness.store import Store
+    from crossprune.harness.study import Study
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -89,17 +94,29 @@ def demo(store: StoreOption = None, workers: WorkersOption = CORES) -> None:
 def _run(
     path: Path, folder: Path | None, workers: int, retry: list[str] | None, data: list[str] | None
 ) -> NoReturn:
+    from crossprune.harness.console import print_matrix
+
+    study, store, result = _execute(path, folder, workers, retry or [], data)
+    print_matrix(console, result.table)
+    _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
+    sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
+
+
+def _execute(
+    path: Path, folder: Path | None, workers: int, retry: list[str], data: list[str] | None
+) -> tuple[Study, Store, RunResult]:
+    """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
 
     from crossprune.harness import engine
-    from crossprune.harness.console import print_matrix, print_summary, progress_display
+    from crossprune.harness.console import print_summary, progress_display
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.pool import LocalPool, SerialExecutor
     from crossprune.harness.results import write_table
     from crossprune.harness.store import STATUSES, Store
     from crossprune.harness.study import read_study
 
-    for status in retry or []:
+    for status in retry:
         if status not in STATUSES or status == "done":
             raise StudyError(unknown_name("status", status, set(STATUSES) - {"done"}))
     study = read_study(path)
@@ -109,16 +126,52 @@ def _run(
     store.remove_leftovers()
     executor = LocalPool(workers, study.limits.timeout_s) if workers else SerialExecutor()
     with progress_display(console) as show:
-        result = engine.run(study, store, executor, retry=retry or (), on_progress=show)
+        result = engine.run(study, store, executor, retry=retry, on_progress=show)
     executor.shutdown(cancel_futures=bool(result.left))
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
     if result.left:
         console.print(f"interrupted: {result.left} cells left; the same command goes on from here")
         sys.exit(INTERRUPTED)
-    print_matrix(console, result.table)
-    _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
-    sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
+    return study, store, result
+
+
+@app.command()
+def nightly(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML).")],
+    store: StoreOption = None,
+    workers: WorkersOption = CORES,
+    retry: RetryOption = None,
+    night: Annotated[
+        str | None, typer.Option("--night", help="Name of this night; default: the time.")
+    ] = None,
+) -> None:
+    """Run what is missing, say what changed since the last night, and keep this night.
+
+    Example: `crossprune nightly studies/nightly.toml --store nights --workers 2`
+
+    Writes report.html, nightly.md (a summary) and nights.html (errors over nights) into the store.
+
+    Exit code 0: nothing alarming; 1: a cell newly fails, or an error rose beyond the seed spread;
+    2: the call or the study is wrong.
+    """
+    from crossprune.harness.nights import compare, load_nights, save_night, to_markdown
+    from crossprune.harness.store import write_file
+    from crossprune.reports.history import write_history
+
+    settings, kept, result = _execute(study, store, workers, retry or [], None)
+    name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
+    earlier = [one for one in load_nights(kept.root) if one.name != name]
+    save_night(kept.root, name, result.table, result.inputs)
+    nights = load_nights(kept.root)
+    tonight = next(one for one in nights if one.name == name)
+    comparison = compare(earlier[-1], tonight) if earlier else None
+    summary = to_markdown(name, comparison, earlier[-1].name if earlier else "")
+    write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
+    _write_report(kept.root, _provenance(settings.name, study.read_text(), result.table))
+    write_history(nights, kept.root)
+    console.print(summary, markup=False, highlight=False)
+    sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
 
 
 def _provenance(name: str, text: str, table: Any) -> dict[str, object]:

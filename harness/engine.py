@@ -54,6 +54,8 @@ class RunResult:
     """Number of stages that were computed, not taken from the store, by name."""
     left: int
     """Cells without a record: more than 0 only if the run was interrupted."""
+    inputs: Mapping[str, Any]
+    """What the results rest on: options, code and versions per adapter, content per data set."""
 
 
 def run(
@@ -101,6 +103,10 @@ def run(
         statuses=Counter(record.status for _, record in ended),
         computed=loop.computed,
         left=len(plan.keys) - len(ended),
+        inputs={
+            "adapters": {label: spec.ingredients() for label, spec in plan.specs.items()},
+            "datasets": dict(plan.dataset_keys),
+        },
     )
 
 

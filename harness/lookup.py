@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 from collections.abc import Mapping, Sequence
@@ -36,10 +37,17 @@ class AdapterSpec:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of the options, the adapter's code and the versions it rests on; not of the label."""
+        return canonical_hash(self.ingredients())
+
+    def ingredients(self) -> dict[str, Any]:
+        """Name everything that the adapter's results rest on: options, code and versions."""
         cls = adapter_class(self.adapter)
-        return canonical_hash(
-            self.adapter, self.options, source_hash(cls.__module__), package_versions(cls.distributions)
-        )
+        return {
+            "adapter": self.adapter,
+            "options": dataclasses.asdict(self.options),
+            "code": source_hash(cls.__module__),
+            "versions": package_versions(cls.distributions),
+        }
 
 
 def adapter_table() -> dict[str, str]:
