@@ -11,6 +11,11 @@ from crossprune.harness.store import write_file
 from crossprune.reports.figures import OKABE_ITO
 
 PAGE = "nights.html"
+STYLE = """<meta name='viewport' content='width=device-width'><style>
+body { font-family: sans-serif; margin: 2rem; color-scheme: light dark }
+table { border-collapse: collapse }
+td, th { padding: .2rem .6rem; border: 1px solid #8886 }
+</style>"""
 TITLES = {
     "energy_mae_mev_per_atom": "test energy MAE (meV/atom)",
     "force_mae_ev_per_angstrom": "test force MAE (eV/Å)",
@@ -30,10 +35,8 @@ def write_history(nights: list[Night], folder: Path) -> Path:
         index=["dataset", "model", "chooser", "fraction"], columns="night", values=WATCHED[1]
     ).to_html(float_format="{:.4f}".format, na_rep="not done")
     page = (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>crossprune: nights</title>"
-        "<meta name='viewport' content='width=device-width'><style>body{font-family:sans-serif;"
-        "margin:2rem;color-scheme:light dark}table{border-collapse:collapse}td,th{padding:.2rem .6rem;border:1px solid #8886}"
-        f"</style><script>{get_plotlyjs()}</script></head><body><h1>Nights</h1>"
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>crossprune: nights</title>{STYLE}"
+        f"<script>{get_plotlyjs()}</script></head><body><h1>Nights</h1>"
         f"<p>{len(nights)} nights, the last {html.escape(nights[-1].name)}.</p>{''.join(figures)}"
         f"<h2>{TITLES[WATCHED[1]]}</h2>{listing}</body></html>"
     )
