@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -16,6 +17,7 @@ from crossprune.harness.contract import (
     GroupWeight,
     IntArray,
     Potential,
+    Prediction,
     Predictions,
     Prepared,
     Weights,
@@ -31,6 +33,7 @@ from crossprune.harness.frames import (
     offsets,
     stress_of,
 )
+from crossprune.harness.tables import from_table
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular, svdvals
 
@@ -88,6 +91,50 @@ class LinearPotential(Potential):
     coefficients: FloatArray
     offsets: FloatArray
     """eV, shape (n_elements,), in the order of ``elements``."""
+
+
+class RowsPotential(LinearPotential):
+    """Predicts by the design rows of its fitter: slow, but a new family needs no code for it.
+
+    A subclass names ``adapter`` and, once the fitter is defined, ``fitter_type``.
+    """
+
+    fitter_type: ClassVar[type[LinearFitter[Any]]]
+
+    def __init__(self, fitter: LinearFitter[Any], solution: Solution) -> None:
+        super().__init__(fitter.elements)
+        self.fitter = fitter
+        self.coefficients, self.offsets = solution.coefficients, solution.offsets
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Multiply the rows of ``atoms`` with the coefficients."""
+        self.require_elements(atoms)
+        rows = self.fitter.rows(atoms)
+        energy = rows.energy @ self.coefficients + element_counts([atoms], self.elements)[0] @ self.offsets
+        stress = None if rows.stress is None else rows.stress @ self.coefficients
+        return Prediction(float(energy), (rows.forces @ self.coefficients).reshape(-1, 3), stress)
+
+    def write(self, folder: Path) -> None:
+        """Write coefficients as text with 17 digits, options as JSON."""
+        np.savetxt(folder / "coefficients.txt", np.concatenate([self.offsets, self.coefficients]))
+        settings = {"elements": self.elements, "options": asdict(self.fitter.options)}
+        (folder / "options.json").write_text(json.dumps(settings, indent=1))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote."""
+        settings = json.loads((folder / "options.json").read_text())
+        options = from_table(cls.fitter_type.options_type, settings["options"], "options.json")
+        values = np.loadtxt(folder / "coefficients.txt", ndmin=1)
+        n_elements = len(settings["elements"])
+        solution = Solution(values[n_elements:], values[:n_elements], float("nan"))
+        return cls(cls.fitter_type(settings["elements"], options), solution)
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write what `write` writes: there is no other native format."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder)
+        return [folder / "coefficients.txt", folder / "options.json"]
 
 
 class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
@@ -253,4 +300,4 @@ def _stress_rows(indices: IntArray) -> NDArray[np.int64]:
     return (6 * indices[:, None] + np.arange(6)).ravel()
 
 
-__all__ = ["LinearFitter", "LinearOptions", "LinearPotential", "Rows", "Solution", "solve"]
+__all__ = ["LinearFitter", "LinearOptions", "LinearPotential", "Rows", "RowsPotential", "Solution", "solve"]

@@ -282,6 +282,31 @@ def check(
     sys.exit(SOME_FAILED if failed else ALL_DONE)
 
 
+@app.command("new-adapter")
+def new_adapter(
+    name: Annotated[str, typer.Argument(help="Name of the model family: lower-case letters and digits.")],
+    outside: Annotated[
+        Path | None, typer.Option("--outside", help="Make a package of its own in this folder.")
+    ] = None,
+) -> None:
+    """Start an adapter from a worked example (a pair-distance histogram with ridge) that passes all checks.
+
+    Example: `crossprune new-adapter mtp` in a checkout, or `crossprune new-adapter mtp --outside my-mtp`
+    """
+    from crossprune.harness import scaffold
+
+    paths = scaffold.inside(name, Path()) if outside is None else scaffold.outside(name, outside)
+    for path in paths:
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    if outside is not None:
+        console.print(f"next: pip install -e {outside}, then crossprune check {name}", highlight=False)
+        return
+    console.print(
+        f"next: crossprune check {name}; then pin its numbers (the test of them says how): make test"
+    )
+    console.print("if it needs packages: an extra in pyproject.toml, EXTRAS in adapters/__init__.py, tox.ini")
+
+
 @app.command()
 def evaluate(
     potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
