@@ -11,7 +11,7 @@ ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 export PYTHONSAFEPATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers wheel check bench clean
+.PHONY: help demo test lint types layers wheel docs check bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+: .*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -22,10 +22,10 @@ demo: $(VENV)/.runs ## install into .venv, run the benchmark on the embedded dat
 test: $(VENV)/.tests ## install what tests need and run them all; no optional package may be missing
 	$(ONE_THREAD) $(VENV)/bin/python -m pytest -n $(WORKERS) --benchmark-disable --require all $(PYTEST_ARGS)
 
-check: $(VENV)/.tox ## run lint, types, layers and the packaging guard through tox
-	$(TOX) lint,types,layers,wheel
+check: $(VENV)/.tox ## run lint, types, layers, the packaging guard and the guide through tox
+	$(TOX) lint,types,layers,wheel,docs
 
-lint types layers wheel bench: $(VENV)/.tox
+lint types layers wheel docs bench: $(VENV)/.tox
 	$(TOX) $@
 
 clean: ## remove the virtual environments, build folders and caches (results of runs stay)
