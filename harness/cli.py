@@ -15,6 +15,8 @@ import typer
 from crossprune.harness.errors import MissingPackage, UserError
 
 if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
+    from concurrent.futures import Executor
+
     from crossprune.harness.engine import RunResult
     from crossprune.harness.store import Store
     from crossprune.harness.study import Study
@@ -44,6 +46,9 @@ RetryOption = Annotated[
     list[str] | None,
     typer.Option("--retry", help="Run cells of this status again: failed, timeout, crashed, … (repeatable)."),
 ]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="local: processes here; parsl:FILE: a cluster (docs/clusters.md).")
+]
 DataOption = Annotated[
     list[str] | None, typer.Option("--data", help="Data set or file, instead of the study's.")
 ]
@@ -68,6 +73,7 @@ def run(
     workers: WorkersOption = CORES,
     retry: RetryOption = None,
     data: DataOption = None,
+    executor: ExecutorOption = "local",
 ) -> None:
     """Run every cell of a study that the store does not hold; write table and report.
 
@@ -77,9 +83,9 @@ def run(
     """
     if study is None:
         with as_file(files("crossprune.harness") / "demo.toml") as path:
-            _run(path, store, workers, retry, data)
+            _run(path, store, workers, retry, data, executor)
     else:
-        _run(study, store, workers, retry, data)
+        _run(study, store, workers, retry, data, executor)
 
 
 @app.command()
@@ -92,18 +98,18 @@ def demo(store: StoreOption = None, workers: WorkersOption = CORES) -> None:
 
 
 def _run(
-    path: Path, folder: Path | None, workers: int, retry: list[str] | None, data: list[str] | None
+    path: Path, folder: Path | None, workers: int, retry: list[str] | None, data: list[str] | None, where: str
 ) -> NoReturn:
     from crossprune.harness.console import print_matrix
 
-    study, store, result = _execute(path, folder, workers, retry or [], data)
+    study, store, result = _execute(path, folder, workers, retry or [], data, where)
     print_matrix(console, result.table)
     _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
 def _execute(
-    path: Path, folder: Path | None, workers: int, retry: list[str], data: list[str] | None
+    path: Path, folder: Path | None, workers: int, retry: list[str], data: list[str] | None, where: str
 ) -> tuple[Study, Store, RunResult]:
     """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
@@ -111,7 +117,6 @@ def _execute(
     from crossprune.harness import engine
     from crossprune.harness.console import print_summary, progress_display
     from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.pool import LocalPool, SerialExecutor
     from crossprune.harness.results import write_table
     from crossprune.harness.store import STATUSES, Store
     from crossprune.harness.study import read_study
@@ -124,7 +129,7 @@ def _execute(
         study = dataclasses.replace(study, datasets=tuple(data))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
-    executor = LocalPool(workers, study.limits.timeout_s) if workers else SerialExecutor()
+    executor = _executor(where, workers, study.limits.timeout_s)
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry, on_progress=show)
     executor.shutdown(cancel_futures=bool(result.left))
@@ -136,12 +141,27 @@ def _execute(
     return study, store, result
 
 
+def _executor(where: str, workers: int, timeout_s: float) -> Executor:
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.pool import LocalPool, SerialExecutor
+
+    if where == "local":
+        return LocalPool(workers, timeout_s) if workers else SerialExecutor()
+    kind, _, path = where.partition(":")
+    if kind != "parsl" or not path:
+        raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
+    from crossprune.harness.clusters import executor_from
+
+    return executor_from(Path(path), timeout_s)
+
+
 @app.command()
 def nightly(
     study: Annotated[Path, typer.Argument(help="Study file (TOML).")],
     store: StoreOption = None,
     workers: WorkersOption = CORES,
     retry: RetryOption = None,
+    executor: ExecutorOption = "local",
     night: Annotated[
         str | None, typer.Option("--night", help="Name of this night; default: the time.")
     ] = None,
@@ -159,7 +179,7 @@ def nightly(
     from crossprune.harness.store import write_file
     from crossprune.reports.history import write_history
 
-    settings, kept, result = _execute(study, store, workers, retry or [], None)
+    settings, kept, result = _execute(study, store, workers, retry or [], None, executor)
     name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
     earlier = [one for one in load_nights(kept.root) if one.name != name]
     save_night(kept.root, name, result.table, result.inputs)

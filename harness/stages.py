@@ -26,6 +26,7 @@ from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.metrics import errors_by_group, labels_of
 from crossprune.harness.selection import METHODS, RANDOM, budget
 from crossprune.harness.store import SCRATCH, Status, Store
+from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
     @functools.wraps(stage)
     def run(*args: Any) -> Outcome:
         try:
-            with scratch_folder():
+            # One BLAS thread everywhere: more would change the last bits from executor to executor.
+            with scratch_folder(), threadpool_limits(1):
                 value, computed = stage(*args)
         except CellTimeout as error:
             return Outcome("timeout", str(error))

@@ -55,7 +55,7 @@ class Store:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.resolve()  # workers may run in another folder
         try:
             for folder in (self.root, self.root / "objects", self.root / "tmp"):
                 folder.mkdir(parents=True, exist_ok=True)
