@@ -75,6 +75,12 @@ def labelled(results: pd.DataFrame) -> pd.DataFrame:
     return results.assign(method=method)
 
 
+def way_of(table: pd.DataFrame) -> pd.Series[str]:
+    """Name each row's way of choosing: ``random``, ``snap · fps``."""
+    alone = table["chooser"] == table["method"]
+    return table["chooser"].where(alone, table["chooser"] + " · " + table["method"])
+
+
 def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     """Return every planned cell below the full set with the logarithm of its error.
 
