@@ -65,14 +65,17 @@ class TestErrors:
 
 
 def labelled(results: pd.DataFrame) -> pd.DataFrame:
-    """Fold scaling, pooling and budget into ``method``: ``fps, whitened``; defaults go without saying."""
+    """Fold scaling, pooling and budget into ``method``: ``fps, whitened``; defaults go without saying.
+
+    The three columns are dropped, so that labelling twice changes nothing.
+    """
     method = results["method"].astype(str)
     for column, silent in DEFAULTS.items():
         if column in results.columns:
             spoken = ~results[column].isin(silent)
             word = results[column].astype(str).map(lambda text, of=column: f", {text}{NOUNS[of]}")
             method = method + word.where(spoken, "")
-    return results.assign(method=method)
+    return results.drop(columns=list(DEFAULTS), errors="ignore").assign(method=method)
 
 
 def way_of(table: pd.DataFrame) -> pd.Series[str]:

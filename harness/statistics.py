@@ -170,7 +170,8 @@ def friedman(errors: FloatArray) -> Ranks:
     p = math.nan
     if n_treatments >= 3 and n_blocks >= 2:
         columns = [errors[:, index] for index in range(n_treatments)]
-        p = float(stats.friedmanchisquare(*columns).pvalue)
+        tied = np.ptp(ranks, axis=1).max() == 0  # nothing to tell apart, and SciPy divides by 0
+        p = 1.0 if tied else float(stats.friedmanchisquare(*columns).pvalue)
     width = stats.studentized_range.ppf(CONFIDENCE, n_treatments, np.inf) / math.sqrt(2)
     critical = width * math.sqrt(n_treatments * (n_treatments + 1) / (6 * n_blocks))
     return Ranks(ranks.mean(axis=0), p, float(critical), n_blocks)

@@ -108,3 +108,67 @@ def test_intervals_cover_what_they_claim(n_seeds, n_data_sets):
         found = effect([source.normal(0.0, scale, n_seeds) for scale in scales], source)
         missed += not found.low <= 1 <= found.high
     assert missed / 400 < 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / 400)
+
+
+N_TEST, MODELS = 60, 2
+FRACTIONS = np.array([0.05, 0.1, 0.2, 0.4])
+
+
+def simulate(source, gain, n_data_sets, n_seeds):
+    """Simulate the seed means and test deviations of own / random and own / other.
+
+    The noise is that of cells of si-pbe (docs/statistics.md): random draws scatter by 12 %,
+    farthest-point sets by 6 %, less at larger fractions and alike for all models and fractions; a
+    cell by another 5 %. On each test configuration a chooser errs by 30 % more or less, whatever
+    the seed. No data set has an effect of its own but ``gain``.
+    """
+    units = {"own / random": [], "own / other": []}
+    deviations = {"own / random": [], "own / other": []}
+    damping = (FRACTIONS / FRACTIONS[0]) ** -0.3
+    for _ in range(n_data_sets):
+        hardness = source.normal(0.0, 0.6, N_TEST)
+        errors = np.exp(hardness + source.normal(0.0, 0.3, (1 + MODELS, MODELS, N_TEST)))
+        weights = source.multinomial(N_TEST, np.full(N_TEST, 1 / N_TEST), size=statistics.N_RESAMPLES)
+        local = np.log(errors.mean(axis=-1))
+        moved = np.log(errors @ weights.T / N_TEST) - local[..., None]
+        luck = source.normal(0.0, 1.0, (1 + MODELS, n_seeds)) * np.array([[0.12], [0.06], [0.06]])
+        cells = luck[:, None, None, :] * damping[None, None, :, None] + local[..., None, None]
+        cells = cells + source.normal(0.0, 0.05, (1 + MODELS, MODELS, len(FRACTIONS), n_seeds))
+        own = [cells[1 + model, model] - gain for model in range(MODELS)]
+        for name, base in (("own / random", lambda model: 0), ("own / other", lambda model: 2 - model)):
+            ratios = [own[model] - cells[base(model), model] for model in range(MODELS)]
+            units[name].append(seed_means(np.concatenate(ratios)))
+            spread = [moved[1 + model, model] - moved[base(model), model] for model in range(MODELS)]
+            deviations[name].append(np.mean(spread, axis=0))
+    return units, deviations
+
+
+def claims(gain, n_studies, n_data_sets, n_seeds):
+    """Return the shares of simulated studies that claim lower and higher errors, per comparison."""
+    shares = {}
+    for study in range(n_studies):
+        source = np.random.default_rng([study, n_data_sets, n_seeds])
+        units, deviations = simulate(source, gain, n_data_sets, n_seeds)
+        for name in units:
+            found = effect(units[name], source, deviations[name])
+            share = shares.setdefault(name, np.zeros(2))
+            share += np.array([found.high < 1, found.low > 1]) / n_studies
+    return shares
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_data_sets", "n_seeds"), [(1, 3), (1, 5), (2, 3), (2, 5)])
+def test_no_effect_is_claimed_no_more_often_than_nominal(n_data_sets, n_seeds, monkeypatch):
+    monkeypatch.setattr(statistics, "N_RESAMPLES", 1000)
+    for shares in claims(0.0, 1000, n_data_sets, n_seeds).values():
+        assert shares.sum() < 0.05 + 2 * np.sqrt(0.05 * 0.95 / 1000)  # chance of a false alarm: 2 %
+
+
+@pytest.mark.slow
+def test_planted_effects_are_found(monkeypatch):
+    monkeypatch.setattr(statistics, "N_RESAMPLES", 1000)
+    ten = claims(-np.log(0.9), 200, 2, 5)["own / other"]
+    five = claims(-np.log(0.95), 200, 2, 5)["own / other"]
+    assert ten[0] > 0.7
+    assert 0.15 < five[0] < ten[0]
+    assert ten[1] == five[1] == 0
