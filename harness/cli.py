@@ -241,6 +241,21 @@ def report(store: Annotated[Path, typer.Argument(help="Folder of a finished run.
 
 
 @app.command()
+def analyze(store: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+    """Print the statistics that answer the question, and describe the latent spaces.
+
+    Example: `crossprune analyze mo`
+
+    Tables with all columns are written to STORE/analysis as Parquet.
+    """
+    from crossprune.harness.analysis import analyse
+    from crossprune.harness.console import print_analysis
+
+    print_analysis(console, analyse(store))
+    console.print(f"tables: {(store / 'analysis').resolve()}", soft_wrap=True, highlight=False)
+
+
+@app.command()
 def datasets() -> None:
     """List the data sets.
 

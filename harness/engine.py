@@ -145,9 +145,7 @@ class _Plan:
                 "cell",
                 dataset_keys[cell.choice.dataset],
                 prints.get(cell.choice.chooser),
-                cell.choice.method,
-                cell.choice.fraction,
-                cell.choice.seed,
+                cell.choice.how,
                 prints[cell.model],
                 dict(study.weights),
                 code,
@@ -248,17 +246,8 @@ class _Loop:
                 return job
             if self._outcomes[job].status != "done":
                 return self._outcomes[job]
-        key = stages.selection_key(dataset_key, features, choice.method, choice.fraction, choice.seed)
-        job = self._submit(
-            ("selection", key),
-            stages.selection_stage,
-            dataset_key,
-            features,
-            choice.method,
-            choice.fraction,
-            choice.seed,
-            key,
-        )
+        key = stages.selection_key(dataset_key, features, choice)
+        job = self._submit(("selection", key), stages.selection_stage, dataset_key, features, choice, key)
         return self._outcomes.get(job, job)
 
     def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:

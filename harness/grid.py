@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from crossprune.harness.candidates import POOLINGS, SCALINGS
 from crossprune.harness.errors import StudyError, unknown_name
-from crossprune.harness.selection import METHODS, RANDOM
+from crossprune.harness.selection import BUDGETS, METHODS, RANDOM
 from crossprune.harness.study import Study
 
 
@@ -20,6 +21,17 @@ class Choice:
     method: str
     fraction: float
     seed: int
+    scaling: str = "standard"
+    """A key of `SCALINGS`; ``none`` for a method that looks at no features."""
+    pooling: str = "mean"
+    """A key of `POOLINGS`; ``none`` for a method that looks at no configuration's point."""
+    budget: str = "configurations"
+    """What the fraction is a fraction of."""
+
+    @property
+    def how(self) -> Choice:
+        """The choice without the names of data set and chooser: keys rest on their content instead."""
+        return replace(self, dataset="", chooser="")
 
 
 @dataclass(frozen=True, order=True)
@@ -36,23 +48,39 @@ def expand(study: Study) -> tuple[Cell, ...]:
     Raises
     ------
     StudyError
-        If a selection method is unknown.
+        If a selection method, scaling, pooling or budget is unknown.
     """
     for method in study.methods:
-        if method not in METHODS:
-            raise StudyError(unknown_name("selection method", method, METHODS))
+        _require("selection method", method, METHODS)
+    for scaling in study.scalings:
+        _require("scaling", scaling, SCALINGS)
+    for pooling in study.poolings:
+        _require("pooling", pooling, POOLINGS)
+    _require("budget", study.budget, BUDGETS)
     cells = (
-        Cell(Choice(dataset, chooser, method, fraction, seed), model)
-        for dataset, (chooser, method), fraction, seed, model in itertools.product(
+        Cell(Choice(dataset, chooser, method, fraction, seed, scaling, pooling, study.budget), model)
+        for dataset, (chooser, method, scaling, pooling), fraction, seed, model in itertools.product(
             study.datasets, _spaces(study), study.fractions, study.seeds, study.models
         )
     )
     return tuple(sorted(set(cells)))
 
 
-def _spaces(study: Study) -> Iterator[tuple[str, str]]:
-    """Pair choosers with methods; the random base line comes once, whatever the study says."""
-    yield RANDOM, RANDOM
-    for chooser, method in itertools.product(study.choosers, study.methods):
-        if RANDOM not in (chooser, method):
-            yield chooser, method
+def _require(kind: str, name: str, known: Iterable[str]) -> None:
+    if name not in (allowed := tuple(known)):
+        raise StudyError(unknown_name(kind, name, allowed))
+
+
+def _spaces(study: Study) -> Iterator[tuple[str, str, str, str]]:
+    """Give chooser, method, scaling and pooling, without the axes that play no part.
+
+    A method that looks at no features comes once, under ``random``; that base line is always there.
+    """
+    yield RANDOM, RANDOM, "none", "none"
+    axes = (study.choosers, study.methods, study.scalings, study.poolings)
+    for chooser, method, scaling, pooling in itertools.product(*axes):
+        if chooser != RANDOM and METHODS[method].described:
+            yield chooser, method, scaling, pooling if METHODS[method].pooled else "none"
+    for method in study.methods:
+        if not METHODS[method].described:
+            yield RANDOM, method, "none", "none"

@@ -14,11 +14,11 @@ from crossprune.harness.grid import Cell
 from crossprune.harness.metrics import ALL, METRICS
 from crossprune.harness.store import Record, write_file
 
-AXES = ("dataset", "chooser", "method", "fraction", "seed", "model")
+AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
-PROVENANCE = ("cell", "fit_key", "crossprune_version", "commit", "versions", "hardware")
+PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
 COLUMNS = (*AXES, *STATE, *METRICS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *SIZES, *COSTS)
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
@@ -34,6 +34,9 @@ def to_table(cells: Iterable[tuple[Cell, Record]]) -> pd.DataFrame:
             "dataset": choice.dataset,
             "chooser": choice.chooser,
             "method": choice.method,
+            "scaling": choice.scaling,
+            "pooling": choice.pooling,
+            "budget": choice.budget,
             "fraction": choice.fraction,
             "seed": choice.seed,
             "model": cell.model,

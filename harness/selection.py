@@ -1,18 +1,75 @@
-"""Choose configurations in a latent space: pure functions of features, budget and generator."""
+"""Choose configurations in a latent space: the table of methods, and budgets."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.candidates import Candidates
+from crossprune.harness.clustering import birch, kmeans
+from crossprune.harness.contract import IntArray
+from crossprune.harness.entropy import entropy_greedy, set_cover
 from crossprune.harness.errors import StudyError
-
-Method = Callable[[FloatArray, IntArray, int, np.random.Generator], IntArray]
-"""``(features per atom (n_atoms, k), configuration offsets (n + 1,), n_chosen, rng) -> indices``."""
+from crossprune.harness.farthest import farthest_environment, farthest_point, gradient_guided
+from crossprune.harness.optimal_design import d_optimal, leverage
 
 RANDOM = "random"
 """Name of the base line, as chooser and as method."""
+BUDGETS = ("configurations", "atoms", "labels")
+"""What a fraction is a fraction of."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A selection method and what it depends on."""
+
+    choose: Callable[[Candidates, int, np.random.Generator], IntArray]
+    """``(candidates, n_chosen, rng) -> indices``, distinct, in the order of picking."""
+    described: bool = True
+    """It looks at features; if not, it needs no chooser and runs once, beside random."""
+    pooled: bool = True
+    """It looks at one point per configuration; if not, at atoms, and pooling plays no part."""
+    nested: bool = True
+    """Larger budgets contain smaller ones."""
+
+
+def random_subset(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
+    """Draw configurations uniformly without replacement; larger budgets contain smaller ones."""
+    return rng.permutation(candidates.n_configurations)[:n_chosen]
+
+
+def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
+    """Draw at random in each group, in proportion to its size, to within one configuration.
+
+    The i-th drawn of a group of n gets the rank (i + u) / n with one uniform u per group (systematic
+    sampling, Cochran 1977, ch. 8); the smallest ranks are chosen, so larger budgets contain smaller.
+    """
+    names, groups = np.unique(np.asarray(candidates.groups, dtype=np.str_), return_inverse=True)
+    if len(groups) != candidates.n_configurations:
+        raise ValueError("stratified needs the group of every configuration")
+    ranks = np.empty(len(groups))
+    for group, shift in enumerate(rng.uniform(size=len(names))):
+        members = rng.permutation(np.flatnonzero(groups == group))
+        ranks[members] = (np.arange(len(members)) + shift) / len(members)
+    return np.argsort(ranks, kind="stable")[:n_chosen].astype(np.int64)
+
+
+METHODS: dict[str, Method] = {
+    RANDOM: Method(random_subset, described=False, pooled=False),
+    "stratified": Method(stratified, described=False, pooled=False),
+    "fps": Method(farthest_point),
+    "fps_atoms": Method(farthest_environment, pooled=False),
+    "gradient_fps": Method(gradient_guided),
+    "cur": Method(leverage),
+    "d_optimal": Method(d_optimal),
+    "kmeans": Method(kmeans, nested=False),
+    "birch": Method(birch, nested=False),
+    "set_cover": Method(set_cover, pooled=False),
+    "entropy": Method(entropy_greedy, pooled=False),
+}
+"""Selection methods by the name that a study uses."""
 
 
 def budget(fraction: float, n_configurations: int) -> int:
@@ -28,49 +85,43 @@ def budget(fraction: float, n_configurations: int) -> int:
     return min(n_configurations, max(1, int(fraction * n_configurations + 0.5)))
 
 
-def pool_mean(features: FloatArray, offsets: IntArray) -> FloatArray:
-    """Average the atoms of each configuration: shape (n_configurations, k)."""
-    sums = np.add.reduceat(features, offsets[:-1], axis=0)
-    mean: FloatArray = sums / np.diff(offsets)[:, None]
-    return mean
-
-
-def standardise(points: FloatArray) -> FloatArray:
-    """Shift and scale each column to mean 0 and deviation 1; constant columns are dropped."""
-    centred = points - points.mean(axis=0)
-    deviation = centred.std(axis=0)
-    varying = deviation > 1e-12 * np.abs(points).max(axis=0, initial=0.0)
-    scaled: FloatArray = centred[:, varying] / deviation[varying]
-    return scaled
-
-
-def random_subset(
-    features: FloatArray, offsets: IntArray, n_chosen: int, rng: np.random.Generator
+def choose(
+    method: str,
+    candidates: Candidates,
+    fraction: float,
+    rng: np.random.Generator,
+    costs: IntArray | None = None,
 ) -> IntArray:
-    """Draw configurations uniformly without replacement; larger budgets contain smaller ones."""
-    return rng.permutation(len(offsets) - 1)[:n_chosen]
+    """Choose a fraction of the configurations, or of what they cost.
 
+    Parameters
+    ----------
+    method
+        A key of `METHODS`.
+    candidates
+        What to choose from.
+    fraction
+        Of the number of configurations or of the sum of ``costs``, in (0, 1].
+    rng
+        The only source of randomness.
+    costs
+        Atoms or labels per configuration, shape (n_configurations,); None counts configurations. The
+        picks are taken in their order as long as they fit, at least one.
 
-def farthest_point(
-    features: FloatArray, offsets: IntArray, n_chosen: int, rng: np.random.Generator
-) -> IntArray:
-    """Pick, again and again, the configuration farthest from all picked ones.
-
-    Distances are Euclidean between standardised means over atoms (Eldar 1997,
-    doi:10.1109/83.623193; Imbalzano 2018, doi:10.1063/1.5024611; scikit-matter's implementation).
-    The generator shuffles the configurations first: it decides the start and every tie. Larger
-    budgets contain smaller ones.
+    Returns
+    -------
+    IntArray
+        Distinct indices of configurations, in the order of picking.
     """
-    from skmatter.sample_selection import FPS
-
-    points = standardise(pool_mean(features, offsets))
-    order = rng.permutation(len(points))
-    if n_chosen >= len(points) or points.shape[1] == 0:
-        return order[:n_chosen]
-    points = np.pad(points, ((0, 0), (0, 1)))  # scikit-matter refuses a single column
-    selector = FPS(n_to_select=n_chosen, initialize=0).fit(points[order])
-    return order[np.asarray(selector.selected_idx_[:n_chosen], dtype=np.int64)]
-
-
-METHODS: dict[str, Method] = {"fps": farthest_point, RANDOM: random_subset}
-"""Selection methods by the name that a study uses."""
+    select = METHODS[method].choose
+    n_all = candidates.n_configurations
+    n_chosen = budget(fraction, n_all)
+    if costs is None or fraction == 1.0:
+        return select(candidates, n_chosen, rng)
+    limit = fraction * float(costs.sum())
+    while True:
+        picked = select(candidates, n_chosen, copy.deepcopy(rng))
+        spent = np.cumsum(costs[picked])
+        if spent[-1] > limit or n_chosen == n_all:
+            return picked[: max(1, int(np.searchsorted(spent, limit, side="right")))]
+        n_chosen = min(n_all, max(n_chosen + 1, int(1.1 * n_chosen * limit / spent[-1])))

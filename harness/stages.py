@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 import numpy as np
 from ase import Atoms
 from crossprune.harness import frames
+from crossprune.harness.candidates import Candidates
 from crossprune.harness.contract import Descriptor, Fitter, IntArray, Predictions, Prepared, Weights
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
+from crossprune.harness.grid import Choice
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.metrics import errors_by_group, labels_of
-from crossprune.harness.selection import METHODS, RANDOM, budget
+from crossprune.harness.selection import METHODS, choose
 from crossprune.harness.store import SCRATCH, Status, Store
 from threadpoolctl import threadpool_limits
 
@@ -90,11 +92,11 @@ def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
     return canonical_hash("prepare", dataset_key, spec.fingerprint)
 
 
-def selection_key(dataset_key: str, features: str | None, method: str, fraction: float, seed: int) -> str:
+def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str:
     """Key of a chosen subset."""
     code = source_hash("crossprune.harness.selection")
-    versions = package_versions(["numpy", "skmatter"])
-    return canonical_hash("selection", dataset_key, features, method, fraction, seed, code, versions)
+    versions = package_versions(["numpy", "scikit-learn"])
+    return canonical_hash("selection", dataset_key, features, choice.how, code, versions)
 
 
 def fit_key(prepared: str, subset: IntArray, weights: Weights, seed: int | None) -> str:
@@ -169,7 +171,7 @@ def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> 
 
 @guarded
 def selection_stage(
-    root: Path, dataset_key: str, features: str | None, method: str, fraction: float, seed: int, key: str
+    root: Path, dataset_key: str, features: str | None, choice: Choice, key: str
 ) -> tuple[IntArray, bool]:
     """Choose frames of the training part; return their indices in the data set, ascending.
 
@@ -181,19 +183,43 @@ def selection_stage(
         return np.load(path), False
     dataset = stored_dataset(root, dataset_key)
     train = dataset.indices("train")
-    starts = frames.offsets(dataset.frames)
-    lengths = np.diff(starts)[train]
-    if method == RANDOM or features is None:
-        chosen_features = np.empty((int(lengths.sum()), 0))
-    else:
-        values = np.load(store.path("features", features) / "features.npy", mmap_mode="r")
-        chosen_features = np.concatenate([values[starts[index] : starts[index + 1]] for index in train])
-    rng = np.random.default_rng(seed_from("selection", dataset_key, method, seed))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    picked = METHODS[method](chosen_features, offsets, budget(fraction, len(train)), rng)
+    chosen_from = candidates_of(store, dataset, train, features, choice)
+    rng = np.random.default_rng(seed_from("selection", dataset_key, choice.method, choice.seed))
+    picked = choose(choice.method, chosen_from, choice.fraction, rng, _costs(dataset, train, choice.budget))
     indices = np.sort(train[picked])
     store.write("selection", key, lambda folder: np.save(folder / "indices.npy", indices))
     return indices, True
+
+
+def candidates_of(
+    store: Store, dataset: frames.DataSet, part: IntArray, features: str | None, choice: Choice
+) -> Candidates:
+    """Gather what a method may look at: stored features, groups and forces of the frames ``part``."""
+    starts = frames.offsets(dataset.frames)
+    lengths = np.diff(starts)[part]
+    if features is None or not METHODS[choice.method].described:
+        values = np.empty((int(lengths.sum()), 0))
+    else:
+        stored = np.load(store.path("features", features) / "features.npy", mmap_mode="r")
+        values = np.concatenate([stored[starts[index] : starts[index + 1]] for index in part])
+    forces = np.concatenate([frames.forces_of(dataset.frames[index]) for index in part])
+    groups = dataset.groups
+    return Candidates(
+        features=values,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        groups=[groups[index] for index in part],
+        force_norms=np.linalg.norm(forces, axis=1),
+        scaling=choice.scaling,
+        pooling=choice.pooling,
+    )
+
+
+def _costs(dataset: frames.DataSet, part: IntArray, budget: str) -> IntArray | None:
+    """Return what each configuration costs in atoms or labels; None where each costs the same."""
+    if budget == "configurations":
+        return None
+    cost = len if budget == "atoms" else _n_labels
+    return np.array([cost(dataset.frames[index]) for index in part], dtype=np.int64)
 
 
 @guarded
@@ -270,6 +296,7 @@ def _fit(
         "peak_memory_mb": max(peak_memory_mb(), child),
         "condition_number": potential.info.get("condition_number"),
         "fit_key": key,
+        "dataset_key": dataset_key,
         "versions": _versions(spec),
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     }

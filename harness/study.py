@@ -34,8 +34,14 @@ class Study:
     """Adapters whose latent space chooses; the random base line is always added."""
     methods: tuple[str, ...] = ("fps",)
     """Selection methods."""
+    scalings: tuple[str, ...] = ("standard",)
+    """How the axes of a latent space are weighted: none, standard or whitened."""
+    poolings: tuple[str, ...] = ("mean",)
+    """How atoms become one point per configuration: mean, sum or max."""
+    budget: str = "configurations"
+    """What a fraction is a fraction of: configurations, atoms or labels."""
     fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
-    """Kept fractions of the training configurations, in (0, 1]."""
+    """Kept fractions of the training set, in (0, 1]; see ``budget``."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Repetitions."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -49,10 +55,11 @@ class Study:
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at data sets or adapters."""
-        for axis in ("datasets", "models", "methods", "fractions", "seeds"):
+        for axis in ("datasets", "models", "methods", "scalings", "poolings", "fractions", "seeds"):
             if not getattr(self, axis):
                 raise ValueError(f"{axis} is empty; give at least one")
-        for axis in ("datasets", "models", "choosers", "methods", "fractions", "seeds"):
+        axes = ("datasets", "models", "choosers", "methods", "scalings", "poolings", "fractions", "seeds")
+        for axis in axes:
             values = getattr(self, axis)
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis} has a value twice: {list(values)}")

@@ -158,7 +158,7 @@ def with_random(errors: pd.DataFrame) -> pd.DataFrame:
     NaN where one of the two is missing or not positive (a ratio of errors needs both).
     """
     pair = ["dataset", "fraction", "seed", "model"]
-    random = errors.loc[errors["chooser"] == RANDOM, [*pair, "error"]].drop_duplicates(pair)
+    random = errors.loc[errors["method"] == RANDOM, [*pair, "error"]].drop_duplicates(pair)
     joined = errors.merge(random.rename(columns={"error": "random_error"}), on=pair, how="left")
     usable = (joined["error"] > 0) & (joined["random_error"] > 0)
     joined["ratio"] = (joined["error"] / joined["random_error"]).where(usable)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.reports.headline import MIN_PAIRS
+from crossprune.harness.comparisons import EVERY_MODEL
 
 KNOWN_PROVENANCE = ("command", "toml")
 """Keys of the provenance that are shown as text blocks."""
@@ -22,7 +22,7 @@ VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
     "no difference": "no difference found",
-    "too few pairs": "undecided: too few pairs",
+    "too few seeds": "undecided: too few seeds",
     "no pairs": "no pairs to compare",
 }
 
@@ -73,14 +73,15 @@ def answer(table: pd.DataFrame) -> list[str]:
 
 
 def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
-    """Return a comparison table as text: comparison, verdict, ratio, interval, pairs, distinct, lost."""
+    """Return a comparison table as text: comparison, verdict, ratio, interval, p, pairs, seeds, lost."""
     return [
         (
-            str(row["comparison"]),
+            str(row["comparison"]) + ("" if row["model"] == EVERY_MODEL else f", model {row['model']}"),
             VERDICTS[row["verdict"]],
             "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
             _interval(row["low"], row["high"]),
-            *(str(row[count]) for count in ("n_pairs", "n_distinct", "n_missing")),
+            rounded(float(row["p_holm"])),
+            *(str(row[count]) for count in ("n_pairs", "n_units", "n_missing")),
         )
         for row in table.to_dict("records")
     ]
@@ -108,22 +109,30 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     if verdict == "no pairs":
         return f"{first} against {second}: no pairs to compare."
     numbers = f"ratio {ratio:.3f}, 95 % interval {_interval(row['low'], row['high'])}, {_pairs(row)}"
-    if verdict == "too few pairs":
-        return f"{first} against {second}: undecided, {MIN_PAIRS} distinct pairs are needed ({numbers})."
+    if verdict == "too few seeds":
+        return f"{first} against {second}: undecided, two seeds that differ are needed ({numbers})."
     if verdict == "no difference":
         return f"No difference found between {first[0].lower()}{first[1:]} and {second} ({numbers})."
     change = f"{100 * abs(ratio - 1):.1f} %"
-    return f"{first} gives {change} {verdict} errors than {second} ({numbers})."
+    return f"{first} gives {change} {verdict} errors than {second}{_scope(row)} ({numbers})."
 
 
 def _interval(low: float, high: float) -> str:
     return "–" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
 
 
+def _scope(row: Mapping[Hashable, Any]) -> str:
+    """Say how far a difference reaches: other data sets only if their interval excludes 1 as well."""
+    low, high = float(row["low_anywhere"]), float(row["high_anywhere"])
+    if np.isnan(low):
+        return " on the data sets of this study, which are too few to speak of others"
+    if low > 1 or high < 1:
+        return ", also beyond the data sets of this study"
+    return " on the data sets of this study; for others it is open"
+
+
 def _pairs(row: Mapping[Hashable, Any]) -> str:
-    text = f"{row['n_pairs']} pairs"
-    if row["n_distinct"] != row["n_pairs"]:
-        text += f", of which {row['n_distinct']} distinct"
+    text = f"{row['n_pairs']} pairs, {row['n_units']} independent seeds"
     return f"{text}; {row['n_missing']} more lost to unfinished cells" if row["n_missing"] else text
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from crossprune.adapters._lammps import read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
+from crossprune.harness.candidates import Candidates
 from crossprune.harness.cards import DataOptions, load_dataset
 from crossprune.harness.engine import run
+from crossprune.harness.farthest import farthest_point
 from crossprune.harness.frames import DataSet, content_hash, offsets
 from crossprune.harness.pool import SerialExecutor
-from crossprune.harness.selection import farthest_point
 from crossprune.harness.store import Store
 from crossprune.harness.study import parse_study
 from crossprune.reports.page import write_report
@@ -63,7 +64,8 @@ def test_snap_predict(benchmark: BenchmarkFixture, dataset: DataSet, require_ada
 
 def test_farthest_point(benchmark: BenchmarkFixture, dataset: DataSet) -> None:
     features = np.random.default_rng(0).normal(size=(offsets(dataset.frames)[-1], 50))
-    picked = benchmark(farthest_point, features, offsets(dataset.frames), 100, np.random.default_rng(0))
+    candidates = Candidates(features, offsets(dataset.frames))
+    picked = benchmark(farthest_point, candidates, 100, np.random.default_rng(0))
     assert len(set(picked.tolist())) == 100
 
 

@@ -1,0 +1,153 @@
+"""Answer the question from a store: every table of statistics and diagnostics."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from crossprune.harness import frames, statistics
+from crossprune.harness.comparisons import (
+    EVERY_MODEL,
+    TestErrors,
+    against_random,
+    compare,
+    partial_errors,
+    way_of,
+)
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.efficiency import data_efficiency
+from crossprune.harness.errors import StudyError
+from crossprune.harness.latent import diagnostics_of
+from crossprune.harness.metrics import labels_of
+from crossprune.harness.store import Store, write_file
+
+METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
+"""Errors that the answer rests on."""
+SPLITS = ("test", "ood")
+EFFECTS = {"seeds_for_5_percent": 0.95, "seeds_for_10_percent": 0.9}
+"""Ratios for which the seeds needed are stated."""
+
+
+def read_results(root: Path) -> pd.DataFrame:
+    """Read a finished run's table.
+
+    Raises
+    ------
+    StudyError
+        If there is none.
+    """
+    path = root / "results.parquet"
+    if not path.is_file():
+        raise StudyError(f"{root} holds no finished run: crossprune run STUDY.toml --store {root}")
+    return pd.read_parquet(path)
+
+
+def analyse(root: Path) -> dict[str, pd.DataFrame]:
+    """Compute all tables of a finished run and write each to ``analysis/NAME.parquet``.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds no finished run.
+    """
+    results = read_results(root)
+    tables = {**statistics_of(root, results), **diagnostics_of(root, results)}
+    (root / "analysis").mkdir(exist_ok=True)
+    for name, table in tables.items():
+        path = root / "analysis" / f"{name}.parquet"
+        write_file(path, functools.partial(table.to_parquet, index=False))
+    return tables
+
+
+def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
+        here = results[(results["status"] == "done") & (results["split"] == split)]
+        if here[column].isna().all():
+            continue
+        tests = read_tests(root, results, metric, split)
+        found = {
+            "answer": compare(results, column, split=split, tests=tests),
+            "choosers": against_random(results, column, split=split, tests=tests),
+            "ranks": ranks(results, column, split),
+            "efficiency": data_efficiency(results, column, split=split),
+        }
+        found["seeds"] = seeds(pd.concat([found["answer"], found["choosers"]]), results["dataset"].nunique())
+        for name, table in found.items():
+            table.insert(0, "metric", metric)
+            table.insert(1, "split", split)
+            parts.setdefault(name, []).append(table)
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+
+
+def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> dict[str, TestErrors] | None:
+    """Read every fit's absolute errors on each test configuration; None where they are not stored."""
+    done = results[results["status"] == "done"]
+    if "dataset_key" not in done.columns or (done["dataset_key"] == "").any():
+        return None
+    store, tests = Store(root), {}
+    for (name, key), part in done.groupby(["dataset", "dataset_key"]):
+        dataset = frames.load(store.path("dataset", str(key)))
+        chosen = dataset.indices(split)
+        truth = labels_of([dataset.frames[index] for index in chosen])
+        sizes = np.array([len(dataset.frames[index]) for index in chosen])
+        starts, all_starts = np.concatenate([[0], np.cumsum(sizes)]), frames.offsets(dataset.frames)
+        sums = {}
+        for fit in sorted(set(part["fit_key"])):
+            energies, forces = _predicted(store.path("fit", fit), chosen, np.diff(all_starts))
+            if metric == "energy":
+                sums[fit] = 1e3 * np.abs(energies - truth.energies) / sizes
+            else:
+                sums[fit] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts[:-1])
+        tests[str(name)] = TestErrors(sums, np.ones(len(sizes)) if metric == "energy" else 3.0 * sizes)
+    return tests
+
+
+def _predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Read the predicted energies (eV) and forces (eV/Å) of the frames ``chosen``."""
+    unseen = np.setdiff1d(np.arange(len(sizes)), np.load(folder / "subset.npy"))
+    starts = np.concatenate([[0], np.cumsum(sizes[unseen])])
+    places = np.searchsorted(unseen, chosen)
+    with np.load(folder / "predictions.npz") as archive:
+        energies, forces = archive["energies"], archive["forces"]
+    return energies[places], np.concatenate([forces[starts[one] : starts[one + 1]] for one in places])
+
+
+def ranks(results: pd.DataFrame, column: str, split: str) -> pd.DataFrame:
+    """Rank the ways of choosing over blocks of data set and model, errors averaged over the rest.
+
+    Fractions and seeds of one block share data, so they are no blocks of their own; models of one
+    data set share its random draws, so the test is lenient with one data set.
+    """
+    errors = partial_errors(results, column, split)
+    errors["way"] = way_of(errors)
+    square = errors.pivot_table(
+        index=["dataset", "model"],
+        columns="way",
+        values="log_error",
+        aggfunc=lambda values: values.mean(skipna=False),
+    ).dropna()
+    if square.empty or square.shape[1] < 2:
+        return pd.DataFrame(columns=["way", "rank", "p", "critical_difference", "n_blocks"])
+    found = statistics.friedman(square.to_numpy())
+    table = pd.DataFrame({"way": square.columns, "rank": found.ranks})
+    table = table.assign(p=found.p, critical_difference=found.critical_difference, n_blocks=found.n_blocks)
+    return table.sort_values("rank", ignore_index=True)
+
+
+def seeds(comparisons: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
+    """State how many seeds would find an effect with 80 % power, from the measured scatter."""
+    rows = []
+    for row in comparisons[comparisons["model"] == EVERY_MODEL].to_dict("records"):
+        deviation = float(row["seed_deviation"])
+        if np.isfinite(deviation):
+            needed = {
+                name: statistics.seeds_needed(deviation, np.log(ratio), n_data_sets=n_data_sets)
+                for name, ratio in EFFECTS.items()
+            }
+            rows.append({"comparison": row["comparison"], "seed_deviation": deviation, **needed})
+    return pd.DataFrame(rows, columns=["comparison", "seed_deviation", *EFFECTS])

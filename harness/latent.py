@@ -1,0 +1,135 @@
+"""Latent spaces of a store and the sets chosen in them, as tables of diagnostics."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from crossprune.harness import diagnostics, frames, stages
+from crossprune.harness.candidates import Candidates
+from crossprune.harness.comparisons import labelled, way_of
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.entropy import bandwidth_of, diversity, entropy
+from crossprune.harness.lookup import resolve
+from crossprune.harness.selection import RANDOM
+from crossprune.harness.store import Store
+from crossprune.harness.study import parse_study
+
+N_ENVIRONMENTS = 3000
+"""Environments drawn for diagnostics that compare all pairs."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """The training part's environments in one latent space."""
+
+    points: FloatArray
+    """Standardised features, shape (Σ n_atoms, k)."""
+    owner: IntArray
+    """Frame of each environment, shape (Σ n_atoms,)."""
+    bandwidth: float
+    """Of the kernel of entropies."""
+
+
+def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Describe what was chosen, and the latent spaces: tables ``overlap``, ``chosen`` and ``spaces``."""
+    if "dataset_key" not in results.columns:
+        return {}
+    spaces = dict(_spaces(root, results))
+    subsets = _subsets(Store(root), results)
+    return {
+        "overlap": overlap(subsets),
+        "chosen": chosen_sets(subsets, spaces),
+        "spaces": compare_spaces(spaces),
+    }
+
+
+def overlap(subsets: pd.DataFrame) -> pd.DataFrame:
+    """Compare the sets of two ways of choosing, averaged over seeds, with chance."""
+    rows = []
+    for (dataset, fraction, _seed), part in subsets.groupby(["dataset", "fraction", "seed"]):
+        for a, b in itertools.combinations(part.sort_values("way").to_dict("records"), 2):
+            values = (
+                diagnostics.jaccard(a["subset"], b["subset"]),
+                diagnostics.expected_jaccard(a["n_train"], len(a["subset"]), len(b["subset"])),
+            )
+            rows.append((dataset, fraction, a["way"], b["way"], *values))
+    names = ["dataset", "fraction", "first", "second", "jaccard", "jaccard_by_chance"]
+    return pd.DataFrame(rows, columns=names).groupby(names[:4]).mean().reset_index()
+
+
+def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) -> pd.DataFrame:
+    """Describe each chosen set in each latent space, averaged over seeds.
+
+    Distances are in standardised units of the space; entropy and diversity in nats, over at most
+    `N_ENVIRONMENTS` environments.
+    """
+    rows = []
+    for (dataset, name), space in spaces.items():
+        for row in subsets[subsets["dataset"] == dataset].to_dict("records"):
+            atoms = np.flatnonzero(np.isin(space.owner, row["subset"]))
+            farthest, mean = diagnostics.coverage(space.points, atoms)
+            drawn = space.points[np.random.default_rng(0).permutation(atoms)[:N_ENVIRONMENTS]]
+            values = (entropy(drawn, space.bandwidth), diversity(drawn, space.bandwidth))
+            rows.append((dataset, row["fraction"], row["way"], name, farthest, mean, *values))
+    names = ["dataset", "fraction", "way", "space", "coverage_max", "coverage_mean", "entropy", "diversity"]
+    return pd.DataFrame(rows, columns=names).groupby(names[:4]).mean().reset_index()
+
+
+def compare_spaces(spaces: Mapping[tuple[str, str], Space]) -> pd.DataFrame:
+    """Compare every ordered pair of latent spaces of a data set on the same environments."""
+    rows = []
+    for (dataset, first), (other, second) in itertools.product(spaces, repeat=2):
+        if dataset != other:
+            continue
+        a, b = spaces[dataset, first].points, spaces[dataset, second].points
+        drawn = np.random.default_rng(0).permutation(len(a))[:N_ENVIRONMENTS]
+        shared, chance = diagnostics.neighbourhood_overlap(a[drawn], b[drawn])
+        lost = diagnostics.reconstruction_error(a[drawn], b[drawn], np.random.default_rng(0))
+        alike = diagnostics.linear_cka(a, b)
+        dimension = diagnostics.two_nn(a[drawn])
+        rows.append((dataset, first, second, a.shape[1], dimension, alike, shared, chance, lost))
+    names = ["dataset", "space", "other", "n_features", "intrinsic_dimension", "linear_cka"]
+    names += ["shared_neighbours", "shared_by_chance", "reconstruction_error"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
+    """Load the latent spaces that chose; one whose features are no longer stored is left out."""
+    text = json.loads((root / "provenance.json").read_text())["toml"]
+    study, store = parse_study(tomllib.loads(text), "provenance.json"), Store(root)
+    for (name, key), part in results.groupby(["dataset", "dataset_key"]):
+        if not key:
+            continue
+        dataset = frames.load(store.path("dataset", str(key)))
+        train, starts = dataset.indices("train"), frames.offsets(dataset.frames)
+        owner = np.repeat(train, np.diff(starts)[train])
+        for chooser in sorted(set(part["chooser"]) - {RANDOM}):
+            features = stages.features_key(str(key), resolve(chooser, study.options))
+            path = store.path("features", features) / "features.npy"
+            if path.is_file():
+                stored = np.load(path, mmap_mode="r")
+                values = np.concatenate([stored[starts[one] : starts[one + 1]] for one in train])
+                points = Candidates(values, np.arange(len(values) + 1)).environments()
+                bandwidth = bandwidth_of(points, np.random.default_rng(0))
+                yield (str(name), chooser), Space(points, owner, bandwidth)
+
+
+def _subsets(store: Store, results: pd.DataFrame) -> pd.DataFrame:
+    """List the chosen sets below the full one, each once."""
+    table = labelled(results)
+    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
+    keys = ["dataset", "chooser", "method", "fraction", "seed"]
+    sets = table.drop_duplicates(keys)[[*keys, "fit_key", "dataset_key"]].reset_index(drop=True)
+    sets["way"] = way_of(sets)
+    sets["subset"] = [np.load(store.path("fit", key) / "subset.npy") for key in sets["fit_key"]]
+    sizes = {
+        key: len(frames.load(store.path("dataset", key)).indices("train")) for key in set(sets["dataset_key"])
+    }
+    return sets.assign(n_train=sets["dataset_key"].map(sizes))
