@@ -41,6 +41,10 @@ class CellCrash(Exception):
     """A program that a stage runs was killed by a signal."""
 
 
+class PropertyError(Exception):
+    """A physical property cannot be computed; the message is the reason in its row."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """Word the error for a name that is not in a list.
 
