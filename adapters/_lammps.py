@@ -211,7 +211,9 @@ class LammpsDynamics(Dynamics):
         if thermostat is not None:
             kelvin, damping = thermostat.temperature, thermostat.relaxation_time / FS_PER_PS
             seed = 1 + thermostat.seed % LARGEST_SEED
-            commands.append(f"fix bath all langevin {kelvin:.17g} {kelvin:.17g} {damping:.17g} {seed} zero yes")
+            commands.append(
+                f"fix bath all langevin {kelvin:.17g} {kelvin:.17g} {damping:.17g} {seed} zero yes"
+            )
         lammps = self._session.lammps
         lammps.commands_string("\n".join(commands))
         velocities = atoms.get_velocities() * fs * FS_PER_PS @ self._box.rotation

@@ -89,7 +89,8 @@ def _run(
     import dataclasses
 
     from crossprune.harness import engine
-    from crossprune.harness.console import print_matrix, print_summary, progress_display
+    from crossprune.harness.assessment import assess
+    from crossprune.harness.console import print_assessment, print_matrix, print_summary, progress_display
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.pool import LocalPool, SerialExecutor
     from crossprune.harness.results import write_table
@@ -107,11 +108,19 @@ def _run(
     executor = LocalPool(workers, study.limits.timeout_s) if workers else SerialExecutor()
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry or (), on_progress=show)
-    executor.shutdown(cancel_futures=bool(result.left))
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
+    unit = "cells"
+    if not result.left and (study.properties.enabled or study.md.enabled):
+        with progress_display(console, "trials of models") as show:
+            tried = assess(study, store, executor, result.table, retry=retry or (), on_progress=show)
+        write_table(tried.properties, store.root / "properties.parquet")
+        write_table(tried.md, store.root / "md.parquet")
+        print_assessment(console, tried)
+        result, unit = dataclasses.replace(result, left=tried.left), "trials of models"
+    executor.shutdown(cancel_futures=bool(result.left))
     if result.left:
-        console.print(f"interrupted: {result.left} cells left; the same command goes on from here")
+        console.print(f"interrupted: {result.left} {unit} left; the same command goes on from here")
         sys.exit(INTERRUPTED)
     print_matrix(console, result.table)
     _write_report(store.root, _provenance(study.name, path.read_text(), result.table))

@@ -49,7 +49,8 @@ class Crystal:
 
     def conventional(self, repeat: int = 1) -> Atoms:
         """Return the cubic cell, repeated along each axis."""
-        atoms = bulk(self.elements[0], self.prototype, self.lattice_parameter, cubic=True).repeat(repeat)
+        cube = bulk(self.elements[0], self.prototype, self.lattice_parameter, cubic=True)
+        atoms: Atoms = cube.repeat(repeat)
         if self.is_alloy:
             symbols = np.resize(np.array(self.elements), len(atoms))
             atoms.set_chemical_symbols(np.random.default_rng(ALLOY_SEED).permutation(symbols).tolist())
@@ -85,7 +86,7 @@ def competing_phases(crystal: Crystal) -> dict[str, Callable[[float], Atoms]]:
 
 def _phases_of_silicon(symbol: str, unit: float) -> dict[str, Callable[[float], Atoms]]:
     """Return builders of silicon-like phases; ``unit`` is the lattice parameter over silicon's 5.477 Å."""
-    beta_tin = [[0, 0, 0], [0.5, 0.5, 0.5], [0, 0.5, 0.25], [0.5, 0, 0.75]]
+    beta_tin = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.0, 0.5, 0.25], [0.5, 0.0, 0.75]]
     third = 1 / 3
     lonsdaleite = [
         [third, 2 * third, 0.0625],
@@ -98,9 +99,9 @@ def _phases_of_silicon(symbol: str, unit: float) -> dict[str, Callable[[float], 
         vectors = unit * np.array(cell)
         return lambda scale: Atoms(f"{symbol}4", scaled_positions=sites, cell=scale * vectors, pbc=True)
 
-    hexagonal = [[3.86, 0, 0], [-1.93, 3.86 * 3**0.5 / 2, 0], [0, 0, 6.33]]
+    hexagonal = [[3.86, 0.0, 0.0], [-1.93, 3.86 * 0.75**0.5, 0.0], [0.0, 0.0, 6.33]]
     return {
-        "beta-sn": of_four(beta_tin, [[4.81, 0, 0], [0, 4.81, 0], [0, 0, 2.65]]),
+        "beta-sn": of_four(beta_tin, [[4.81, 0.0, 0.0], [0.0, 4.81, 0.0], [0.0, 0.0, 2.65]]),
         "sc": lambda scale: bulk(symbol, "sc", 2.53 * unit * scale),
         "fcc": lambda scale: bulk(symbol, "fcc", 3.87 * unit * scale),
         "bcc": lambda scale: bulk(symbol, "bcc", 3.09 * unit * scale),

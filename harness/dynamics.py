@@ -68,6 +68,6 @@ def with_velocities(atoms: Atoms, temperature: float, rng: np.random.Generator) 
     momenta -= masses / masses.sum() * momenta.sum(axis=0)
     freedoms = 3 * len(atoms) - 3  # three momenta are zero
     present = (momenta**2 / masses).sum() / freedoms
-    copy = atoms.copy()
+    copy: Atoms = atoms.copy()
     copy.set_momenta(momenta * np.sqrt(kB * temperature / present))
     return copy

@@ -71,7 +71,8 @@ def elastic_constants(crystal: Crystal, calculator: Calculator) -> ElasticConsta
     c11 = np.mean([_curvature(crystal, calculator, _uniaxial(axis), clamped=False) for axis in axes])
     bulk = _curvature(crystal, calculator, np.eye(3), clamped=False) / 9
     shears = {
-        clamped: np.mean([_curvature(crystal, calculator, _shear(axis), clamped=clamped) for axis in axes]) / 4
+        clamped: np.mean([_curvature(crystal, calculator, _shear(axis), clamped=clamped) for axis in axes])
+        / 4
         for clamped in (False, True)
     }
     return ElasticConstants(

@@ -69,9 +69,7 @@ def equilibrium(build: Callable[[float], Atoms], calculator: Calculator) -> Equi
     scale = float(found.x)
     volumes = [float(build(scale * factor).get_volume()) / len(build(1.0)) for factor in EOS_SCALES]
     energies = [per_atom(float(scale * factor)) for factor in EOS_SCALES]
-    return Equilibrium(
-        scale, volumes[len(volumes) // 2], float(found.fun), _bulk_modulus(volumes, energies)
-    )
+    return Equilibrium(scale, volumes[len(volumes) // 2], float(found.fun), _bulk_modulus(volumes, energies))
 
 
 def relaxed_crystal(crystal: Crystal, calculator: Calculator) -> tuple[Crystal, Equilibrium]:

@@ -118,13 +118,12 @@ class Bench:
         """The perfect supercell for the vacancy."""
         repeat = self.setting.vacancy_repeat or VACANCY_REPEAT[self.crystal.prototype]
         if self.setting.vacancy_cell == "primitive":
-            return self.crystal.smallest().repeat(repeat)
+            cell: Atoms = self.crystal.smallest().repeat(repeat)
+            return cell
         return self.crystal.conventional(repeat)
 
 
-def compute_properties(
-    calculator: Calculator, setting: Setting, options: PropertyOptions
-) -> list[Property]:
+def compute_properties(calculator: Calculator, setting: Setting, options: PropertyOptions) -> list[Property]:
     """Compute the properties of a potential; a failure costs its own rows only.
 
     Parameters

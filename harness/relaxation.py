@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -46,10 +48,10 @@ def relax(atoms: Atoms, calculator: Calculator, *, fmax: float, steps: int) -> A
     PropertyError
         If neither converges, or the model drives the atoms apart.
     """
-    copy = atoms.copy()
+    copy: Atoms = atoms.copy()
     copy.calc = calculator
     for optimiser in (LBFGS, FIRE):
-        if _run(optimiser(copy, logfile=None, maxstep=0.1), copy, fmax, steps):
+        if _run(optimiser(copy, logfile=os.devnull, maxstep=0.1), copy, fmax, steps):
             return copy
     force = float(np.abs(copy.get_forces()).max())
     raise PropertyError(

@@ -45,10 +45,11 @@ def build_slab(crystal: Crystal, slab: Slab) -> Atoms:
     """Cut a slab; without a given number of layers, through the widest gap between planes."""
     unit = crystal.conventional() if slab.cell == "conventional" else crystal.smallest()
     if slab.layers:
-        return surface(unit, slab.face, slab.layers, vacuum=slab.vacuum, periodic=True)
+        given: Atoms = surface(unit, slab.face, slab.layers, vacuum=slab.vacuum, periodic=True)
+        return given
     spacing = crystal.lattice_parameter / float(np.linalg.norm(slab.face))
     layers = int(np.ceil(THICKNESS / spacing))
-    atoms = surface(unit, slab.face, layers + 1, periodic=True)
+    atoms: Atoms = surface(unit, slab.face, layers + 1, periodic=True)
     heights = atoms.positions[:, 2] - atoms.positions[:, 2].min()
     planes = np.sort(heights)
     gaps = np.diff(planes[planes < atoms.cell[2, 2] / (layers + 1) + TOUCHING])
