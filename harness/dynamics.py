@@ -10,6 +10,9 @@ from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
 from crossprune.harness.contract import Dynamics, MotionState, Potential, Thermostat
 
+LONGEST_STRIDE = 2.0
+"""Å per step; an atom that moves farther, or nowhere, may make a neighbour list hang or crash."""
+
 
 class AseDynamics(Dynamics):
     """Velocity Verlet, or ASE's Langevin integrator (Vanden-Eijnden 2006, doi:10.1016/j.cplett.2006.07.086).
@@ -42,9 +45,12 @@ class AseDynamics(Dynamics):
             )
 
     def advance(self, n_steps: int) -> MotionState:
-        """Take ``n_steps`` steps; a state that is not finite is left to the caller to see."""
-        if n_steps:
-            self._engine.run(n_steps)
+        """Take ``n_steps`` steps, or fewer: a runaway is left for the caller to see, not computed on."""
+        for _ in range(n_steps):
+            self._engine.run(1)
+            stride = self._atoms.get_velocities() * self._engine.dt
+            if not (np.abs(stride) < LONGEST_STRIDE).all():
+                break
         return MotionState(
             positions=self._atoms.positions.copy(),
             velocities=self._atoms.get_velocities() * fs,

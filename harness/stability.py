@@ -18,6 +18,7 @@ from crossprune.harness.contract import FloatArray, MotionState, Potential, Ther
 from crossprune.harness.crystals import Crystal
 from crossprune.harness.errors import MotionLost
 from crossprune.harness.rdf import radial_distribution, rdf_error
+from scipy.stats import binomtest
 
 Ensemble = Literal["nve", "nvt"]
 Failure = Literal["", "not_finite", "too_close", "too_hot", "energy_drift", "atom_lost"]
@@ -216,6 +217,15 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun) -> tuple[Failure, str]
     if run.ensemble == "nve" and abs(change) > DRIFT_LIMIT:
         return "energy_drift", f"the total energy changed by {1e3 * change:.1f} meV/atom"
     return "", ""
+
+
+def survival_interval(n_survived: int, n_runs: int) -> tuple[float, float]:
+    """Return the 95 % interval of the share of runs that survive (Wilson 1927, doi:10.2307/2276774).
+
+    It holds for runs that are independent: velocities of one model, not models that share data.
+    """
+    found = binomtest(n_survived, n_runs).proportion_ci(confidence_level=0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def _drift(seen: Trajectory, n_atoms: int) -> float:

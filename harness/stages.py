@@ -336,9 +336,8 @@ def peak_memory_mb() -> float:
     return float("nan")
 
 
-@functools.lru_cache(maxsize=1)
 def stored_potential(root: Path, fit_key: str) -> Potential:
-    """Load a fitted potential from the store."""
+    """Load a fitted potential from the store; never kept, because its files may lie in a stage's folder."""
     return load_potential(Store(root).path("fit", fit_key) / "potential")
 
 
