@@ -19,11 +19,24 @@ from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from ase.geometry import complete_cell
 from ase.stress import full_3x3_to_voigt_6_stress
-from crossprune.harness.contract import FloatArray, Potential, Prediction
-from crossprune.harness.errors import MissingPackage, StudyError, unknown_name
+from ase.units import fs
+from crossprune.harness.contract import (
+    Dynamics,
+    FloatArray,
+    MotionState,
+    Potential,
+    Prediction,
+    Thermostat,
+)
+from crossprune.harness.errors import MissingPackage, MotionLost, StudyError, unknown_name
 
 BAR_PER_EV_PER_CUBIC_ANGSTROM = 1.6021765e6
 """LAMMPS's own constant ``nktv2p`` in metal units, so that its conversion is undone exactly."""
+FS_PER_PS = 1000.0
+NEVER = 1_000_000_000
+"""Steps between lines of output that nobody reads."""
+LARGEST_SEED = 899_999_999
+"""Of LAMMPS's thermostat."""
 OPEN_PADDING = 1.0
 """Å between the outermost atom and the box face along an open direction."""
 
@@ -160,6 +173,73 @@ class Session:
         return Prediction(float(self.lammps.get_thermo("pe")), forces, stress)
 
 
+class LammpsDynamics(Dynamics):
+    """Velocity Verlet in LAMMPS, with its Langevin thermostat if asked for.
+
+    Parameters
+    ----------
+    atoms
+        Start, with its momenta.
+    elements
+        Elements in the order of the atom types.
+    pair_commands
+        The pair style; their files must outlive this object.
+    timestep
+        fs.
+    thermostat
+        None keeps the energy.
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        elements: Sequence[str],
+        pair_commands: Sequence[str],
+        *,
+        timestep: float,
+        thermostat: Thermostat | None,
+    ) -> None:
+        self._session = Session()
+        self._box = self._session.load(atoms, elements)
+        commands = [
+            *pair_commands,
+            "neigh_modify every 1 delay 0 check yes",
+            f"timestep {timestep / FS_PER_PS:.17g}",
+            "fix motion all nve",
+            f"thermo_style custom step pe\nthermo {NEVER}\nthermo_modify lost error",
+        ]
+        if thermostat is not None:
+            kelvin, damping = thermostat.temperature, thermostat.relaxation_time / FS_PER_PS
+            seed = 1 + thermostat.seed % LARGEST_SEED
+            commands.append(
+                f"fix bath all langevin {kelvin:.17g} {kelvin:.17g} {damping:.17g} {seed} zero yes"
+            )
+        lammps = self._session.lammps
+        lammps.commands_string("\n".join(commands))
+        velocities = atoms.get_velocities() * fs * FS_PER_PS @ self._box.rotation
+        lammps.scatter_atoms("v", 1, 3, np.ctypeslib.as_ctypes(np.ascontiguousarray(velocities).ravel()))
+        self._command("run 0 post no")
+
+    def advance(self, n_steps: int) -> MotionState:
+        """Run LAMMPS on; see `Dynamics.advance`."""
+        if n_steps:
+            self._command(f"run {n_steps} pre no post no")
+        back = self._box.rotation.T
+        positions, velocities, forces = (self._gather(name) @ back for name in ("x", "v", "f"))
+        energy = float(self._session.lammps.get_thermo("pe"))
+        return MotionState(positions, velocities / FS_PER_PS, forces, energy)
+
+    def _gather(self, name: str) -> FloatArray:
+        return np.array(self._session.lammps.gather_atoms(name, 1, 3)).reshape(-1, 3)
+
+    def _command(self, command: str) -> None:
+        """Run a command; LAMMPS raises a bare `Exception` when it gives up."""
+        try:
+            self._session.lammps.command(command)
+        except Exception as error:
+            raise MotionLost(f"LAMMPS: {error}") from None
+
+
 class LammpsPotential(Potential):
     """Any pair style of LAMMPS: pair commands, and the files that they name.
 
@@ -205,6 +285,13 @@ class LammpsPotential(Potential):
         """Predict one structure with LAMMPS."""
         self.require_elements(atoms)
         return self._session.predict(atoms, self.elements, self.pair_commands)
+
+    def dynamics(self, atoms: Atoms, *, timestep: float, thermostat: Thermostat | None) -> Dynamics:
+        """Run molecular dynamics in LAMMPS itself."""
+        self.require_elements(atoms)
+        return LammpsDynamics(
+            atoms, self.elements, self.pair_commands, timestep=timestep, thermostat=thermostat
+        )
 
     def _write_files(self, folder: Path) -> list[Path]:
         for name, text in self.files.items():

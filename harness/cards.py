@@ -17,6 +17,7 @@ from crossprune.harness.frames import GROUP, SPLITS, DataSet, forces_of
 from crossprune.harness.partition import DataOptions, partition
 from crossprune.harness.sources import Downloader, RemoteFile, is_local, locate, verify
 from crossprune.harness.splits import DROPPED, smoke_indices
+from crossprune.harness.surfaces import FACES, Slab
 from crossprune.harness.tables import from_table, read_toml
 from crossprune.harness.validation import check_duplicates
 
@@ -100,6 +101,16 @@ class Protocol:
     """Experimental melting temperature (K), for temperatures relative to it."""
     source: str
     """Where the melting temperature comes from."""
+    vacancy_cell: Literal["conventional", "primitive"] = "conventional"
+    """Cell that is repeated for the vacancy; as in the reference calculation, where there is one."""
+    vacancy_repeat: int = 0
+    """Repeats along each edge; 0 takes 54 (bcc), 108 (fcc) or 64 (diamond) atoms."""
+    phonon_repeat: int = 2
+    """Cubes along each edge of the supercell for phonons."""
+    slabs: tuple[Slab, ...] = FACES
+    """Faces, and how their slabs are cut."""
+    snapshots: str = ""
+    """Group of ab-initio MD snapshots of the crystal, whose trajectories name their temperature."""
 
 
 @dataclass(frozen=True)

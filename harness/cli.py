@@ -115,7 +115,8 @@ def _execute(
     import dataclasses
 
     from crossprune.harness import engine
-    from crossprune.harness.console import print_summary, progress_display
+    from crossprune.harness.assessment import assess
+    from crossprune.harness.console import print_assessment, print_summary, progress_display
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.results import write_table
     from crossprune.harness.store import STATUSES, Store
@@ -132,11 +133,19 @@ def _execute(
     executor = _executor(where, workers, study.limits.timeout_s)
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry, on_progress=show)
-    executor.shutdown(cancel_futures=bool(result.left))
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
+    unit = "cells"
+    if not result.left and (study.properties.enabled or study.md.enabled):
+        with progress_display(console, "trials of models") as show:
+            tried = assess(study, store, executor, result.table, retry=retry, on_progress=show)
+        write_table(tried.properties, store.root / "properties.parquet")
+        write_table(tried.md, store.root / "md.parquet")
+        print_assessment(console, tried)
+        result, unit = dataclasses.replace(result, left=tried.left), "trials of models"
+    executor.shutdown(cancel_futures=bool(result.left))
     if result.left:
-        console.print(f"interrupted: {result.left} cells left; the same command goes on from here")
+        console.print(f"interrupted: {result.left} {unit} left; the same command goes on from here")
         sys.exit(INTERRUPTED)
     return study, store, result
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pandas as pd
 from crossprune.harness import engine
+from crossprune.harness.assessment import Assessment
 from crossprune.harness.metrics import ALL
 from rich.console import Console
 from rich.progress import (
@@ -24,13 +25,13 @@ QUIET_INTERVAL_S = 10.0
 
 
 @contextmanager
-def progress_display(console: Console) -> Iterator[Callable[[engine.Progress], None]]:
-    """Show cells done, failed and left: a live bar on a terminal, a line now and then elsewhere."""
+def progress_display(console: Console, what: str = "cells") -> Iterator[Callable[[engine.Progress], None]]:
+    """Show what is done, failed and left: a live bar on a terminal, a line now and then elsewhere."""
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _Lines(console, what)
         return
     columns = (
-        TextColumn("[bold]cells"),
+        TextColumn(f"[bold]{what}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[state]}"),
@@ -39,7 +40,7 @@ def progress_display(console: Console) -> Iterator[Callable[[engine.Progress], N
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("cells", total=None, state="loading data")
+        task = bar.add_task(what, total=None, state="loading data")
 
         def show(progress: engine.Progress) -> None:
             bar.update(
@@ -55,8 +56,9 @@ def progress_display(console: Console) -> Iterator[Callable[[engine.Progress], N
 class _Lines:
     """Progress as plain lines, for logs."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, what: str) -> None:
         self._console = console
+        self._what = what
         self._last = time.monotonic()
 
     def __call__(self, progress: engine.Progress) -> None:
@@ -66,7 +68,7 @@ class _Lines:
             ended = progress.total - progress.left
             running = ", ".join(progress.running)
             self._console.print(
-                f"{ended}/{progress.total} cells {_failed(progress)}· {running}", highlight=False
+                f"{ended}/{progress.total} {self._what} {_failed(progress)}· {running}", highlight=False
             )
 
 
@@ -92,6 +94,21 @@ def print_summary(console: Console, result: engine.RunResult) -> None:
         console.print(
             "  their rows say why; run them again with --retry failed (or timeout, crashed, …)", markup=False
         )
+
+
+def print_assessment(console: Console, tried: Assessment) -> None:
+    """Say how many properties and runs have a result, and why the others have none."""
+    computed = ", ".join(f"{count} {stage}" for stage, count in sorted(tried.computed.items()) if count)
+    console.print(f"trials computed: {computed or 'none, all were in the store'}", highlight=False)
+    for name, table in (("properties", tried.properties), ("runs of molecular dynamics", tried.md)):
+        if len(table):
+            counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
+            console.print(f"  {name}: {counts}", highlight=False)
+    for model, runs in tried.md.groupby("model"):
+        failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
+        why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
+        survived, total = int(runs["survived"].sum()), int(runs["survived"].count())
+        console.print(f"  model {model}: {survived} of {total} runs survived{why}", highlight=False)
 
 
 def print_matrix(console: Console, table: pd.DataFrame) -> None:

@@ -110,6 +110,37 @@ class Prepared:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Thermostat:
+    """Langevin's: temperature (K), relaxation time (fs) and the seed of its random forces."""
+
+    temperature: float
+    relaxation_time: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class MotionState:
+    """A moment of molecular dynamics.
+
+    ``positions`` Å (wrapped into the cell or not), ``velocities`` Å/fs and ``forces`` eV/Å, each of shape
+    (n_atoms, 3); ``energy`` is the potential energy, eV.
+    """
+
+    positions: FloatArray
+    velocities: FloatArray
+    forces: FloatArray
+    energy: float
+
+
+class Dynamics(ABC):
+    """Molecular dynamics of one structure in a fixed cell, advanced step by step."""
+
+    @abstractmethod
+    def advance(self, n_steps: int) -> MotionState:
+        """Go on by ``n_steps``; raise `MotionLost` if the program that runs them gives up."""
+
+
 class Potential(ABC):
     """A fitted or published model that predicts energies, forces and stress."""
 
@@ -138,6 +169,13 @@ class Potential(ABC):
     def calculator(self) -> Calculator:
         """Return an ASE calculator; override where the family has a faster one."""
         return PotentialCalculator(self)
+
+    def dynamics(self, atoms: Atoms, *, timestep: float, thermostat: Thermostat | None) -> Dynamics | None:
+        """Return the family's own molecular dynamics, or None: the harness then uses the calculator.
+
+        ``atoms`` carries the momenta at the start; ``timestep`` fs; no thermostat keeps the energy.
+        """
+        return None
 
     @abstractmethod
     def write(self, folder: Path) -> None:

@@ -189,7 +189,7 @@ class _Loop:
 
     def _finish(self, future: Future[stages.Outcome]) -> None:
         job = self._futures.pop(future)
-        outcome = self._outcomes[job] = _outcome_of(future)
+        outcome = self._outcomes[job] = outcome_of(future)
         self.computed[job[0]] += outcome.computed
         for cell in self._waiting.pop(job, []):
             self._advance(cell)
@@ -282,7 +282,7 @@ class _Loop:
         self.on_progress(Progress(self.total, self.reused, done, self._failed, running))
 
 
-def _outcome_of(future: Future[stages.Outcome]) -> stages.Outcome:
+def outcome_of(future: Future[stages.Outcome]) -> stages.Outcome:
     """Read a task's outcome; a killed or hung worker becomes a status."""
     try:
         return future.result()

@@ -41,6 +41,14 @@ class CellCrash(Exception):
     """A program that a stage runs was killed by a signal."""
 
 
+class PropertyError(Exception):
+    """A physical property cannot be computed; the message is the reason in its row."""
+
+
+class MotionLost(Exception):
+    """A program that runs molecular dynamics gave up; the message is its own."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """Word the error for a name that is not in a list.
 

@@ -24,6 +24,21 @@ NUMBERS = (*METRICS, *SIZES, *COSTS)
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
 """Columns that may differ between two runs of the same study; all others are equal bit for bit."""
 
+PROPERTY_COLUMNS = (
+    *AXES, "structure", "property", "value", "reference", "error", "relative_error", "status", "reason",
+    "wall_s", "reference_source", "cell", "fit_key",
+)  # fmt: skip
+"""Columns of the table of properties: a row per cell and property; units are in the property's name."""
+MD_NUMBERS = (
+    "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps",
+    "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
+)  # fmt: skip
+MD_COLUMNS = (
+    *AXES, "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
+    "cell", "fit_key",
+)  # fmt: skip
+"""Columns of the table of molecular dynamics: a row per cell and run."""
+
 
 def to_table(cells: Iterable[tuple[Cell, Record]]) -> pd.DataFrame:
     """Lay out records as the results table; a cell without metrics is one row with its status."""
@@ -49,6 +64,30 @@ def to_table(cells: Iterable[tuple[Cell, Record]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table[list(NUMBERS)] = table[list(NUMBERS)].astype("float64")
     texts = [column for column in COLUMNS if column not in (*NUMBERS, "fraction", "seed")]
+    table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
+    return table
+
+
+def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Lay out properties: value, reference, error (value − reference) and error over reference."""
+    table = pd.DataFrame(list(rows), columns=list(PROPERTY_COLUMNS))
+    numbers = ["value", "reference", "wall_s"]
+    table[numbers] = table[numbers].astype("float64")
+    table["error"] = table["value"] - table["reference"]
+    table["relative_error"] = table["error"] / table["reference"].abs()
+    return _with_texts(table, (*AXES, "structure", "property", "status", "reason", "reference_source"))
+
+
+def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Lay out runs of molecular dynamics; ``survived`` is missing where a run did not take place."""
+    table = pd.DataFrame(list(rows), columns=list(MD_COLUMNS))
+    table[list(MD_NUMBERS)] = table[list(MD_NUMBERS)].astype("float64")
+    table["survived"] = table["survived"].astype("boolean")
+    return _with_texts(table, (*AXES, "ensemble", "status", "reason", "failure", "trajectory"))
+
+
+def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    texts = [column for column in columns if column not in ("fraction", "seed")]
     table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
 

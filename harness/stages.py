@@ -14,23 +14,34 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.io import write
 from crossprune.harness import frames
 from crossprune.harness.candidates import Candidates
-from crossprune.harness.contract import Descriptor, Fitter, IntArray, Predictions, Prepared, Weights
+from crossprune.harness.contract import (
+    Descriptor,
+    Fitter,
+    IntArray,
+    Potential,
+    Predictions,
+    Prepared,
+    Weights,
+)
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
 from crossprune.harness.grid import Choice
-from crossprune.harness.lookup import AdapterSpec, adapter_class
+from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential
 from crossprune.harness.metrics import errors_by_group, labels_of
+from crossprune.harness.properties import PropertyOptions, Setting, compute_properties
 from crossprune.harness.selection import METHODS, choose
+from crossprune.harness.stability import MdRun, run_md
 from crossprune.harness.store import SCRATCH, Status, Store
 from threadpoolctl import threadpool_limits
 
-T = TypeVar("T")
+TRAJECTORY = "trajectory.extxyz"
 
 
 @dataclass(frozen=True)
@@ -352,3 +363,38 @@ def peak_memory_mb() -> float:
     except OSError:
         pass
     return float("nan")
+
+
+def stored_potential(root: Path, fit_key: str) -> Potential:
+    """Load a fitted potential from the store; never kept, because its files may lie in a stage's folder."""
+    return load_potential(Store(root).path("fit", fit_key) / "potential")
+
+
+def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> str:
+    """Key of a potential's properties; the reference values are no part of it."""
+    code, versions = source_hash("crossprune.harness.properties"), package_versions(["ase", "phonopy"])
+    return canonical_hash("properties", fit_key, setting, options.names, options.budget_s, code, versions)
+
+
+def md_key(fit_key: str, run: MdRun) -> str:
+    """Key of one run of molecular dynamics."""
+    code, versions = source_hash("crossprune.harness.stability"), package_versions(["ase"])
+    return canonical_hash("md", fit_key, run, code, versions)
+
+
+@guarded
+def properties_stage(
+    root: Path, fit_key: str, setting: Setting, options: PropertyOptions
+) -> tuple[dict[str, Any], bool]:
+    """Compute the properties of a fitted potential; a row each, whatever fails."""
+    found = compute_properties(stored_potential(root, fit_key).calculator(), setting, options)
+    return {"rows": [dataclasses.asdict(one) for one in found], "facts": {}}, True
+
+
+@guarded
+def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, Any], bool]:
+    """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
+    result, kept = run_md(stored_potential(root, fit_key), run)
+    folder = Store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
+    facts = {"trajectory": str((folder / TRAJECTORY).relative_to(root))}
+    return {"rows": [{**dataclasses.asdict(result), "survived": result.survived}], "facts": facts}, True

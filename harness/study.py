@@ -9,6 +9,8 @@ from typing import Any
 
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.errors import StudyError, unknown_name
+from crossprune.harness.properties import PropertyOptions
+from crossprune.harness.stability import MdOptions
 from crossprune.harness.tables import from_table, read_toml
 
 
@@ -52,6 +54,10 @@ class Study:
     """Loading options per data set: keys, splits, filters."""
     limits: Limits = field(default_factory=Limits)
     """Bounds on a stage."""
+    properties: PropertyOptions = field(default_factory=PropertyOptions)
+    """Which physical properties of the fitted models are computed."""
+    md: MdOptions = field(default_factory=MdOptions)
+    """Which molecular dynamics the fitted models must survive."""
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at data sets or adapters."""
@@ -68,7 +74,7 @@ class Study:
                 raise ValueError(f"fraction {fraction} is not in (0, 1]; 0.1 keeps 10 % of the training set")
 
 
-TABLES = ("study", "options", "weights", "data", "limits")
+TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")
 
 
 def read_study(path: Path) -> Study:
@@ -92,6 +98,6 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
         raise StudyError(f"{where}: the table [study] is missing")
     for table in TABLES[1:]:
         if table in axes:
-            raise StudyError(f"{where}: [study]: {table} is a table of its own: [{table}.NAME]")
+            raise StudyError(f"{where}: [study]: {table} is a table of its own, [{table}]")
     rest = {table: document[table] for table in TABLES[1:] if table in document}
     return from_table(Study, {**axes, **rest}, f"{where}: [study]")

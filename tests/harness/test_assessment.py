@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from ase.io import read
+from crossprune.harness.assessment import assess
+from crossprune.harness.cards import load_card
+from crossprune.harness.engine import run
+from crossprune.harness.pool import SerialExecutor
+from crossprune.harness.properties import tasks
+from crossprune.harness.references import setting_of
+from crossprune.harness.stability import survival_interval
+from crossprune.harness.store import Store
+from crossprune.harness.study import parse_study
+
+SETTING = setting_of(load_card("si-pbe"))
+LATTICE = {"enabled": True, "names": ["lattice"]}
+MD = {
+    "enabled": True,
+    "ensembles": ["nve"],
+    "melting_fractions": [0.5],
+    "steps": 20,
+    "repeat": 1,
+    "n_velocities": 2,
+}
+
+
+def study(properties=None, md=None, models=("snap",), fractions=(1.0,), **axes):
+    return parse_study(
+        {
+            "study": {
+                "name": "test",
+                "datasets": ["si-pbe"],
+                "models": list(models),
+                "fractions": list(fractions),
+                "seeds": [0],
+                **axes,
+            },
+            "options": {"snap": {"twojmax": 4, "cutoff": 4.5}} if "snap" in models else {},
+            "data": {"si-pbe": {"smoke": True}},
+            "properties": properties or {},
+            "md": md or {},
+        },
+        "test",
+    )
+
+
+@pytest.fixture
+def go(tmp_path, require_adapter):
+    require_adapter("snap")
+    store = Store(tmp_path / "store")
+
+    def both(given, **settings):
+        results = run(given, store, SerialExecutor())
+        return results, assess(given, store, SerialExecutor(), results.table, **settings)
+
+    both.store = store
+    return both
+
+
+def test_tables_have_a_row_per_property_and_per_run(go):
+    _, tried = go(study(LATTICE, MD))
+    assert list(tried.properties["property"]) == [name for task in tasks(SETTING, ["lattice"]) for _, name in task.keys]
+    done = tried.properties.set_index("property")
+    assert done.loc["lattice_parameter_angstrom", "reference"] == pytest.approx(5.4769, abs=1e-4)
+    assert done.loc["lattice_parameter_angstrom", "relative_error"] == pytest.approx(0, abs=0.05)
+    assert "reference.py" in done.loc["bulk_modulus_gpa", "reference_source"]
+    assert list(tried.md["velocity_seed"]) == [0, 1]
+    assert (tried.md["ms_per_atom_step"] > 0).all()
+    assert tried.left == 0
+
+
+def test_the_trajectory_is_kept_with_energies(go):
+    _, tried = go(study(md=MD))
+    frames = read(go.store.root / tried.md["trajectory"].iloc[0], ":")
+    assert len(frames) == 3
+    assert np.isfinite([atoms.get_potential_energy() for atoms in frames]).all()
+    assert frames[0].get_momenta().any()
+
+
+def test_a_second_run_computes_nothing_and_a_new_property_no_fit(go):
+    go(study(LATTICE, MD))
+    results, again = go(study(LATTICE, MD))
+    assert not again.computed
+    results, more = go(study({**LATTICE, "names": ["lattice", "elastic"]}, {**MD, "n_velocities": 3}))
+    assert not results.computed
+    assert more.computed == {"properties": 1, "md": 1}
+
+
+def test_a_model_fitted_on_three_configurations_is_reported_and_the_run_goes_on(go):
+    given = study(LATTICE, {**MD, "steps": 500, "melting_fractions": [1.2]}, fractions=(3 / 24, 1.0))
+    results, tried = go(given)
+    few = results.table[results.table["fraction"] < 1]
+    assert set(few["n_configurations"]) <= {2.0, 3.0}
+    runs = tried.md[tried.md["fraction"] < 1]
+    assert (runs["status"] == "done").all()
+    assert not runs["survived"].any()
+    assert (runs["reason"] != "").all()
+    assert (runs["survival_ps"] < runs["length_ps"]).all()
+    assert set(tried.md["fraction"]) == set(given.fractions)
+    assert (tried.properties["status"].isin(["done", "suspect"]) | (tried.properties["reason"] != "")).all()
+
+
+def test_a_failed_model_has_rows_that_say_so(go):
+    _, tried = go(study(LATTICE, MD, models=("broken",)))
+    assert set(tried.properties["status"]) == set(tried.md["status"]) == {"skipped"}
+    assert tried.properties["reason"].str.contains("the model is failed").all()
+    assert len(tried.md) == 2
+
+
+def test_a_data_set_without_a_card_says_so(go, tmp_path):
+    from ase.io import write
+    from crossprune.harness.cards import load_dataset
+
+    write(tmp_path / "own.extxyz", list(load_dataset("si-pbe").frames[:40]))
+    _, tried = go(study(LATTICE, MD, models=("mean",), datasets=[str(tmp_path / "own.extxyz")]).__class__(
+        **{**vars(study(LATTICE, MD, models=("mean",))), "datasets": (str(tmp_path / "own.extxyz"),), "data": {}}
+    ))
+    for table in (tried.properties, tried.md):
+        assert list(table["reason"]) == ["the data set has no card that names its crystal"]
+
+
+def test_only_cells_of_the_named_seeds_are_tried(go):
+    _, tried = go(study({**LATTICE, "seeds": [1]}, {**MD, "seeds": [0]}, seeds=[0, 1], fractions=(0.5,)))
+    assert set(tried.properties["seed"]) == {1}
+    assert set(tried.md["seed"]) == {0}
+
+
+def test_without_either_table_nothing_is_tried(go):
+    _, tried = go(study())
+    assert tried.properties.empty
+    assert tried.md.empty
+
+
+@pytest.mark.slow
+def test_velocity_seeds_agree_within_the_stated_interval(go):
+    # a mediocre model, so that some runs fail: halves of the runs must have overlapping intervals, and
+    # the mean temperatures of the halves must differ by less than their standard errors allow
+    md = {**MD, "steps": 300, "n_velocities": 16, "melting_fractions": [0.9]}
+    _, tried = go(study(md=md, fractions=(0.3,)))
+    halves = [tried.md[tried.md["velocity_seed"] % 2 == parity] for parity in (0, 1)]
+    (low0, high0), (low1, high1) = (survival_interval(int(h["survived"].sum()), len(h)) for h in halves)
+    assert max(low0, low1) <= min(high0, high1)
+    temperatures = pd.DataFrame({i: h["mean_temperature_k"].to_numpy() for i, h in enumerate(halves)})
+    spread = np.sqrt((temperatures.var() / len(temperatures)).sum())
+    assert abs(temperatures.mean().diff().iloc[-1]) < 4 * spread
