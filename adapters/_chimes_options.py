@@ -47,7 +47,7 @@ class ChimesOptions(LinearOptions):
     """Outer cutoff of every distance of triplets, Å."""
     cutoff_4b: float = 4.0
     """Outer cutoff of every distance of quadruplets, Å."""
-    smoothing: Literal["cubic", "tersoff"] = "cubic"
+    smoothing: Literal["cubic", "tersoff"] = "tersoff"
     """Form of the cutoff function."""
     tersoff_fraction: float = 0.5
     """Fraction of the outer cutoff over which the Tersoff form falls from 1 to 0."""

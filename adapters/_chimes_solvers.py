@@ -66,14 +66,19 @@ def truncated(matrix: FloatArray, goal: FloatArray, smallest: float) -> FloatArr
 def least_angle(
     matrix: FloatArray, goal: FloatArray, end: float, method: Literal["lasso", "lars"]
 ) -> FloatArray:
-    """Follow the path of least-angle regression until correlations have shrunk to the fraction ``end``."""
+    """Follow the path of least-angle regression until correlations have shrunk to the fraction ``end``.
+
+    ``lasso`` returns the path's end. ``lars`` takes its active columns and solves for them by least
+    squares (the LARS-OLS hybrid of Efron 2004, section 2): plain LARS ends nowhere near a minimum if
+    columns are nearly parallel, as these are.
+    """
     begin = float(np.abs(matrix.T @ goal).max(initial=0.0)) / max(len(goal), 1)
     if begin == 0.0:
         return np.zeros(matrix.shape[1])
     with warnings.catch_warnings():
         # Near the end of the path nearly parallel columns drop out; what was found until then stands.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        path = lars_path(
+        _, active, solution = lars_path(
             matrix,
             goal,
             method="lasso" if method == "lasso" else "lar",
@@ -81,5 +86,8 @@ def least_angle(
             max_iter=20 * matrix.shape[1],
             return_path=False,
         )
-    solution: FloatArray = np.asarray(path[2], dtype=np.float64)
-    return solution
+    if method == "lasso":
+        return np.asarray(solution, dtype=np.float64)
+    hybrid = np.zeros(matrix.shape[1])
+    hybrid[active] = truncated(matrix[:, active], goal, np.finfo(np.float64).eps)
+    return hybrid
