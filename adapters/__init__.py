@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ADAPTERS: dict[str, str] = {
     "broken": "crossprune.adapters.broken:Broken",
+    "chimes": "crossprune.adapters.chimes:Chimes",
     "gap": "crossprune.adapters.gap:Gap",
     "mean": "crossprune.adapters.mean:Mean",
     "snap": "crossprune.adapters.snap:Snap",
@@ -11,6 +12,7 @@ ADAPTERS: dict[str, str] = {
 """Adapter name to ``module:class``; packages from outside use the entry-point group."""
 
 READERS: dict[str, str] = {
+    "chimes": "crossprune.adapters.chimes:read_parameters",
     "lammps": "crossprune.adapters._lammps:read_potential",
 }
 """Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
@@ -20,5 +22,5 @@ POTENTIALS: dict[str, str] = {
 }
 """Potentials that belong to no adapter; an adapter's own class loads what it fitted."""
 
-EXTRAS: dict[str, str] = {"gap": "gap", "snap": "snap", "lammps": "snap"}
+EXTRAS: dict[str, str] = {"chimes": "chimes", "gap": "gap", "snap": "snap", "lammps": "snap"}
 """Adapter or reader to the extra that installs what it needs."""
