@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ADAPTERS: dict[str, str] = {
+    "ace": "crossprune.adapters.ace:Ace",
     "broken": "crossprune.adapters.broken:Broken",
     "gap": "crossprune.adapters.gap:Gap",
     "mean": "crossprune.adapters.mean:Mean",
@@ -11,14 +12,16 @@ ADAPTERS: dict[str, str] = {
 """Adapter name to ``module:class``; packages from outside use the entry-point group."""
 
 READERS: dict[str, str] = {
+    "ace": "crossprune.adapters.ace:read_potential",
     "lammps": "crossprune.adapters._lammps:read_potential",
 }
 """Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
 
 POTENTIALS: dict[str, str] = {
     "lammps": "crossprune.adapters._lammps:LammpsPotential",
+    "pace": "crossprune.adapters._ace_potential:PacePotential",
 }
 """Potentials that belong to no adapter; an adapter's own class loads what it fitted."""
 
-EXTRAS: dict[str, str] = {"gap": "gap", "snap": "snap", "lammps": "snap"}
+EXTRAS: dict[str, str] = {"ace": "ace", "gap": "gap", "snap": "snap", "lammps": "snap"}
 """Adapter or reader to the extra that installs what it needs."""
