@@ -48,7 +48,7 @@ def build_functions(n_elements: int, rule: DegreeRule) -> tuple[Function, ...]:
             key=lambda k: (degree(functions[k].ns, functions[k].ls, rule.l_weight), k),
         )
         functions = [functions[k] for k in sorted(order[: rule.n_functions])]
-    return tuple(functions)
+    return tuple(sorted(functions, key=lambda function: function.order))
 
 
 def _products(rank: int, limit: float, n_elements: int, l_weight: float) -> Iterator[tuple[Factor, ...]]:

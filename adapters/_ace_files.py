@@ -135,17 +135,15 @@ def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
         for j, other in enumerate(elements):
             pair = (one,) if i == j else (one, other)
             # Bonds are symmetric where only one of the two blocks is there.
-            found = pair if pair in blocks else pair[::-1]
-            if found not in blocks:
+            names = pair if pair in blocks else pair[::-1]
+            if names not in blocks:
                 raise DataError(f"{path}: no block '{one} {other}' in 'species'")
-            bonds[i, j] = _yaml_bond(blocks[found])
-    functions: dict[int, list[Function]] = defaultdict(list)
-    coefficients: dict[int, list[FloatArray]] = defaultdict(list)
+            bonds[i, j] = _yaml_bond(blocks[names])
+    functions: dict[int, list[tuple[Function, FloatArray]]] = defaultdict(list)
     for block in blocks.values():
         for _, entry in block.get("nbody", []).entries():
             centre, function = _yaml_function(entry, elements)
-            functions[centre].append(function)
-            coefficients[centre].append(entry["c"].array((-1,)))
+            functions[centre].append((function, entry["c"].array((-1,))))
     metadata = {str(key): str(value.value) for key, value in file.get("metadata", {}).entries()}
     references = json.loads(metadata.get(REFERENCE, "{}"))
     centres = []
@@ -154,7 +152,9 @@ def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
         if not functions[index]:
             raise DataError(f"{block.name}: no function for {element}; the file is truncated")
         n_densities = block["ndensityi"].integer()
-        if any(len(one) != n_densities for one in coefficients[index]):
+        # The order within a centre does not depend on how the file spreads functions over blocks.
+        found = sorted(functions[index], key=lambda one: one[0].order)
+        if any(len(coefficients) != n_densities for _, coefficients in found):
             raise DataError(f"{block.name}: coefficients do not match ndensityi = {n_densities}")
         embedding = Embedding(
             kind=block["npoti"].text(),
@@ -164,9 +164,9 @@ def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
         )
         centres.append(
             Centre(
-                tuple(functions[index]),
+                tuple(function for function, _ in found),
                 embedding,
-                np.array(coefficients[index]),
+                np.array([coefficients for _, coefficients in found]),
                 float(references.get(element, 0.0)),
             )
         )

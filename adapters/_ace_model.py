@@ -36,6 +36,11 @@ class Function:
         """Number of factors."""
         return len(self.ns)
 
+    @property
+    def order(self) -> tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """Key of the order in which PACE's files list functions: rank, elements, n, l, L."""
+        return self.rank, self.elements, self.ns, self.ls, self.inner or ()
+
 
 @dataclass(frozen=True)
 class Embedding:
