@@ -106,9 +106,9 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     def potential(self, solution: Solution) -> LinearPotential:
         """Make the potential from its coefficients."""
 
-    def prior(self) -> FloatArray:
-        """Return how much stronger than ``ridge`` each column is held down: shape (n_columns,)."""
-        return np.ones(self.n_columns)
+    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
+        """Return the relative ridge of each column, shape (n_columns,); override for another prior."""
+        return np.full(self.n_columns, self.options.ridge)
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
         """Compute the design rows of every frame, each for itself."""
@@ -133,7 +133,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         design, target = weighted_system(self, prepared, subset, weights)
         n_offsets = 0 if self.isolated_atom_energies else len(self.elements)
-        solution = solve(design, target, n_offsets, self.options.ridge * self.prior())
+        solution = solve(design, target, n_offsets, self.strengths(design, target, n_offsets))
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
             solution = Solution(solution.coefficients, known, solution.condition_number)

@@ -18,6 +18,7 @@ from crossprune.adapters._ace_pack import pack, pack_terms
 from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_rows import derivatives, values
+from crossprune.adapters._evidence import evidence_ridge
 from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows, Solution
 from crossprune.harness.contract import (
     Capabilities,
@@ -49,6 +50,8 @@ class AceOptions(LinearOptions):
     """What a unit of angular momentum counts in the degree (dimensionless)."""
     n_functions: int = 0
     """Keep so many functions per element, the lowest degrees first; 0 keeps all."""
+    regularisation: Literal["ridge", "evidence"] = "ridge"
+    """Take the strength from ``ridge``, or the one of greatest evidence (Bayesian ridge)."""
     smoothness: float = 1.0
     """Power p of the prior: a function's ridge is (1 + degree)^2p times ``ridge``; 0 for none."""
     core_fraction: float = 0.6
@@ -99,11 +102,14 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         """Number of coefficients of all elements."""
         return int(self._columns[-1])
 
-    def prior(self) -> FloatArray:
-        """Return the smoothness prior: higher degrees are held down more."""
+    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
+        """Hold higher degrees down more, by the given strength or by that of greatest evidence."""
         options = self.options
         degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
-        return np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
+        prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
+        if options.regularisation == "evidence":
+            return prior * evidence_ridge(design, target, n_offsets, prior)
+        return prior * options.ridge
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
