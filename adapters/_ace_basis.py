@@ -9,6 +9,8 @@ import numpy as np
 from crossprune.adapters._ace_coupling import couple, independent_momenta
 from crossprune.adapters._ace_model import Function
 
+STEPS = 20
+"""Steps in which the degrees grow until there are enough functions."""
 Factor = tuple[int, int, int]
 """Element index, n (from 1) and l of one factor."""
 
@@ -24,7 +26,7 @@ class DegreeRule:
     """Largest degree for one, two, ... factors."""
     l_weight: float = 1.0
     n_functions: int = 0
-    """Keep so many functions per element, the lowest degrees first; 0 keeps all."""
+    """Keep so many functions, as if all degrees were scaled down together; 0 keeps all."""
 
 
 def degree(ns: Sequence[int], ls: Sequence[int], l_weight: float) -> float:
@@ -33,22 +35,35 @@ def degree(ns: Sequence[int], ls: Sequence[int], l_weight: float) -> float:
 
 
 def build_functions(n_elements: int, rule: DegreeRule) -> tuple[Function, ...]:
-    """Return linearly independent invariants, sorted by rank, elements, n and l."""
+    """Return linearly independent invariants of one centre, in the order of PACE's files."""
+    if not rule.n_functions:
+        return tuple(sorted(_enumerate(n_elements, rule, 1.0), key=lambda function: function.order))
+
+    def shrink(function: Function) -> tuple[float, tuple[object, ...]]:
+        """Return the least factor on all degrees that still admits a function."""
+        limit = rule.max_degrees[function.rank - 1]
+        return degree(function.ns, function.ls, rule.l_weight) / max(limit, 1e-9), function.order
+
+    found: list[Function] = []
+    for step in range(1, STEPS + 1):
+        found = _enumerate(n_elements, rule, step / STEPS)
+        if len(found) >= rule.n_functions:
+            break
+    found = sorted(found, key=shrink)[: rule.n_functions]
+    return tuple(sorted(found, key=lambda function: function.order))
+
+
+def _enumerate(n_elements: int, rule: DegreeRule, scale: float) -> list[Function]:
+    """Return all functions whose degree is at most ``scale`` times their order's limit."""
     functions = []
     for rank, limit in enumerate(rule.max_degrees, 1):
-        for factors in _products(rank, limit, n_elements, rule.l_weight):
+        for factors in _products(rank, scale * limit, n_elements, rule.l_weight):
             elements, ns, ls = zip(*factors, strict=True)
             labels = tuple(1000 * element + n for element, n in zip(elements, ns, strict=True))
             for inner in independent_momenta(ls, labels):
                 ms, weights = couple(ls, inner)
                 functions.append(Function(elements, ns, ls, ms, np.array(weights)[:, None], inner))
-    if rule.n_functions and len(functions) > rule.n_functions:
-        order = sorted(
-            range(len(functions)),
-            key=lambda k: (degree(functions[k].ns, functions[k].ls, rule.l_weight), k),
-        )
-        functions = [functions[k] for k in sorted(order[: rule.n_functions])]
-    return tuple(sorted(functions, key=lambda function: function.order))
+    return functions
 
 
 def _products(rank: int, limit: float, n_elements: int, l_weight: float) -> Iterator[tuple[Factor, ...]]:

@@ -44,12 +44,12 @@ class AceOptions(LinearOptions):
     """Family of radial functions (Lysogorskiy 2021, doi:10.1038/s41524-021-00559-9)."""
     radial_shape: float = 5.25
     """λ of the family; SBessel has none."""
-    max_degrees: tuple[float, ...] = (11.0, 10.0, 8.0, 6.0)
+    max_degrees: tuple[float, ...] = (15.0, 12.0, 10.0, 8.0)
     """Largest degree Σ (n - 1 + l_weight l) of products of one, two, ... neighbours; at most five."""
     l_weight: float = 1.0
     """What a unit of angular momentum counts in the degree (dimensionless)."""
-    n_functions: int = 0
-    """Keep so many functions per element, the lowest degrees first; 0 keeps all."""
+    max_functions: int = 1200
+    """Largest number of functions of all elements together: more scale all degrees down; 0 for no limit."""
     regularisation: Literal["ridge", "evidence"] = "ridge"
     """Take the strength from ``ridge``, or the one of greatest evidence (Bayesian ridge)."""
     smoothness: float = 1.0
@@ -65,7 +65,7 @@ class AceOptions(LinearOptions):
         for name in ("cutoff", "radial_shape", "l_weight", "core_width"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("n_functions", "smoothness", "core_fraction"):
+        for name in ("max_functions", "smoothness", "core_fraction"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 1 <= len(self.max_degrees) <= 5 or min(self.max_degrees) < 0:
@@ -89,7 +89,12 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         isolated_atom_energies: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(elements, options, isolated_atom_energies)
-        rule = DegreeRule(self.options.max_degrees, self.options.l_weight, self.options.n_functions)
+        limit = self.options.max_functions
+        rule = DegreeRule(
+            self.options.max_degrees,
+            self.options.l_weight,
+            max(limit // len(self.elements), 1) if limit else 0,
+        )
         self._functions = build_functions(len(self.elements), rule)
         self._columns = len(self._functions) * np.arange(len(self.elements) + 1)
         model = self._model(Solution(np.zeros(self.n_columns), np.zeros(len(self.elements)), 1.0))
