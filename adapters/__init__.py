@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ADAPTERS: dict[str, str] = {
+    "ace": "crossprune.adapters.ace:Ace",
     "broken": "crossprune.adapters.broken:Broken",
     "chimes": "crossprune.adapters.chimes:Chimes",
     "gap": "crossprune.adapters.gap:Gap",
@@ -12,6 +13,7 @@ ADAPTERS: dict[str, str] = {
 """Adapter name to ``module:class``; packages from outside use the entry-point group."""
 
 READERS: dict[str, str] = {
+    "ace": "crossprune.adapters.ace:read_potential",
     "chimes": "crossprune.adapters.chimes:read_parameters",
     "lammps": "crossprune.adapters._lammps:read_potential",
 }
@@ -19,8 +21,15 @@ READERS: dict[str, str] = {
 
 POTENTIALS: dict[str, str] = {
     "lammps": "crossprune.adapters._lammps:LammpsPotential",
+    "pace": "crossprune.adapters._ace_potential:PacePotential",
 }
 """Potentials that belong to no adapter; an adapter's own class loads what it fitted."""
 
-EXTRAS: dict[str, str] = {"chimes": "chimes", "gap": "gap", "snap": "snap", "lammps": "snap"}
+EXTRAS: dict[str, str] = {
+    "ace": "ace",
+    "chimes": "chimes",
+    "gap": "gap",
+    "lammps": "snap",
+    "snap": "snap",
+}
 """Adapter or reader to the extra that installs what it needs."""

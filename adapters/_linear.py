@@ -153,6 +153,10 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     def potential(self, solution: Solution) -> LinearPotential:
         """Make the potential from its coefficients."""
 
+    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
+        """Return the relative ridge of each column, shape (n_columns,); override for another prior."""
+        return np.full(self.n_columns, self.options.ridge)
+
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
         """Compute the design rows of every frame, each for itself."""
         starts = offsets(frames)
@@ -176,7 +180,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         design, target = weighted_system(self, prepared, subset, weights)
         n_offsets = 0 if self.isolated_atom_energies else len(self.elements)
-        solution = solve(design, target, n_offsets, self.options.ridge)
+        solution = solve(design, target, n_offsets, self.strengths(design, target, n_offsets))
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
             solution = Solution(solution.coefficients, known, solution.condition_number)
@@ -241,8 +245,8 @@ def weighted_system(
     return np.concatenate(parts), np.concatenate(targets)
 
 
-def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float) -> Solution:
-    """Solve min ‖Ax − y‖² + ridge Σ_j ‖A_j‖² x_j² by QR; the last columns are not regularised.
+def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float | FloatArray) -> Solution:
+    """Solve min ‖Ax − y‖² + Σ_j ridge_j ‖A_j‖² x_j² by QR; the last columns are not regularised.
 
     Columns are scaled to unit norm, so that ``ridge`` has the same meaning for every column, family
     and subset size. QR on the rows keeps the digits that normal equations lose (Golub and Van Loan,
@@ -263,8 +267,8 @@ def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float) 
     n = design.shape[1]
     triangle = _triangle(system)[: n + 1]
     singular = svdvals(triangle[:, :n])
-    penalty = np.full(n, np.sqrt(ridge))
-    penalty[n - n_offsets :] = 0.0
+    penalty = np.zeros(n)
+    penalty[: n - n_offsets] = np.sqrt(ridge)
     augmented = _triangle(np.vstack([triangle, np.column_stack([np.diag(penalty), np.zeros(n)])]))
     r, z = augmented[:n, :n], augmented[:n, n]
     # Directions that neither data nor ridge determine: tiny pivots instead of infinite coefficients.

@@ -1,0 +1,282 @@
+"""PACE's files: B-basis ``.yaml``, C-tilde ``.yace``; places of errors are named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from crossprune.adapters._ace_coupling import couple
+from crossprune.adapters._ace_model import AceModel, Centre, Embedding, Function
+from crossprune.adapters._ace_radial import Bond
+from crossprune.harness.contract import FloatArray
+from crossprune.harness.errors import DataError, MissingPackage
+
+try:
+    import yaml
+except ModuleNotFoundError:
+    raise MissingPackage("adapter 'ace'", "pyyaml", "ace") from None
+
+REFERENCE = "crossprune_reference_energies"
+"""Metadata key of a B-basis file for energies per element: the format itself holds none."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML with lists as keys, as C-tilde files have them for bonds."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Turn keys that are lists into tuples."""
+        found = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            found[tuple(key) if isinstance(key, list) else key] = self.construct_object(value_node, deep=True)
+        return found
+
+
+class Place:
+    """A part of a file, with its name for error messages."""
+
+    def __init__(self, value: Any, name: str) -> None:
+        self.value = value
+        self.name = name
+
+    def __getitem__(self, key: Any) -> Place:
+        """Return an entry; `DataError` if it is missing."""
+        try:
+            value = self.value[key]
+        except (KeyError, IndexError, TypeError):
+            raise DataError(f"{self.name}: {key!r} is missing; the file is truncated or not PACE's") from None
+        return Place(value, f"{self.name}{_step(key)}")
+
+    def get(self, key: Any, default: Any) -> Place:
+        """Return an entry or a default."""
+        if isinstance(self.value, Mapping) and self.value.get(key) is not None:
+            return self[key]
+        return Place(default, f"{self.name}{_step(key)}")
+
+    def entries(self) -> Iterator[tuple[Any, Place]]:
+        """Yield the keys or numbers and the values of a list or mapping."""
+        if not isinstance(self.value, (list, Mapping)):
+            raise DataError(f"{self.name}: expected a list or mapping, got {self.value!r}")
+        keys = range(len(self.value)) if isinstance(self.value, list) else list(self.value)
+        for key in keys:
+            yield key, self[key]
+
+    def number(self) -> float:
+        """Return a finite number."""
+        return float(self.array(()))
+
+    def integer(self) -> int:
+        """Return a whole number."""
+        number = self.number()
+        if number != int(number):
+            raise DataError(f"{self.name}: expected a whole number, got {self.value!r}")
+        return int(number)
+
+    def integers(self) -> tuple[int, ...]:
+        """Return whole numbers."""
+        values = self.array((-1,))
+        if (values != np.round(values)).any():
+            raise DataError(f"{self.name}: expected whole numbers, got {self.value!r}")
+        return tuple(int(value) for value in values)
+
+    def text(self) -> str:
+        """Return a string."""
+        if not isinstance(self.value, str):
+            raise DataError(f"{self.name}: expected a name, got {self.value!r}")
+        return self.value
+
+    def array(self, shape: tuple[int, ...]) -> FloatArray:
+        """Return finite numbers of a shape; -1 is any length."""
+        try:
+            values = np.array(self.value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(f"{self.name}: expected numbers, got {str(self.value)[:80]}") from None
+        if not np.isfinite(values).all():
+            raise DataError(f"{self.name}: a number is not finite")
+        try:
+            return values.reshape(shape)
+        except ValueError:
+            raise DataError(f"{self.name}: {values.size} numbers do not fit shape {shape}") from None
+
+
+def _step(key: Any) -> str:
+    return f".{key}" if isinstance(key, str) else f"[{key}]"
+
+
+def load_yaml(path: Path) -> Place:
+    """Parse a YAML file; `DataError` with the line if that fails."""
+    try:
+        with path.open() as stream:
+            tree = yaml.load(stream, Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no YAML, or truncated: {' '.join(str(error).split())}") from None
+    return Place(tree, str(path))
+
+
+def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
+    """Read a B-basis file: the model and its metadata."""
+    file = load_yaml(path)
+    blocks = {_species(block["speciesblock"]): block for _, block in file["species"].entries()}
+    elements = tuple(names[0] for names in blocks if len(names) == 1)
+    if not elements:
+        raise DataError(f"{path}: no block of a single element in 'species'")
+    for names, block in blocks.items():
+        if unknown := set(names) - set(elements):
+            raise DataError(f"{block.name}: no block for {', '.join(sorted(unknown))}")
+    bonds = {}
+    for i, one in enumerate(elements):
+        for j, other in enumerate(elements):
+            pair = (one,) if i == j else (one, other)
+            # Bonds are symmetric where only one of the two blocks is there.
+            names = pair if pair in blocks else pair[::-1]
+            if names not in blocks:
+                raise DataError(f"{path}: no block '{one} {other}' in 'species'")
+            bonds[i, j] = _yaml_bond(blocks[names])
+    functions: dict[int, list[tuple[Function, FloatArray]]] = defaultdict(list)
+    for block in blocks.values():
+        for _, entry in block.get("nbody", []).entries():
+            centre, function = _yaml_function(entry, elements)
+            functions[centre].append((function, entry["c"].array((-1,))))
+    metadata = {str(key): str(value.value) for key, value in file.get("metadata", {}).entries()}
+    references = json.loads(metadata.get(REFERENCE, "{}"))
+    centres = []
+    for index, element in enumerate(elements):
+        block = blocks[(element,)]
+        if not functions[index]:
+            raise DataError(f"{block.name}: no function for {element}; the file is truncated")
+        n_densities = block["ndensityi"].integer()
+        # The order within a centre does not depend on how the file spreads functions over blocks.
+        found = sorted(functions[index], key=lambda one: one[0].order)
+        if any(len(coefficients) != n_densities for _, coefficients in found):
+            raise DataError(f"{block.name}: coefficients do not match ndensityi = {n_densities}")
+        embedding = Embedding(
+            kind=block["npoti"].text(),
+            parameters=block["parameters"].array((n_densities, 2)),
+            core_cutoff=block["rho_core_cut"].number(),
+            core_width=block["drho_core_cut"].number(),
+        )
+        centres.append(
+            Centre(
+                tuple(function for function, _ in found),
+                embedding,
+                np.array([coefficients for _, coefficients in found]),
+                float(references.get(element, 0.0)),
+            )
+        )
+    return AceModel(elements, bonds, tuple(centres)), metadata
+
+
+def _species(place: Place) -> tuple[str, ...]:
+    return tuple(re.findall(r"[A-Z][a-z]?", place.text()))
+
+
+def _yaml_bond(block: Place) -> Bond:
+    n_base = block["nradbaseij"].integer()
+    ending = "i" if "nradmaxi" in block.value else "ij"
+    n_max, l_max = block[f"nradmax{ending}"].integer(), block[f"lmax{ending}"].integer()
+    core = block.get("core-repulsion", [0.0, 1.0]).array((2,))
+    return Bond(
+        block["radcoefficients"].array((n_max, l_max + 1, n_base)),
+        n_base,
+        family=block["radbase"].text(),
+        shape=block["radparameters"].array((-1,))[0],
+        cutoff=block["rcutij"].number(),
+        taper=block["dcutij"].number(),
+        inner_type=block.get("inner_cutoff_type", "density").text(),
+        inner_cutoff=block.get("r_in", 0.0).number(),
+        inner_width=block.get("delta_in", 0.0).number(),
+        core_height=float(core[0]),
+        core_decay=float(core[1]),
+    )
+
+
+def _yaml_function(entry: Place, elements: Sequence[str]) -> tuple[int, Function]:
+    names = _species(entry["type"])
+    if unknown := set(names) - set(elements):
+        raise DataError(f"{entry.name}: unknown element {', '.join(sorted(unknown))}")
+    indices = tuple(elements.index(name) for name in names)
+    ns, ls = entry["nr"].integers(), entry["nl"].integers()
+    if not len(ns) == len(ls) == len(indices) - 1:
+        raise DataError(f"{entry.name}: type, nr and nl differ in length")
+    inner = entry.get("lint", []).integers()
+    if len(ns) == 6 and len(inner) == 3:
+        inner = (*inner, inner[2])  # the third pair couples with the first two to 0: the same L
+    try:
+        ms, weights = couple(ls, inner)
+    except DataError as error:
+        raise DataError(f"{entry.name}: {error}") from None
+    return indices[0], Function(indices[1:], ns, ls, ms, np.array(weights)[:, None], inner)
+
+
+def read_yace(path: Path) -> tuple[AceModel, dict[str, str]]:
+    """Read a C-tilde file in YAML: the model and an empty mapping."""
+    file = load_yaml(path)
+    elements = tuple(name.text() for _, name in file["elements"].entries())
+    references = file["E0"].array((len(elements),))
+    bonds: dict[tuple[int, int], Bond] = {}
+    for key, bond in file["bonds"].entries():
+        if not (isinstance(key, tuple) and len(key) == 2):
+            raise DataError(f"{bond.name}: expected a pair of indices")
+        bonds[key] = _yace_bond(bond)
+    for i, j in list(bonds):
+        bonds.setdefault((j, i), bonds[i, j])
+    centres = []
+    for index in range(len(elements)):
+        embedding = file["embeddings"][index]
+        n_densities = embedding["ndensity"].integer()
+        functions = tuple(
+            _yace_function(entry, n_densities) for _, entry in file["functions"][index].entries()
+        )
+        centres.append(
+            Centre(
+                functions,
+                Embedding(
+                    kind=embedding["npoti"].text(),
+                    parameters=embedding["FS_parameters"].array((n_densities, 2)),
+                    core_cutoff=embedding["rho_core_cutoff"].number(),
+                    core_width=embedding["drho_core_cutoff"].number(),
+                ),
+                reference=float(references[index]),
+            )
+        )
+    return AceModel(elements, bonds, tuple(centres)), {}
+
+
+def _yace_bond(bond: Place) -> Bond:
+    n_base = bond["nradbasemax"].integer()
+    shape = (bond["nradmax"].integer(), bond["lmax"].integer() + 1, n_base)
+    return Bond(
+        bond["radcoefficients"].array(shape),
+        n_base,
+        family=bond["radbasename"].text(),
+        shape=bond["radparameters"].array((-1,))[0],
+        cutoff=bond["rcut"].number(),
+        taper=bond["dcut"].number(),
+        inner_type=bond.get("inner_cutoff_type", "density").text(),
+        inner_cutoff=bond.get("rcut_in", 0.0).number(),
+        inner_width=bond.get("dcut_in", 0.0).number(),
+        core_height=bond["prehc"].number(),
+        core_decay=bond["lambdahc"].number(),
+    )
+
+
+def _yace_function(entry: Place, n_densities: int) -> Function:
+    ns, ls, elements = entry["ns"].integers(), entry["ls"].integers(), entry["mus"].integers()
+    rank, count = entry["rank"].integer(), entry["num_ms_combs"].integer()
+    if not rank == len(ns) == len(ls) == len(elements):
+        raise DataError(f"{entry.name}: mus, ns and ls differ from rank {rank} in length")
+    ms = entry["ms_combs"].array((count, rank))
+    return Function(
+        elements,
+        ns,
+        ls,
+        tuple(tuple(int(m) for m in row) for row in ms),
+        entry["ctildes"].array((count, n_densities)),
+    )

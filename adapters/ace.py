@@ -1,0 +1,230 @@
+"""ACE: the atomic cluster expansion, linear, with the definitions of PACE potentials."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from crossprune.adapters._ace_basis import DegreeRule, build_functions, degree
+from crossprune.adapters._ace_model import AceModel, Centre, Embedding
+from crossprune.adapters._ace_neighbours import find_neighbours
+from crossprune.adapters._ace_pack import pack, pack_terms
+from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
+from crossprune.adapters._ace_radial import Bond
+from crossprune.adapters._ace_rows import derivatives, values
+from crossprune.adapters._evidence import evidence_ridge
+from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows, Solution
+from crossprune.harness.contract import (
+    Capabilities,
+    Descriptor,
+    FloatArray,
+    IntArray,
+    Potential,
+    Predictions,
+    Prepared,
+    Weights,
+    require_elements,
+)
+from crossprune.harness.frames import energy_of, forces_of, group_of, label, offsets, stress_of
+
+
+@dataclass(frozen=True)
+class AceOptions(LinearOptions):
+    """Basis, core and fit of a linear ACE (Drautz 2019, doi:10.1103/PhysRevB.99.014104)."""
+
+    cutoff: float = 5.0
+    """Radius of an atom's environment, Å."""
+    radial: Literal["SBessel", "ChebExpCos", "ChebPow"] = "SBessel"
+    """Family of radial functions (Lysogorskiy 2021, doi:10.1038/s41524-021-00559-9)."""
+    radial_shape: float = 5.25
+    """λ of the family; SBessel has none."""
+    max_degrees: tuple[float, ...] = (15.0, 12.0, 10.0, 8.0)
+    """Largest degree Σ (n - 1 + l_weight l) of products of one, two, ... neighbours; at most five."""
+    l_weight: float = 1.0
+    """What a unit of angular momentum counts in the degree (dimensionless)."""
+    max_functions: int = 1200
+    """Largest number of functions of all elements together: more scale all degrees down; 0 for no limit."""
+    regularisation: Literal["ridge", "evidence"] = "ridge"
+    """Take the strength from ``ridge``, or the one of greatest evidence (Bayesian ridge)."""
+    smoothness: float = 1.0
+    """Power p of the prior: a function's ridge is (1 + degree)^2p times ``ridge``; 0 for none."""
+    core_fraction: float = 0.6
+    """ZBL replaces the expansion below this fraction of the sum of covalent radii; 0 for no core."""
+    core_width: float = 0.3
+    """Width over which it does, Å."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        super().__post_init__()
+        for name in ("cutoff", "radial_shape", "l_weight", "core_width"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("max_functions", "smoothness", "core_fraction"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 1 <= len(self.max_degrees) <= 5 or min(self.max_degrees) < 0:
+            raise ValueError(f"max_degrees must be one to five degrees >= 0, got {self.max_degrees}")
+
+
+class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
+    """ACE invariants as latent space and as the basis of a linear model."""
+
+    name = "ace"
+    capabilities = Capabilities(exact_subset_refit=True)
+    options_type = AceOptions
+    distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
+    smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
+    potential_type = AcePotential
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: AceOptions | None = None,
+        isolated_atom_energies: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(elements, options, isolated_atom_energies)
+        limit = self.options.max_functions
+        rule = DegreeRule(
+            self.options.max_degrees,
+            self.options.l_weight,
+            max(limit // len(self.elements), 1) if limit else 0,
+        )
+        self._functions = build_functions(len(self.elements), rule)
+        self._columns = len(self._functions) * np.arange(len(self.elements) + 1)
+        model = self._model(Solution(np.zeros(self.n_columns), np.zeros(len(self.elements)), 1.0))
+        self._packed, places = pack(model)
+        self._terms = pack_terms(model, places, merged=False)
+        self._core = PacePotential(model)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of coefficients of all elements."""
+        return int(self._columns[-1])
+
+    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
+        """Hold higher degrees down more, by the given strength or by that of greatest evidence."""
+        options = self.options
+        degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
+        prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
+        if options.regularisation == "evidence":
+            return prior * evidence_ridge(design, target, n_offsets, prior)
+        return prior * options.ridge
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
+        table: FloatArray = values(*self._arguments(atoms))
+        return table
+
+    def rows(self, atoms: Atoms) -> Rows:
+        """Compute energy, force and stress rows in one pass; see `derivatives`."""
+        table, forces, virial = derivatives(*self._arguments(atoms))
+        stress = None
+        if atoms.pbc.all():
+            tensor = virial.reshape(3, 3, -1) / atoms.get_volume()
+            tensor = (tensor + tensor.transpose(1, 0, 2)) / 2
+            stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        return Rows(table.sum(axis=0), forces, stress)
+
+    def potential(self, solution: Solution) -> AcePotential:
+        """Make the potential from its coefficients."""
+        return AcePotential(self._model(solution), {"n_functions": float(len(self._functions))})
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Compute rows, and the core repulsion of frames with atoms inside the core's range."""
+        prepared = super().prepare(frames, workspace=workspace)
+        core = self._core.predict_many(frames)
+        arrays = {"core_energy": core.energies, "core_forces": core.forces, "core_stress": core.stresses}
+        return Prepared(frames, {**prepared.arrays, **arrays})
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> LinearPotential:
+        """Fit what the core repulsion leaves; ``rng`` is not used."""
+        frames = list(prepared.frames)
+        atom = offsets(frames)
+        for index in subset:
+            if prepared.arrays["core_energy"][index]:
+                forces = prepared.arrays["core_forces"][atom[index] : atom[index + 1]]
+                stress = stress_of(frames[index])
+                frames[index] = label(
+                    frames[index],
+                    energy=energy_of(frames[index]) - prepared.arrays["core_energy"][index],
+                    forces=forces_of(frames[index]) - forces,
+                    stress=None if stress is None else stress - prepared.arrays["core_stress"][index],
+                    group=group_of(frames[index]),
+                )
+        return super().fit(dataclasses.replace(prepared, frames=frames), subset, weights=weights, rng=rng)
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Predict prepared frames by their rows and cores."""
+        found = super().predict(potential, prepared, indices)
+        atom = offsets(prepared.frames)
+        chosen = np.concatenate([np.arange(atom[one], atom[one + 1]) for one in indices])
+        return Predictions(
+            energies=found.energies + prepared.arrays["core_energy"][indices],
+            forces=found.forces + prepared.arrays["core_forces"][chosen],
+            stresses=found.stresses + prepared.arrays["core_stress"][indices],
+        )
+
+    def _arguments(self, atoms: Atoms) -> tuple[Any, ...]:
+        require_elements(atoms, self.elements, f"adapter {self.name!r}")
+        found = find_neighbours(atoms, self.options.cutoff)
+        species = species_of(atoms, self.elements)
+        return self._packed, self._terms, self._columns, species, found.starts, found.index, found.vectors
+
+    def _model(self, solution: Solution) -> AceModel:
+        size = len(self._functions)
+        centres = tuple(
+            Centre(
+                self._functions,
+                Embedding(core_cutoff=100000.0),
+                solution.coefficients[size * index : size * (index + 1), None],
+                float(solution.offsets[index]),
+            )
+            for index in range(len(self.elements))
+        )
+        bonds = {
+            (i, j): self._bond(one, other)
+            for i, one in enumerate(self.elements)
+            for j, other in enumerate(self.elements)
+        }
+        return AceModel(self.elements, bonds, centres)
+
+    def _bond(self, one: str, other: str) -> Bond:
+        options = self.options
+        n_base = max(n for function in self._functions for n in function.ns)
+        products = [function for function in self._functions if function.rank > 1]
+        n_max = max((n for function in products for n in function.ns), default=1)
+        l_max = max((l for function in products for l in function.ls), default=0)  # noqa: E741
+        radii = covalent_radii[[atomic_numbers[one], atomic_numbers[other]]].sum()
+        return Bond(
+            np.repeat(np.eye(n_max, n_base)[:, None], l_max + 1, axis=1),
+            n_base,
+            family=options.radial,
+            shape=options.radial_shape,
+            cutoff=options.cutoff,
+            inner_type="zbl" if options.core_fraction else "density",
+            inner_cutoff=options.core_fraction * float(radii),
+            inner_width=options.core_width if options.core_fraction else 0.0,
+        )
+
+
+def read_potential(path: str | Path) -> PacePotential:
+    """Read a PACE potential: B-basis ``.yaml``, C-tilde ``.yace`` or ``.ace``.
+
+    Energies are those of the file: C-tilde files carry reference energies; B-basis files carry none
+    but those that crossprune writes into its own.
+
+    Raises
+    ------
+    DataError
+        With file and place, if the file is missing, truncated or of another format.
+    """
+    model, _ = read_model(Path(path))
+    return PacePotential(model, {"source": Path(path).name})
