@@ -6,12 +6,14 @@ ADAPTERS: dict[str, str] = {
     "broken": "crossprune.adapters.broken:Broken",
     "gap": "crossprune.adapters.gap:Gap",
     "mean": "crossprune.adapters.mean:Mean",
+    "nnp": "crossprune.adapters.nnp:Nnp",
     "snap": "crossprune.adapters.snap:Snap",
 }
 """Adapter name to ``module:class``; packages from outside use the entry-point group."""
 
 READERS: dict[str, str] = {
     "lammps": "crossprune.adapters._lammps:read_potential",
+    "nnp": "crossprune.adapters._nnp_n2p2:read_potential",
 }
 """Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
 
@@ -20,5 +22,5 @@ POTENTIALS: dict[str, str] = {
 }
 """Potentials that belong to no adapter; an adapter's own class loads what it fitted."""
 
-EXTRAS: dict[str, str] = {"gap": "gap", "snap": "snap", "lammps": "snap"}
+EXTRAS: dict[str, str] = {"gap": "gap", "nnp": "nnp", "snap": "snap", "lammps": "snap"}
 """Adapter or reader to the extra that installs what it needs."""
