@@ -5,6 +5,7 @@ VENV ?= .venv
 WORKERS ?= 2
 PYTEST_ARGS ?=
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+INSTALL = $(PIP) install --quiet --constraint constraints.txt
 TOX = $(VENV)/bin/tox run --workdir .tox -e
 ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -40,14 +41,14 @@ $(VENV)/bin/python:
 	@echo "making the virtual environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runs: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.runs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing crossprune with all model families (a few minutes the first time)"
-	@$(PIP) install --quiet --editable '.[all]'
+	@$(INSTALL) --editable '.[all]'
 	@touch $@
 
-$(VENV)/.tests: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.tests: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing crossprune with all model families and the test tools (a few minutes the first time)"
-	@$(PIP) install --quiet --editable '.[all,test]'
+	@$(INSTALL) --editable '.[all,test]'
 	@touch $@ $(VENV)/.runs
 
 $(VENV)/.tox: | $(VENV)/bin/python

@@ -8,6 +8,7 @@ ADAPTERS: dict[str, str] = {
     "chimes": "crossprune.adapters.chimes:Chimes",
     "gap": "crossprune.adapters.gap:Gap",
     "mean": "crossprune.adapters.mean:Mean",
+    "nnp": "crossprune.adapters.nnp:Nnp",
     "snap": "crossprune.adapters.snap:Snap",
 }
 """Adapter name to ``module:class``; packages from outside use the entry-point group."""
@@ -16,6 +17,7 @@ READERS: dict[str, str] = {
     "ace": "crossprune.adapters.ace:read_potential",
     "chimes": "crossprune.adapters.chimes:read_parameters",
     "lammps": "crossprune.adapters._lammps:read_potential",
+    "nnp": "crossprune.adapters._nnp_n2p2:read_potential",
 }
 """Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
 
@@ -30,6 +32,7 @@ EXTRAS: dict[str, str] = {
     "chimes": "chimes",
     "gap": "gap",
     "lammps": "snap",
+    "nnp": "nnp",
     "snap": "snap",
 }
 """Adapter or reader to the extra that installs what it needs."""
