@@ -32,9 +32,9 @@ COLUMNS = [
     "verdict",
 ]
 """Columns of the tables that this module returns."""
-DEFAULTS = {"scaling": ("standard", "none"), "pooling": ("mean", "none"), "budget": ("configurations",)}
-"""Values that go without saying in a method's label."""
-NOUNS = {"scaling": "", "pooling": " pooling", "budget": " budget"}
+DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations",)}
+"""Values that go without saying in a method's label; empty where an axis plays no part."""
+NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
 """What follows such a value in a label."""
 EVERY_MODEL = "all"
 """Model of a row over all models."""
@@ -65,7 +65,7 @@ class TestErrors:
 
 
 def labelled(results: pd.DataFrame) -> pd.DataFrame:
-    """Fold scaling, pooling and budget into ``method``: ``fps, whitened``; defaults go without saying.
+    """Fold scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults go without saying.
 
     The three columns are dropped, so that labelling twice changes nothing.
     """

@@ -22,9 +22,9 @@ class Choice:
     fraction: float
     seed: int
     scaling: str = "standard"
-    """A key of `SCALINGS`; ``none`` for a method that looks at no features."""
+    """A key of `SCALINGS`; empty for a method that looks at no features."""
     pooling: str = "mean"
-    """A key of `POOLINGS`; ``none`` for a method that looks at no configuration's point."""
+    """A key of `POOLINGS`; empty for a method that does not pool atoms."""
     budget: str = "configurations"
     """What the fraction is a fraction of."""
 
@@ -76,11 +76,11 @@ def _spaces(study: Study) -> Iterator[tuple[str, str, str, str]]:
 
     A method that looks at no features comes once, under ``random``; that base line is always there.
     """
-    yield RANDOM, RANDOM, "none", "none"
+    yield RANDOM, RANDOM, "", ""
     axes = (study.choosers, study.methods, study.scalings, study.poolings)
     for chooser, method, scaling, pooling in itertools.product(*axes):
         if chooser != RANDOM and METHODS[method].described:
-            yield chooser, method, scaling, pooling if METHODS[method].pooled else "none"
+            yield chooser, method, scaling, pooling if METHODS[method].pooled else ""
     for method in study.methods:
         if not METHODS[method].described:
-            yield RANDOM, method, "none", "none"
+            yield RANDOM, method, "", ""

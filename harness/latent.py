@@ -21,7 +21,7 @@ from crossprune.harness.selection import RANDOM
 from crossprune.harness.store import Store
 from crossprune.harness.study import parse_study
 
-N_ENVIRONMENTS = 3000
+N_ENVIRONMENTS = 2000
 """Environments drawn for diagnostics that compare all pairs."""
 
 

@@ -115,10 +115,10 @@ def test_the_same_table_gives_the_same_interval_in_any_order():
 
 
 def test_variants_are_methods_of_their_own_and_labels_are_given_once():
-    table = pd.DataFrame({"method": ["fps"] * 3, "scaling": ["standard", "whitened", "none"]})
+    table = pd.DataFrame({"method": ["fps"] * 3, "scaling": ["standard", "whitened", ""]})
     table = table.assign(pooling=["mean", "mean", "max"], budget=["configurations", "atoms", "labels"])
     once = labelled(table)
-    expected = ["fps", "fps, whitened, atoms budget", "fps, max pooling, labels budget"]
+    expected = ["fps", "fps, whitened scaling, atoms budget", "fps, max pooling, labels budget"]
     assert once["method"].tolist() == expected
     assert labelled(once).equals(once)
 
@@ -127,7 +127,7 @@ def test_cells_that_differ_in_scaling_are_not_mixed():
     plain = study(noisy(0, 0.0)).assign(scaling="standard")
     other = study(noisy(1, 0.0)).assign(scaling="whitened")
     errors = partial_errors(pd.concat([plain, other]), FORCE, "test")
-    assert set(errors["method"]) == {"random", "random, whitened", "fps", "fps, whitened"}
+    assert set(errors["method"]) == {"random", "random, whitened scaling", "fps", "fps, whitened scaling"}
 
 
 def test_resampled_test_configurations_scatter_as_theory_says(monkeypatch):

@@ -220,3 +220,13 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, require_adapter):
 
 def _fit(fits: Path, name: str) -> Path:
     return fits / name[:2] / name
+
+
+def test_every_axis_of_selection_is_a_column_and_no_key_collides(serial):
+    methods = ["fps", "gradient_fps", "stratified", "kmeans"]
+    axes = {"methods": methods, "scalings": ["standard", "none"], "fractions": [0.3], "seeds": [0]}
+    by_frames, by_atoms = serial(study(**axes)), serial(study(**axes, budget="atoms"))
+    cells = pd.concat([by_frames.table, by_atoms.table]).drop_duplicates("cell")
+    assert set(cells["status"]) == {"done"}
+    names = ["chooser", "method", "scaling", "pooling", "budget"]
+    assert len(cells) == len(cells.drop_duplicates(names)) == 2 * (2 + 3 * 2)

@@ -68,3 +68,37 @@ def test_weights_are_read_per_group():
 def test_wrong_studies_say_what_is_wrong(document, message):
     with pytest.raises(StudyError, match=message):
         parse_study(document, "x.toml")
+
+
+def test_axes_that_play_no_part_are_left_out():
+    cells = expand(
+        parse(
+            fractions=[0.1],
+            seeds=[0],
+            choosers=["snap"],
+            methods=["fps", "fps_atoms", "stratified"],
+            scalings=["standard", "whitened"],
+            poolings=["mean", "max"],
+        )
+    )
+    found = {(c.choice.chooser, c.choice.method, c.choice.scaling, c.choice.pooling) for c in cells}
+    assert found == {
+        ("random", "random", "", ""),
+        ("random", "stratified", "", ""),
+        *(("snap", "fps", scaling, pool) for scaling in ("standard", "whitened") for pool in ("mean", "max")),
+        ("snap", "fps_atoms", "standard", ""),
+        ("snap", "fps_atoms", "whitened", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scalings": ["whiten"]}, r"unknown scaling 'whiten'; did you mean 'whitened'"),
+        ({"poolings": ["men"]}, r"unknown pooling 'men'; did you mean 'mean'"),
+        ({"budget": "atom"}, r"unknown budget 'atom'; did you mean 'atoms'"),
+    ],
+)
+def test_unknown_axes_are_refused(change, message):
+    with pytest.raises(StudyError, match=message):
+        expand(parse(**change))
