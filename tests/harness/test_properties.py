@@ -124,7 +124,7 @@ def test_acoustic_modes_vanish_and_bound_the_sound_velocity():
     found = phonons(crystal, calculator, 2)
     assert found.mesh.shape == (32, 3)
     assert np.abs(found.mesh).min() < 0.01
-    # neutron scattering, 296 K: X 5.1 and 7.3 THz (Svensson 1967, doi:10.1103/PhysRev.155.619); EMT is stiffer
+    # neutrons, 296 K: X 5.1 and 7.3 THz (Svensson 1967, doi:10.1103/PhysRev.155.619); EMT is stiffer
     assert found.points["x"] == pytest.approx([5.1, 5.1, 7.3], rel=0.15)
 
 
@@ -187,7 +187,9 @@ def test_every_expected_row_is_there_with_its_reason():
 
 
 def test_a_budget_skips_the_rest_and_says_so():
-    rows = compute_properties(EMT(), Setting(COPPER), PropertyOptions(names=("lattice", "dimer"), budget_s=1e-9))
+    rows = compute_properties(
+        EMT(), Setting(COPPER), PropertyOptions(names=("lattice", "dimer"), budget_s=1e-9)
+    )
     assert {row.status for row in rows} == {"skipped"}
     assert all("budget of 1e-09 s" in row.reason for row in rows)
 
