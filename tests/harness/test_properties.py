@@ -72,7 +72,7 @@ def test_copper_vacancies_hop_over_the_measured_barrier():
 
 
 def test_tersoff_silicon_is_the_literature(tersoff):
-    # T2 in Balamane 1992, doi:10.1103/PhysRevB.46.2250, tables I, III and V
+    # T2 in Balamane 1992, doi:10.1103/PhysRevB.46.2250
     crystal, found = relaxed_crystal(Crystal("diamond", ("Si",), 5.43), tersoff)
     constants = elastic_constants(crystal, tersoff)
     defect = vacancy(crystal.conventional(2), tersoff, crystal.neighbour_distance)
