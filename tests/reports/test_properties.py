@@ -63,15 +63,15 @@ def test_survival_counts_runs_and_says_why_not():
     assert row["survival (ps)"] == 1.0
 
 
-def test_empty_tables_give_no_section(results):
-    page = render(results, {}, properties=properties_table([]), md=md_table([]))
+def test_empty_tables_give_no_section(make_results):
+    page = render(make_results(lambda *cell: 1.0), {}, properties=properties_table([]), md=md_table([]))
     assert 'id="properties"' not in page
     assert 'id="stability"' not in page
 
 
-def test_the_page_has_both_sections(results):
+def test_the_page_has_both_sections(make_results):
     page = render(
-        results,
+        make_results(lambda *cell: 1.0),
         {},
         properties=properties_table([property_row("c11_gpa", 110.0, 100.0)]),
         md=md_table([md_row(0, False, "too_close")]),
