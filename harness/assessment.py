@@ -14,7 +14,7 @@ from crossprune.harness import stages
 from crossprune.harness.cards import Card, list_cards, load_card, load_dataset
 from crossprune.harness.engine import Progress, data_options, outcome_of
 from crossprune.harness.properties import Setting, tasks
-from crossprune.harness.references import md_runs, setting_of
+from crossprune.harness.references import md_runs, reference_of, setting_of
 from crossprune.harness.results import AXES, md_table, properties_table
 from crossprune.harness.stability import MdRun
 from crossprune.harness.store import Record, Store
@@ -130,7 +130,7 @@ class _Plan:
         """Lay out a cell's properties beside the reference values; a row for every expected one."""
         if not self._wants_properties(cell):
             return
-        if cell["status"] != "done" or self.setting is None:
+        if cell["status"] != "done" or self.setting is None or self.card is None:
             reason = (
                 NO_CARD if cell["status"] == "done" else f"the model is {cell['status']}: {cell['reason']}"
             )
@@ -143,14 +143,10 @@ class _Plan:
         for task in tasks(self.setting, self.study.properties.names):
             for structure, name in task.keys:
                 missing = {"status": record.status, "reason": record.reason}
-                row = found.get((structure, name), missing)
-                yield {
-                    **cell,
-                    **row,
-                    **self._reference(structure, name),
-                    "structure": structure,
-                    "property": name,
-                }
+                row = {**cell, **found.get((structure, name), missing)}
+                reference, source = reference_of(self.card, structure, name)
+                row |= {"structure": structure, "property": name}
+                yield {**row, "reference": reference, "reference_source": source}
 
     def md_rows(self, cell: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[dict[str, Any]]:
         """Lay out a cell's runs of molecular dynamics; a row for every run."""
@@ -181,13 +177,6 @@ class _Plan:
 
     def _runs_of(self, cell: Mapping[str, Any]) -> tuple[MdRun, ...]:
         return self.runs if self._wants(cell, self.study.md.seeds) else ()
-
-    def _reference(self, structure: str, name: str) -> dict[str, Any]:
-        references = self.card.reference if self.card is not None else {}
-        if structure not in references or name not in references[structure].values:
-            return {}
-        reference = references[structure]
-        return {"reference": reference.values[name], "reference_source": reference.source}
 
 
 @dataclass

@@ -235,7 +235,12 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     else:
         text = json.dumps(provenance, indent=1)
         write_file(facts, lambda temporary: temporary.write_text(text))
-    page = write_report(pd.read_parquet(results), folder, provenance)
+    assessed = {
+        name: pd.read_parquet(folder / f"{name}.parquet")
+        for name in ("properties", "md")
+        if (folder / f"{name}.parquet").is_file()
+    }
+    page = write_report(pd.read_parquet(results), folder, provenance, **assessed)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)
 
@@ -389,6 +394,34 @@ def evaluate(
     view.caption = "energies meV/atom, forces eV/Å per component, stress GPa"
     console.print(f"{potential} on {data}, part {split!r}", highlight=False)
     console.print(view)
+
+
+@app.command()
+def properties(
+    potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
+    data: Annotated[str, typer.Option("--data", help="Data set whose card names crystal and references.")],
+    names: Annotated[
+        list[str] | None, typer.Option("--name", help="Property (repeatable); default: all but migration.")
+    ] = None,
+) -> None:
+    """Compute the physical properties of a saved or published potential.
+
+    Example: `crossprune properties lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
+    """
+    from crossprune.harness.cards import load_card
+    from crossprune.harness.console import print_properties
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.lookup import load_potential
+    from crossprune.harness.properties import PropertyOptions, compute_properties
+    from crossprune.harness.references import reference_of, setting_of
+
+    card = load_card(data)
+    try:
+        options = PropertyOptions(names=tuple(names)) if names else PropertyOptions()
+    except ValueError as error:
+        raise StudyError(str(error)) from None
+    rows = compute_properties(load_potential(potential).calculator(), setting_of(card), options)
+    print_properties(console, rows, [reference_of(card, row.structure, row.name) for row in rows])
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isnan
 
 import pandas as pd
 from crossprune.harness import engine
 from crossprune.harness.assessment import Assessment
 from crossprune.harness.metrics import ALL
+from crossprune.harness.properties import Property
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -109,6 +111,20 @@ def print_assessment(console: Console, tried: Assessment) -> None:
         why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
         survived, total = int(runs["survived"].sum()), int(runs["survived"].count())
         console.print(f"  model {model}: {survived} of {total} runs survived{why}", highlight=False)
+
+
+def print_properties(
+    console: Console, rows: Sequence[Property], references: Sequence[tuple[float, str]]
+) -> None:
+    """Print the properties of one potential beside their reference values."""
+    view = Table("structure", "property", "value", "reference", "error", "status")
+    for row, (reference, _) in zip(rows, references, strict=True):
+        numbers = [row.value, reference, row.value - reference]
+        texts = ["" if isnan(number) else f"{number:.4g}" for number in numbers]
+        view.add_row(row.structure, row.name, *texts, f"{row.status}: {row.reason}".rstrip(": "))
+    console.print(view)
+    for source in dict.fromkeys(source for _, source in references if source):
+        console.print(f"reference: {source}", markup=False, highlight=False)
 
 
 def print_matrix(console: Console, table: pd.DataFrame) -> None:

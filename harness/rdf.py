@@ -32,6 +32,6 @@ def radial_distribution(frames: Sequence[Atoms]) -> FloatArray:
 def rdf_error(found: FloatArray, reference: FloatArray) -> float:
     """Return the mean absolute difference of two radial distribution functions over 6 Å, dimensionless.
 
-    The measure of Fu 2023 (arXiv:2210.07237, eq. 2), divided by the range.
+    The measure of Fu 2023 (arXiv:2210.07237), divided by the range.
     """
     return float(np.abs(found - reference).mean())

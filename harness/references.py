@@ -41,6 +41,13 @@ def setting_of(card: Card) -> Setting:
     )
 
 
+def reference_of(card: Card, structure: str, name: str) -> tuple[float, str]:
+    """Return a property's reference value on a card and where it comes from; NaN if there is none."""
+    if structure not in card.reference or name not in card.reference[structure].values:
+        return float("nan"), ""
+    return card.reference[structure].values[name], card.reference[structure].source
+
+
 def shortest_distance(frames: Sequence[Atoms]) -> float:
     """Return the shortest distance (Å) between two atoms in any of ``frames``."""
     shortest = np.inf

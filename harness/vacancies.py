@@ -12,7 +12,7 @@ from ase.optimize import FIRE
 from crossprune.harness.errors import PropertyError
 from crossprune.harness.relaxation import energy, relax
 
-FMAX, STEPS = 0.01, 300
+FMAX, STEPS = 0.01, 200
 """eV/Å; formation energies then change by less than 1 meV."""
 NEB_FMAX, NEB_STEPS, NEB_IMAGES = 0.05, 300, 5
 COLLAPSE = 0.35
@@ -34,7 +34,7 @@ def vacancy(perfect: Atoms, calculator: Calculator, neighbour_distance: float) -
     """Remove atom 0 of an element's supercell and relax the others in the fixed cell.
 
     E_f = E(N−1) − (N−1)/N · E(N), positive if the vacancy costs energy (Gillan 1989,
-    doi:10.1088/0953-8984/1/4/005, eq. 1).
+    doi:10.1088/0953-8984/1/4/005).
 
     Parameters
     ----------

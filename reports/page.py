@@ -15,6 +15,7 @@ from crossprune.harness.comparisons import EVERY_MODEL, labelled
 from crossprune.harness.store import write_file
 from crossprune.reports import figures, tables
 from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.properties import property_errors, survival
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -54,7 +55,14 @@ class Panel:
     curves: Sequence[Markup]
 
 
-def write_report(results: pd.DataFrame, folder: Path, provenance: Mapping[str, object]) -> Path:
+def write_report(
+    results: pd.DataFrame,
+    folder: Path,
+    provenance: Mapping[str, object],
+    *,
+    properties: pd.DataFrame | None = None,
+    md: pd.DataFrame | None = None,
+) -> Path:
     """Write ``report.html`` and ``results.csv`` into ``folder``.
 
     Parameters
@@ -67,6 +75,8 @@ def write_report(results: pd.DataFrame, folder: Path, provenance: Mapping[str, o
     provenance
         Any of ``study`` (name), ``toml`` (text of the study), ``command``, ``versions``, ``commit``,
         ``hardware``, ``date``, ``n_cells``; further keys are listed under their own name.
+    properties, md
+        The tables of properties and of molecular dynamics, if the study asked for them.
 
     Returns
     -------
@@ -79,7 +89,7 @@ def write_report(results: pd.DataFrame, folder: Path, provenance: Mapping[str, o
         If the table lacks a column.
     """
     tables.check_columns(results)
-    page = render(results, provenance, statistics_of(folder, results))
+    page = render(results, provenance, statistics_of(folder, results), properties=properties, md=md)
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / TABLE, lambda path: results.to_csv(path, index=False))
     write_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8"))
@@ -87,7 +97,12 @@ def write_report(results: pd.DataFrame, folder: Path, provenance: Mapping[str, o
 
 
 def render(
-    results: pd.DataFrame, provenance: Mapping[str, object], statistics: Mapping[str, pd.DataFrame]
+    results: pd.DataFrame,
+    provenance: Mapping[str, object],
+    statistics: Mapping[str, pd.DataFrame],
+    *,
+    properties: pd.DataFrame | None = None,
+    md: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are those of `statistics_of`, the rest as in `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -119,6 +134,8 @@ def render(
         panels=panels,
         choices=_choices(panels),
         failures=tables.failures(results),
+        property_errors=pd.DataFrame() if properties is None else property_errors(properties),
+        survival=pd.DataFrame() if md is None else survival(md),
         kept=tables.data_kept(results),
         cost=tables.cost(results),
         provenance=provenance_rows(results, provenance),

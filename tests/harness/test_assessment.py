@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from ase.io import read
+from ase.io import read, write
 from crossprune.harness.assessment import assess
-from crossprune.harness.cards import load_card
+from crossprune.harness.cards import load_card, load_dataset
 from crossprune.harness.engine import run
 from crossprune.harness.pool import SerialExecutor
 from crossprune.harness.properties import tasks
@@ -16,6 +16,8 @@ from crossprune.harness.study import parse_study
 
 SETTING = setting_of(load_card("si-pbe"))
 LATTICE = {"enabled": True, "names": ["lattice"]}
+SNAP = {"twojmax": 4, "cutoff": 4.5}
+SMOKE = {"si-pbe": {"smoke": True}}
 MD = {
     "enabled": True,
     "ensembles": ["nve"],
@@ -26,7 +28,7 @@ MD = {
 }
 
 
-def study(properties=None, md=None, models=("snap",), fractions=(1.0,), **axes):
+def study(properties=None, md=None, *, models=("snap",), fractions=(1.0,), options=SNAP, data=SMOKE, **axes):
     return parse_study(
         {
             "study": {
@@ -37,8 +39,8 @@ def study(properties=None, md=None, models=("snap",), fractions=(1.0,), **axes):
                 "seeds": [0],
                 **axes,
             },
-            "options": {"snap": {"twojmax": 4, "cutoff": 4.5}} if "snap" in models else {},
-            "data": {"si-pbe": {"smoke": True}},
+            "options": {"snap": options} if "snap" in models else {},
+            "data": data,
             "properties": properties or {},
             "md": md or {},
         },
@@ -61,7 +63,9 @@ def go(tmp_path, require_adapter):
 
 def test_tables_have_a_row_per_property_and_per_run(go):
     _, tried = go(study(LATTICE, MD))
-    assert list(tried.properties["property"]) == [name for task in tasks(SETTING, ["lattice"]) for _, name in task.keys]
+    assert list(tried.properties["property"]) == [
+        name for task in tasks(SETTING, ["lattice"]) for _, name in task.keys
+    ]
     done = tried.properties.set_index("property")
     assert done.loc["lattice_parameter_angstrom", "reference"] == pytest.approx(5.4769, abs=1e-4)
     assert done.loc["lattice_parameter_angstrom", "relative_error"] == pytest.approx(0, abs=0.05)
@@ -88,16 +92,20 @@ def test_a_second_run_computes_nothing_and_a_new_property_no_fit(go):
     assert more.computed == {"properties": 1, "md": 1}
 
 
+@pytest.mark.slow
 def test_a_model_fitted_on_three_configurations_is_reported_and_the_run_goes_on(go):
-    given = study(LATTICE, {**MD, "steps": 500, "melting_fractions": [1.2]}, fractions=(3 / 24, 1.0))
+    # almost without regularisation: with it, even three configurations give a smooth potential that survives
+    loose = {"twojmax": 6, "cutoff": 4.7, "quadratic": True, "ridge": 1e-14}
+    md = {**MD, "steps": 300, "melting_fractions": [1.2]}
+    given = study(LATTICE, md, fractions=(3 / 16, 1.0), options=loose, seeds=[0, 1, 2])
     results, tried = go(given)
     few = results.table[results.table["fraction"] < 1]
-    assert set(few["n_configurations"]) <= {2.0, 3.0}
-    runs = tried.md[tried.md["fraction"] < 1]
-    assert (runs["status"] == "done").all()
-    assert not runs["survived"].any()
-    assert (runs["reason"] != "").all()
-    assert (runs["survival_ps"] < runs["length_ps"]).all()
+    assert set(few["n_configurations"]) == {3.0}
+    unstable = tried.md[(tried.md["fraction"] < 1) & ~tried.md["survived"]]
+    assert len(unstable)
+    assert (unstable["reason"] != "").all()
+    assert (unstable["survival_ps"] < unstable["length_ps"]).all()
+    assert set(tried.md["status"]) == {"done"}
     assert set(tried.md["fraction"]) == set(given.fractions)
     assert (tried.properties["status"].isin(["done", "suspect"]) | (tried.properties["reason"] != "")).all()
 
@@ -110,13 +118,9 @@ def test_a_failed_model_has_rows_that_say_so(go):
 
 
 def test_a_data_set_without_a_card_says_so(go, tmp_path):
-    from ase.io import write
-    from crossprune.harness.cards import load_dataset
-
     write(tmp_path / "own.extxyz", list(load_dataset("si-pbe").frames[:40]))
-    _, tried = go(study(LATTICE, MD, models=("mean",), datasets=[str(tmp_path / "own.extxyz")]).__class__(
-        **{**vars(study(LATTICE, MD, models=("mean",))), "datasets": (str(tmp_path / "own.extxyz"),), "data": {}}
-    ))
+    own = str(tmp_path / "own.extxyz")
+    _, tried = go(study(LATTICE, MD, models=("mean",), datasets=[own], data={}))
     for table in (tried.properties, tried.md):
         assert list(table["reason"]) == ["the data set has no card that names its crystal"]
 

@@ -71,6 +71,10 @@ def test_failed_cells_give_exit_code_1_and_a_complete_table(crossprune, tmp_path
         (["evaluate", "nothing", "--data", "si-pbe"], "neither a folder with a saved potential nor SCHEME"),
         (["evaluate", "lamps:sw:Si.sw", "--data", "si-pbe"], "unknown scheme 'lamps'; did you mean 'lammps'"),
         (["evaluate", "lammps:sw:Si.sw", "--data", "si-pbe", "--split", "tset"], "unknown split 'tset'"),
+        (
+            ["properties", "lammps:sw:Si.sw", "--data", "si-pbe", "--name", "Lattice"],
+            "did you mean 'lattice'",
+        ),
         (["frobnicate"], "No such command"),
     ],
 )
