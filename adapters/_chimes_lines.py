@@ -21,6 +21,8 @@ SWITCHES = {
     "USE4BCH:": False,
 }
 """Yes-or-no lines, and whether a yes changes the energy in a way that is not supported here."""
+FIT_NOTES = ("EXCL1B:", "EXCL2B:", "EXCL3B:", "EXCL4B:")
+"""Lines that tell what a fit left to earlier fits; they do not enter the energy."""
 HEADINGS = ("PAIR CHEBYSHEV PARAMS", "TRIPLET CHEBYSHEV PARAMS", "QUADRUPLET CHEBYSHEV PARAMS")
 DECORATION = ("#", "index", "---")
 """Beginnings of lines that only dress up a table."""
@@ -192,7 +194,7 @@ class Reader:
                 if row.words[:2] != ("ENERGY", "OFFSET"):
                     self.fail(row, "expected 'ENERGY OFFSET'")
                 content.offsets[self.count(row, 2, "an atom type") - 1] = self.number(row, 3, "an energy")
-        elif text not in HEADINGS:
+        elif text not in HEADINGS and words[0] not in FIT_NOTES:
             self.fail(line, "unknown keyword")
 
     def atom_type(self, row: Line, index: int) -> tuple[str, float]:

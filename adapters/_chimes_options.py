@@ -37,15 +37,15 @@ class ChimesOptions(LinearOptions):
 
     order_2b: int = 12
     """Highest degree of the polynomials of pairs."""
-    order_3b: int = 6
+    order_3b: int = 7
     """Number of polynomials per distance of triplets, degree 0 included; 0 leaves triplets out."""
     order_4b: int = 0
     """The same for quadruplets; 0 leaves them out."""
     cutoff: float = 6.0
     """Outer cutoff of pairs, Å."""
-    cutoff_3b: float = 5.0
+    cutoff_3b: float = 5.5
     """Outer cutoff of every distance of triplets, Å."""
-    cutoff_4b: float = 4.0
+    cutoff_4b: float = 4.5
     """Outer cutoff of every distance of quadruplets, Å."""
     smoothing: Literal["cubic", "tersoff"] = "tersoff"
     """Form of the cutoff function."""
@@ -53,12 +53,14 @@ class ChimesOptions(LinearOptions):
     """Fraction of the outer cutoff over which the Tersoff form falls from 1 to 0."""
     inner_fraction: float = 0.6
     """Inner cutoff as a fraction of the sum of two covalent radii."""
+    morse_fraction: float = 1.5
+    """Morse length as a fraction of the sum of two covalent radii."""
     inner_cutoffs: Mapping[str, float] = field(default_factory=dict)
-    """Inner cutoffs by pair, such as ``{"Mo-W" = 1.9}``, Å; otherwise by ``inner_fraction``."""
+    """Inner cutoffs by pair, such as ``{"Mo-W" = 1.9}``, Å; they win over the rules."""
     morse_lengths: Mapping[str, float] = field(default_factory=dict)
-    """Morse lengths by pair, Å; otherwise the sum of the covalent radii."""
+    """Morse lengths by pair, Å; they win over the rules."""
     from_subset: bool = False
-    """Take both from the subset's pair distances; rows are then computed anew for every subset."""
+    """Take both from the subset's shortest distance and first peak; rows are then made anew each time."""
     penalty_distance: float = 0.1
     """Distance above the inner cutoff at which the repulsion sets in, Å."""
     penalty_scale: float = 400.0
@@ -82,6 +84,7 @@ class ChimesOptions(LinearOptions):
             "cutoff_3b",
             "cutoff_4b",
             "inner_fraction",
+            "morse_fraction",
             "penalty_distance",
             "penalty_scale",
         ):
@@ -108,7 +111,7 @@ def distances_by_radii(elements: Sequence[str], options: ChimesOptions) -> Dista
     """Take the lengths from the options or from covalent radii: the same for every subset.
 
     Sums of covalent radii (Cordero 2008, doi:10.1039/b801115j) stand for the first peak of the radial
-    distribution, at which the authors of ChIMES set λ.
+    distribution, to which the authors of ChIMES tie λ.
 
     Raises
     ------
@@ -118,7 +121,8 @@ def distances_by_radii(elements: Sequence[str], options: ChimesOptions) -> Dista
     radii = np.array([covalent_radii[atomic_numbers[element]] for element in elements])
     sums = radii[:, None] + radii[None, :]
     inner = _named(options.inner_cutoffs, elements, options.inner_fraction * sums, "inner_cutoffs")
-    return Distances(inner, _named(options.morse_lengths, elements, sums, "morse_lengths"))
+    morse = _named(options.morse_lengths, elements, options.morse_fraction * sums, "morse_lengths")
+    return Distances(inner, morse)
 
 
 def with_lengths_of(
@@ -126,9 +130,9 @@ def with_lengths_of(
 ) -> ChimesOptions:
     """Return the options with lengths from the pair distances of ``frames``; named ones stay.
 
-    Inner cutoff: 0.98 of the shortest distance. Morse length: the first peak of the radial
-    distribution, that is the bin of 0.05 Å with the most pairs per r² among distances up to 1.5 times
-    the shortest. Pairs that do not occur within the cutoff keep the lengths from their radii.
+    Inner cutoff: 0.98 of the shortest distance. Morse length: ``morse_fraction`` times the first peak of
+    the radial distribution, that is the bin of 0.05 Å with the most pairs per r² among distances up to
+    1.5 times the shortest. Pairs that do not occur within the cutoff keep the lengths from their radii.
     """
     inner, morse = dict(options.inner_cutoffs), dict(options.morse_lengths)
     found: dict[tuple[int, int], list[FloatArray]] = {}
@@ -148,7 +152,7 @@ def with_lengths_of(
         if not names & inner.keys():
             inner[min(names)] = BELOW_SHORTEST * shortest
         if not names & morse.keys():
-            morse[min(names)] = float(centre[np.argmax(count / centre**2)])
+            morse[min(names)] = options.morse_fraction * float(centre[np.argmax(count / centre**2)])
     return replace(options, inner_cutoffs=inner, morse_lengths=morse, from_subset=False)
 
 

@@ -83,6 +83,25 @@ def test_older_and_newer_tables_of_pairs_and_odd_spacing_are_read():
     assert_same(reader.parse(text, "a"), reader.parse(newer.replace("ATOM PAIRS:", "  ATOM   PAIRS:"), "b"))
 
 
+def test_notes_on_the_fit_and_comments_are_skipped():
+    text = writer.to_text(force_field(("Si",)))
+    noted = text.replace("PAIRTYP:", "EXCL1B:\nEXCL2B: Si Si ! by hand\n## nothing\n! PAIRTYP: no\nPAIRTYP:")
+    assert_same(reader.parse(text, "a"), reader.parse(noted, "b"))
+
+
+def test_labels_other_than_elements_can_be_the_dummy_symbol():
+    text = writer.to_text(force_field(("O", "Ti"))).replace("Ti", "X")
+    potential = chimes.ChimesPotential(reader.parse(text, "test"))
+    assert potential.elements == ("O", "X")
+    original = chimes.ChimesPotential(force_field(("O", "Ti")))
+    positions = [[0, 0, 0], [2.0, 0, 0], [0, 2.1, 0.3]]
+    energies = [
+        one.predict(Atoms(symbols, positions=positions)).energy
+        for one, symbols in ((original, ["O", "Ti", "Ti"]), (potential, ["O", "X", "X"]))
+    ]
+    assert energies[0] == energies[1]
+
+
 def test_defaults_are_those_of_the_calculator():
     lines = writer.to_text(force_field(("Si",))).splitlines()
     kept = [line for line in lines if not line.startswith(("FCUT", "PAIR CHEBYSHEV PENALTY"))]
