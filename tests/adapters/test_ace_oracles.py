@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase.io import read
 from crossprune.adapters._ace_neighbours import find_neighbours
-from crossprune.adapters._ace_pack import pack, pack_terms
+from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_rows import derivatives, values
 from crossprune.adapters.ace import read_potential
 from crossprune.harness.cards import load_dataset
@@ -45,7 +45,11 @@ def rows_of(potential, atoms, kernel):
     columns = np.array([0, len(model.centres[0].functions)])
     found = find_neighbours(atoms, model.cutoff)
     species = np.zeros(len(atoms), dtype=np.int64)
-    return kernel(packed, terms, columns, species, found.starts, found.index, found.vectors)
+    pairs = (species, found.starts, found.index, found.vectors)
+    if kernel is values:
+        return values(packed, terms, columns, *pairs)
+    table, forces, virial = derivatives(packed, terms, pack_entries(packed, terms, columns), columns, *pairs)
+    return table, forces.T, virial.T
 
 
 @pytest.mark.parametrize("name", NAMES)
