@@ -38,6 +38,10 @@ from crossprune.harness.frames import energy_of, forces_of, group_of, label, off
 class AceOptions(LinearOptions):
     """Basis, core and fit of a linear ACE (Drautz 2019, doi:10.1103/PhysRevB.99.014104)."""
 
+    energy_weight: float = 100.0
+    """Weight of an energy per atom, 1/(eV/atom)."""
+    ridge: float = 1e-9
+    """Ridge strength of a function of degree 0, relative to the squared norm of its weighted column."""
     cutoff: float = 5.0
     """Radius of an atom's environment, Å."""
     radial: Literal["SBessel", "ChebExpCos", "ChebPow"] = "SBessel"

@@ -135,6 +135,12 @@ def test_rows_and_normal_equations(data_folder, element):
         close_gram(gram, oracle["GF"])
         scale = np.sqrt(np.diag(oracle["GF"]) * oracle["yFyF"])
         assert (np.abs(right - oracle["bF"]) / scale).max() < 1e-8
+        means = np.array(means)
+        labels = np.array([atoms.get_potential_energy() / len(atoms) for atoms in train]) - oracle["e0"]
+        matrix = oracle["wE"] * means.T @ means + gram + oracle["alpha"] * np.eye(size)
+        coefficients = np.linalg.solve(matrix, oracle["wE"] * means.T @ labels + right)
+        # eV/atom; the condition number is 1e12, so coefficients cannot be compared.
+        np.testing.assert_allclose(energy @ coefficients, energy @ oracle["coef"], rtol=0, atol=1e-6)
 
 
 def close_columns(found, expected) -> None:
