@@ -75,6 +75,21 @@ class Terms(NamedTuple):
     """Shape (U, n_densities)."""
 
 
+class Entries(NamedTuple):
+    """The derivatives of functions by A that are not zero, function by function.
+
+    Those of function f (counted over all centres) are ``start[f]`` to ``start[f + 1]``.
+    """
+
+    start: IntArray
+    half: IntArray
+    """Position in the half with m >= 0: shape (n_entries,)."""
+    element: IntArray
+    """Element of the neighbours that A sums over: shape (n_entries,)."""
+    of_factor: IntArray
+    """Entry of each factor of `Terms`: shape as ``Terms.factors``."""
+
+
 class Embeddings(NamedTuple):
     """Embedding of each element."""
 
@@ -196,6 +211,31 @@ def pack_terms(model: AceModel, places: Sequence[dict[Channel, int]], *, merged:
         single_start=_integers(single_starts),
         single=_integers(singles).reshape(len(singles), 3),
         single_weight=np.array(single_weights, dtype=np.float64).reshape(len(singles), n_densities),
+    )
+
+
+def pack_entries(packed: Packed, terms: Terms, columns: IntArray) -> Entries:
+    """Return where each factor of each product of `Terms` (not merged) adds to ∂B/∂A."""
+    numbers: list[dict[tuple[int, int], int]] = [{} for _ in range(int(columns[-1]))]
+    keys = []
+    for z in range(len(columns) - 1):
+        element_of = np.empty(packed.n_half[z], dtype=np.int64)
+        for e in range(len(columns) - 1):
+            for c in range(packed.channel_start[z, e], packed.channel_start[z, e + 1]):
+                element_of[packed.half[c] : packed.half[c] + packed.channel_l[c] + 1] = e
+        for t in range(terms.start[z], terms.start[z + 1]):
+            function = int(columns[z] + terms.owner[t])
+            for v in terms.factors[terms.factor_start[t] : terms.factor_start[t + 1]]:
+                half = int(packed.to_half[packed.full_start[z] + v])
+                numbers[function].setdefault((half, int(element_of[half])), len(numbers[function]))
+                keys.append((function, half, int(element_of[half])))
+    start = np.concatenate([[0], np.cumsum([len(table) for table in numbers])])
+    flat = [key for table in numbers for key in table]
+    return Entries(
+        start=_integers(start),
+        half=_integers([half for half, _ in flat]),
+        element=_integers([element for _, element in flat]),
+        of_factor=_integers([start[f] + numbers[f][half, e] for f, half, e in keys]),
     )
 
 

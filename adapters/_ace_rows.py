@@ -1,4 +1,4 @@
-"""Compiled design rows: each function's value per atom and its derivatives, in BLAS-bound form."""
+"""Compiled design rows: each function's value per atom and its derivatives."""
 
 from __future__ import annotations
 
@@ -28,81 +28,145 @@ def values(packed: Any, terms: Any, columns: Any, species: Any, starts: Any, ind
 
 @compiled
 def derivatives(
-    packed: Any, terms: Any, columns: Any, species: Any, starts: Any, index: Any, vectors: Any
+    packed: Any, terms: Any, entries: Any, columns: Any, species: Any, starts: Any, index: Any, vectors: Any
 ) -> Any:
     """Return values, force rows and virial rows of every function.
 
-    For each centre, J = ∂B/∂A is filled once; the derivatives by all neighbours are one matrix product
-    (∂A/∂r)ᵀ J per neighbouring element.
+    For each centre, ∂A/∂r of all neighbours and the entries of ∂B/∂A that are not zero are filled once;
+    a function's derivatives are the sum over its few entries of whole rows of ∂A/∂r.
 
     Returns
     -------
     tuple
         Values, times what ZBL leaves of them, shape (n_atoms, n_columns); -∂(Σ B)/∂r, shape
-        (3·n_atoms, n_columns), 1/Å; ∂(Σ B)/∂ε, shape (9, n_columns).
+        (n_columns, 3·n_atoms), 1/Å; ∂(Σ B)/∂ε, shape (n_columns, 9).
     """
-    n_atoms, n_columns = len(species), columns[-1]
-    table, forces = np.zeros((n_atoms, n_columns)), np.zeros((3 * n_atoms, n_columns))
-    virial = np.zeros((9, n_columns))
-    most, n_half = _most(starts), packed.n_half.max()
+    n_atoms, n_columns, n_elements = len(species), columns[-1], len(columns) - 1
+    table, forces = np.zeros((n_atoms, n_columns)), np.zeros((n_columns, 3 * n_atoms))
+    virial = np.zeros((n_columns, 9))
+    most = _most(starts)
     s = scratch(most, packed)
     a = np.zeros(packed.n_full.max(), dtype=np.complex128)
     kinds, members = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
-    widest = 0
-    for z in range(len(columns) - 1):
-        widest = max(widest, columns[z + 1] - columns[z])
-    jacobian, outer = np.empty(2 * n_half * widest), np.empty(6 * most * n_half)
-    product = np.empty(3 * most * widest)
+    groups = np.zeros(n_elements + 1, dtype=np.int64)
+    outer = np.zeros((packed.n_half.max(), 2, 3 * most))
+    jacobian, row = np.zeros((len(entries.half), 2)), np.zeros(3 * most)
     for i in range(n_atoms):
-        these = _kinds(i, species, starts, index, kinds)
         z, begin = species[i], starts[i]
         first, n_functions = columns[z], columns[z + 1] - columns[z]
+        these = _kinds(i, species, starts, index, kinds)
         expand(z, these, vectors[begin : starts[i + 1]], packed, s)
         unfold(z, packed, s[9], a)
-        _values(z, these, a, terms, s[0], table[i, first : columns[z + 1]])
-        j_block = jacobian[: 2 * packed.n_half[z] * n_functions].reshape(2 * packed.n_half[z], n_functions)
-        _jacobian(z, a, packed, terms, j_block)
+        value = table[i, first : first + n_functions]
+        _values(z, these, a, terms, s[0], value)
+        _group(z, these, packed, s[7], groups, members)
+        count = groups[n_elements]
+        _outer(z, members, groups, packed, s, outer)
+        own = (entries.start[first], entries.start[columns[z + 1]])
+        _jacobian(z, a, packed, terms, entries, own, jacobian)
         near, dnear, closest = nearness(z, these, packed, s[7])
-        for e in range(len(columns) - 1):
-            count = 0
-            for k in range(len(these)):
-                if these[k] == e and s[7][k] < packed.bonds[z, e, 0]:
-                    members[count] = k
-                    count += 1
-            if count == 0:
-                continue
-            result = product[: 3 * count * n_functions].reshape(3 * count, n_functions)
-            _chain(z, e, members[:count], packed, s, j_block, outer, result)
-            for u in range(terms.single_start[z], terms.single_start[z + 1]):
-                if terms.single[u, 0] == e:
-                    for q in range(count):
-                        k = members[q]
-                        slope = s[1][k, terms.single[u, 1]]
-                        for axis in range(3):
-                            result[3 * q + axis, terms.single[u, 2]] += slope * s[6][k, axis]
-            if near > 0.0:
-                result *= 1.0 - near
-            for q in range(count):
-                k = members[q]
-                j = index[begin + k]
-                if near > 0.0 and k == closest:
+        single = terms.single_start[z]
+        for f in range(n_functions):
+            row[: 3 * count] = 0.0
+            _sum_entries(first + f, entries, groups, outer, jacobian, row)
+            while single < terms.single_start[z + 1] and terms.single[single, 2] == f:
+                e, k = terms.single[single, 0], terms.single[single, 1]
+                for q in range(groups[e], groups[e + 1]):
                     for axis in range(3):
-                        result[3 * q + axis] -= dnear * s[6][k, axis] * table[i, first : columns[z + 1]]
-                for axis in range(3):
-                    row = result[3 * q + axis]
-                    own = forces[3 * i + axis, first : columns[z + 1]]
-                    other = forces[3 * j + axis, first : columns[z + 1]]
-                    for f in range(n_functions):
-                        own[f] += row[f]
-                        other[f] -= row[f]
-                    for b in range(3):
-                        arm = vectors[begin + k, b]
-                        strain = virial[3 * axis + b, first : columns[z + 1]]
-                        for f in range(n_functions):
-                            strain[f] += arm * row[f]
+                        row[3 * q + axis] += s[1][members[q], k] * s[6][members[q], axis]
+                single += 1
+            if near > 0.0:
+                for q in range(count):
+                    pull = dnear * value[f] if members[q] == closest else 0.0
+                    for axis in range(3):
+                        row[3 * q + axis] = row[3 * q + axis] * (1.0 - near) - pull * s[6][members[q], axis]
+            _scatter(i, begin, members[:count], index, vectors, row, forces[first + f], virial[first + f])
         if near > 0.0:
-            table[i, first : columns[z + 1]] *= 1.0 - near
+            value *= 1.0 - near
     return table, forces, virial
+
+
+@compiled
+def _group(z: int, kinds: Any, packed: Any, distance: Any, groups: Any, members: Any) -> None:
+    """Order the neighbours inside their bond's cutoff by element: those of e from groups[e] on."""
+    count = 0
+    for e in range(len(groups) - 1):
+        groups[e] = count
+        for k in range(len(kinds)):
+            if kinds[k] == e and distance[k] < packed.bonds[z, e, 0]:
+                members[count] = k
+                count += 1
+    groups[-1] = count
+
+
+@compiled
+def _outer(z: int, members: Any, groups: Any, packed: Any, s: Any, outer: Any) -> None:
+    """Fill ∂(Re A, Im A)/∂r of the neighbours: shape (n_half, 2, 3·n_neighbours)."""
+    _, _, radial, dradial, y, dy, unit, distance, _, _, _ = s
+    zero = packed.channel_start[z, 0]
+    for e in range(len(groups) - 1):
+        for c in range(packed.channel_start[z, e], packed.channel_start[z, e + 1]):
+            l = packed.channel_l[c]  # noqa: E741
+            lm, at = l * (l + 1) // 2, packed.half[c]
+            for q in range(groups[e], groups[e + 1]):
+                k = members[q]
+                across, along = radial[k, c - zero] / distance[k], dradial[k, c - zero]
+                for axis in range(3):
+                    direction = along * unit[k, axis]
+                    for m in range(l + 1):
+                        for part in range(2):
+                            outer[at + m, part, 3 * q + axis] = (
+                                direction * y[k, part, lm + m] + across * dy[k, part, axis, lm + m]
+                            )
+
+
+@compiled
+def _jacobian(z: int, a: Any, packed: Any, terms: Any, entries: Any, own: Any, jacobian: Any) -> None:
+    """Fill the entries ``own`` of ∂B/∂(Re A, Im A), those of the centre's functions: shape (n_entries, 2)."""
+    jacobian[own[0] : own[1]] = 0.0
+    offset = packed.full_start[z]
+    for t in range(terms.start[z], terms.start[z + 1]):
+        begin, end = terms.factor_start[t], terms.factor_start[t + 1]
+        for f in range(begin, end):
+            rest = complex(terms.weight[t, 0], 0.0)
+            for other in range(begin, end):
+                if other != f:
+                    rest *= a[terms.factors[other]]
+            sign = packed.mirror[offset + terms.factors[f]]
+            entry = entries.of_factor[f]
+            if sign == 0.0:
+                jacobian[entry, 0] += rest.real
+                jacobian[entry, 1] -= rest.imag
+            else:
+                jacobian[entry, 0] += sign * rest.real
+                jacobian[entry, 1] += sign * rest.imag
+
+
+@compiled
+def _sum_entries(function: int, entries: Any, groups: Any, outer: Any, jacobian: Any, row: Any) -> None:
+    """Add a function's entries of ∂B/∂A times ∂A/∂r."""
+    for entry in range(entries.start[function], entries.start[function + 1]):
+        real, imaginary = jacobian[entry, 0], jacobian[entry, 1]
+        left, right = outer[entries.half[entry], 0], outer[entries.half[entry], 1]
+        e = entries.element[entry]
+        for x in range(3 * groups[e], 3 * groups[e + 1]):
+            row[x] += real * left[x] + imaginary * right[x]
+
+
+@compiled
+def _scatter(
+    i: int, begin: int, members: Any, index: Any, vectors: Any, row: Any, forces: Any, virial: Any
+) -> None:
+    """Add one function's derivatives to the rows of its centre and neighbours, and to the virial."""
+    for q in range(len(members)):
+        pair = begin + members[q]
+        j = index[pair]
+        for axis in range(3):
+            pull = row[3 * q + axis]
+            forces[3 * i + axis] += pull
+            forces[3 * j + axis] -= pull
+            for b in range(3):
+                virial[3 * axis + b] += pull * vectors[pair, b]
 
 
 @compiled
@@ -133,54 +197,3 @@ def _values(z: int, kinds: Any, a: Any, terms: Any, base: Any, row: Any) -> None
         for k in range(len(kinds)):
             if kinds[k] == terms.single[u, 0]:
                 row[terms.single[u, 2]] += terms.single_weight[u, 0] * base[k, terms.single[u, 1]]
-
-
-@compiled
-def _jacobian(z: int, a: Any, packed: Any, terms: Any, jacobian: Any) -> None:
-    """Fill ∂B/∂(Re A, Im A) of the half with m >= 0: shape (2 n_half, n_functions)."""
-    jacobian[:] = 0.0
-    offset = packed.full_start[z]
-    for t in range(terms.start[z], terms.start[z + 1]):
-        begin, end = terms.factor_start[t], terms.factor_start[t + 1]
-        owner = terms.owner[t]
-        for f in range(begin, end):
-            rest = complex(terms.weight[t, 0], 0.0)
-            for other in range(begin, end):
-                if other != f:
-                    rest *= a[terms.factors[other]]
-            v = offset + terms.factors[f]
-            h, sign = packed.to_half[v], packed.mirror[v]
-            if sign == 0.0:
-                jacobian[2 * h, owner] += rest.real
-                jacobian[2 * h + 1, owner] -= rest.imag
-            else:
-                jacobian[2 * h, owner] += sign * rest.real
-                jacobian[2 * h + 1, owner] += sign * rest.imag
-
-
-@compiled
-def _chain(z: int, e: int, members: Any, packed: Any, s: Any, jacobian: Any, outer: Any, result: Any) -> None:
-    """Fill ∂B/∂r of the neighbours ``members``, all of element e: one matrix product."""
-    _, _, radial, dradial, y, dy, unit, distance, _, _, _ = s
-    low, high = packed.channel_start[z, e], packed.channel_start[z, e + 1]
-    if low == high:
-        result[:] = 0.0
-        return
-    zero = packed.channel_start[z, 0]
-    begin = packed.half[low]
-    width = packed.half[high - 1] + packed.channel_l[high - 1] + 1 - begin
-    left = outer[: 6 * len(members) * width].reshape(3 * len(members), 2 * width)
-    for q in range(len(members)):
-        k = members[q]
-        for c in range(low, high):
-            l = packed.channel_l[c]  # noqa: E741
-            lm, at = l * (l + 1) // 2, packed.half[c] - begin
-            across, along = radial[k, c - zero] / distance[k], dradial[k, c - zero]
-            for axis in range(3):
-                direction = along * unit[k, axis]
-                for m in range(l + 1):
-                    for part in range(2):
-                        left[3 * q + axis, 2 * (at + m) + part] = (
-                            direction * y[k, part, lm + m] + across * dy[k, part, axis, lm + m]
-                        )
-    np.dot(left, jacobian[2 * begin : 2 * (begin + width)], result)

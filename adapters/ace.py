@@ -14,7 +14,7 @@ from ase.data import atomic_numbers, covalent_radii
 from crossprune.adapters._ace_basis import DegreeRule, build_functions, degree
 from crossprune.adapters._ace_model import AceModel, Centre, Embedding
 from crossprune.adapters._ace_neighbours import find_neighbours
-from crossprune.adapters._ace_pack import pack, pack_terms
+from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_rows import derivatives, values
@@ -38,6 +38,10 @@ from crossprune.harness.frames import energy_of, forces_of, group_of, label, off
 class AceOptions(LinearOptions):
     """Basis, core and fit of a linear ACE (Drautz 2019, doi:10.1103/PhysRevB.99.014104)."""
 
+    energy_weight: float = 100.0
+    """Weight of an energy per atom, 1/(eV/atom)."""
+    ridge: float = 1e-9
+    """Ridge strength of a function of degree 0, relative to the squared norm of its weighted column."""
     cutoff: float = 5.0
     """Radius of an atom's environment, Å."""
     radial: Literal["SBessel", "ChebExpCos", "ChebPow"] = "SBessel"
@@ -100,6 +104,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         model = self._model(Solution(np.zeros(self.n_columns), np.zeros(len(self.elements)), 1.0))
         self._packed, places = pack(model)
         self._terms = pack_terms(model, places, merged=False)
+        self._entries = pack_entries(self._packed, self._terms, self._columns)
         self._core = PacePotential(model)
 
     @property
@@ -118,18 +123,20 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
-        table: FloatArray = values(*self._arguments(atoms))
+        table: FloatArray = values(self._packed, self._terms, self._columns, *self._pairs(atoms))
         return table
 
     def rows(self, atoms: Atoms) -> Rows:
         """Compute energy, force and stress rows in one pass; see `derivatives`."""
-        table, forces, virial = derivatives(*self._arguments(atoms))
+        table, forces, virial = derivatives(
+            self._packed, self._terms, self._entries, self._columns, *self._pairs(atoms)
+        )
         stress = None
         if atoms.pbc.all():
-            tensor = virial.reshape(3, 3, -1) / atoms.get_volume()
+            tensor = virial.T.reshape(3, 3, -1) / atoms.get_volume()
             tensor = (tensor + tensor.transpose(1, 0, 2)) / 2
             stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
-        return Rows(table.sum(axis=0), forces, stress)
+        return Rows(table.sum(axis=0), forces.T, stress)
 
     def potential(self, solution: Solution) -> AcePotential:
         """Make the potential from its coefficients."""
@@ -172,11 +179,10 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
             stresses=found.stresses + prepared.arrays["core_stress"][indices],
         )
 
-    def _arguments(self, atoms: Atoms) -> tuple[Any, ...]:
+    def _pairs(self, atoms: Atoms) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
         require_elements(atoms, self.elements, f"adapter {self.name!r}")
         found = find_neighbours(atoms, self.options.cutoff)
-        species = species_of(atoms, self.elements)
-        return self._packed, self._terms, self._columns, species, found.starts, found.index, found.vectors
+        return species_of(atoms, self.elements), found.starts, found.index, found.vectors
 
     def _model(self, solution: Solution) -> AceModel:
         size = len(self._functions)

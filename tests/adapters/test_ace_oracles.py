@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase.io import read
 from crossprune.adapters._ace_neighbours import find_neighbours
-from crossprune.adapters._ace_pack import pack, pack_terms
+from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_rows import derivatives, values
 from crossprune.adapters.ace import read_potential
 from crossprune.harness.cards import load_dataset
@@ -45,7 +45,11 @@ def rows_of(potential, atoms, kernel):
     columns = np.array([0, len(model.centres[0].functions)])
     found = find_neighbours(atoms, model.cutoff)
     species = np.zeros(len(atoms), dtype=np.int64)
-    return kernel(packed, terms, columns, species, found.starts, found.index, found.vectors)
+    pairs = (species, found.starts, found.index, found.vectors)
+    if kernel is values:
+        return values(packed, terms, columns, *pairs)
+    table, forces, virial = derivatives(packed, terms, pack_entries(packed, terms, columns), columns, *pairs)
+    return table, forces.T, virial.T
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,6 +135,12 @@ def test_rows_and_normal_equations(data_folder, element):
         close_gram(gram, oracle["GF"])
         scale = np.sqrt(np.diag(oracle["GF"]) * oracle["yFyF"])
         assert (np.abs(right - oracle["bF"]) / scale).max() < 1e-8
+        means = np.array(means)
+        labels = np.array([atoms.get_potential_energy() / len(atoms) for atoms in train]) - oracle["e0"]
+        matrix = oracle["wE"] * means.T @ means + gram + oracle["alpha"] * np.eye(size)
+        coefficients = np.linalg.solve(matrix, oracle["wE"] * means.T @ labels + right)
+        # eV/atom; the condition number is 1e12, so coefficients cannot be compared.
+        np.testing.assert_allclose(energy @ coefficients, energy @ oracle["coef"], rtol=0, atol=1e-6)
 
 
 def close_columns(found, expected) -> None:
