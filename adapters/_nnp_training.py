@@ -22,6 +22,10 @@ except ModuleNotFoundError:
 
 WARM_UP = 50
 """Steps over which the learning rate rises to its start value."""
+AVERAGE = 0.995
+"""Memory of the running mean of the weights: 200 steps, a few epochs of a small subset."""
+SMALLEST = 0.01
+"""Part of the learning rate below which training stops: seven times halved."""
 STRESS_FLOOR = 1e-12
 
 
@@ -116,9 +120,12 @@ def one_thread() -> Iterator[None]:
 def train(
     data: TrainingSet, model: Model, settings: Settings, validation: IntArray, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Adam with warm-up and cosine decay over shuffled batches; keep the best weights on ``validation``.
+    """Adam over shuffled batches; keep the running mean of the weights that is best on ``validation``.
 
-    Kingma and Ba 2015, arXiv 1412.6980; Loshchilov and Hutter 2017, arXiv 1608.03983.
+    The learning rate warms up and decays as a cosine; it is halved, from the best weights so far, whenever
+    ``patience`` steps pass without a better validation loss. So a subset that overfits early is annealed
+    early. Adam: Kingma and Ba 2015, arXiv 1412.6980; cosine: Loshchilov and Hutter 2017, arXiv 1608.03983;
+    mean of the weights: Polyak and Juditsky 1992, doi:10.1137/0330046.
 
     Returns
     -------
@@ -137,12 +144,13 @@ def train(
     n_batches = math.ceil(len(training) / settings.batch_size)
     # Validation costs as much as a tenth of an epoch; never more often than every 20 steps.
     every = n_batches * max(1, round(20 / n_batches))
-    best, best_step, kept = math.inf, 0, _copy(model)
-    step = 0
-    while step < settings.steps and step - best_step <= settings.patience:
+    average = _copy(model)
+    best, best_step, kept = math.inf, 0, average
+    step, last_change, factor = 0, 0, 1.0
+    while step < settings.steps and factor >= SMALLEST:
         order = rng.permutation(training)
         for batch in range(n_batches):
-            optimiser.param_groups[0]["lr"] = _learning_rate(settings, step)
+            optimiser.param_groups[0]["lr"] = factor * _learning_rate(settings, step)
             optimiser.zero_grad()
             value = loss(order[batch::n_batches], weak=True)
             if not math.isfinite(float(value.detach())):
@@ -150,12 +158,16 @@ def train(
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters, settings.clip)
             optimiser.step()
+            _follow(average, model, max(1 - AVERAGE, 1 / (step + 1)))
             step += 1
-        if step % every == 0 or step >= settings.steps:
-            with torch.no_grad():
-                score = float(loss(validation))
-            if score < best:
-                best, best_step, kept = score, step, _copy(model)
+        if step % every and step < settings.steps:
+            continue
+        score = _score(loss, validation, average)
+        if score < best:
+            best, best_step, last_change, kept = score, step, step, [one.clone() for one in average]
+        elif step - last_change > settings.patience:
+            factor, last_change = factor / 2, step
+            _restore(model, kept)
     _restore(model, kept)
     with torch.no_grad():
         final = float(loss(training))
@@ -271,6 +283,23 @@ def _diverged(what: str) -> str:
         f"training of adapter 'nnp' failed: {what}; lower learning_rate, or look for wrong labels or "
         "overlapping atoms in the chosen frames"
     )
+
+
+def _score(loss: Loss, frames: IntArray, weights: Sequence[Tensor]) -> float:
+    """Return the loss of ``frames`` with other weights than the model's own."""
+    own = _copy(loss.model)
+    _restore(loss.model, weights)
+    with torch.no_grad():
+        score = float(loss(frames))
+    _restore(loss.model, own)
+    return score
+
+
+def _follow(average: Sequence[Tensor], model: Model, step: float) -> None:
+    """Move the running mean by the part ``step`` towards the model's weights."""
+    with torch.no_grad():
+        for mean, tensor in zip(average, model.parameters, strict=True):
+            mean.lerp_(tensor, step)
 
 
 def _copy(model: Model) -> list[Tensor]:
