@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import Atoms
 from crossprune.adapters._nnp_functions import SymmetryFunctions
-from crossprune.adapters._nnp_training import TrainingSet, Whitening
+from crossprune.adapters._nnp_model import Whitening
+from crossprune.adapters._nnp_training import TrainingSet
 from crossprune.adapters._nnp_weak import Displaced, displace
 from crossprune.harness.contract import FloatArray, GroupWeight, IntArray, Prepared, Weights
 from crossprune.harness.errors import DataError

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from crossprune.adapters import _nnp_kernels as kernels
+from crossprune.adapters._nnp_neighbours import neighbours
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError
 
@@ -154,7 +154,7 @@ class SymmetryFunctions:
         """
         order = {element: number for number, element in enumerate(self.elements)}
         kinds = np.array([order[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.int64)
-        i, j, vectors = neighbor_list("ijD", atoms, self.cutoff)
+        i, j, vectors = neighbours(atoms, self.cutoff)
         if len(vectors) and (vectors**2).sum(axis=1).min() < TOO_CLOSE**2:
             raise DataError(f"structure {atoms.get_chemical_formula()} has two atoms at the same place")
         n = len(atoms)
@@ -165,11 +165,11 @@ class SymmetryFunctions:
         slot_start = np.searchsorted(keys, np.arange(n + 1) * (n + 1)).astype(np.int64)
         slot_atom = np.where(keys % (n + 1) == 0, keys // (n + 1), keys % (n + 1) - 1)
         return Environment(
-            vectors=np.ascontiguousarray(vectors, dtype=np.float64).reshape(-1, 3),
+            vectors=vectors,
             kind=kinds[j],
             slot=(inverse[n:] - slot_start[i]).astype(np.int64),
             start=np.searchsorted(i, np.arange(n + 1)).astype(np.int64),
-            atom=j.astype(np.int64),
+            atom=j,
             centre_kind=kinds,
             slot_start=slot_start,
             slot_atom=slot_atom.astype(np.int64),
@@ -199,7 +199,6 @@ class SymmetryFunctions:
             e.slot_start,
             jacobian,
             virial,
-            derivatives,
         )
         return Description(values, jacobian, virial)
 

@@ -27,13 +27,19 @@ COSINE, POLYNOMIAL = 1, 6
 """Cutoff functions by the numbers of n2p2: (cos(πx) + 1)/2, and 1 − x³(10 − 15x + 6x²)."""
 WIDE, NARROW = 0.0, 1.0
 """G5 leaves the third distance out, G4 has it."""
-ETA, SHIFT, POWER, KIND = range(4)
-"""Columns of the angular parameters: 1/Å², Å, row of the powers, `WIDE` or `NARROW`."""
+ETA, SHIFT, POWER, KIND, COLUMN = range(5)
+"""Columns of the angular parameters: 1/Å², Å, row of the powers, `WIDE` or `NARROW`, column of the result."""
+COINCIDENT = 1e-12
+"""Å; no angle or distance is defined below; atoms as near as this are refused before."""
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile ``function`` at its first call and cache the machine code; numba releases the lock."""
-    decorate: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+    """Compile ``function`` at its first call and cache the machine code; numba releases the lock.
+
+    Products may be fused with sums and sums reordered: equal input still gives equal output.
+    """
+    fast = {"contract", "reassoc", "nsz"}
+    decorate: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fast)
     kernel: Kernel = decorate(function)
     return kernel
 
@@ -79,6 +85,123 @@ def radial(r: float, f: float, df: float, eta: float, shift: float) -> tuple[flo
 
 
 @compiled
+def pair_product(r: Any, f: Any, df: Any, eta: float, shift: float, narrow: float) -> Any:
+    """Return the radial part of an angular function, and its derivatives by each distance over it (1/Å²).
+
+    ``r``, ``f``, ``df``: distances ij, ik, jk, their cutoff functions and slopes.
+    """
+    dj, dk = r[0] - shift, r[1] - shift
+    if narrow == NARROW:
+        djk = r[2] - shift
+        gauss = math.exp(-eta * (dj * dj + dk * dk + djk * djk))
+        ej = gauss * f[1] * f[2] * (df[0] - 2 * eta * dj * f[0]) / r[0]
+        ek = gauss * f[0] * f[2] * (df[1] - 2 * eta * dk * f[1]) / r[1]
+        ejk = gauss * f[0] * f[1] * (df[2] - 2 * eta * djk * f[2]) / r[2]
+        return gauss * f[0] * f[1] * f[2], ej, ek, ejk
+    gauss = math.exp(-eta * (dj * dj + dk * dk))
+    ej = gauss * f[1] * (df[0] - 2 * eta * dj * f[0]) / r[0]
+    ek = gauss * f[0] * (df[1] - 2 * eta * dk * f[1]) / r[1]
+    return gauss * f[0] * f[1], ej, ek, 0.0
+
+
+@compiled
+def distances(vectors: Any, cutoff: float, kind: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return lengths (Å) of vectors, their cutoff functions and the slopes of these (1/Å)."""
+    n = len(vectors)
+    r, f, df = np.empty(n), np.empty(n), np.empty(n)
+    for a in range(n):
+        v = vectors[a]
+        r[a] = math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
+        f[a], df[a] = cutoff_function(r[a], cutoff, kind)
+    return r, f, df
+
+
+@compiled
+def triple(vj: Any, vk: Any, rj: float, rk: float) -> tuple[float, float]:
+    """Return cos θ between two neighbours and their distance (Å)."""
+    dot = vj[0] * vk[0] + vj[1] * vk[1] + vj[2] * vk[2]
+    return dot / (rj * rk), math.sqrt(max(0.0, rj * rj + rk * rk - 2 * dot))
+
+
+@compiled
+def add_radial(
+    vectors: Any, kinds: Any, centre: int, tables: Any, r: Any, f: Any, df: Any, values: Any, buffer: Any
+) -> None:
+    """Add one centre's radial functions, and their derivatives by each neighbour to a non-empty buffer."""
+    n_kinds, start, parameters = tables[2], tables[3], tables[4]
+    for a in range(len(r)):
+        group = centre * n_kinds + kinds[a]
+        for n in range(start[group], start[group + 1]):
+            column = int(parameters[n, 2])
+            g, dg = radial(r[a], f[a], df[a], parameters[n, 0], parameters[n, 1])
+            values[column] += g
+            if len(buffer):
+                for x in range(3):
+                    buffer[a, x, column] += dg * vectors[a, x] / r[a]
+
+
+@compiled
+def add_angular(
+    vectors: Any, kinds: Any, centre: int, tables: Any, r: Any, f: Any, df: Any, values: Any, buffer: Any
+) -> None:
+    """Add one centre's angular functions, and their derivatives by each neighbour to a non-empty buffer."""
+    cutoff, kind, n_kinds = tables[0], tables[1], tables[2]
+    starts, angular, powers = tables[5], tables[6], tables[7]
+    value, slope = np.empty(len(powers)), np.empty(len(powers))
+    r3, f3, df3 = np.empty(3), np.empty(3), np.empty(3)
+    for a in range(len(r)):
+        for b in range(a + 1, len(r)):
+            group = (centre * n_kinds + kinds[a]) * n_kinds + kinds[b]
+            cosine, rjk = triple(vectors[a], vectors[b], r[a], r[b])
+            apart = rjk >= cutoff or rjk < COINCIDENT
+            if starts[group, 0] == starts[group, 1] or (apart and starts[group, 2] == 0):
+                continue
+            fill_powers(cosine, powers, value, slope)
+            r3[0], r3[1], r3[2], f3[0], f3[1], df3[0], df3[1] = r[a], r[b], rjk, f[a], f[b], df[a], df[b]
+            f3[2], df3[2] = cutoff_function(rjk, cutoff, kind)
+            eta = shift = narrow = math.nan
+            product = ej = ek = ejk = 0.0
+            for n in range(starts[group, 0], starts[group, 1]):
+                row = angular[n]
+                if row[KIND] == NARROW and apart:
+                    continue
+                if row[ETA] != eta or row[SHIFT] != shift or row[KIND] != narrow:
+                    eta, shift, narrow = row[ETA], row[SHIFT], row[KIND]
+                    product, ej, ek, ejk = pair_product(r3, f3, df3, eta, shift, narrow)
+                power, column = int(row[POWER]), int(row[COLUMN])
+                values[column] += value[power] * product
+                if len(buffer):
+                    turn, third = slope[power] * product, value[power] * ejk
+                    along_j = value[power] * ej - turn * cosine / (r[a] * r[a]) + third
+                    along_k = value[power] * ek - turn * cosine / (r[b] * r[b]) + third
+                    across = turn / (r[a] * r[b]) - third
+                    for x in range(3):
+                        buffer[a, x, column] += along_j * vectors[a, x] + across * vectors[b, x]
+                        buffer[b, x, column] += along_k * vectors[b, x] + across * vectors[a, x]
+
+
+@compiled
+def add_to_slots(vectors: Any, slots: Any, buffer: Any, jacobian: Any, virial: Any) -> None:
+    """Gather the derivatives by neighbours of one centre into its slots (its own first) and its virial."""
+    for a in range(len(slots)):
+        v, neighbour, d = vectors[a], jacobian[slots[a]], buffer[a]
+        for column in range(virial.shape[1]):
+            dx, dy, dz = d[0, column], d[1, column], d[2, column]
+            neighbour[0, column] += dx
+            neighbour[1, column] += dy
+            neighbour[2, column] += dz
+            jacobian[0, 0, column] -= dx
+            jacobian[0, 1, column] -= dy
+            jacobian[0, 2, column] -= dz
+            virial[0, column] += v[0] * dx
+            virial[1, column] += v[1] * dy
+            virial[2, column] += v[2] * dz
+            virial[3, column] += v[1] * dz
+            virial[4, column] += v[0] * dz
+            virial[5, column] += v[0] * dy
+
+
+@compiled
 def describe(
     vectors: Any,
     neighbour_kind: Any,
@@ -90,130 +213,81 @@ def describe(
     slot_start: Any,
     jacobian: Any,
     virial: Any,
-    derivatives: bool,
 ) -> None:
-    """Fill the symmetry functions and, if asked for, their derivatives, all added to zeros.
+    """Add the symmetry functions and, where ``virial`` is not empty, their derivatives to zeros.
 
     ``values``: shape (n_centres, n_functions); ``jacobian``: ∂G/∂r of the atoms in each centre's slots,
     1/Å, shape (n_slots, 3, n_functions), the centre's own slot first; ``virial``: Σ_j r_ij ⊗ ∂G/∂r_j,
     shape (n_centres, 6, n_functions), order xx yy zz yz xz xy.
     """
-    cutoff, kind, n_kinds, radial_start, radial_parameters, angular_start, angular, powers = tables
-    n_functions = values.shape[1]
-    most = 0
     for i in range(len(centre_kind)):
-        most = max(most, neighbour_start[i + 1] - neighbour_start[i])
-    r, f, df = np.empty(most), np.empty(most), np.empty(most)
-    buffer = np.zeros((most if derivatives else 0, 3, n_functions))
+        near = slice(neighbour_start[i], neighbour_start[i + 1])
+        v, kinds = vectors[near], neighbour_kind[near]
+        r, f, df = distances(v, tables[0], tables[1])
+        buffer = np.zeros((len(r) if len(virial) else 0, 3, values.shape[1]))
+        add_radial(v, kinds, centre_kind[i], tables, r, f, df, values[i], buffer)
+        add_angular(v, kinds, centre_kind[i], tables, r, f, df, values[i], buffer)
+        if len(virial):
+            add_to_slots(v, neighbour_slot[near], buffer, jacobian[slot_start[i] :], virial[i])
+
+
+@compiled
+def pull_radial(
+    vectors: Any, kinds: Any, centre: int, tables: Any, r: Any, f: Any, df: Any, slopes: Any, buffer: Any
+) -> None:
+    """Add one centre's radial part of dE/dr by each neighbour to ``buffer``, eV/Å."""
+    n_kinds, start, parameters = tables[2], tables[3], tables[4]
+    for a in range(len(r)):
+        group = centre * n_kinds + kinds[a]
+        total = 0.0
+        for n in range(start[group], start[group + 1]):
+            dg = radial(r[a], f[a], df[a], parameters[n, 0], parameters[n, 1])[1]
+            total += slopes[int(parameters[n, 2])] * dg
+        for x in range(3):
+            buffer[a, x] += total * vectors[a, x] / r[a]
+
+
+@compiled
+def pull_angular(
+    vectors: Any, kinds: Any, centre: int, tables: Any, r: Any, f: Any, df: Any, slopes: Any, buffer: Any
+) -> None:
+    """Add one centre's angular part of dE/dr by each neighbour to ``buffer``, eV/Å."""
+    cutoff, kind, n_kinds = tables[0], tables[1], tables[2]
+    starts, angular, powers = tables[5], tables[6], tables[7]
     value, slope = np.empty(len(powers)), np.empty(len(powers))
-    for i in range(len(centre_kind)):
-        first, count = neighbour_start[i], neighbour_start[i + 1] - neighbour_start[i]
-        for a in range(count):
-            v = vectors[first + a]
-            r[a] = math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-            f[a], df[a] = cutoff_function(r[a], cutoff, kind)
-            group = centre_kind[i] * n_kinds + neighbour_kind[first + a]
-            for n in range(radial_start[group], radial_start[group + 1]):
-                eta, shift, column = radial_parameters[n]
-                g, dg = radial(r[a], f[a], df[a], eta, shift)
-                values[i, int(column)] += g
-                if derivatives:
-                    for x in range(3):
-                        buffer[a, x, int(column)] += dg * v[x] / r[a]
-        for a in range(count):
-            vj = vectors[first + a]
-            for b in range(a + 1, count):
-                vk = vectors[first + b]
-                group = (centre_kind[i] * n_kinds + neighbour_kind[first + a]) * n_kinds
-                group += neighbour_kind[first + b]
-                start, stop = angular_start[group, 0], angular_start[group, 1]
-                if start == stop:
+    r3, f3, df3 = np.empty(3), np.empty(3), np.empty(3)
+    for a in range(len(r)):
+        for b in range(a + 1, len(r)):
+            group = (centre * n_kinds + kinds[a]) * n_kinds + kinds[b]
+            cosine, rjk = triple(vectors[a], vectors[b], r[a], r[b])
+            apart = rjk >= cutoff or rjk < COINCIDENT
+            if starts[group, 0] == starts[group, 1] or (apart and starts[group, 2] == 0):
+                continue
+            fill_powers(cosine, powers, value, slope)
+            r3[0], r3[1], r3[2], f3[0], f3[1], df3[0], df3[1] = r[a], r[b], rjk, f[a], f[b], df[a], df[b]
+            f3[2], df3[2] = cutoff_function(rjk, cutoff, kind)
+            eta = shift = narrow = math.nan
+            product = ej = ek = ejk = 0.0
+            along_j = along_k = along_jk = turn = 0.0
+            for n in range(starts[group, 0], starts[group, 1]):
+                row = angular[n]
+                if row[KIND] == NARROW and apart:
                     continue
-                dot = vj[0] * vk[0] + vj[1] * vk[1] + vj[2] * vk[2]
-                rj, rk = r[a], r[b]
-                rjk = math.sqrt(max(0.0, rj * rj + rk * rk - 2 * dot))
-                only_wide = rjk >= cutoff or rjk < 1e-12
-                if only_wide and angular_start[group, 2] == 0:
-                    continue
-                cosine = dot / (rj * rk)
-                fill_powers(cosine, powers, value, slope)
-                fjk, dfjk = cutoff_function(rjk, cutoff, kind)
-                last_eta, last_shift, last_kind = math.nan, 0.0, 0.0
-                product = ej = ek = ejk = 0.0
-                for n in range(start, stop):
-                    eta, shift, narrow = angular[n, ETA], angular[n, SHIFT], angular[n, KIND]
-                    if narrow == NARROW and only_wide:
-                        continue
-                    if eta != last_eta or shift != last_shift or narrow != last_kind:
-                        last_eta, last_shift, last_kind = eta, shift, narrow
-                        product, ej, ek, ejk = pair_product(
-                            rj, rk, rjk, f[a], f[b], fjk, df[a], df[b], dfjk, eta, shift, narrow
-                        )
-                    power, column = int(angular[n, POWER]), start_column(angular, n)
-                    values[i, column] += value[power] * product
-                    if derivatives:
-                        turn = slope[power] * product
-                        third = value[power] * ejk
-                        along_j = value[power] * ej - turn * cosine / (rj * rj) + third
-                        along_k = value[power] * ek - turn * cosine / (rk * rk) + third
-                        across = turn / (rj * rk) - third
-                        for x in range(3):
-                            buffer[a, x, column] += along_j * vj[x] + across * vk[x]
-                            buffer[b, x, column] += along_k * vk[x] + across * vj[x]
-        if derivatives:
-            own = slot_start[i]
-            for a in range(count):
-                v, slot = vectors[first + a], slot_start[i] + neighbour_slot[first + a]
-                for column in range(n_functions):
-                    dx, dy, dz = buffer[a, 0, column], buffer[a, 1, column], buffer[a, 2, column]
-                    jacobian[slot, 0, column] += dx
-                    jacobian[slot, 1, column] += dy
-                    jacobian[slot, 2, column] += dz
-                    jacobian[own, 0, column] -= dx
-                    jacobian[own, 1, column] -= dy
-                    jacobian[own, 2, column] -= dz
-                    virial[i, 0, column] += v[0] * dx
-                    virial[i, 1, column] += v[1] * dy
-                    virial[i, 2, column] += v[2] * dz
-                    virial[i, 3, column] += v[1] * dz
-                    virial[i, 4, column] += v[0] * dz
-                    virial[i, 5, column] += v[0] * dy
-            buffer[:count] = 0.0
-
-
-@compiled
-def start_column(angular: Any, n: int) -> int:
-    """Return the column of an angular function: the last of its parameters."""
-    return int(angular[n, 4])
-
-
-@compiled
-def pair_product(
-    rj: float,
-    rk: float,
-    rjk: float,
-    fj: float,
-    fk: float,
-    fjk: float,
-    dfj: float,
-    dfk: float,
-    dfjk: float,
-    eta: float,
-    shift: float,
-    narrow: float,
-) -> tuple[float, float, float, float]:
-    """Return the radial part of an angular function, and its derivatives by each distance over it (1/Å²)."""
-    dj, dk = rj - shift, rk - shift
-    if narrow == NARROW:
-        djk = rjk - shift
-        gauss = math.exp(-eta * (dj * dj + dk * dk + djk * djk))
-        product = gauss * fj * fk * fjk
-        ej = gauss * fk * fjk * (dfj - 2 * eta * dj * fj) / rj
-        ek = gauss * fj * fjk * (dfk - 2 * eta * dk * fk) / rk
-        return product, ej, ek, gauss * fj * fk * (dfjk - 2 * eta * djk * fjk) / rjk
-    gauss = math.exp(-eta * (dj * dj + dk * dk))
-    ej = gauss * fk * (dfj - 2 * eta * dj * fj) / rj
-    return gauss * fj * fk, ej, gauss * fj * (dfk - 2 * eta * dk * fk) / rk, 0.0
+                if row[ETA] != eta or row[SHIFT] != shift or row[KIND] != narrow:
+                    eta, shift, narrow = row[ETA], row[SHIFT], row[KIND]
+                    product, ej, ek, ejk = pair_product(r3, f3, df3, eta, shift, narrow)
+                weight = slopes[int(row[COLUMN])]
+                weighted = weight * value[int(row[POWER])]
+                along_j += weighted * ej
+                along_k += weighted * ek
+                along_jk += weighted * ejk
+                turn += weight * slope[int(row[POWER])] * product
+            along_j += along_jk - turn * cosine / (r[a] * r[a])
+            along_k += along_jk - turn * cosine / (r[b] * r[b])
+            across = turn / (r[a] * r[b]) - along_jk
+            for x in range(3):
+                buffer[a, x] += along_j * vectors[a, x] + across * vectors[b, x]
+                buffer[b, x] += along_k * vectors[b, x] + across * vectors[a, x]
 
 
 @compiled
@@ -230,81 +304,25 @@ def pull_back(
 ) -> None:
     """Add dE/dr (eV/Å, shape (n_atoms, 3)) and the virial sum (eV, shape (6,)) of given dE/dG.
 
-    The adjoint of `describe`: each pair and triple sums over the functions first, so that its cost
-    hardly grows with their number. ``slopes``: eV, shape (n_centres, n_functions).
+    The adjoint of `describe`: each pair and triple sums over the functions first, so that vectors are
+    touched once. ``slopes``: eV, shape (n_centres, n_functions).
     """
-    cutoff, kind, n_kinds, radial_start, radial_parameters, angular_start, angular, powers = tables
-    most = 0
     for i in range(len(centre_kind)):
-        most = max(most, neighbour_start[i + 1] - neighbour_start[i])
-    r, f, df = np.empty(most), np.empty(most), np.empty(most)
-    buffer = np.zeros((most, 3))
-    value, slope = np.empty(len(powers)), np.empty(len(powers))
-    for i in range(len(centre_kind)):
-        first, count = neighbour_start[i], neighbour_start[i + 1] - neighbour_start[i]
-        buffer[:count] = 0.0
-        for a in range(count):
-            v = vectors[first + a]
-            r[a] = math.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-            f[a], df[a] = cutoff_function(r[a], cutoff, kind)
-            group = centre_kind[i] * n_kinds + neighbour_kind[first + a]
-            total = 0.0
-            for n in range(radial_start[group], radial_start[group + 1]):
-                eta, shift, column = radial_parameters[n]
-                total += slopes[i, int(column)] * radial(r[a], f[a], df[a], eta, shift)[1]
+        near = slice(neighbour_start[i], neighbour_start[i + 1])
+        v, kinds = vectors[near], neighbour_kind[near]
+        r, f, df = distances(v, tables[0], tables[1])
+        buffer = np.zeros((len(r), 3))
+        pull_radial(v, kinds, centre_kind[i], tables, r, f, df, slopes[i], buffer)
+        pull_angular(v, kinds, centre_kind[i], tables, r, f, df, slopes[i], buffer)
+        for a in range(len(r)):
+            atom = neighbour_atom[neighbour_start[i] + a]
             for x in range(3):
-                buffer[a, x] += total * v[x] / r[a]
-        for a in range(count):
-            vj = vectors[first + a]
-            for b in range(a + 1, count):
-                vk = vectors[first + b]
-                group = (centre_kind[i] * n_kinds + neighbour_kind[first + a]) * n_kinds
-                group += neighbour_kind[first + b]
-                start, stop = angular_start[group, 0], angular_start[group, 1]
-                if start == stop:
-                    continue
-                dot = vj[0] * vk[0] + vj[1] * vk[1] + vj[2] * vk[2]
-                rj, rk = r[a], r[b]
-                rjk = math.sqrt(max(0.0, rj * rj + rk * rk - 2 * dot))
-                only_wide = rjk >= cutoff or rjk < 1e-12
-                if only_wide and angular_start[group, 2] == 0:
-                    continue
-                cosine = dot / (rj * rk)
-                fill_powers(cosine, powers, value, slope)
-                fjk, dfjk = cutoff_function(rjk, cutoff, kind)
-                last_eta, last_shift, last_kind = math.nan, 0.0, 0.0
-                product = ej = ek = ejk = 0.0
-                sum_j = sum_k = sum_jk = sum_turn = 0.0
-                for n in range(start, stop):
-                    eta, shift, narrow = angular[n, ETA], angular[n, SHIFT], angular[n, KIND]
-                    if narrow == NARROW and only_wide:
-                        continue
-                    if eta != last_eta or shift != last_shift or narrow != last_kind:
-                        last_eta, last_shift, last_kind = eta, shift, narrow
-                        product, ej, ek, ejk = pair_product(
-                            rj, rk, rjk, f[a], f[b], fjk, df[a], df[b], dfjk, eta, shift, narrow
-                        )
-                    power = int(angular[n, POWER])
-                    weight = slopes[i, start_column(angular, n)]
-                    sum_j += weight * value[power] * ej
-                    sum_k += weight * value[power] * ek
-                    sum_jk += weight * value[power] * ejk
-                    sum_turn += weight * slope[power] * product
-                along_j = sum_j - sum_turn * cosine / (rj * rj) + sum_jk
-                along_k = sum_k - sum_turn * cosine / (rk * rk) + sum_jk
-                across = sum_turn / (rj * rk) - sum_jk
-                for x in range(3):
-                    buffer[a, x] += along_j * vj[x] + across * vk[x]
-                    buffer[b, x] += along_k * vk[x] + across * vj[x]
-        for a in range(count):
-            v, d = vectors[first + a], buffer[a]
-            for x in range(3):
-                gradient[neighbour_atom[first + a], x] += d[x]
-                gradient[i, x] -= d[x]
-                virial[x] += v[x] * d[x]
-            virial[3] += v[1] * d[2]
-            virial[4] += v[0] * d[2]
-            virial[5] += v[0] * d[1]
+                gradient[atom, x] += buffer[a, x]
+                gradient[i, x] -= buffer[a, x]
+                virial[x] += v[a, x] * buffer[a, x]
+            virial[3] += v[a, 1] * buffer[a, 2]
+            virial[4] += v[a, 0] * buffer[a, 2]
+            virial[5] += v[a, 0] * buffer[a, 1]
 
 
 @compiled

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from crossprune.adapters import _nnp_kernels as kernels
-from crossprune.adapters._nnp_network import Network
+from crossprune.adapters._nnp_model import Model, Tensor
 from crossprune.adapters._nnp_weak import Displaced
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import MissingPackage
@@ -21,13 +20,12 @@ try:
 except ModuleNotFoundError:
     raise MissingPackage("adapter 'nnp'", "torch", "nnp") from None
 
-Tensor = Any
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "softplus": torch.nn.functional.softplus,
-}
 WARM_UP = 50
 """Steps over which the learning rate rises to its start value."""
+AVERAGE = 0.995
+"""Memory of the running mean of the weights: 200 steps, a few epochs of a small subset."""
+SMALLEST = 0.01
+"""Part of the learning rate below which training stops: seven times halved."""
 STRESS_FLOOR = 1e-12
 
 
@@ -35,14 +33,11 @@ STRESS_FLOOR = 1e-12
 class Settings:
     """How to train; the options of the adapter that matter here, see `crossprune.adapters.nnp.NnpOptions`."""
 
-    hidden: tuple[int, ...]
-    activation: str
     steps: int
     batch_size: int
     learning_rate: float
     patience: int
     clip: float
-    whitening: float
     taylor_weight: float
     spatial_weight: float
 
@@ -88,38 +83,6 @@ class TrainingSet:
         return sizes
 
 
-@dataclass(frozen=True)
-class Whitening:
-    """Linear map of one element's inputs to uncorrelated ones of unit variance: x = (G − centre) @ matrix."""
-
-    centre: FloatArray
-    scale: FloatArray
-    matrix: FloatArray
-    lowest: FloatArray
-    highest: FloatArray
-
-    @classmethod
-    def of(cls, values: FloatArray, floor: float) -> Whitening:
-        """Compute the map from the chosen atoms' functions; shape of ``values``: (n_atoms, k).
-
-        Symmetry functions of one family are nearly parallel, so that gradient descent on them crawls;
-        directions of relative variance below ``floor`` are not blown up further.
-        """
-        k = values.shape[1]
-        if len(values) == 0:
-            return cls(np.zeros(k), np.ones(k), np.zeros((k, k)), np.zeros(k), np.zeros(k))
-        centre, scale = values.mean(axis=0), values.std(axis=0)
-        # A function that does not vary in the subset, up to rounding, says nothing about energies in it.
-        dead = scale <= 1e-10 * (1e-3 + np.abs(centre))
-        scale = np.where(dead, 1.0, scale)
-        standard = (values - centre) / scale
-        variance, vectors = np.linalg.eigh(standard.T @ standard / len(values))
-        largest = variance[-1] if variance[-1] > 0 else 1.0
-        matrix = vectors / np.sqrt(np.maximum(variance, floor * largest)) / scale[:, None]
-        matrix[dead] = 0.0
-        return cls(centre, scale, matrix, values.min(axis=0), values.max(axis=0))
-
-
 class _Contract(torch.autograd.Function):
     """dE/dr of a batch from dE/dx: the compiled product with the Jacobian, and its transpose."""
 
@@ -142,71 +105,6 @@ class _Contract(torch.autograd.Function):
         return torch.from_numpy(slopes), None, None
 
 
-class Model:
-    """The trainable networks of all elements, on whitened inputs, with one output scale in eV."""
-
-    def __init__(
-        self, n_elements: int, n_inputs: int, settings: Settings, dtype: Any, rng: np.random.Generator
-    ) -> None:
-        self.activation = settings.activation
-        sizes = (n_inputs, *settings.hidden, 1)
-        self.layers = [
-            [
-                (
-                    _parameter(rng.normal(size=(n_in, n_out)) / math.sqrt(n_in), dtype),
-                    _parameter(np.zeros(n_out), dtype),
-                )
-                for n_in, n_out in itertools.pairwise(sizes)
-            ]
-            for _ in range(n_elements)
-        ]
-        self.scale = 1.0
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """All tensors that training changes."""
-        return [tensor for layers in self.layers for pair in layers for tensor in pair]
-
-    def evaluate(self, inputs: Tensor, kinds: IntArray) -> tuple[Tensor, Tensor]:
-        """Return energies (eV, shape (n,)) and dE/dx (eV, shape (n, k)) of atoms of the given kinds."""
-        energies, slopes = inputs.new_zeros(len(inputs)), torch.zeros_like(inputs)
-        for kind, layers in enumerate(self.layers):
-            rows = torch.from_numpy(np.flatnonzero(kinds == kind))
-            if len(rows):
-                energy, slope = self._network(inputs[rows], layers)
-                energies = energies.index_copy(0, rows, energy * self.scale)
-                slopes = slopes.index_copy(0, rows, slope * self.scale)
-        return energies, slopes
-
-    def _network(self, layer: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        slopes = []
-        for weight, bias in layers[:-1]:
-            argument = torch.addmm(bias, layer, weight)
-            layer = ACTIVATIONS[self.activation](argument)
-            slopes.append(1 - layer * layer if self.activation == "tanh" else torch.sigmoid(argument))
-        weight, bias = layers[-1]
-        energy = (layer @ weight + bias)[:, 0]
-        back = weight[:, 0]
-        for (weight, _), slope in zip(reversed(layers[:-1]), reversed(slopes), strict=True):
-            back = (slope * back) @ weight.T
-        return energy, back
-
-    def networks(self, whitenings: Sequence[Whitening], seen: Sequence[bool]) -> list[Network]:
-        """Fold whitening and output scale into plain networks; an element without data gives 0 eV."""
-        result = []
-        for layers, whitening, known in zip(self.layers, whitenings, seen, strict=True):
-            weights = [weight.detach().numpy().astype(np.float64) for weight, _ in layers]
-            biases = [bias.detach().numpy().astype(np.float64) for _, bias in layers]
-            weights[0] = (whitening.scale[:, None] * whitening.matrix) @ weights[0]
-            weights[-1], biases[-1] = weights[-1] * self.scale * known, biases[-1] * self.scale * known
-            hidden = (self.activation,) * (len(layers) - 1)
-            w = whitening
-            result.append(
-                Network(tuple(weights), tuple(biases), hidden, w.centre, w.scale, w.lowest, w.highest)
-            )
-        return result
-
-
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch on one thread: its matrices here are small, and waiting threads cost more."""
@@ -222,9 +120,12 @@ def one_thread() -> Iterator[None]:
 def train(
     data: TrainingSet, model: Model, settings: Settings, validation: IntArray, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Adam with warm-up and cosine decay over shuffled batches; keep the best weights on ``validation``.
+    """Adam over shuffled batches; keep the running mean of the weights that is best on ``validation``.
 
-    Kingma and Ba 2015, arXiv 1412.6980; Loshchilov and Hutter 2017, arXiv 1608.03983.
+    The learning rate warms up and decays as a cosine; it is halved, from the best weights so far, whenever
+    ``patience`` steps pass without a better validation loss. So a subset that overfits early is annealed
+    early. Adam: Kingma and Ba 2015, arXiv 1412.6980; cosine: Loshchilov and Hutter 2017, arXiv 1608.03983;
+    mean of the weights: Polyak and Juditsky 1992, doi:10.1137/0330046.
 
     Returns
     -------
@@ -243,12 +144,13 @@ def train(
     n_batches = math.ceil(len(training) / settings.batch_size)
     # Validation costs as much as a tenth of an epoch; never more often than every 20 steps.
     every = n_batches * max(1, round(20 / n_batches))
-    best, best_step, kept = math.inf, 0, _copy(model)
-    step = 0
-    while step < settings.steps and step - best_step <= settings.patience:
+    average = _copy(model)
+    best, best_step, kept = math.inf, 0, average
+    step, last_change, factor = 0, 0, 1.0
+    while step < settings.steps and factor >= SMALLEST:
         order = rng.permutation(training)
         for batch in range(n_batches):
-            optimiser.param_groups[0]["lr"] = _learning_rate(settings, step)
+            optimiser.param_groups[0]["lr"] = factor * _learning_rate(settings, step)
             optimiser.zero_grad()
             value = loss(order[batch::n_batches], weak=True)
             if not math.isfinite(float(value.detach())):
@@ -256,12 +158,16 @@ def train(
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters, settings.clip)
             optimiser.step()
+            _follow(average, model, max(1 - AVERAGE, 1 / (step + 1)))
             step += 1
-        if step % every == 0 or step >= settings.steps:
-            with torch.no_grad():
-                score = float(loss(validation))
-            if score < best:
-                best, best_step, kept = score, step, _copy(model)
+        if step % every and step < settings.steps:
+            continue
+        score = _score(loss, validation, average)
+        if score < best:
+            best, best_step, last_change, kept = score, step, step, [one.clone() for one in average]
+        elif step - last_change > settings.patience:
+            factor, last_change = factor / 2, step
+            _restore(model, kept)
     _restore(model, kept)
     with torch.no_grad():
         final = float(loss(training))
@@ -379,8 +285,21 @@ def _diverged(what: str) -> str:
     )
 
 
-def _parameter(array: FloatArray, dtype: Any) -> Tensor:
-    return torch.from_numpy(np.asarray(array, dtype=dtype)).requires_grad_()
+def _score(loss: Loss, frames: IntArray, weights: Sequence[Tensor]) -> float:
+    """Return the loss of ``frames`` with other weights than the model's own."""
+    own = _copy(loss.model)
+    _restore(loss.model, weights)
+    with torch.no_grad():
+        score = float(loss(frames))
+    _restore(loss.model, own)
+    return score
+
+
+def _follow(average: Sequence[Tensor], model: Model, step: float) -> None:
+    """Move the running mean by the part ``step`` towards the model's weights."""
+    with torch.no_grad():
+        for mean, tensor in zip(average, model.parameters, strict=True):
+            mean.lerp_(tensor, step)
 
 
 def _copy(model: Model) -> list[Tensor]:

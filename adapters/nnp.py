@@ -69,13 +69,13 @@ class NnpOptions:
     """Configurations per step."""
     learning_rate: float = 5e-3
     """Largest learning rate of Adam."""
-    patience: int = 10000
-    """Steps without a better validation loss after which training stops."""
+    patience: int = 1500
+    """Steps without a better validation loss after which the learning rate is halved."""
     validation_fraction: float = 0.1
     """Part of the chosen subset on which the best weights are chosen; it is not trained on."""
     clip: float = 1.0
     """Largest norm of a gradient."""
-    whitening: float = 1e-6
+    whitening: float = 1e-4
     """Relative variance below which a direction of the inputs is not scaled up further."""
     precision: Literal["float64", "float32"] = "float64"
     """Numbers in training; prediction is always in double precision."""
@@ -291,7 +291,14 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         members, facts = [], []
         for _ in range(self.options.n_networks):
             validation = rng.permutation(len(frames))[:n_validation]
-            model = training.Model(len(self.elements), data.inputs.shape[1], settings, data.inputs.dtype, rng)
+            model = training.Model(
+                len(self.elements),
+                data.inputs.shape[1],
+                hidden=self.options.hidden,
+                activation=self.options.activation,
+                dtype=data.inputs.dtype,
+                rng=rng,
+            )
             facts.append(training.train(data, model, settings, validation, rng))
             members.append(model.networks(whitenings, seen))
         info = {key: float(np.mean([fact[key] for fact in facts])) for key in facts[0]}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.errors import DataError, TooFewFrames
 from crossprune.harness.frames import energy_of, forces_of, label, stress_of
@@ -18,7 +19,8 @@ pytest.importorskip("torch", reason="needs torch: pip install 'crossprune[nnp]'"
 
 from crossprune.adapters import _nnp_kernels as kernels
 from crossprune.adapters._nnp_functions import Angular, Radial, SymmetryFunctions, default_functions
-from crossprune.adapters._nnp_training import Whitening
+from crossprune.adapters._nnp_model import Whitening
+from crossprune.adapters._nnp_neighbours import neighbours
 from crossprune.adapters._nnp_weak import displace
 from crossprune.adapters.nnp import Nnp, NnpOptions
 
@@ -164,6 +166,22 @@ def test_straight_and_folded_angles_are_finite():
         description = functions.description(functions.environment(chain))
         assert np.isfinite(description.values).all()
         assert np.isfinite(description.jacobian).all()
+
+
+@pytest.mark.parametrize("pbc", [(True,) * 3, (True, False, True), (False,) * 3])
+def test_neighbours_are_those_of_ase(alloy, pbc):
+    alloy.pbc = pbc
+    alloy.positions += np.random.default_rng(0).normal(0, 5, 3)
+    alloy.positions[3] += 4 * alloy.cell.array[0] if pbc[0] else 0.0
+    for cutoff in (2.0, 6.5):
+        i, j, vectors = neighbours(alloy, cutoff)
+        expected = neighbor_list("ijD", alloy, cutoff)
+        assert (np.diff(i) >= 0).all()
+        order = np.lexsort((*vectors.round(6).T, j, i))
+        other = np.lexsort((*expected[2].round(6).T, expected[1], expected[0]))
+        np.testing.assert_array_equal(i[order], expected[0][other])
+        np.testing.assert_array_equal(j[order], expected[1][other])
+        np.testing.assert_allclose(vectors[order], expected[2][other], atol=1e-10)
 
 
 def test_atoms_on_top_of_each_other_are_refused():
