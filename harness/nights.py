@@ -136,7 +136,7 @@ def history(nights: list[Night]) -> pd.DataFrame:
         One row per night × data set × chooser × model × fraction: means over seeds of the watched
         metrics, and the number of cells that are done and not done.
     """
-    keys = ["dataset", "chooser", "method", "model", "fraction"]
+    keys = [axis for axis in AXES if axis != "seed"]
     parts = []
     for night in nights:
         cells = night.table[(night.table["split"] == "test") & (night.table["group"] == ALL)]
