@@ -16,6 +16,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def njit(function: Function) -> Function:
-    """Compile a function; machine code is kept between runs, and other threads run meanwhile."""
-    compiled: Any = numba.njit(cache=True, nogil=True)(function)
+    """Compile a function: cached between runs, without the GIL, division by zero as in numpy."""
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     return cast(Function, compiled)

@@ -63,7 +63,6 @@ class Content:
     """What the lines of a file said so far."""
 
     orders: tuple[int, int, int] | None = None
-    n_types: int = 0
     types: list[tuple[str, float]] = field(default_factory=list)
     pairs: dict[int, Line] = field(default_factory=dict)
     smoothing: str = "CUBIC"
@@ -113,7 +112,7 @@ class Reader:
         try:
             value = float(line.words[position])
         except (IndexError, ValueError):
-            self.fail(line, f"expected {wanted} as word {position + 1 if position >= 0 else 'last'}")
+            self.fail(line, f"expected {wanted} as word {position + 1}")
         if not np.isfinite(value):
             self.fail(line, f"{wanted} is not finite")
         return value
@@ -141,25 +140,28 @@ class Reader:
 
     def section(self, content: Content, line: Line) -> None:
         """Read one section into ``content``."""
+        if line.words[0] in SWITCHES:
+            self.switch(line)
+        elif line.text in HEADINGS or line.words[0] in FIT_NOTES:
+            return
+        elif not (self.value(content, line) or self.table(content, line)):
+            self.fail(line, "unknown keyword")
+
+    def switch(self, line: Line) -> None:
+        """Check a yes-or-no line."""
+        if len(line.words) != 2 or line.words[1].lower() not in ("true", "false"):
+            self.fail(line, "expected true or false")
+        if SWITCHES[line.words[0]] and line.words[1].lower() == "true":
+            self.fail(line, "charges and over-coordination terms are not supported")
+
+    def value(self, content: Content, line: Line) -> bool:
+        """Read a keyword whose values stand behind it; return whether it is one."""
         words, text = line.words, line.text
-        if words[0] in SWITCHES:
-            if len(words) != 2 or words[1].lower() not in ("true", "false"):
-                self.fail(line, "expected true or false")
-            if SWITCHES[words[0]] and words[1].lower() == "true":
-                self.fail(line, "charges and over-coordination terms are not supported")
-        elif text.startswith("PAIRTYP: CHEBYSHEV"):
+        if text.startswith("PAIRTYP: CHEBYSHEV"):
             orders = [self.count(line, position, "an order") for position in range(2, min(5, len(words)))]
             if not orders:
                 self.fail(line, "expected the 2-body order")
             content.orders = cast(tuple[int, int, int], tuple([*orders, 0, 0][:3]))
-        elif text.startswith("ATOM TYPES:"):
-            content.n_types = self.count(line, 2, "the number of atom types")
-            content.types = [
-                self.atom_type(row, i) for i, row in enumerate(self.rows(content.n_types, "atom types"))
-            ]
-        elif text.startswith("ATOM PAIRS:"):
-            for row in self.rows(self.count(line, 2, "the number of pairs"), "pairs"):
-                content.pairs[self.count(row, 0, "a pair index")] = row
         elif text.startswith("FCUT TYPE:"):
             content.smoothing = words[2] if len(words) > 2 else ""
             if content.smoothing not in ("CUBIC", "TERSOFF"):
@@ -173,10 +175,23 @@ class Reader:
         elif text.startswith("PAIR CHEBYSHEV CUBIC SCALING:"):
             if self.number(line, 4, "a scale") != 1.0:
                 self.fail(line, "a cubic scaling other than 1 is not supported")
-        elif len(words) > 3 and words[0] == "SPECIAL":
-            content.specials.append(self.special(line))
         elif (key := " ".join(words[:3])) in COUNTS:
             content.counts[COUNTS[key]] = self.count(line, 3, "a number of cluster types")
+        else:
+            return False
+        return True
+
+    def table(self, content: Content, line: Line) -> bool:
+        """Read a keyword with rows below it; return whether it is one."""
+        words, text = line.words, line.text
+        if text.startswith("ATOM TYPES:"):
+            rows = self.rows(self.count(line, 2, "the number of atom types"), "atom types")
+            content.types = [self.atom_type(row, index) for index, row in enumerate(rows)]
+        elif text.startswith("ATOM PAIRS:"):
+            for row in self.rows(self.count(line, 2, "the number of pairs"), "pairs"):
+                content.pairs[self.count(row, 0, "a pair index")] = row
+        elif len(words) > 3 and words[0] == "SPECIAL":
+            content.specials.append(self.special(line))
         elif text.startswith("PAIRTYPE PARAMS:"):
             if content.orders is None:
                 self.fail(line, "the line 'PAIRTYP: CHEBYSHEV' must come before the parameters")
@@ -194,8 +209,9 @@ class Reader:
                 if row.words[:2] != ("ENERGY", "OFFSET"):
                     self.fail(row, "expected 'ENERGY OFFSET'")
                 content.offsets[self.count(row, 2, "an atom type") - 1] = self.number(row, 3, "an energy")
-        elif text not in HEADINGS and words[0] not in FIT_NOTES:
-            self.fail(line, "unknown keyword")
+        else:
+            return False
+        return True
 
     def atom_type(self, row: Line, index: int) -> tuple[str, float]:
         """Read one atom type: symbol and mass."""
