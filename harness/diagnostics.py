@@ -10,6 +10,8 @@ from scipy import stats
 
 N_NEIGHBOURS = 10
 """Neighbours compared by `neighbourhood_overlap`: as many as a first shell, roughly."""
+EQUAL = 1e-3
+"""Distance in standardised units below which two environments are the same one."""
 
 
 def jaccard(first: IntArray, second: IntArray) -> float:
@@ -53,20 +55,29 @@ def coverage(points: FloatArray, chosen: IntArray) -> tuple[float, float]:
 
 
 def two_nn(points: FloatArray) -> float:
-    """Estimate the intrinsic dimension from the ratio of the two nearest distances.
+    """Estimate the intrinsic dimension from the ratio μ of the two nearest distances.
 
-    Maximum likelihood for TwoNN, d = (n − 1) / Σ log(r₂ / r₁) (Facco 2017,
-    doi:10.1038/s41598-017-11873-y, eq. 5 and its estimator); equal points are counted once. NaN for
-    fewer than 3 distinct points.
+    TwoNN (Facco 2017, doi:10.1038/s41598-017-11873-y): the slope through 0 of −log(1 − F(μ)) on log μ
+    over the smaller 90 % of the ratios. Points equal to `EQUAL` are counted once, because atoms equal
+    by symmetry differ by rounding. NaN for fewer than 10 distinct points.
+
+    Parameters
+    ----------
+    points
+        Scaled features, shape (n, k).
     """
     from sklearn.neighbors import NearestNeighbors
 
-    distinct = np.unique(np.round(points, 10), axis=0)
-    if len(distinct) < 3 or distinct.shape[1] == 0:
+    _, first = np.unique(np.round(points / EQUAL), axis=0, return_index=True)
+    distinct = points[np.sort(first)]
+    if len(distinct) < 10 or distinct.shape[1] == 0:
         return float("nan")
     distances, _ = NearestNeighbors(n_neighbors=3).fit(distinct).kneighbors(distinct)
-    ratios = np.log(distances[:, 2] / distances[:, 1])
-    return float((len(ratios) - 1) / ratios.sum())
+    apart = distances[:, 1] > EQUAL  # rounding can cut between equal points
+    ratios = np.sort(np.log(distances[apart, 2] / distances[apart, 1]))
+    kept = ratios[: int(0.9 * len(ratios))]
+    cumulative = -np.log1p(-np.arange(1, len(kept) + 1) / len(ratios))
+    return float(kept @ cumulative / (kept @ kept))
 
 
 def linear_cka(first: FloatArray, second: FloatArray) -> float:

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from crossprune.harness import statistics
+from crossprune.harness.comparisons import TestErrors as Errors
 from crossprune.harness.statistics import effect, friedman, holm, seed_means, seeds_needed, sign_flip
 from scipy import stats
 
@@ -128,9 +129,10 @@ def simulate(source, gain, n_data_sets, n_seeds):
     for _ in range(n_data_sets):
         hardness = source.normal(0.0, 0.6, N_TEST)
         errors = np.exp(hardness + source.normal(0.0, 0.3, (1 + MODELS, MODELS, N_TEST)))
-        weights = source.multinomial(N_TEST, np.full(N_TEST, 1 / N_TEST), size=statistics.N_RESAMPLES)
         local = np.log(errors.mean(axis=-1))
-        moved = np.log(errors @ weights.T / N_TEST) - local[..., None]
+        sums = {str(index): one for index, one in enumerate(errors.reshape(-1, N_TEST))}
+        moved = Errors(sums, np.ones(N_TEST)).resampled(source).to_numpy()
+        moved = moved.reshape(*local.shape, statistics.N_RESAMPLES)
         luck = source.normal(0.0, 1.0, (1 + MODELS, n_seeds)) * np.array([[0.12], [0.06], [0.06]])
         cells = luck[:, None, None, :] * damping[None, None, :, None] + local[..., None, None]
         cells = cells + source.normal(0.0, 0.05, (1 + MODELS, MODELS, len(FRACTIONS), n_seeds))
