@@ -7,6 +7,8 @@ from crossprune.harness.stability import survival_interval
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
 RUN = ["ensemble", "temperature_k"]
+TOTAL_ENERGY = "energy_ev_per_atom"
+"""Its zero is that of the labels, so that a relative error of it means nothing."""
 
 
 def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +31,8 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
         absent=100.0 * properties["value"].isna(),
         suspect=100.0 * (properties["status"] == "suspect"),
     )
-    compared = table[table["percent"].notna() & (table["structure"] != "phonon")]
+    left_out = (table["structure"] == "phonon") | (table["property"] == TOTAL_ENERGY)
+    compared = table[table["percent"].notna() & ~left_out]
     order = list(dict.fromkeys(compared["label"]))
     errors = compared.pivot_table(index=MODEL, columns="label", values="percent", aggfunc="mean")[order]
     phonons = table[table["structure"] == "phonon"]

@@ -7,10 +7,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io import read
 from ase.units import GPa
 from crossprune.harness.cards import DataOptions, card_folder, load_card, load_dataset
 from crossprune.harness.formats import Keys, read_ase
 from crossprune.harness.frames import energy_of, forces_of, stress_of
+from crossprune.harness.phonons import CUBE, POINTS
 
 FOLDER = card_folder("si-pbe")
 
@@ -108,3 +111,39 @@ def test_smoke_subset_has_every_part():
     small = load_dataset("si-pbe", options=DataOptions(smoke=True))
     assert len(small.frames) == 30
     assert set(small.split) == {"train", "test", "ood"}
+
+
+def test_phonon_references_follow_from_the_displaced_cells():
+    """Force constants of phonon.extxyz, by phonopy; the card rounds to 0.001 THz."""
+    phonopy = pytest.importorskip("phonopy")
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    displaced = read(FOLDER / "phonon.extxyz", ":")
+    edge = displaced[0].cell[0, 0]
+    unit = bulk("Si", "diamond", edge)
+    model = phonopy.Phonopy(
+        PhonopyAtoms(symbols=["Si", "Si"], cell=unit.cell.array, positions=unit.positions),
+        supercell_matrix=np.array(CUBE["diamond"]).T,
+        primitive_matrix=np.eye(3),
+    )
+    still = displaced[0].positions.copy()
+    still[0, 0] -= displaced[0].info["displacement"]
+    apart = still[None] - model.supercell.positions[:, None]
+    order = np.linalg.norm(apart - edge * np.rint(apart / edge), axis=2).argmin(axis=1)
+    model.dataset = {
+        "natom": 8,
+        "first_atoms": [
+            {
+                "number": int(np.flatnonzero(order == 0)[0]),
+                "displacement": np.array([atoms.info["displacement"], 0.0, 0.0]),
+                "forces": (atoms.get_forces() - atoms.get_forces().mean(axis=0))[order],
+            }
+            for atoms in displaced
+        ],
+    }
+    model.produce_force_constants()
+    model.run_qpoints([POINTS["diamond"][point] for point in ("gamma", "x")])
+    frequencies = dict(zip(("gamma", "x"), np.sort(model.qpoints.frequencies, axis=1), strict=True))
+    for name, value in load_card("si-pbe").reference["phonon"].values.items():
+        point, branch, _ = name.split("_")
+        assert frequencies[point][int(branch) - 1] == pytest.approx(value, abs=6e-4)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from ase.io import read, write
 from crossprune.harness.assessment import assess
@@ -10,7 +9,6 @@ from crossprune.harness.engine import run
 from crossprune.harness.pool import SerialExecutor
 from crossprune.harness.properties import tasks
 from crossprune.harness.references import setting_of
-from crossprune.harness.stability import survival_interval
 from crossprune.harness.store import Store
 from crossprune.harness.study import parse_study
 
@@ -135,17 +133,3 @@ def test_without_either_table_nothing_is_tried(go):
     _, tried = go(study())
     assert tried.properties.empty
     assert tried.md.empty
-
-
-@pytest.mark.slow
-def test_velocity_seeds_agree_within_the_stated_interval(go):
-    # a mediocre model, so that some runs fail: halves of the runs must have overlapping intervals, and
-    # the mean temperatures of the halves must differ by less than their standard errors allow
-    md = {**MD, "steps": 300, "n_velocities": 16, "melting_fractions": [0.9]}
-    _, tried = go(study(md=md, fractions=(0.3,)))
-    halves = [tried.md[tried.md["velocity_seed"] % 2 == parity] for parity in (0, 1)]
-    (low0, high0), (low1, high1) = (survival_interval(int(h["survived"].sum()), len(h)) for h in halves)
-    assert max(low0, low1) <= min(high0, high1)
-    temperatures = pd.DataFrame({i: h["mean_temperature_k"].to_numpy() for i, h in enumerate(halves)})
-    spread = np.sqrt((temperatures.var() / len(temperatures)).sum())
-    assert abs(temperatures.mean().diff().iloc[-1]) < 4 * spread

@@ -50,7 +50,7 @@ def test_card_is_complete(name):
     for reference in card.reference.values():
         assert reference.source
         for key in reference.values:
-            assert key.endswith(("_angstrom", "_gpa", "_ev", "_per_atom", "_per_angstrom2"))
+            assert key.endswith(("_angstrom", "_gpa", "_ev", "_per_atom", "_per_angstrom2", "_thz"))
     if card.reference:
         main = card.reference[card.protocol.prototype].values["lattice_parameter_angstrom"]
         assert card.protocol.lattice_parameter_angstrom == pytest.approx(main, rel=1e-3)

@@ -9,14 +9,14 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.units import fs, kB
-from crossprune.harness.cards import DataOptions, load_card
+from crossprune.harness.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.crystals import Crystal
 from crossprune.harness.dynamics import with_velocities
-from crossprune.harness.lookup import load_potential
+from crossprune.harness.lookup import load_potential, resolve
 from crossprune.harness.rdf import N_BINS, RANGE, radial_distribution, rdf_error
-from crossprune.harness.references import shortest_distance, snapshots
-from crossprune.harness.stability import MdRun, run_md, survival_interval
+from crossprune.harness.references import md_runs, shortest_distance, snapshots
+from crossprune.harness.stability import MdOptions, MdRun, run_md, survival_interval
 
 RUN = MdRun(
     crystal=Crystal("fcc", ("Cu",), 3.6),
@@ -210,3 +210,21 @@ def test_atoms_that_lammps_loses_are_a_failure_with_its_words(molybdenum):
     assert result.reason
     survived = run_md(molybdenum, MO)[0]  # the instance of the next run is a new one
     assert survived.survived
+
+
+@pytest.mark.slow
+def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
+    """Two sets of initial velocities of one poor model: some runs fail, and the survival intervals overlap."""
+    require_adapter("snap")
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    loose = {"twojmax": 4, "cutoff": 4.7, "ridge": 1e-14, "quadratic": True}  # five frames, no regularisation
+    fitter = resolve("snap", {"snap": loose}).make(dataset.elements)
+    subset = np.sort(np.random.default_rng(2).choice(dataset.indices("train"), 5, replace=False))
+    model = fitter.fit(fitter.prepare(dataset.frames), subset, weights={}, rng=np.random.default_rng(0))
+    options = MdOptions(ensembles=("nve",), melting_fractions=(0.6,), steps=200, repeat=1, n_velocities=32)
+    results = [run_md(model, run)[0] for run in md_runs(load_card("si-pbe"), options, dataset, DataOptions())]
+    survivors = [sum(one.survived for one in half) for half in (results[:16], results[16:])]
+    (low0, high0), (low1, high1) = (survival_interval(count, 16) for count in survivors)
+    assert 0 < sum(survivors) < 32
+    assert max(low0, low1) <= min(high0, high1)
+    assert all(one.reason for one in results if not one.survived)
