@@ -135,7 +135,7 @@ def test_rows_and_core_give_the_prediction(index):
 
 
 def test_a_fit_recovers_a_potential_with_its_core():
-    ace = Ace(["Cu"], AceOptions(cutoff=4.5, max_degrees=(4.0, 3.0), ridge=0.0))
+    ace = Ace(["Cu"], AceOptions(cutoff=4.5, max_degrees=(4.0, 3.0), regularisation="ridge", ridge=0.0))
     truth = random_potential(ace)
     frames = []
     for seed in range(12):
