@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+
+pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
+
 from crossprune.adapters._ace_model import AceModel, Centre, Embedding, Function
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_write import write_yace, write_yaml

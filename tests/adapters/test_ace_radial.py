@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
+
 from crossprune.adapters._ace_radial import (
     FAMILIES,
     INNER,
