@@ -33,8 +33,8 @@ def bond_of(case: dict) -> Bond:
         shape=case["lam"],
         taper=case["dc"],
         inner_type=case["ict"],
-        inner_cutoff=case["rin"],
-        inner_width=case["din"],
+        inner_cutoff=case["r_in"],
+        inner_width=case["delta_in"],
         core_height=case["pre"],
         core_decay=case["lhc"],
     )
