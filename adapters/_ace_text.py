@@ -96,11 +96,17 @@ def read_text(path: Path) -> tuple[AceModel, dict[str, str]]:
     kind = tokens.text()
     n_parameters = tokens.integers(1)[0]
     tokens.expect("FS", "parameters")
+    if n_parameters < 2 or n_parameters % 2:
+        raise DataError(f"{tokens.place}: {n_parameters} parameters; two per density are needed")
     parameters = tokens.numbers(n_parameters).reshape(-1, 2)
-    tokens.expect("core", "energy-cutoff", "parameters")
-    cores = tokens.numbers(2 * n_elements).reshape(n_elements, 2)
-    tokens.expect("E0")
-    references = tokens.numbers(n_elements)
+    cores, references = np.tile([100000.0, 250.0], (n_elements, 1)), np.zeros(n_elements)
+    # Files from before 2020 have neither cores nor reference energies.
+    if tokens.peek() == "core":
+        tokens.expect("core", "energy-cutoff", "parameters")
+        cores = tokens.numbers(2 * n_elements).reshape(n_elements, 2)
+    if tokens.peek() == "E0":
+        tokens.expect("E0")
+        references = tokens.numbers(n_elements)
     bonds = _bonds(tokens, n_elements, l_max)
     for name in ("rankmax", "ndensitymax", "num_c_tilde_max", "num_ms_combinations_max"):
         tokens.setting(name)
@@ -130,8 +136,10 @@ def _bonds(tokens: _Tokens, n_elements: int, l_max: int) -> dict[tuple[int, int]
     tokens.expect("deltaSplineBins")
     tokens.numbers(1)
     pairs = n_elements**2
-    tokens.expect("core", "repulsion", "parameters")
-    cores = tokens.numbers(2 * pairs).reshape(pairs, 2)
+    cores = np.tile([0.0, 1.0], (pairs, 1))
+    if tokens.peek() == "core":
+        tokens.expect("core", "repulsion", "parameters")
+        cores = tokens.numbers(2 * pairs).reshape(pairs, 2)
     tokens.expect("radparameter")
     shapes = tokens.numbers(pairs)
     tokens.expect("cutoff")

@@ -41,7 +41,7 @@ class AceOptions(LinearOptions):
     energy_weight: float = 100.0
     """Weight of an energy per atom, 1/(eV/atom)."""
     ridge: float = 1e-9
-    """Ridge strength of a function of degree 0, relative to the squared norm of its weighted column."""
+    """Strength for a function of degree 0, relative to the squared norm of its weighted column."""
     cutoff: float = 5.0
     """Radius of an atom's environment, Å."""
     radial: Literal["SBessel", "ChebExpCos", "ChebPow"] = "SBessel"
@@ -54,8 +54,8 @@ class AceOptions(LinearOptions):
     """What a unit of angular momentum counts in the degree (dimensionless)."""
     max_functions: int = 1200
     """Largest number of functions of all elements together: more scale all degrees down; 0 for no limit."""
-    regularisation: Literal["ridge", "evidence"] = "ridge"
-    """Take the strength from ``ridge``, or the one of greatest evidence (Bayesian ridge)."""
+    regularisation: Literal["ridge", "evidence"] = "evidence"
+    """Take the strength of greatest evidence (Bayesian ridge), or the one of ``ridge``."""
     smoothness: float = 1.0
     """Power p of the prior: a function's ridge is (1 + degree)^2p times ``ridge``; 0 for none."""
     core_fraction: float = 0.6
@@ -218,6 +218,8 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
             inner_type="zbl" if options.core_fraction else "density",
             inner_cutoff=options.core_fraction * float(radii),
             inner_width=options.core_width if options.core_fraction else 0.0,
+            # ZBL takes no height; files made by the original have 1 here where the core is on.
+            core_height=1.0 if options.core_fraction else 0.0,
         )
 
 

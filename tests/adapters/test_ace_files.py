@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+
+pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
+
 from crossprune.adapters._ace_model import AceModel, Centre, Embedding, Function
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_write import write_yace, write_yaml
@@ -146,3 +149,61 @@ def test_unknown_formats_are_refused(tmp_path):
     (tmp_path / "other.yaml").write_text("hello")
     with pytest.raises(DataError, match="'species' is missing"):
         read_potential(tmp_path / "other.yaml")
+
+
+OLD_TEXT = """nelements=2
+elements: Al Ni
+
+lmax=1
+
+embedding-function: FinnisSinclair
+2 FS parameters:  1.0 1.0
+
+radbasename=ChebExpCos
+nradbase=2
+nradmax=1
+cutoffmax=5.0
+deltaSplineBins=0.001
+radparameter= 3.0 3.1 3.1 3.2
+cutoff= 5.0 4.5 4.5 4.0
+dcut= 0.01 0.01 0.01 0.01
+crad= 1 2 0 0  3 4 0 0  3 4 0 0  5 6 0 0
+
+rankmax=2
+ndensitymax=1
+num_c_tilde_max=1
+num_ms_combinations_max=2
+total_basis_size_rank1: 1 1
+ctilde_basis_func: rank=1 ndens=1 mu0=0 mu=( 1 )
+n=( 2 )
+l=( 0 )
+num_ms=1
+< 0 >:  0.5
+ctilde_basis_func: rank=1 ndens=1 mu0=1 mu=( 0 )
+n=( 1 )
+l=( 0 )
+num_ms=1
+< 0 >:  0.25
+total_basis_size: 1 0
+ctilde_basis_func: rank=2 ndens=1 mu0=0 mu=( 0  1 )
+n=( 1  1 )
+l=( 1  1 )
+num_ms=2
+< 0  0 >:  0.1
+< 1  -1 >:  -0.2
+"""
+
+
+def test_old_text_of_two_elements(tmp_path):
+    """Without cores and reference energies; bonds and functions per element."""
+    (tmp_path / "old.ace").write_text(OLD_TEXT)
+    potential = read_potential(tmp_path / "old.ace")
+    assert potential.elements == ("Al", "Ni")
+    assert [potential.model.bonds[pair].cutoff for pair in ((0, 0), (0, 1), (1, 1))] == [5.0, 4.5, 4.0]
+    # crad runs over k, n, l: R_1,1 = 2 g_1 of Al-Al, 4 g_1 of Al-Ni.
+    assert potential.model.bonds[0, 1].coefficients[0, :, 0].tolist() == [3.0, 4.0]
+    assert potential.predict(Atoms("AlNi", positions=[[0, 0, 0], [0, 0, 4.6]])).energy == 0.0
+    write_yace(potential.model, tmp_path / "new.yace")
+    atoms = Atoms("Al2Ni", positions=[[0, 0, 0], [0, 2.4, 0.3], [1.9, 0.2, 0.5]])
+    expected = potential.predict(atoms)
+    assert read_potential(tmp_path / "new.yace").predict(atoms).energy == expected.energy != 0.0

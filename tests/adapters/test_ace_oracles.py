@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.io import read
+
+pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
+
 from crossprune.adapters._ace_neighbours import find_neighbours
 from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_rows import derivatives, values

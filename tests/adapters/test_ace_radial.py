@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
+
 from crossprune.adapters._ace_radial import (
     FAMILIES,
     INNER,
@@ -30,8 +33,8 @@ def bond_of(case: dict) -> Bond:
         shape=case["lam"],
         taper=case["dc"],
         inner_type=case["ict"],
-        inner_cutoff=case["rin"],
-        inner_width=case["din"],
+        inner_cutoff=case["r_in"],
+        inner_width=case["delta_in"],
         core_height=case["pre"],
         core_decay=case["lhc"],
     )

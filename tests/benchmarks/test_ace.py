@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+
+pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
+
 from crossprune.adapters.ace import Ace, AceOptions, AcePotential, read_potential
 from crossprune.harness.cards import load_dataset
 from crossprune.harness.frames import label
