@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from crossprune.adapters._nnp_functions import SymmetryFunctions
 from crossprune.adapters._nnp_model import Whitening
+from crossprune.adapters._nnp_options import NnpOptions
 from crossprune.adapters._nnp_training import TrainingSet
 from crossprune.adapters._nnp_weak import Displaced, displace
 from crossprune.harness.contract import FloatArray, GroupWeight, IntArray, Prepared, Weights
 from crossprune.harness.errors import DataError
 from crossprune.harness.frames import element_counts, energy_of, forces_of, group_of, offsets, stress_of
-
-if TYPE_CHECKING:
-    from crossprune.adapters.nnp import NnpOptions
 
 
 def training_set(

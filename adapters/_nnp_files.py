@@ -13,7 +13,7 @@ from crossprune.adapters._nnp_network import Network
 from crossprune.harness.errors import DataError
 
 if TYPE_CHECKING:
-    from crossprune.adapters.nnp import NnpPotential
+    from crossprune.adapters._nnp_potential import NnpPotential
 
 LAYOUT = 1
 """Version of the archive's layout."""

@@ -9,18 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree
 from crossprune.adapters._nnp_functions import Angular, Radial, SymmetryFunctions
 from crossprune.adapters._nnp_network import ACTIVATIONS, Network
+from crossprune.adapters._nnp_potential import NnpPotential
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError, StudyError, unknown_name
-
-if TYPE_CHECKING:
-    from crossprune.adapters.nnp import NnpPotential
 
 UNITS = {"eV-Angstrom": (1.0, 1.0), "Hartree-Bohr": (Hartree, Bohr)}
 """Name of a pair of units to the energy in eV and the length in Å."""
@@ -126,8 +123,6 @@ def read_potential(spec: str) -> NnpPotential:
     DataError
         If a file is missing, broken, or asks for something that is not supported.
     """
-    from crossprune.adapters.nnp import NnpPotential
-
     name, _, units = spec.partition(":")
     folder = Path(name)
     if units and units not in UNITS:

@@ -31,7 +31,7 @@ STRESS_FLOOR = 1e-12
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; the options of the adapter that matter here, see `crossprune.adapters.nnp.NnpOptions`."""
+    """How to train: the options of `crossprune.adapters._nnp_options.NnpOptions` that matter here."""
 
     steps: int
     batch_size: int

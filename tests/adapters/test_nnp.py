@@ -224,15 +224,17 @@ def test_training_learns_energies_and_forces():
     assert potential.info["training_loss"] < 0.05
 
 
+@pytest.mark.slow
 def test_stress_is_fitted_if_asked_for():
-    frames = sample_frames(["Cu"], 24)
+    frames = sample_frames(["Cu"], 16)
 
     def error(potential):
-        return np.mean([np.abs(potential.predict(a).stress - stress_of(a)).mean() for a in frames[16:]])
+        return np.mean([np.abs(potential.predict(a).stress - stress_of(a)).mean() for a in frames])
 
-    without = fit(frames[:16], dataclasses.replace(SMALL, force_weight=0.01))
-    with_stress = fit(frames[:16], dataclasses.replace(SMALL, force_weight=0.01, stress_weight=100.0))
-    assert error(with_stress) < error(without)
+    base = dataclasses.replace(SMALL, force_weight=0.01, energy_weight=1.0, steps=400)
+    without = fit(frames, base)
+    with_stress = fit(frames, dataclasses.replace(base, stress_weight=100.0))
+    assert error(with_stress) < 0.7 * error(without)
 
 
 def test_weights_of_groups_count():

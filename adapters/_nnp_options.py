@@ -1,0 +1,78 @@
+"""Options of NNP: symmetry functions, networks and training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class NnpOptions:
+    """Symmetry functions, networks and training; docs/families/nnp.md gives equations and reasons."""
+
+    cutoff: float = 5.0
+    """Distance at which a neighbour's contribution ends, Å."""
+    cutoff_function: Literal["cosine", "polynomial"] = "cosine"
+    """How contributions fade: with one or with two continuous derivatives at the cutoff."""
+    n_radial: int = 12
+    """Radial functions per neighbour element."""
+    angular_sharpness: tuple[float, ...] = (1.0, 2.0, 5.0)
+    """η of the angular functions times cutoff² (dimensionless)."""
+    zetas: tuple[float, ...] = (1.0, 2.0, 4.0, 16.0)
+    """Angular resolutions ζ; each is used with λ = 1 and −1."""
+    angular: Literal["narrow", "wide"] = "narrow"
+    """G4 (three distances) or G5 (two distances)."""
+    hidden: tuple[int, ...] = (24, 24)
+    """Nodes of the hidden layers."""
+    activation: Literal["tanh", "softplus"] = "tanh"
+    """Activation of the hidden layers."""
+    energy_weight: float = 10.0
+    """Weight of an energy per atom, 1/(eV/atom)."""
+    force_weight: float = 1.0
+    """Weight of a force component, 1/(eV/Å)."""
+    stress_weight: float = 0.0
+    """Weight of a stress component, 1/(eV/Å³); 0 leaves stress out of the fit."""
+    steps: int = 25000
+    """Optimiser steps at most, whatever the size of the subset."""
+    batch_size: int = 4
+    """Configurations per step."""
+    learning_rate: float = 5e-3
+    """Largest learning rate of Adam."""
+    patience: int = 5000
+    """Steps without a better validation loss after which the learning rate is halved."""
+    validation_fraction: float = 0.1
+    """Part of the chosen subset on which the best weights are chosen; it is not trained on."""
+    clip: float = 1.0
+    """Largest norm of a gradient."""
+    whitening: float = 1e-4
+    """Relative variance below which a direction of the inputs is not scaled up further."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Numbers in training; prediction is always in double precision."""
+    n_networks: int = 1
+    """Networks that are trained from different starts and averaged; their spread is the uncertainty."""
+    taylor_weight: float = 0.0
+    """Weight of the Taylor consistency relative to that of energies; 1.2 in arXiv 2408.05215."""
+    spatial_weight: float = 0.0
+    """Weight of the spatial consistency relative to that of energies; 0.01 in arXiv 2408.05215."""
+    displacement: float = 0.05
+    """Largest displacement component of the weakly supervised terms, Å."""
+    n_displacements: int = 16
+    """Displaced copies per configuration, drawn once per fit."""
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their range."""
+        for name in ("cutoff", "learning_rate", "clip", "whitening", "displacement"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("energy_weight", "force_weight", "stress_weight", "taylor_weight", "spatial_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("n_radial", "steps", "batch_size", "patience", "n_networks", "n_displacements"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden needs at least one layer of at least one node, got {self.hidden}")
+        if self.zetas and min(self.zetas) < 1:
+            raise ValueError(f"zetas must be at least 1, got {self.zetas}")
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must lie between 0 and 1, got {self.validation_fraction}")
