@@ -21,7 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 QUIET_INTERVAL_S = 10.0
 
@@ -117,10 +117,10 @@ def print_properties(
     console: Console, rows: Sequence[Property], references: Sequence[tuple[float, str]]
 ) -> None:
     """Print the properties of one potential beside their reference values."""
-    view = Table("structure", "property", "value", "reference", "error", "status")
+    view = Table("structure", Column("property", no_wrap=True), "value", "reference", "error", "status")
     for row, (reference, _) in zip(rows, references, strict=True):
         numbers = [row.value, reference, row.value - reference]
-        texts = ["" if isnan(number) else f"{number:.4g}" for number in numbers]
+        texts = ["" if isnan(number) else f"{number:.5g}" for number in numbers]
         view.add_row(row.structure, row.name, *texts, f"{row.status}: {row.reason}".rstrip(": "))
     console.print(view)
     for source in dict.fromkeys(source for _, source in references if source):

@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator
 from crossprune.harness.crystals import Crystal, competing_phases
 from crossprune.harness.dimers import dimer_curve
 from crossprune.harness.elasticity import elastic_constants
-from crossprune.harness.errors import PropertyError, unknown_name
+from crossprune.harness.errors import MissingPackage, PropertyError, unknown_name
 from crossprune.harness.lattice import Equilibrium, equilibrium, relaxed_crystal
 from crossprune.harness.phonons import IMAGINARY, held_points, phonons
 from crossprune.harness.surfaces import FACES, Slab, surface_energy
@@ -158,6 +158,8 @@ def _run(task: Task, bench: Bench) -> list[Property]:
     start = time.perf_counter()
     try:
         values, doubt = task.compute(bench)
+    except MissingPackage as error:
+        return without_value(task, "skipped", str(error))
     except PropertyError as error:
         return without_value(task, "failed", str(error), time.perf_counter() - start)
     except Exception as error:

@@ -214,7 +214,7 @@ def test_atoms_that_lammps_loses_are_a_failure_with_its_words(molybdenum):
 
 @pytest.mark.slow
 def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
-    """Two sets of initial velocities of one poor model: some runs fail, the survival intervals overlap."""
+    """Two sets of initial velocities of a poor model: some runs fail, and the survival intervals overlap."""
     require_adapter("snap")
     dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
     loose = {"twojmax": 4, "cutoff": 4.7, "ridge": 1e-14, "quadratic": True}  # five frames, no regularisation
