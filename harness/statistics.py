@@ -204,11 +204,3 @@ def seeds_needed(deviation: float, log_effect: float, *, n_data_sets: int = 1, p
         if shift > 30 or stats.nct.sf(critical, freedom, shift) >= power:
             return seeds
     return 1000
-
-
-def deviation_bound(units: Sequence[FloatArray], confidence: float = 0.8) -> float:
-    """Return an upper bound of `pooled_deviation`: a few seeds know their own noise badly (χ²)."""
-    freedom = sum(len(unit) - 1 for unit in units)
-    if not freedom:
-        return math.nan
-    return pooled_deviation(units) * math.sqrt(freedom / float(stats.chi2.ppf(1 - confidence, freedom)))

@@ -42,6 +42,10 @@ def test_run_writes_table_and_report_and_says_where(crossprune, tmp_path):
         assert (tmp_path / "out" / name).stat().st_size > 0
     assert str(tmp_path / "out" / "report.html") in done.stdout
     assert "2 done" in done.stdout
+    analysed = crossprune("analyze", "out")
+    assert analysed.returncode == 0, analysed.stderr
+    assert "own / random" in analysed.stdout
+    assert (tmp_path / "out" / "analysis" / "answer.parquet").is_file()
     again = crossprune("run", "study.toml", "--store", "out", "--workers", 1)
     assert again.returncode == 0
     assert "nothing, all was in the store" in again.stdout
