@@ -26,7 +26,8 @@ AVERAGE = 0.995
 """Memory of the running mean of the weights: 200 steps, a few epochs of a small subset."""
 SMALLEST = 0.01
 """Part of the learning rate below which training stops: seven times halved."""
-STRESS_FLOOR = 1e-12
+TINY = 1e-12
+"""Mean square of labels or forces below which there is nothing to scale by."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Loss:
             torch.from_numpy(data.forces),
             torch.from_numpy(data.stresses),
         )
-        self.norm = max(float(size), 1e-12)
+        self.norm = max(float(size), TINY)
 
     def __call__(self, frames: IntArray, *, weak: bool = False) -> Tensor:
         """Return the loss of ``frames``; with the weakly supervised terms, if these are asked for."""
@@ -270,7 +271,7 @@ def _match_scale(loss: Loss, frames: IntArray) -> None:
         _, slopes = loss.model.evaluate(loss.inputs[rows], data.kinds[rows])
         given = float(_Contract.apply(slopes, data, rows).square().mean())
     wanted = float(np.mean(data.forces[rows] ** 2))
-    loss.model.scale = math.sqrt(wanted / given) if wanted > 0 and given > STRESS_FLOOR else 1.0
+    loss.model.scale = math.sqrt(wanted / given) if wanted > 0 and given > TINY else 1.0
 
 
 def _learning_rate(settings: Settings, step: int) -> float:
