@@ -38,7 +38,7 @@ class NnpOptions:
     """Configurations per step."""
     learning_rate: float = 5e-3
     """Largest learning rate of Adam."""
-    patience: int = 5000
+    patience: int = 8000
     """Steps without a better validation loss after which the learning rate is halved."""
     validation_fraction: float = 0.1
     """Part of the chosen subset on which the best weights are chosen; it is not trained on."""

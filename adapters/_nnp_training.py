@@ -24,6 +24,8 @@ WARM_UP = 50
 """Steps over which the learning rate rises to its start value."""
 AVERAGE = 0.995
 """Memory of the running mean of the weights: 200 steps, a few epochs of a small subset."""
+ANNEALED = 0.1
+"""Part of the learning rate below which weights are candidates: the last fifth of the cosine."""
 SMALLEST = 0.01
 """Part of the learning rate below which training stops: seven times halved."""
 TINY = 1e-12
@@ -123,9 +125,10 @@ def train(
 ) -> dict[str, float]:
     """Adam over shuffled batches; keep the running mean of the weights that is best on ``validation``.
 
-    The learning rate warms up and decays as a cosine; it is halved, from the best weights so far, whenever
-    ``patience`` steps pass without a better validation loss. So a subset that overfits early is annealed
-    early. Adam: Kingma and Ba 2015, arXiv 1412.6980; cosine: Loshchilov and Hutter 2017, arXiv 1608.03983;
+    The learning rate warms up and decays as a cosine; it is halved whenever ``patience`` steps pass without
+    a better validation loss, so that a subset that overfits early is annealed early. Only weights at a low
+    learning rate are candidates: at a high one, a low loss on few frames is luck.
+    Adam: Kingma and Ba 2015, arXiv 1412.6980; cosine: Loshchilov and Hutter 2017, arXiv 1608.03983;
     mean of the weights: Polyak and Juditsky 1992, doi:10.1137/0330046.
 
     Returns
@@ -147,7 +150,7 @@ def train(
     every = n_batches * max(1, round(20 / n_batches))
     average = _copy(model)
     best, best_step, kept = math.inf, 0, average
-    step, last_change, factor = 0, 0, 1.0
+    step, last_change, factor, lowest = 0, 0, 1.0, math.inf
     while step < settings.steps and factor >= SMALLEST:
         order = rng.permutation(training)
         for batch in range(n_batches):
@@ -164,11 +167,13 @@ def train(
         if step % every and step < settings.steps:
             continue
         score = _score(loss, validation, average)
-        if score < best:
-            best, best_step, last_change, kept = score, step, step, [one.clone() for one in average]
+        if score < lowest:
+            lowest, last_change = score, step
         elif step - last_change > settings.patience:
             factor, last_change = factor / 2, step
-            _restore(model, kept)
+        cool = factor * _learning_rate(settings, step) <= ANNEALED * settings.learning_rate
+        if score < best and cool:
+            best, best_step, kept = score, step, [one.clone() for one in average]
     _restore(model, kept)
     with torch.no_grad():
         final = float(loss(training))
