@@ -89,6 +89,8 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
     done = results[results["status"] == "done"]
     if "dataset_key" not in done.columns or (done["dataset_key"] == "").any():
         return None
+    if not (root / "objects").is_dir():
+        return None
     store, tests = Store(root), {}
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
         dataset = frames.load(store.path("dataset", str(key)))

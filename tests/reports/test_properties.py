@@ -64,7 +64,7 @@ def test_survival_counts_runs_and_says_why_not():
 
 
 def test_empty_tables_give_no_section(make_results):
-    page = render(make_results(lambda *cell: 1.0), {}, properties=properties_table([]), md=md_table([]))
+    page = render(make_results(lambda *cell: 1.0), {}, {}, properties=properties_table([]), md=md_table([]))
     assert 'id="properties"' not in page
     assert 'id="stability"' not in page
 
@@ -72,6 +72,7 @@ def test_empty_tables_give_no_section(make_results):
 def test_the_page_has_both_sections(make_results):
     page = render(
         make_results(lambda *cell: 1.0),
+        {},
         {},
         properties=properties_table([property_row("c11_gpa", 110.0, 100.0)]),
         md=md_table([md_row(0, False, "too_close")]),
