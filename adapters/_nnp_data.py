@@ -37,7 +37,8 @@ def training_set(
     atoms, slots, slot_start, slot_atom = _gather(prepared, subset)
     values = np.asarray(prepared.arrays["values"][atoms])
     whitenings = [
-        Whitening.of(values[kinds == kind], options.whitening) for kind in range(len(functions.elements))
+        Whitening.of(values[kinds == kind], options.whitening, options.n_functions)
+        for kind in range(len(functions.elements))
     ]
     dtype = np.dtype(options.precision)
     slot_kinds = np.repeat(kinds, np.diff(slot_start))

@@ -22,6 +22,8 @@ class NnpOptions:
     """Angular resolutions ζ; each is used with λ = 1 and −1."""
     angular: Literal["narrow", "wide"] = "narrow"
     """G4 (three distances) or G5 (two distances)."""
+    n_functions: int = 0
+    """Functions per element that CUR picks on the chosen subset; 0 takes all of the set."""
     hidden: tuple[int, ...] = (24, 24)
     """Nodes of the hidden layers."""
     activation: Literal["tanh", "softplus"] = "tanh"
@@ -70,6 +72,8 @@ class NnpOptions:
         for name in ("n_radial", "steps", "batch_size", "patience", "n_networks", "n_displacements"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.n_functions < 0:
+            raise ValueError(f"n_functions must not be negative, got {self.n_functions}")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden needs at least one layer of at least one node, got {self.hidden}")
         if self.zetas and min(self.zetas) < 1:

@@ -202,6 +202,31 @@ def test_whitened_inputs_are_uncorrelated():
     np.testing.assert_allclose(variance, [0, 1, 1, 1, 1], atol=1e-10)  # the constant column is left out
 
 
+def test_cur_lets_only_the_chosen_functions_in(alloy):
+    """Columns 3 and 7 carry all variance but for noise: CUR must pick them, or their copies."""
+    rng = np.random.default_rng(0)
+    values = 1e-3 * rng.normal(size=(300, 10))
+    values[:, 3] += rng.normal(size=300)
+    values[:, 7] += rng.normal(size=300)
+    values -= values.mean(axis=0)
+    values /= values.std(axis=0)
+    values[:, [0, 1, 2, 4, 5, 6, 8, 9]] = values[:, [3]] + 0.05 * values[:, [0, 1, 2, 4, 5, 6, 8, 9]]
+    whitening = Whitening.of(values, 1e-6, 2)
+    chosen = np.flatnonzero(np.abs(whitening.matrix).sum(axis=1))
+    assert len(chosen) == 2
+    assert 7 in chosen
+    white = (values - whitening.centre) @ whitening.matrix
+    np.testing.assert_allclose(np.cov(white.T)[-2:, -2:], np.eye(2), atol=0.02)
+
+
+def test_a_fit_with_few_functions_ignores_the_others():
+    frames = sample_frames(["Cu"], 12)
+    potential = fit(frames, dataclasses.replace(SMALL, n_functions=3))
+    weights = potential.members[0][0].weights[0]
+    assert np.count_nonzero(np.abs(weights).sum(axis=1)) == 3
+    assert np.isfinite(potential.predict(bare(frames[-1])).energy)
+
+
 def fit(frames, options=SMALL, seed=0, weights=None, subset=None):
     elements = sorted({symbol for atoms in frames for symbol in atoms.get_chemical_symbols()})
     adapter = Nnp(elements, options)
