@@ -22,6 +22,7 @@ from crossprune.harness.efficiency import data_efficiency
 from crossprune.harness.errors import StudyError
 from crossprune.harness.latent import diagnostics_of
 from crossprune.harness.metrics import labels_of
+from crossprune.harness.stages import stored_dataset
 from crossprune.harness.store import Store, write_file
 
 METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
@@ -93,7 +94,7 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
         return None
     store, tests = Store(root), {}
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
-        dataset = frames.load(store.path("dataset", str(key)))
+        dataset = stored_dataset(store.root, str(key))
         chosen = dataset.indices(split)
         truth = labels_of([dataset.frames[index] for index in chosen])
         sizes = np.array([len(dataset.frames[index]) for index in chosen])
@@ -109,13 +110,19 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
     return tests
 
 
+@functools.lru_cache(maxsize=512)
+def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Read once what every metric and part needs: chosen frames, predicted energies and forces."""
+    with np.load(folder / "predictions.npz") as archive:
+        return np.load(folder / "subset.npy"), archive["energies"], archive["forces"]
+
+
 def _predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
     """Read the predicted energies (eV) and forces (eV/Å) of the frames ``chosen``."""
-    unseen = np.setdiff1d(np.arange(len(sizes)), np.load(folder / "subset.npy"))
+    subset, energies, forces = _stored(folder)
+    unseen = np.setdiff1d(np.arange(len(sizes)), subset)
     starts = np.concatenate([[0], np.cumsum(sizes[unseen])])
     places = np.searchsorted(unseen, chosen)
-    with np.load(folder / "predictions.npz") as archive:
-        energies, forces = archive["energies"], archive["forces"]
     return energies[places], np.concatenate([forces[starts[one] : starts[one + 1]] for one in places])
 
 
