@@ -136,6 +136,8 @@ def _execute(
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
     unit = "cells"
+    for name in ("properties", "md"):  # tables of an earlier study in this store are not this one's
+        (store.root / f"{name}.parquet").unlink(missing_ok=True)
     if not result.left and (study.properties.enabled or study.md.enabled):
         with progress_display(console, "trials of models") as show:
             tried = assess(study, store, executor, result.table, retry=retry, on_progress=show)
