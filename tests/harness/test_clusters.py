@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -72,6 +73,17 @@ def pools(folder):
     return found
 
 
+def family_of(driver, folder):
+    return [*psutil.Process(driver.pid).children(recursive=True), *pools(folder)]
+
+
+def kill(processes):
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(processes, timeout=20)
+
+
 def wait_for_fits(folder, count):
     deadline = time.monotonic() + 100
     while len(list((folder / "objects" / "fit").glob("*/*"))) < count:
@@ -103,11 +115,9 @@ def test_a_killed_driver_goes_on_where_it_was(study, tmp_path):
         command(tmp_path, "out"), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as driver:
         wait_for_fits(tmp_path / "out", 2)
-        family = [*psutil.Process(driver.pid).children(recursive=True), *pools(tmp_path)]
+        family = family_of(driver, tmp_path)
         driver.send_signal(signal.SIGKILL)
-    for one in family:
-        one.kill()
-    psutil.wait_procs(family, timeout=20)
+    kill(family)
     done = subprocess.run(command(tmp_path, "out"), cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     pd.testing.assert_frame_equal(parallel(tmp_path, "out"), serial(path, tmp_path), check_exact=True)
@@ -116,16 +126,33 @@ def test_a_killed_driver_goes_on_where_it_was(study, tmp_path):
 @pytest.mark.slow
 def test_a_lost_worker_costs_nothing(study, tmp_path):
     path = study()
-    with subprocess.Popen(
+    driver = subprocess.Popen(
         command(tmp_path, "out"), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as driver:
+    )
+    try:
         wait_for_fits(tmp_path / "out", 2)
-        children = [child for pool in pools(tmp_path) for child in pool.children()]
-        workers = [one for one in children if one.children()]  # each has a child that runs its tasks
-        workers[0].kill()
+        kill_a_busy_worker(tmp_path)
         output = driver.communicate(timeout=200)[0]
+    finally:
+        if driver.poll() is None:  # do not let a run that hangs outlive its test
+            kill([psutil.Process(driver.pid), *family_of(driver, tmp_path)])
+            driver.communicate()
     assert driver.returncode == 0, output
     pd.testing.assert_frame_equal(parallel(tmp_path, "out"), serial(path, tmp_path), check_exact=True)
+
+
+def kill_a_busy_worker(folder):
+    """Kill a worker that waits for its task.
+
+    One that waits for its next task holds the lock of the queue that all workers share, and would take the
+    lock with it: the others then wait for ever. That is Parsl's, and not what is tested here.
+    """
+    workers = [worker for pool in pools(folder) for worker in pool.children() if worker.children()]
+    (task,) = workers[0].children()
+    task.suspend()
+    time.sleep(3)  # by then the worker has taken a task, which does not end
+    workers[0].kill()
+    task.kill()
 
 
 @pytest.mark.parametrize(
