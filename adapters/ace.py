@@ -19,7 +19,7 @@ from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_rows import derivatives, values
-from crossprune.adapters._evidence import evidence_ridge
+from crossprune.adapters._evidence import ard_ridges, evidence_ridge
 from crossprune.adapters._linear import LinearFitter, LinearOptions, Rows, Solution
 from crossprune.adapters._pacemaker import PacemakerOptions
 from crossprune.adapters._pacemaker_data import reference_energies
@@ -58,8 +58,8 @@ class AceOptions(LinearOptions):
     """What a unit of angular momentum counts in the degree (dimensionless)."""
     max_functions: int = 1200
     """Largest number of functions of all elements together: more scale all degrees down; 0 for no limit."""
-    regularisation: Literal["ridge", "evidence"] = "evidence"
-    """Take the strength of greatest evidence (Bayesian ridge), or the one of ``ridge``."""
+    regularisation: Literal["ridge", "evidence", "ard"] = "evidence"
+    """One strength by the evidence (Bayesian ridge), one per function (ARD), or that of ``ridge``."""
     smoothness: float = 1.0
     """Power p of the prior: a function's ridge is (1 + degree)^2p times ``ridge``; 0 for none."""
     core_fraction: float = 0.6
@@ -125,13 +125,19 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         return int(self._columns[-1])
 
     def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
-        """Hold higher degrees down more, by the given strength or by that of greatest evidence."""
+        """Hold higher degrees down more, by the given strength or by that of greatest evidence.
+
+        ARD begins there and then gives each function its own strength.
+        """
         options = self.options
         degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
         prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
-        if options.regularisation == "evidence":
-            return prior * evidence_ridge(design, target, n_offsets, prior)
-        return prior * options.ridge
+        if options.regularisation == "ridge":
+            return prior * options.ridge
+        strengths = prior * evidence_ridge(design, target, n_offsets, prior)
+        if options.regularisation == "ard":
+            return ard_ridges(design, target, n_offsets, strengths)
+        return strengths
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
