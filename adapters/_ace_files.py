@@ -161,8 +161,8 @@ def load_yaml(path: Path) -> Place:
 def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
     """Read a B-basis file: the model and its metadata."""
     file = load_yaml(path)
-    blocks = {_species(block["speciesblock"]): block for _, block in file["species"].entries()}
-    elements = tuple(names[0] for names in blocks if len(names) == 1)
+    blocks = _blocks(file)
+    elements = tuple(sorted(names[0] for names in blocks if len(names) == 1))
     if not elements:
         raise DataError(f"{path}: no block of a single element in 'species'")
     for names, block in blocks.items():
@@ -172,14 +172,17 @@ def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
     for i, one in enumerate(elements):
         for j, other in enumerate(elements):
             pair = (one,) if i == j else (one, other)
-            # A bond may stand in one of the two blocks of a pair only; it is symmetric then.
-            found = [names for names in (pair, pair[::-1]) if names in blocks and "radbase" in blocks[names]]
-            if not found:
+            # Bond and core may each stand in one of the two blocks of a pair only; they are symmetric then.
+            found = [blocks[names] for names in (pair, pair[::-1]) if names in blocks]
+            radial = next((block for block in found if "radbase" in block), None)
+            if radial is None:
                 raise DataError(f"{path}: no block '{' '.join(pair)}' with a 'radbase' in 'species'")
-            bonds[i, j] = _yaml_bond(blocks[found[0]])
+            bonds[i, j] = _yaml_bond(radial, next((one for one in found if "core-repulsion" in one), radial))
     functions: dict[int, list[tuple[Function, FloatArray]]] = defaultdict(list)
     for block in blocks.values():
         for _, entry in block.get("nbody", []).entries():
+            if entry.get("skip", False).value is True:
+                continue
             centre, function = _yaml_function(entry, elements)
             functions[centre].append((function, entry["c"].array((-1,))))
     metadata = {str(key): str(value.value) for key, value in file.get("metadata", {}).entries()}
@@ -189,6 +192,17 @@ def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
         for index, element in enumerate(elements)
     )
     return AceModel(elements, bonds, centres), metadata
+
+
+def _blocks(file: Place) -> dict[tuple[str, ...], Place]:
+    """Return the blocks by their elements, the centre first; ``Al Al`` is ``Al``."""
+    blocks: dict[tuple[str, ...], Place] = {}
+    for _, block in file["species"].entries():
+        names = tuple(dict.fromkeys(_species(block["speciesblock"])))
+        if names in blocks:
+            raise DataError(f"{block.name}: a second block of {' '.join(names)!r}")
+        blocks[names] = block
+    return blocks
 
 
 def _yaml_centre(
@@ -216,14 +230,15 @@ def _species(place: Place) -> tuple[str, ...]:
     return tuple(re.findall(r"[A-Z][a-z]?", place.text()))
 
 
-def _yaml_bond(block: Place) -> Bond:
+def _yaml_bond(block: Place, core: Place) -> Bond:
+    """Read a bond, and its core from the same block or from that of the pair the other way round."""
     # The original has nradmaxi in blocks of pairs too; nradmaxij is a plausible name for it there.
     ending = "i" if "nradmaxi" in block else "ij"
     names = {**BASIS_BOND, "n_max": f"nradmax{ending}", "l_max": f"lmax{ending}"}
-    return _bond(block, names, block.get("core-repulsion", [0.0, 1.0]).array((2,)))
+    return _bond(block, core, names, core.get("core-repulsion", [0.0, 1.0]).array((2,)))
 
 
-def _bond(block: Place, names: Mapping[str, str], core: FloatArray) -> Bond:
+def _bond(block: Place, inner: Place, names: Mapping[str, str], core: FloatArray) -> Bond:
     """Read a bond whose entries have the given names."""
     n_base = block[names["n_base"]].integer()
     shape = (block[names["n_max"]].integer(), block[names["l_max"]].integer() + 1, n_base)
@@ -233,18 +248,27 @@ def _bond(block: Place, names: Mapping[str, str], core: FloatArray) -> Bond:
         raise DataError(f"{block.name}: 'radparameters' is missing; {family} needs it")
     with block.blamed():
         return Bond(
-            block["radcoefficients"].array(shape),
+            _radial(block["radcoefficients"], shape),
             n_base,
             family=family,
             shape=float(parameters[0]) if len(parameters) else 1.0,
             cutoff=block[names["cutoff"]].number(),
             taper=block[names["taper"]].number(),
-            inner_type=block.get("inner_cutoff_type", "density").text(),
-            inner_cutoff=block.get(names["inner_cutoff"], 0.0).number(),
-            inner_width=block.get(names["inner_width"], 0.0).number(),
+            inner_type=inner.get("inner_cutoff_type", "density").text(),
+            inner_cutoff=inner.get(names["inner_cutoff"], 0.0).number(),
+            inner_width=inner.get(names["inner_width"], 0.0).number(),
             core_height=float(core[0]),
             core_decay=float(core[1]),
         )
+
+
+def _radial(place: Place, shape: tuple[int, int, int]) -> FloatArray:
+    """Read radial coefficients as (n, l, k); a flat list, the older form, runs over k, n, l."""
+    values = place.value
+    if isinstance(values, list) and values and not isinstance(values[0], list):
+        n, l, k = shape  # noqa: E741
+        return np.ascontiguousarray(place.array((k, n, l)).transpose(1, 2, 0))
+    return place.array(shape)
 
 
 def _yaml_function(entry: Place, elements: Sequence[str]) -> tuple[int, Function]:
@@ -297,7 +321,7 @@ def _yace_centre(embedding: Place, entries: Place, reference: float) -> Centre:
 
 def _yace_bond(bond: Place) -> Bond:
     core = np.array([bond.get("prehc", 0.0).number(), bond.get("lambdahc", 1.0).number()])
-    return _bond(bond, TILDE_BOND, core)
+    return _bond(bond, bond, TILDE_BOND, core)
 
 
 def _yace_function(entry: Place, n_densities: int) -> Function:

@@ -98,6 +98,11 @@ class AceModel:
         for pair in self.bonds:
             if not all(index in indices for index in pair):
                 raise DataError(f"bond {list(pair)} of a potential with {len(self.elements)} elements")
+        kinds = {one.inner_type for one in self.bonds.values() if one.core_height or one.inner_cutoff}
+        if len(kinds) > 1:
+            raise DataError(
+                f"bonds mix the inner cutoffs {' and '.join(sorted(kinds))}; PACE has one type per potential"
+            )
         for index, centre in enumerate(self.centres):
             for function in centre.functions:
                 self._check(index, function, len(centre.embedding.parameters), centre)

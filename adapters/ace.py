@@ -267,7 +267,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
             inner_type="zbl" if options.core_fraction else "density",
             inner_cutoff=options.core_fraction * float(radii),
             inner_width=options.core_width if options.core_fraction else 0.0,
-            # ZBL takes no height; files made by the original have 1 here where the core is on.
+            # The factor on ZBL.
             core_height=1.0 if options.core_fraction else 0.0,
         )
 

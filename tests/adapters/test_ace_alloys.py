@@ -71,7 +71,7 @@ species:
     nradmaxi: 2
     nradbaseij: 3
     radbase: SBessel
-    radcoefficients: [1, 0.2, 0, 0.5, 0, 0.1, 0.3, 1, 0, 0, 0.7, 1]  # flat: n, l, k
+    radcoefficients: [1, 0.5, 0.3, 0, 0.2, 0, 1, 0.7, 0, 0.1, 0, 1]  # flat: k, n, l
     rcutij: 5.3
     dcutij: 0.01
     core-repulsion: [45, 0.8]
@@ -157,6 +157,38 @@ def test_a_core_of_one_pair_acts_on_this_pair_only(tmp_path):
         assert pair == pytest.approx(ratio, rel=1e-6), formula
 
 
+def test_a_core_in_one_block_of_a_pair_is_that_of_both(tmp_path, cluster):
+    """The bond stands in one block of the pair, its core in the other."""
+    text = ALLOY.replace("INNER", "distance")
+    core = (
+        "    core-repulsion: [45, 0.8]\n    r_in: 2.0\n    delta_in: 0.6\n    inner_cutoff_type: distance\n"
+    )
+    assert core in text
+    moved = text.replace(core, "").replace("that of Al Ni\n", f"that of Al Ni\n{core}")
+    first, second = written(tmp_path, text), written(tmp_path, moved, "moved.yaml")
+    same(read_potential(first), read_potential(second), cluster)
+
+
+def test_zbl_is_multiplied_by_the_height(tmp_path):
+    """Deep inside the core, an atom of a dimer has half of ZBL times the first of ``core-repulsion``."""
+    potential = read_potential(written(tmp_path, ALLOY.replace("INNER", "zbl")))
+    r, energies = 0.5, {}
+    for formula in ("Al2", "AlNi", "Ni2"):
+        energies[formula] = potential.predict(Atoms(formula, positions=[[0, 0, 0], [0, 0, r]])).energy
+    for formula, (first, second), height in (
+        ("Al2", (13, 13), 40.0),
+        ("AlNi", (13, 28), 45.0),
+        ("Ni2", (28, 28), 50.0),
+    ):
+        x = r * (first**0.23 + second**0.23) / 0.46850
+        heights, decays = (0.18175, 0.50986, 0.28022, 0.02817), (3.1998, 0.94229, 0.4029, 0.20162)
+        screening = sum(a * np.exp(-b * x) for a, b in zip(heights, decays, strict=True))
+        # The polynomial that ends ZBL at the cutoff shifts it by less than 0.2 % here.
+        assert energies[formula] == pytest.approx(
+            height * 14.399645 * first * second / r * screening, rel=2e-3
+        )
+
+
 def test_three_densities_of_a_dimer_by_hand(tmp_path):
     """One neighbour, products of one factor only: F(ρ) by the published formula with three powers."""
     potential = read_potential(written(tmp_path, ALLOY.replace("INNER", "density")))
@@ -209,6 +241,15 @@ def test_style_and_order_of_keys_do_not_matter(tmp_path, cluster, flow):
         ("metadata: {comment: made for this test, nested: {a: 1}}", "metadata:"),
         ("global: {DeltaSplineBins: 1e-3}\n", "auxdata: {_int: {i1: 1}}\n"),
         ("speciesblock: Al Ni", "speciesblock: 'Al  Ni'"),
+        ("speciesblock: Al\n", "speciesblock: Al Al\n"),
+        (
+            "[1, 0.5, 0.3, 0, 0.2, 0, 1, 0.7, 0, 0.1, 0, 1]",
+            "[[[1, 0.2, 0], [0.5, 0, 0.1]], [[0.3, 1, 0], [0, 0.7, 1]]]",
+        ),
+        (
+            "      - {type: Al Al, nr: [2]",
+            "      - {type: Al Al, nr: [1], nl: [0], c: 9, skip: true}\n      - {type: Al Al, nr: [2]",
+        ),
         ("lmaxi: 1\n    nradmaxi: 2", "lmaxij: 1\n    nradmaxij: 2"),
     ],
 )
@@ -244,6 +285,12 @@ def test_missing_optional_keys_have_the_documented_defaults(tmp_path):
         ("    radbase: SBessel\n", "", "no block 'Al Ni' with a 'radbase'"),
         ("c: 0.05}", "c: five}", r"species\[0\]\.nbody\[3\]\.c: expected numbers, got five"),
         ("rcutij: 5.3", "rcutij: -5.3", r"species\[2\]: cutoff -5.3"),
+        (
+            "core-repulsion: [45, 0.8]\n    r_in: 2.0\n    delta_in: 0.6\n    inner_cutoff_type: density",
+            "core-repulsion: [45, 0.8]\n    inner_cutoff_type: zbl",
+            "mix the inner cutoffs density and zbl",
+        ),
+        ("speciesblock: Ni\n", "speciesblock: Al\n", r"species\[1\]: a second block of 'Al'"),
         ("lint: [0]", "lint: [1]", r"species\[2\]\.nbody\[2\]: "),
         ("npoti: FinnisSinclair\n", "npoti: Exp\n", r"species\[0\]: unknown embedding 'Exp'"),
         ("[0.3, 0.2, 0.1]", "[0.3, 0.2]", r"species\[1\]: .*3"),
