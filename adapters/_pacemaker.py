@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from ase import Atoms
 from crossprune.adapters import _process
 from crossprune.adapters._ace_model import AceModel, Embedding
@@ -174,6 +173,8 @@ def fit(task: Task, options: PacemakerOptions) -> PacePotential:
 
 def write_input(folder: Path, task: Task, options: PacemakerOptions) -> None:
     """Write data frame, starting potential and ``input.yaml`` (pacemaker.readthedocs.io, "Input file")."""
+    import yaml  # its absence is reported by the reader of potentials
+
     table = data_frame(task.frames, task.references)
     per_atom = table["energy_corrected"] / [len(atoms) for atoms in task.frames]
     if per_atom.min() < LOWEST or per_atom.max() > HIGHEST:
@@ -189,7 +190,7 @@ def write_input(folder: Path, task: Task, options: PacemakerOptions) -> None:
         "seed": task.seed,
         "potential": START,
         # Without datapath the variable PACEMAKERDATAPATH would lead elsewhere.
-        "data": {"filename": TRAIN, "datapath": str(folder.resolve())},
+        "data": {"filename": TRAIN, "datapath": str(folder.resolve()), "ignore_weights": False},
         "fit": {
             "loss": {"kappa": kappa, "L1_coeffs": options.l1, "L2_coeffs": options.l2},
             "optimizer": "BFGS",

@@ -123,6 +123,7 @@ def test_input_is_what_the_documentation_asks_for(program, tmp_path, frames):
     assert settings["seed"] == int(np.random.default_rng(3).integers(1, 2**31 - 1))
     assert settings["data"]["filename"] == "train.pckl.gzip"
     assert Path(settings["data"]["datapath"]).is_absolute()
+    assert settings["data"]["ignore_weights"] is False
     assert "reference_energy" not in settings["data"], "energy_corrected is what it must fit"
     assert settings["fit"]["loss"]["L1_coeffs"] == 1e-8
     assert settings["fit"]["loss"]["L2_coeffs"] == 1e-6
