@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,29 @@ except ModuleNotFoundError:
 
 REFERENCE = "crossprune_reference_energies"
 """Metadata key of a B-basis file for energies per element: the format itself holds none."""
+CORE_CUTOFF, CORE_WIDTH = 100000.0, 250.0
+"""What a file without core parameters means: never switched off, eV."""
+WITH_SHAPE = ("ChebExpCos", "ChebPow")
+"""Radial families with a parameter."""
+BASIS_BOND = {
+    "family": "radbase",
+    "n_base": "nradbaseij",
+    "cutoff": "rcutij",
+    "taper": "dcutij",
+    "inner_cutoff": "r_in",
+    "inner_width": "delta_in",
+}
+TILDE_BOND = {
+    "family": "radbasename",
+    "n_base": "nradbasemax",
+    "n_max": "nradmax",
+    "l_max": "lmax",
+    "cutoff": "rcut",
+    "taper": "dcut",
+    "inner_cutoff": "rcut_in",
+    "inner_width": "dcut_in",
+}
+"""Names of a bond's entries in B-basis and C-tilde files; both call the rest alike."""
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -30,6 +54,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """Turn keys that are lists into tuples."""
+        self.flatten_mapping(node)
         found = {}
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -52,9 +77,13 @@ class Place:
             raise DataError(f"{self.name}: {key!r} is missing; the file is truncated or not PACE's") from None
         return Place(value, f"{self.name}{_step(key)}")
 
+    def __contains__(self, key: Any) -> bool:
+        """Tell whether an entry is there."""
+        return isinstance(self.value, Mapping) and key in self.value
+
     def get(self, key: Any, default: Any) -> Place:
         """Return an entry or a default."""
-        if isinstance(self.value, Mapping) and self.value.get(key) is not None:
+        if key in self and self.value[key] is not None:
             return self[key]
         return Place(default, f"{self.name}{_step(key)}")
 
@@ -65,6 +94,15 @@ class Place:
         keys = range(len(self.value)) if isinstance(self.value, list) else list(self.value)
         for key in keys:
             yield key, self[key]
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Put this place in front of errors that do not know it."""
+        try:
+            yield
+        except DataError as error:
+            text = str(error)
+            raise DataError(text if text.startswith(self.name) else f"{self.name}: {text}") from None
 
     def number(self) -> float:
         """Return a finite number."""
@@ -123,8 +161,8 @@ def load_yaml(path: Path) -> Place:
 def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
     """Read a B-basis file: the model and its metadata."""
     file = load_yaml(path)
-    blocks = {_species(block["speciesblock"]): block for _, block in file["species"].entries()}
-    elements = tuple(names[0] for names in blocks if len(names) == 1)
+    blocks = _blocks(file)
+    elements = tuple(sorted(names[0] for names in blocks if len(names) == 1))
     if not elements:
         raise DataError(f"{path}: no block of a single element in 'species'")
     for names, block in blocks.items():
@@ -134,67 +172,103 @@ def read_yaml(path: Path) -> tuple[AceModel, dict[str, str]]:
     for i, one in enumerate(elements):
         for j, other in enumerate(elements):
             pair = (one,) if i == j else (one, other)
-            # Bonds are symmetric where only one of the two blocks is there.
-            names = pair if pair in blocks else pair[::-1]
-            if names not in blocks:
-                raise DataError(f"{path}: no block '{one} {other}' in 'species'")
-            bonds[i, j] = _yaml_bond(blocks[names])
+            # Bond and core may each stand in one of the two blocks of a pair only; they are symmetric then.
+            found = [blocks[names] for names in (pair, pair[::-1]) if names in blocks]
+            radial = next((block for block in found if "radbase" in block), None)
+            if radial is None:
+                raise DataError(f"{path}: no block '{' '.join(pair)}' with a 'radbase' in 'species'")
+            bonds[i, j] = _yaml_bond(radial, next((one for one in found if "core-repulsion" in one), radial))
     functions: dict[int, list[tuple[Function, FloatArray]]] = defaultdict(list)
     for block in blocks.values():
         for _, entry in block.get("nbody", []).entries():
+            if entry.get("skip", False).value is True:
+                continue
             centre, function = _yaml_function(entry, elements)
             functions[centre].append((function, entry["c"].array((-1,))))
     metadata = {str(key): str(value.value) for key, value in file.get("metadata", {}).entries()}
     references = json.loads(metadata.get(REFERENCE, "{}"))
-    centres = []
-    for index, element in enumerate(elements):
-        block = blocks[(element,)]
-        if not functions[index]:
-            raise DataError(f"{block.name}: no function for {element}; the file is truncated")
-        n_densities = block["ndensityi"].integer()
-        # The order within a centre does not depend on how the file spreads functions over blocks.
-        found = sorted(functions[index], key=lambda one: one[0].order)
-        if any(len(coefficients) != n_densities for _, coefficients in found):
-            raise DataError(f"{block.name}: coefficients do not match ndensityi = {n_densities}")
+    centres = tuple(
+        _yaml_centre(blocks[(element,)], element, functions[index], float(references.get(element, 0.0)))
+        for index, element in enumerate(elements)
+    )
+    return AceModel(elements, bonds, centres), metadata
+
+
+def _blocks(file: Place) -> dict[tuple[str, ...], Place]:
+    """Return the blocks by their elements, the centre first; ``Al Al`` is ``Al``."""
+    blocks: dict[tuple[str, ...], Place] = {}
+    for _, block in file["species"].entries():
+        names = tuple(dict.fromkeys(_species(block["speciesblock"])))
+        if names in blocks:
+            raise DataError(f"{block.name}: a second block of {' '.join(names)!r}")
+        blocks[names] = block
+    return blocks
+
+
+def _yaml_centre(
+    block: Place, element: str, functions: Sequence[tuple[Function, FloatArray]], reference: float
+) -> Centre:
+    if not functions:
+        raise DataError(f"{block.name}: no function for {element}; the file is truncated")
+    n_densities = block["ndensityi"].integer()
+    # The order within a centre does not depend on how the file spreads functions over blocks.
+    found = sorted(functions, key=lambda one: one[0].order)
+    if any(len(coefficients) != n_densities for _, coefficients in found):
+        raise DataError(f"{block.name}: coefficients do not match ndensityi = {n_densities}")
+    with block.blamed():
         embedding = Embedding(
             kind=block["npoti"].text(),
             parameters=block["parameters"].array((n_densities, 2)),
-            core_cutoff=block["rho_core_cut"].number(),
-            core_width=block["drho_core_cut"].number(),
+            core_cutoff=block.get("rho_core_cut", CORE_CUTOFF).number(),
+            core_width=block.get("drho_core_cut", CORE_WIDTH).number(),
         )
-        centres.append(
-            Centre(
-                tuple(function for function, _ in found),
-                embedding,
-                np.array([coefficients for _, coefficients in found]),
-                float(references.get(element, 0.0)),
-            )
-        )
-    return AceModel(elements, bonds, tuple(centres)), metadata
+    coefficients = np.array([one for _, one in found])
+    return Centre(tuple(function for function, _ in found), embedding, coefficients, reference)
 
 
 def _species(place: Place) -> tuple[str, ...]:
     return tuple(re.findall(r"[A-Z][a-z]?", place.text()))
 
 
-def _yaml_bond(block: Place) -> Bond:
-    n_base = block["nradbaseij"].integer()
-    ending = "i" if "nradmaxi" in block.value else "ij"
-    n_max, l_max = block[f"nradmax{ending}"].integer(), block[f"lmax{ending}"].integer()
-    core = block.get("core-repulsion", [0.0, 1.0]).array((2,))
-    return Bond(
-        block["radcoefficients"].array((n_max, l_max + 1, n_base)),
-        n_base,
-        family=block["radbase"].text(),
-        shape=block["radparameters"].array((-1,))[0],
-        cutoff=block["rcutij"].number(),
-        taper=block["dcutij"].number(),
-        inner_type=block.get("inner_cutoff_type", "density").text(),
-        inner_cutoff=block.get("r_in", 0.0).number(),
-        inner_width=block.get("delta_in", 0.0).number(),
-        core_height=float(core[0]),
-        core_decay=float(core[1]),
-    )
+def _yaml_bond(block: Place, core: Place) -> Bond:
+    """Read a bond, and its core from the same block or from that of the pair the other way round."""
+    # The original has nradmaxi in blocks of pairs too; nradmaxij is a plausible name for it there.
+    ending = "i" if "nradmaxi" in block else "ij"
+    names = {**BASIS_BOND, "n_max": f"nradmax{ending}", "l_max": f"lmax{ending}"}
+    return _bond(block, core, names, core.get("core-repulsion", [0.0, 1.0]).array((2,)))
+
+
+def _bond(block: Place, inner: Place, names: Mapping[str, str], core: FloatArray) -> Bond:
+    """Read a bond whose entries have the given names."""
+    n_base = block[names["n_base"]].integer()
+    shape = (block[names["n_max"]].integer(), block[names["l_max"]].integer() + 1, n_base)
+    family = block[names["family"]].text()
+    parameters = block.get("radparameters", []).array((-1,))
+    if not len(parameters) and family in WITH_SHAPE:
+        raise DataError(f"{block.name}: 'radparameters' is missing; {family} needs it")
+    with block.blamed():
+        return Bond(
+            _radial(block["radcoefficients"], shape),
+            n_base,
+            family=family,
+            shape=float(parameters[0]) if len(parameters) else 1.0,
+            cutoff=block[names["cutoff"]].number(),
+            taper=block[names["taper"]].number(),
+            inner_type=inner.get("inner_cutoff_type", "density").text(),
+            inner_cutoff=inner.get(names["inner_cutoff"], 0.0).number(),
+            inner_width=inner.get(names["inner_width"], 0.0).number(),
+            core_height=float(core[0]),
+            core_decay=float(core[1]),
+        )
+
+
+def _radial(place: Place, shape: tuple[int, int, int]) -> FloatArray:
+    """Read radial coefficients as (n, l, k); a flat list, the older form, runs over k, n, l."""
+    values = place.value
+    if isinstance(values, list) and values and not isinstance(values[0], list):
+        n, l, k = shape  # noqa: E741
+        return np.ascontiguousarray(place.array((k, n, l)).transpose(1, 2, 0))
+    return place.array(shape)
 
 
 def _yaml_function(entry: Place, elements: Sequence[str]) -> tuple[int, Function]:
@@ -208,10 +282,8 @@ def _yaml_function(entry: Place, elements: Sequence[str]) -> tuple[int, Function
     inner = entry.get("lint", []).integers()
     if len(ns) == 6 and len(inner) == 3:
         inner = (*inner, inner[2])  # the third pair couples with the first two to 0: the same L
-    try:
+    with entry.blamed():
         ms, weights = couple(ls, inner)
-    except DataError as error:
-        raise DataError(f"{entry.name}: {error}") from None
     return indices[0], Function(indices[1:], ns, ls, ms, np.array(weights)[:, None], inner)
 
 
@@ -219,7 +291,7 @@ def read_yace(path: Path) -> tuple[AceModel, dict[str, str]]:
     """Read a C-tilde file in YAML: the model and an empty mapping."""
     file = load_yaml(path)
     elements = tuple(name.text() for _, name in file["elements"].entries())
-    references = file["E0"].array((len(elements),))
+    references = file.get("E0", [0.0] * len(elements)).array((len(elements),))
     bonds: dict[tuple[int, int], Bond] = {}
     for key, bond in file["bonds"].entries():
         if not (isinstance(key, tuple) and len(key) == 2):
@@ -227,44 +299,29 @@ def read_yace(path: Path) -> tuple[AceModel, dict[str, str]]:
         bonds[key] = _yace_bond(bond)
     for i, j in list(bonds):
         bonds.setdefault((j, i), bonds[i, j])
-    centres = []
-    for index in range(len(elements)):
-        embedding = file["embeddings"][index]
-        n_densities = embedding["ndensity"].integer()
-        functions = tuple(
-            _yace_function(entry, n_densities) for _, entry in file["functions"][index].entries()
+    centres = tuple(
+        _yace_centre(file["embeddings"][index], file["functions"][index], float(reference))
+        for index, reference in enumerate(references)
+    )
+    return AceModel(elements, bonds, centres), {}
+
+
+def _yace_centre(embedding: Place, entries: Place, reference: float) -> Centre:
+    n_densities = embedding["ndensity"].integer()
+    functions = tuple(_yace_function(entry, n_densities) for _, entry in entries.entries())
+    with embedding.blamed():
+        found = Embedding(
+            kind=embedding["npoti"].text(),
+            parameters=embedding["FS_parameters"].array((n_densities, 2)),
+            core_cutoff=embedding.get("rho_core_cutoff", CORE_CUTOFF).number(),
+            core_width=embedding.get("drho_core_cutoff", CORE_WIDTH).number(),
         )
-        centres.append(
-            Centre(
-                functions,
-                Embedding(
-                    kind=embedding["npoti"].text(),
-                    parameters=embedding["FS_parameters"].array((n_densities, 2)),
-                    core_cutoff=embedding["rho_core_cutoff"].number(),
-                    core_width=embedding["drho_core_cutoff"].number(),
-                ),
-                reference=float(references[index]),
-            )
-        )
-    return AceModel(elements, bonds, tuple(centres)), {}
+    return Centre(functions, found, reference=reference)
 
 
 def _yace_bond(bond: Place) -> Bond:
-    n_base = bond["nradbasemax"].integer()
-    shape = (bond["nradmax"].integer(), bond["lmax"].integer() + 1, n_base)
-    return Bond(
-        bond["radcoefficients"].array(shape),
-        n_base,
-        family=bond["radbasename"].text(),
-        shape=bond["radparameters"].array((-1,))[0],
-        cutoff=bond["rcut"].number(),
-        taper=bond["dcut"].number(),
-        inner_type=bond.get("inner_cutoff_type", "density").text(),
-        inner_cutoff=bond.get("rcut_in", 0.0).number(),
-        inner_width=bond.get("dcut_in", 0.0).number(),
-        core_height=bond["prehc"].number(),
-        core_decay=bond["lambdahc"].number(),
-    )
+    core = np.array([bond.get("prehc", 0.0).number(), bond.get("lambdahc", 1.0).number()])
+    return _bond(bond, bond, TILDE_BOND, core)
 
 
 def _yace_function(entry: Place, n_densities: int) -> Function:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from ase.data import atomic_numbers
 from crossprune.adapters._ace_radial import Bond
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError, unknown_name
@@ -90,7 +91,18 @@ class AceModel:
     centres: tuple[Centre, ...]
 
     def __post_init__(self) -> None:
-        """Check that every function finds its radial functions."""
+        """Check elements and bonds, and that every function finds its radial functions."""
+        if unknown := [name for name in self.elements if atomic_numbers.get(name, 0) < 1]:
+            raise DataError(f"unknown element {', '.join(unknown)}")
+        indices = range(len(self.elements))
+        for pair in self.bonds:
+            if not all(index in indices for index in pair):
+                raise DataError(f"bond {list(pair)} of a potential with {len(self.elements)} elements")
+        kinds = {one.inner_type for one in self.bonds.values() if one.core_height or one.inner_cutoff}
+        if len(kinds) > 1:
+            raise DataError(
+                f"bonds mix the inner cutoffs {' and '.join(sorted(kinds))}; PACE has one type per potential"
+            )
         for index, centre in enumerate(self.centres):
             for function in centre.functions:
                 self._check(index, function, len(centre.embedding.parameters), centre)
@@ -98,6 +110,8 @@ class AceModel:
     def _check(self, centre: int, function: Function, n_densities: int, owner: Centre) -> None:
         name = f"function n = {list(function.ns)}, l = {list(function.ls)} of {self.elements[centre]}"
         for element, n, l in zip(function.elements, function.ns, function.ls, strict=True):  # noqa: E741
+            if element not in range(len(self.elements)):
+                raise DataError(f"{name}: there is no element of index {element}")
             bond = self.bonds.get((centre, element))
             if bond is None:
                 raise DataError(f"{name}: no bond to {self.elements[element]}")

@@ -101,20 +101,32 @@ class PacePotential(Potential):
         )
         return result
 
+    @property
+    def has_functions(self) -> bool:
+        """Whether the B functions are known, so that a B-basis file can be written."""
+        return all(centre.coefficients is not None for centre in self.model.centres)
+
     def write(self, folder: Path) -> None:
-        """Write the C-tilde file."""
-        write_yace(self.model, folder / TILDE)
+        """Write the B-basis file, or the C-tilde file where the B functions are not known."""
+        if self.has_functions:
+            write_yaml(self.model, folder / BASIS)
+        else:
+            write_yace(self.model, folder / TILDE)
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the C-tilde file."""
-        return cls(read_model(folder / TILDE)[0])
+        """Read what `write` wrote."""
+        name = BASIS if (folder / BASIS).is_file() else TILDE
+        return cls(read_model(folder / name)[0])
 
     def export(self, folder: Path) -> list[Path]:
-        """Write the C-tilde file that LAMMPS's ``pair_style pace`` reads."""
+        """Write the C-tilde file that LAMMPS's ``pair_style pace`` reads, and if known the B-basis."""
         folder.mkdir(parents=True, exist_ok=True)
         write_yace(self.model, folder / TILDE)
-        return [folder / TILDE]
+        if not self.has_functions:
+            return [folder / TILDE]
+        write_yaml(self.model, folder / BASIS)
+        return [folder / TILDE, folder / BASIS]
 
 
 class AcePotential(PacePotential, LinearPotential):
@@ -127,18 +139,3 @@ class AcePotential(PacePotential, LinearPotential):
         blocks = [centre.coefficients for centre in model.centres if centre.coefficients is not None]
         self.coefficients = np.concatenate([block[:, 0] for block in blocks])
         self.offsets = np.array([centre.reference for centre in model.centres])
-
-    def write(self, folder: Path) -> None:
-        """Write the B-basis file."""
-        write_yaml(self.model, folder / BASIS)
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read the B-basis file."""
-        return cls(read_model(folder / BASIS)[0])
-
-    def export(self, folder: Path) -> list[Path]:
-        """Write the B-basis file and the C-tilde file that LAMMPS's ``pair_style pace`` reads."""
-        paths = super().export(folder)
-        write_yaml(self.model, folder / BASIS)
-        return [*paths, folder / BASIS]

@@ -48,7 +48,7 @@ class Bond:
     inner_width: float = 0.0
     """Å."""
     core_height: float = 0.0
-    """eV Å; 0 switches the core off."""
+    """eV Å, or the dimensionless factor on ZBL; 0 switches the core off."""
     core_decay: float = 1.0
     """1/Å²."""
 
@@ -235,7 +235,8 @@ def _half_zbl(r: float, p: Any) -> tuple[float, float]:
     value += shift + cubic / 3.0 * beyond**3 + quartic / 4.0 * beyond**4
     slope += cubic * beyond**2 + quartic * beyond**3
     f, df = switch(r, end, p[TAPER])
-    return 0.5 * value * f, 0.5 * (slope * f + value * df)
+    half = 0.5 * p[CORE_HEIGHT]
+    return half * value * f, half * (slope * f + value * df)
 
 
 @compiled

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from crossprune.adapters._ace_model import AceModel, Centre, Embedding, Function
-from crossprune.adapters._ace_radial import Bond
+from crossprune.adapters._ace_radial import FAMILIES, Bond
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.errors import DataError
+from crossprune.harness.errors import DataError, unknown_name
 
 
 class _Tokens:
@@ -25,7 +25,7 @@ class _Tokens:
         self.words = [
             (word, number)
             for number, line in enumerate(lines, 1)
-            if not line.startswith("#")
+            if not line.lstrip().startswith("#")
             for word in line.translate(blank).split()
         ]
         self.at = 0
@@ -92,8 +92,11 @@ def read_text(path: Path) -> tuple[AceModel, dict[str, str]]:
     tokens.expect("elements")
     elements = tuple(tokens.text() for _ in range(n_elements))
     l_max = tokens.setting("lmax")
-    tokens.expect("embedding-function")
-    kind = tokens.text()
+    kind = "FinnisSinclair"
+    # Files of FitSNAP and of early versions do not name the embedding; theirs is linear.
+    if tokens.peek() == "embedding-function":
+        tokens.expect("embedding-function")
+        kind = tokens.text()
     n_parameters = tokens.integers(1)[0]
     tokens.expect("FS", "parameters")
     if n_parameters < 2 or n_parameters % 2:
@@ -129,7 +132,9 @@ def read_text(path: Path) -> tuple[AceModel, dict[str, str]]:
 
 def _bonds(tokens: _Tokens, n_elements: int, l_max: int) -> dict[tuple[int, int], Bond]:
     tokens.expect("radbasename")
-    family = tokens.text()
+    place, family = tokens.place, tokens.text()
+    if family not in FAMILIES:
+        raise DataError(f"{place}: {unknown_name('radial functions', family, FAMILIES)}")
     n_base, n_max = tokens.setting("nradbase"), tokens.setting("nradmax")
     tokens.expect("cutoffmax")
     tokens.numbers(1)

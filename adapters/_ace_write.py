@@ -89,7 +89,7 @@ def write_yaml(model: AceModel, path: Path) -> None:
         if len(names) == 1:
             lines += _embedding(model.centres[indices[0]])
         if len(names) <= 2:
-            lines += _bond(model.bonds[indices[0], indices[-1]], "i" if len(names) == 1 else "ij")
+            lines += _bond(model.bonds[indices[0], indices[-1]])
         lines += ["    nbody:", *body] if body else ["    nbody: []"]
     path.write_text("\n".join(lines) + "\n")
 
@@ -105,11 +105,11 @@ def _embedding(centre: Centre) -> list[str]:
     ]
 
 
-def _bond(bond: Bond, ending: str) -> list[str]:
+def _bond(bond: Bond) -> list[str]:
     n_max, l_count = bond.coefficients.shape[:2]
     return [
-        f"    nradmax{ending}: {n_max}",
-        f"    lmax{ending}: {l_count - 1}",
+        f"    nradmaxi: {n_max}",
+        f"    lmaxi: {l_count - 1}",
         f"    rcutij: {_number(bond.cutoff)}",
         f"    dcutij: {_number(bond.taper)}",
         "    NameOfCutoffFunctionij: cos",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
+from crossprune.adapters import _pacemaker
 from crossprune.adapters._ace_basis import DegreeRule, build_functions, degree
 from crossprune.adapters._ace_model import AceModel, Centre, Embedding
 from crossprune.adapters._ace_neighbours import find_neighbours
@@ -18,8 +19,10 @@ from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_rows import derivatives, values
-from crossprune.adapters._evidence import evidence_ridge
-from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows, Solution
+from crossprune.adapters._evidence import ard_ridges, evidence_ridge
+from crossprune.adapters._linear import LinearFitter, LinearOptions, Rows, Solution
+from crossprune.adapters._pacemaker import PacemakerOptions
+from crossprune.adapters._pacemaker_data import reference_energies
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -31,6 +34,7 @@ from crossprune.harness.contract import (
     Weights,
     require_elements,
 )
+from crossprune.harness.errors import TooFewFrames
 from crossprune.harness.frames import energy_of, forces_of, group_of, label, offsets, stress_of
 
 
@@ -54,14 +58,18 @@ class AceOptions(LinearOptions):
     """What a unit of angular momentum counts in the degree (dimensionless)."""
     max_functions: int = 1200
     """Largest number of functions of all elements together: more scale all degrees down; 0 for no limit."""
-    regularisation: Literal["ridge", "evidence"] = "evidence"
-    """Take the strength of greatest evidence (Bayesian ridge), or the one of ``ridge``."""
+    regularisation: Literal["ridge", "evidence", "ard"] = "evidence"
+    """One strength by the evidence (Bayesian ridge), one per function (ARD), or that of ``ridge``."""
     smoothness: float = 1.0
     """Power p of the prior: a function's ridge is (1 + degree)^2p times ``ridge``; 0 for none."""
     core_fraction: float = 0.6
     """ZBL replaces the expansion below this fraction of the sum of covalent radii; 0 for no core."""
     core_width: float = 0.3
     """Width over which it does, Å."""
+    fitter: Literal["own", "pacemaker"] = "own"
+    """Fit here, or by the original program where the user has it; see ``pacemaker``."""
+    pacemaker: PacemakerOptions = field(default_factory=PacemakerOptions)
+    """Settings of the original program."""
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -74,6 +82,8 @@ class AceOptions(LinearOptions):
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 1 <= len(self.max_degrees) <= 5 or min(self.max_degrees) < 0:
             raise ValueError(f"max_degrees must be one to five degrees >= 0, got {self.max_degrees}")
+        if self.fitter == "pacemaker" and self.stress_weight:
+            raise ValueError("pacemaker fits no stress: set stress_weight = 0, or fitter = 'own'")
 
 
 class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
@@ -93,6 +103,8 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         isolated_atom_energies: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(elements, options, isolated_atom_energies)
+        if self.options.fitter == "pacemaker":
+            _pacemaker.find_pacemaker()
         limit = self.options.max_functions
         rule = DegreeRule(
             self.options.max_degrees,
@@ -113,13 +125,19 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         return int(self._columns[-1])
 
     def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
-        """Hold higher degrees down more, by the given strength or by that of greatest evidence."""
+        """Hold higher degrees down more, by the given strength or by that of greatest evidence.
+
+        ARD begins there and then gives each function its own strength.
+        """
         options = self.options
         degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
         prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
-        if options.regularisation == "evidence":
-            return prior * evidence_ridge(design, target, n_offsets, prior)
-        return prior * options.ridge
+        if options.regularisation == "ridge":
+            return prior * options.ridge
+        strengths = prior * evidence_ridge(design, target, n_offsets, prior)
+        if options.regularisation == "ard":
+            return ard_ridges(design, target, n_offsets, strengths)
+        return strengths
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
@@ -143,16 +161,27 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         return AcePotential(self._model(solution), {"n_functions": float(len(self._functions))})
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
-        """Compute rows, and the core repulsion of frames with atoms inside the core's range."""
+        """Compute rows, and the core repulsion of frames with atoms inside the core's range.
+
+        pacemaker computes everything by itself; labels and elements are checked only.
+        """
+        if self.options.fitter == "pacemaker":
+            for atoms in frames:
+                require_elements(atoms, self.elements, f"adapter {self.name!r}")
+                energy_of(atoms)
+                forces_of(atoms)
+            return Prepared(frames)
         prepared = super().prepare(frames, workspace=workspace)
         core = self._core.predict_many(frames)
         arrays = {"core_energy": core.energies, "core_forces": core.forces, "core_stress": core.stresses}
         return Prepared(frames, {**prepared.arrays, **arrays})
 
-    def fit(
+    def fit(  # type: ignore[override]  # what pacemaker fits need not be linear
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
-    ) -> LinearPotential:
-        """Fit what the core repulsion leaves; ``rng`` is not used."""
+    ) -> PacePotential:
+        """Fit what the core repulsion leaves; ``rng`` gives pacemaker's seed and is not used otherwise."""
+        if self.options.fitter == "pacemaker":
+            return self._fit_by_pacemaker([prepared.frames[index] for index in subset], weights, rng)
         frames = list(prepared.frames)
         atom = offsets(frames)
         for index in subset:
@@ -166,10 +195,30 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
                     stress=None if stress is None else stress - prepared.arrays["core_stress"][index],
                     group=group_of(frames[index]),
                 )
-        return super().fit(dataclasses.replace(prepared, frames=frames), subset, weights=weights, rng=rng)
+        fitted = super().fit(dataclasses.replace(prepared, frames=frames), subset, weights=weights, rng=rng)
+        assert isinstance(fitted, AcePotential)
+        return fitted
+
+    def _fit_by_pacemaker(
+        self, frames: Sequence[Atoms], weights: Weights, rng: np.random.Generator
+    ) -> PacePotential:
+        if not frames:
+            raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        task = _pacemaker.Task(
+            start=self._core.model,
+            frames=frames,
+            weights=weights,
+            references=reference_energies(frames, self.elements, self.isolated_atom_energies),
+            energy_weight=self.options.energy_weight,
+            force_weight=self.options.force_weight,
+            seed=int(rng.integers(1, _pacemaker.SEED_LIMIT)),
+        )
+        return _pacemaker.fit(task, self.options.pacemaker)
 
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
-        """Predict prepared frames by their rows and cores."""
+        """Predict prepared frames by their rows and cores, where there are any."""
+        if self.options.fitter == "pacemaker":
+            return potential.predict_many([prepared.frames[index] for index in indices])
         found = super().predict(potential, prepared, indices)
         atom = offsets(prepared.frames)
         chosen = np.concatenate([np.arange(atom[one], atom[one + 1]) for one in indices])
@@ -218,7 +267,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
             inner_type="zbl" if options.core_fraction else "density",
             inner_cutoff=options.core_fraction * float(radii),
             inner_width=options.core_width if options.core_fraction else 0.0,
-            # ZBL takes no height; files made by the original have 1 here where the core is on.
+            # The factor on ZBL.
             core_height=1.0 if options.core_fraction else 0.0,
         )
 

@@ -271,7 +271,14 @@ def analyze(store: Annotated[Path, typer.Argument(help="Folder of a finished run
     console.print(f"tables: {(store / 'analysis').resolve()}", soft_wrap=True, highlight=False)
 
 
-for command in (commands.datasets, commands.adapters, commands.check, commands.evaluate, commands.properties):
+for command in (
+    commands.datasets,
+    commands.adapters,
+    commands.check,
+    commands.evaluate,
+    commands.export,
+    commands.properties,
+):
     app.command()(command)
 app.command("new-adapter")(commands.new_adapter)
 

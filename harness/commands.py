@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from crossprune.harness.errors import MissingPackage
@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
+    import pandas as pd
+    from ase import Atoms
+    from crossprune.harness.frames import DataSet
+
 ALL_DONE, SOME_FAILED = 0, 1
+EXPORTS = {"extxyz": (".xyz", ".extxyz"), "pacemaker": (".pckl.gzip", ".pkl.gz")}
+"""Formats of `export` and the endings that mean them."""
 console = Console()
 
 
@@ -163,3 +170,113 @@ def properties(
         raise StudyError(str(error)) from None
     rows = compute_properties(load_potential(potential).calculator(), setting_of(card), options)
     print_properties(console, rows, [reference_of(card, row.structure, row.name) for row in rows])
+
+
+def export(
+    source: Annotated[str, typer.Argument(help="Data set or file, or the folder of a finished run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    style: Annotated[
+        str | None, typer.Option("--format", help="extxyz or pacemaker; default: by the file's ending.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of a data set: train, test or ood; default: all.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Of a run: data set.")] = None,
+    chooser: Annotated[str | None, typer.Option("--chooser", help="Of a run: who chose.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Of a run: how.")] = None,
+    fraction: Annotated[float | None, typer.Option("--fraction", help="Of a run: kept fraction.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of a run: repetition.")] = None,
+) -> None:
+    """Write a data set, or the set that a study chose, as extended XYZ or as pacemaker's data frame.
+
+    Example: `crossprune export mlearn-Mo --split train --output mo.pckl.gzip`
+
+    Example: `crossprune export mo --chooser ace --method fps --fraction 0.25 --seed 0 --output chosen.extxyz`
+    """
+    from crossprune.harness.errors import StudyError, unknown_name
+
+    known = [name for name, endings in EXPORTS.items() if output.name.endswith(endings)]
+    if style is None and not known:
+        endings = ", ".join(one for more in EXPORTS.values() for one in more)
+        raise StudyError(f"{output}: the format is not clear; give --format, or an ending of {endings}")
+    if style is not None and style not in EXPORTS:
+        raise StudyError(unknown_name("format", style, EXPORTS))
+    cell = {"dataset": data, "chooser": chooser, "method": method, "fraction": fraction, "seed": seed}
+    wanted = {name: value for name, value in cell.items() if value is not None}
+    if (Path(source) / "results.parquet").is_file():
+        if split is not None:
+            raise StudyError("--split is for a data set; a run's chosen set is a part of its training set")
+        dataset, frames = _chosen_by(Path(source), wanted)
+    elif wanted:
+        options = ", ".join(f"--{'data' if name == 'dataset' else name}" for name in wanted)
+        raise StudyError(f"{options}: for the folder of a finished run, and {source!r} is none")
+    else:
+        dataset, frames = _part_of(source, split)
+    _write_frames(output, style or known[0], frames, dataset)
+    console.print(f"wrote {len(frames)} frames: {output}", highlight=False, soft_wrap=True)
+
+
+def _part_of(source: str, split: str | None) -> tuple[DataSet, list[Atoms]]:
+    """Load a data set and one part's frames, or all, with their part in ``info``."""
+    from crossprune.harness.cards import load_dataset
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.frames import SPLITS
+
+    if split is not None and split not in SPLITS:
+        raise StudyError(unknown_name("split", split, SPLITS))
+    dataset = load_dataset(source)
+    if split is not None and split not in dataset.split:
+        raise StudyError(f"{source} has no {split!r} part")
+    for atoms, part in zip(dataset.frames, dataset.split, strict=True):
+        atoms.info["split"] = part
+    pairs = zip(dataset.frames, dataset.split, strict=True)
+    return dataset, [atoms for atoms, part in pairs if split in (None, part)]
+
+
+def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSet, list[Atoms]]:
+    """Load the one chosen set of a run that fits the description."""
+    import numpy as np
+    from crossprune.harness import frames
+    from crossprune.harness.analysis import read_results
+    from crossprune.harness.comparisons import labelled
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.store import Store
+
+    axes = ["dataset", "chooser", "method", "fraction", "seed"]
+    table = labelled(read_results(root))
+    table = table[table["status"] == "done"].drop_duplicates(axes)
+    found = table
+    for name, value in wanted.items():
+        same = np.isclose(found[name], value) if name == "fraction" else found[name] == value
+        found = found[same]
+    if len(found) != 1:
+        raise StudyError(
+            f"{len(found)} chosen sets of {root} fit; {_values(table if found.empty else found)}"
+        )
+    row, store = found.iloc[0], Store(root)
+    dataset = frames.load(store.path("dataset", str(row["dataset_key"])))
+    subset = np.load(store.path("fit", str(row["fit_key"])) / "subset.npy")
+    return dataset, [dataset.frames[index] for index in subset]
+
+
+def _values(table: pd.DataFrame) -> str:
+    """Say what there is to choose from."""
+    axes = {"dataset": "--data", "chooser": "--chooser", "method": "--method"}
+    axes |= {"fraction": "--fraction", "seed": "--seed"}
+    lists = {option: sorted(table[name].unique()) for name, option in axes.items()}
+    return "; ".join(
+        f"{option}: {', '.join(map(str, values))}" for option, values in lists.items() if len(values) > 1
+    )
+
+
+def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:
+    from ase.io import write
+    from crossprune.adapters._pacemaker_data import write_frames
+    from crossprune.harness.store import write_file
+
+    known = dataset.isolated_atom_energies
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if style == "pacemaker":
+        write_file(path, lambda temporary: write_frames(temporary, frames, known))
+    else:
+        write_file(path, lambda temporary: write(temporary, frames, format="extxyz"))

@@ -207,3 +207,30 @@ def test_old_text_of_two_elements(tmp_path):
     atoms = Atoms("Al2Ni", positions=[[0, 0, 0], [0, 2.4, 0.3], [1.9, 0.2, 0.5]])
     expected = potential.predict(atoms)
     assert read_potential(tmp_path / "new.yace").predict(atoms).energy == expected.energy != 0.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("embedding-function: FinnisSinclair\n", ""),  # FitSNAP's files
+        ("embedding-function: FinnisSinclair\n", "  # a comment\nembedding-function: FinnisSinclair\n"),
+        ("2 FS parameters:  1.0 1.0\n", "2 FS parameters:  1e0 1.0\nE0: 0.0 0.0\n"),
+        ("radparameter=", "core repulsion parameters: 0 1\n0 1\n0 1\n0 1\nradparameter="),
+    ],
+)
+def test_versions_of_the_text_format(tmp_path, old, new):
+    assert old in OLD_TEXT
+    (tmp_path / "old.ace").write_text(OLD_TEXT)
+    (tmp_path / "new.ace").write_text(OLD_TEXT.replace(old, new))
+    atoms = Atoms("Al2Ni", positions=[[0, 0, 0], [0, 2.4, 0.3], [1.9, 0.2, 0.5]])
+    energies = [read_potential(tmp_path / name).predict(atoms).energy for name in ("old.ace", "new.ace")]
+    assert energies[0] == energies[1] != 0.0
+
+
+def test_radial_functions_of_another_program_are_named(tmp_path):
+    text = OLD_TEXT.replace("radbasename=ChebExpCos", "radbasename=ACE.jl.Basic\nhaspair: t")
+    (tmp_path / "julia.ace").write_text(text)
+    with pytest.raises(
+        DataError, match=r"julia.ace, line 9: unknown radial functions 'ACE.jl.Basic'.*SBessel"
+    ):
+        read_potential(tmp_path / "julia.ace")
