@@ -283,8 +283,8 @@ def triangular(top: FloatArray, blocks: Iterable[FloatArray]) -> FloatArray:
 
 def _triangle(blocks: Sequence[FloatArray]) -> FloatArray:
     stacked = np.asfortranarray(np.concatenate(blocks))
-    r: FloatArray = qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: stacked.shape[1]]
-    return r
+    r = qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0]
+    return np.asarray(r[: stacked.shape[1]], dtype=np.float64)
 
 
 def predict_rows(model: SparseModel, prepared: Prepared, indices: IntArray) -> Iterator[Prediction]:
@@ -297,7 +297,7 @@ def predict_rows(model: SparseModel, prepared: Prepared, indices: IntArray) -> I
         values: FloatArray = soap @ soap_rows(prepared, index, every)
         pairs = frame_pairs(prepared, index)
         for kernel, coefficients in zip(model.pair_kernels, model.coefficients[n_soap:], strict=True):
-            values = values + kernel.rows(pairs, atoms.numbers) @ coefficients
+            values += np.asarray(kernel.rows(pairs, atoms.numbers) @ coefficients, dtype=np.float64)
         energy = float(values[0]) + sum(model.baseline[symbol] for symbol in atoms.symbols)
         periodic = atoms.cell.rank == 3 and bool(atoms.pbc.any())
         stress = values[-N_STRAINS:] / atoms.get_volume() if periodic else None

@@ -71,9 +71,8 @@ class PairKernel:
 
     def rows(self, pairs: Pairs, numbers: IntArray) -> FloatArray:
         """Return energy, force and strain rows as `Environments.kernel_rows` does."""
-        one, other = (atomic_numbers[element] for element in self.elements)
-        kinds = numbers[pairs.atoms]
-        mine = ((kinds == (one, other)) | (kinds == (other, one))).all(axis=1)
+        kind = sorted(atomic_numbers[element] for element in self.elements)
+        mine = (np.sort(numbers[pairs.atoms], axis=1) == kind).all(axis=1)
         ends, vectors = pairs.atoms[mine], pairs.vectors[mine]
         distances = np.linalg.norm(vectors, axis=1)
         fade, slope = self.fade(distances)

@@ -175,7 +175,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             require_elements(atoms, self.elements, "adapter 'gap'")
             energy_of(atoms)
             forces_of(atoms)
-        if self.options.fitter == "gap_fit":
+        if self.options.fitter == "gap_fit" or not frames:
             return Prepared(frames)
         arrays = prepare_rows(
             frames, self.elements, self.options, self.features, self.environments, workspace
