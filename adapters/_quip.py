@@ -69,7 +69,7 @@ class GapOptions:
     """Number added to the diagonal of the sparse points' covariance, against duplicates."""
     fitter: Literal["fast", "gap_fit"] = "fast"
     """Linear algebra on kernel rows computed once, or the program gap_fit for every fit."""
-    pool_per_configuration: int = 24
+    pool_per_configuration: int = 64
     """``fast``: candidates for sparse points that a configuration offers, per element."""
     rows_gb: float = 16.0
     """``fast``: space allowed to the kernel rows, GB."""
