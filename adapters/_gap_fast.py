@@ -26,7 +26,7 @@ from crossprune.harness.errors import StudyError
 from crossprune.harness.frames import energy_of, forces_of, group_of, stress_of
 from scipy.linalg import block_diag, cholesky, lapack, qr, solve_triangular
 
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 2048
 """Rows of the least-squares system in memory at a time, beside the triangle of those before."""
 
 
@@ -271,20 +271,29 @@ def solve(
 
 def triangular(top: FloatArray, blocks: Iterable[FloatArray]) -> FloatArray:
     """Return R of the QR factorisation of all rows, never holding more than a few thousand of them."""
-    waiting, n_rows = [top], len(top)
+    n_columns = top.shape[1]
+    system = np.zeros((n_columns + ROWS_AT_ONCE, n_columns), order="F")
+    system[: len(top)] = top
+    filled = n_columns
     for block in blocks:
-        waiting.append(block)
-        n_rows += len(block)
-        if n_rows > ROWS_AT_ONCE + top.shape[1]:
-            waiting = [_triangle(waiting)]
-            n_rows = len(waiting[0])
-    return _triangle(waiting)
+        for start in range(0, len(block), ROWS_AT_ONCE):
+            piece = block[start : start + ROWS_AT_ONCE]
+            if filled + len(piece) > len(system):
+                _factorise(system)
+                filled = n_columns
+            system[filled : filled + len(piece)] = piece
+            filled += len(piece)
+    _factorise(system)
+    return system[:n_columns].copy()
 
 
-def _triangle(blocks: Sequence[FloatArray]) -> FloatArray:
-    stacked = np.asfortranarray(np.concatenate(blocks))
-    r = qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0]
-    return np.asarray(r[: stacked.shape[1]], dtype=np.float64)
+def _factorise(system: FloatArray) -> None:
+    """Replace ``system`` by R of its QR factorisation, with zeros below."""
+    n_columns = system.shape[1]
+    packed = qr(system, mode="raw", overwrite_a=True, check_finite=False)[0][0]
+    triangle = np.triu(packed[:n_columns])
+    system[n_columns:] = 0.0
+    system[:n_columns] = triangle
 
 
 def predict_rows(model: SparseModel, prepared: Prepared, indices: IntArray) -> Iterator[Prediction]:

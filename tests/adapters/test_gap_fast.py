@@ -262,6 +262,16 @@ def test_pivots_are_nested_and_predict_the_rest():
     np.testing.assert_allclose(kernel[:, order] @ np.linalg.solve(known, kernel[order]), kernel, atol=1e-6)
 
 
+@pytest.mark.parametrize("sizes", [(3,), (5, 3000, 7, 1500, 5000, 2)])
+def test_factorisation_by_pieces_equals_one_of_all_rows(sizes):
+    rng = np.random.default_rng(0)
+    top = np.triu(rng.normal(size=(30, 31)))
+    blocks = [rng.normal(size=(size, 31)) for size in sizes]
+    triangle, rows = _gap_fast.triangular(top, blocks), np.concatenate([top, *blocks])
+    np.testing.assert_array_equal(np.tril(triangle, -1), 0)
+    np.testing.assert_allclose(triangle.T @ triangle, rows.T @ rows, rtol=0, atol=1e-10)
+
+
 def test_prepared_predictions_of_a_foreign_potential_go_through_quip(adapter, prepared, tmp_path):
     """A potential that was loaded, or fitted to other prepared frames, is not read by column numbers."""
     potential = fit(adapter, prepared, [0, 1])
