@@ -105,9 +105,10 @@ def prepare_rows(
     starts = np.concatenate([[0], np.cumsum([1 + 3 * len(atoms) + N_STRAINS for atoms in frames])])
     needed = 8e-9 * len(points) * float(starts[-1])
     if needed > options.rows_gb:
+        fitting = int(len(points) / len(np.unique(pool, axis=0)) * options.rows_gb / needed)
         raise StudyError(
-            f"GAP's kernel rows need {needed:.1f} GB, rows_gb allows {options.rows_gb:g}: raise it, lower "
-            f"pool_per_configuration ({options.pool_per_configuration}), or use fitter = 'gap_fit'"
+            f"GAP's kernel rows need {needed:.3g} GB, rows_gb allows {options.rows_gb:g}: raise it, lower "
+            f"pool_per_configuration to about {max(fitting, 1)}, or use fitter = 'gap_fit'"
         )
     rows = allocate(workspace, "rows", (len(points), int(starts[-1])))
     for atoms, start, stop in zip(frames, starts, starts[1:], strict=False):

@@ -298,7 +298,7 @@ def test_prepared_predictions_of_a_foreign_potential_go_through_quip(adapter, pr
 
 def test_too_large_rows_are_refused_with_advice():
     adapter = Gap(["Cu", "Ni"], GapOptions(**SMALL, rows_gb=1e-5))
-    with pytest.raises(StudyError, match=r"rows_gb allows 1e-05.*pool_per_configuration"):
+    with pytest.raises(StudyError, match=r"rows_gb allows 1e-05.*pool_per_configuration to about 1, or"):
         adapter.prepare(FRAMES)
 
 
