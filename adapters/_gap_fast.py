@@ -24,7 +24,7 @@ from crossprune.harness.contract import (
 )
 from crossprune.harness.errors import StudyError
 from crossprune.harness.frames import energy_of, forces_of, group_of, stress_of
-from scipy.linalg import block_diag, cholesky, lapack, qr, solve_triangular
+from scipy.linalg import LinAlgError, block_diag, cholesky, lapack, qr, solve_triangular
 
 ROWS_AT_ONCE = 2048
 """Rows of the least-squares system in memory at a time, beside the triangle of those before."""
@@ -256,12 +256,22 @@ def solve(
     -------
     tuple
         Coefficients of each set of SOAP points and of each pair kernel, and the condition number.
+
+    Raises
+    ------
+    StudyError
+        If the jitter is too small to make the covariance positive definite.
     """
     soap = [options.delta**2 * similarity(one, one.T) ** options.zeta for one in points]
     covariance = block_diag(*soap, *(one.covariance() for one in kernels))
     covariance[np.diag_indices_from(covariance)] += options.jitter
     n = len(covariance)
-    prior = np.column_stack([cholesky(covariance), np.zeros(n)])
+    try:
+        prior = np.column_stack([cholesky(covariance), np.zeros(n)])
+    except LinAlgError:
+        raise StudyError(
+            f"jitter {options.jitter:g} leaves the covariance of GAP's sparse points singular; raise it"
+        ) from None
     triangle = triangular(prior, blocks)
     solution = solve_triangular(triangle[:n, :n], triangle[:n, n])
     sizes = [len(one) for one in points] + [len(one.points) for one in kernels]

@@ -302,6 +302,12 @@ def test_too_large_rows_are_refused_with_advice():
         adapter.prepare(FRAMES)
 
 
+def test_too_small_jitter_is_named():
+    adapter = Gap(["Cu", "Ni"], GapOptions(**SMALL, jitter=1e-20, pair_n_sparse=40))
+    with pytest.raises(StudyError, match=r"jitter 1e-20 leaves .* singular; raise it"):
+        fit(adapter, adapter.prepare(FRAMES[:5]), range(5))
+
+
 def test_pair_points_span_the_subset_and_skip_single_distances(adapter):
     dimer = Atoms("Cu2", [[0, 0, 0], [2.5, 0, 0]])
     pairs = find_pairs(dimer, 4.0)
