@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from ase import Atoms
@@ -66,6 +67,12 @@ class GapOptions:
     """Fit to stress as well, where frames have it; doubles the cost for small cells."""
     jitter: float = 1e-8
     """Number added to the diagonal of the sparse points' covariance, against duplicates."""
+    fitter: Literal["fast", "gap_fit"] = "fast"
+    """Linear algebra on kernel rows computed once, or the program gap_fit for every fit."""
+    pool_per_configuration: int = 64
+    """``fast``: candidates for sparse points that a configuration offers, per element."""
+    rows_gb: float = 16.0
+    """``fast``: space allowed to the kernel rows, GB."""
     timeout_s: float = 3600.0
     """Wall time allowed to gap_fit, s."""
     memory_gb: float = 8.0
@@ -75,6 +82,8 @@ class GapOptions:
         """Reject numbers that gap_fit answers with a crash."""
         counts = {"pair_n_sparse", "l_max", "use_stress"}
         for name, value in asdict(self).items():
+            if isinstance(value, str):
+                continue
             if value < 0 or (value == 0 and name not in counts):
                 raise ValueError(
                     f"{name} must be {'at least 0' if name in counts else 'positive'}, got {value}"
@@ -185,6 +194,26 @@ def soap_string(elements: Sequence[str], options: GapOptions) -> str:
     )
 
 
+def soap_part(element: str, n_sparse: int, elements: Sequence[str], options: GapOptions) -> str:
+    """Return gap_fit's definition of the SOAP kernel of ``element``."""
+    return (
+        f"{soap_string(elements, options)} Z={atomic_numbers[element]} covariance_type=dot_product "
+        f"zeta={options.zeta:.10g} delta={options.delta:.10g} sparse_method=cur_points "
+        f"n_sparse={n_sparse} add_species=F"
+    )
+
+
+def pair_part(elements: tuple[str, str], n_sparse: int, options: GapOptions) -> str:
+    """Return gap_fit's definition of the pair kernel of two elements."""
+    return (
+        f"distance_2b cutoff={options.pair_cutoff:.10g} "
+        f"cutoff_transition_width={options.transition_width:.10g} "
+        f"Z1={atomic_numbers[elements[0]]} Z2={atomic_numbers[elements[1]]} covariance_type=ard_se "
+        f"delta={options.pair_delta:.10g} theta_uniform={options.pair_theta:.10g} "
+        f"sparse_method=uniform n_sparse={n_sparse} add_species=F"
+    )
+
+
 def count_distances(frames: Sequence[Atoms], cutoff: float, enough: int) -> dict[tuple[str, str], int]:
     """Count different distances within ``cutoff`` per pair of elements (sorted), up to ``enough``."""
     found: dict[tuple[str, str], FloatArray] = {}
@@ -215,24 +244,14 @@ def kernels(
         for (one, other), n_distances in sorted(counts.items()):
             if n_distances < 2:
                 continue
-            parts.append(
-                f"distance_2b cutoff={options.pair_cutoff:.10g} "
-                f"cutoff_transition_width={options.transition_width:.10g} "
-                f"Z1={atomic_numbers[one]} Z2={atomic_numbers[other]} covariance_type=ard_se "
-                f"delta={options.pair_delta:.10g} theta_uniform={options.pair_theta:.10g} "
-                f"sparse_method=uniform n_sparse={n_distances} add_species=F"
-            )
+            parts.append(pair_part((one, other), n_distances, options))
     n_sparse: dict[str, int] = {}
     for element in elements:
         n_atoms = sum(int(np.sum(atoms.numbers == atomic_numbers[element])) for atoms in frames)
         if n_atoms == 0:
             continue
         n_sparse[element] = min(options.n_sparse, n_atoms)
-        parts.append(
-            f"{soap_string(elements, options)} Z={atomic_numbers[element]} covariance_type=dot_product "
-            f"zeta={options.zeta:.10g} delta={options.delta:.10g} sparse_method=cur_points "
-            f"n_sparse={n_sparse[element]} add_species=F"
-        )
+        parts.append(soap_part(element, n_sparse[element], elements, options))
     return "{" + ":".join("{" + part + "}" for part in parts) + "}", n_sparse
 
 

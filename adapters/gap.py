@@ -1,4 +1,4 @@
-"""GAP: sparse Gaussian-process potentials on SOAP environments and pair distances, by QUIP's gap_fit."""
+"""GAP: sparse Gaussian-process potentials on SOAP environments and pair distances, for QUIP."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from ase import Atoms
 from crossprune.adapters import _process, _quip
+from crossprune.adapters._gap_environments import Environments, from_quip
+from crossprune.adapters._gap_fast import SparseModel, fit_rows, predict_rows, prepare_rows
+from crossprune.adapters._gap_files import parameter_files
 from crossprune.adapters._quip import GapOptions
 from crossprune.harness.contract import (
     Capabilities,
@@ -25,6 +28,7 @@ from crossprune.harness.contract import (
     IntArray,
     Potential,
     Prediction,
+    Predictions,
     Prepared,
     Weights,
     require_elements,
@@ -51,10 +55,13 @@ class GapPotential(Potential):
         cutoff: float,
         files: Mapping[str, bytes],
         info: Mapping[str, float | str] | None = None,
+        sparse: SparseModel | None = None,
     ) -> None:
         super().__init__(elements, info)
         self.cutoff = cutoff
         self.files = dict(files)
+        self.sparse = sparse
+        """Sparse points and coefficients of a fast fit; not saved, because the files hold them too."""
         self._quip: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,10 +115,10 @@ class GapPotential(Potential):
 
 
 class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
-    """SOAP power spectra as features; fits by gap_fit in a process of its own."""
+    """SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit."""
 
     name = "gap"
-    capabilities = Capabilities(seeded=True)
+    capabilities = Capabilities(exact_subset_refit=True)
     options_type = GapOptions
     distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
     potential_type = GapPotential
@@ -141,25 +148,44 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the SOAP power spectrum of each atom, of unit length, resolved by pairs of elements."""
         require_elements(atoms, self.elements, "adapter 'gap'")
+        spectrum: FloatArray = np.array(self._describe(atoms, gradient=False)["data"], dtype=np.float64)
+        return spectrum[:, :-1]  # the last entry is QUIP's constant offset of the kernel, always 0
+
+    def environments(self, atoms: Atoms) -> dict[int, Environments]:
+        """Return the SOAP vectors and their derivatives, per atomic number."""
+        return from_quip(self._describe(atoms, gradient=True), atoms.numbers)
+
+    def _describe(self, atoms: Atoms, *, gradient: bool) -> dict[str, Any]:
         box = _quip.boxed(atoms, self.options.cutoff)
         with _QUIP_LOCK:
             if self._soap is None:
                 self._soap = _quippy("descriptors").Descriptor(_quip.soap_string(self.elements, self.options))
-            spectrum: FloatArray = np.array(self._soap.calc_descriptor(box), dtype=np.float64)
-        return spectrum[:, :-1]  # the last entry is QUIP's constant offset of the kernel, always 0
+            found: dict[str, Any] = self._soap.calc(box, grad=gradient)
+        return found
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
-        """Check elements and labels; gap_fit computes everything else from the chosen frames."""
+        """Check elements and labels; for the fast fitter, compute the kernel rows.
+
+        Raises
+        ------
+        StudyError
+            If the rows need more space than ``rows_gb``.
+        """
         for atoms in frames:
             require_elements(atoms, self.elements, "adapter 'gap'")
             energy_of(atoms)
             forces_of(atoms)
-        return Prepared(frames)
+        if self.options.fitter == "gap_fit" or not frames:
+            return Prepared(frames)
+        arrays = prepare_rows(
+            frames, self.elements, self.options, self.features, self.environments, workspace
+        )
+        return Prepared(frames, arrays)
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
     ) -> GapPotential:
-        """Run gap_fit on the chosen frames.
+        """Fit to the chosen frames; gap_fit draws its sparse points with ``rng``, the fast fitter does not.
 
         A group's expected errors are divided by its weights; a label of weight 0 is left out.
 
@@ -168,12 +194,36 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         TooFewFrames
             If ``subset`` is empty.
         CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
-            As `crossprune.adapters._process.run`.
+            As `crossprune.adapters._process.run`, by gap_fit.
         """
         frames = [prepared.frames[index] for index in subset]
         if not frames:
             raise TooFewFrames("GAP needs at least one frame, got none")
         baseline = self._baseline(frames)
+        if self.options.fitter == "gap_fit":
+            return self._run_gap_fit(frames, weights, baseline, rng)
+        sparse = fit_rows(prepared, subset, self.elements, self.options, weights, baseline)
+        info: dict[str, float | str] = {
+            "condition_number": sparse.condition_number,
+            "n_sparse": float(sum(map(len, sparse.points))),
+        }
+        files = parameter_files(sparse, self.options)
+        return GapPotential(self.elements, self.options.reach, files, info, sparse)
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Predict prepared frames by their rows, or by QUIP where the potential has none there."""
+        sparse = potential.sparse if isinstance(potential, GapPotential) else None
+        if sparse is None or not sparse.matches(prepared):
+            return super().predict(potential, prepared, indices)
+        return Predictions.from_list(list(predict_rows(sparse, prepared, indices)))
+
+    def _run_gap_fit(
+        self,
+        frames: Sequence[Atoms],
+        weights: Weights,
+        baseline: Mapping[str, float],
+        rng: np.random.Generator,
+    ) -> GapPotential:
         with tempfile.TemporaryDirectory(prefix="crossprune-gap-fit-") as name:
             folder = Path(name)
             command, n_sparse = self._command(folder, frames, weights, baseline, rng)

@@ -51,6 +51,9 @@ FRAMES = [emt_frame(seed) for seed in range(6)]
 SMALL = {"cutoff": 3.6, "pair_cutoff": 3.6, "n_max": 3, "l_max": 2, "n_sparse": 20, "timeout_s": 60.0}
 
 
+BOTH = pytest.mark.parametrize("fitter", ["fast", "gap_fit"])
+
+
 def fitted(frames=FRAMES, elements=("Cu", "Ni"), weights=None, seed=0, isolated=None, **options):
     adapter = Gap(elements, GapOptions(**{**SMALL, **options}), isolated)
     subset = np.arange(len(frames))
@@ -120,7 +123,9 @@ def test_left_handed_cell(potential):
     )
 
 
-def test_fit_learns_stress_with_the_right_sign_and_order(potential):
+@BOTH
+def test_fit_learns_stress_with_the_right_sign_and_order(fitter):
+    potential = fitted(use_stress=True, fitter=fitter)
     predicted = np.array([potential.predict(atoms).stress for atoms in FRAMES])
     expected = np.array([stress_of(atoms) for atoms in FRAMES])
     slopes = (predicted * expected).sum(axis=0) / (expected**2).sum(axis=0)
@@ -128,10 +133,11 @@ def test_fit_learns_stress_with_the_right_sign_and_order(potential):
 
 
 @pytest.mark.slow
-def test_stress_labels_are_left_alone_unless_asked_for(potential):
+@BOTH
+def test_stress_labels_are_left_alone_unless_asked_for(fitter):
     without = [label(a, energy=energy_of(a), forces=forces_of(a), stress=None, group="g") for a in FRAMES]
-    assert fitted(use_stress=False).files == fitted(without, use_stress=False).files
-    assert fitted(use_stress=False).files != potential.files
+    assert fitted(fitter=fitter).files == fitted(without, fitter=fitter).files
+    assert fitted(fitter=fitter).files != fitted(fitter=fitter, use_stress=True).files
 
 
 def test_virial_is_minus_volume_times_stress():
@@ -153,7 +159,8 @@ def test_training_file_has_our_own_label_names_only(tmp_path):
 
 
 @pytest.mark.slow
-def test_weight_zero_leaves_the_label_out():
+@BOTH
+def test_weight_zero_leaves_the_label_out(fitter):
     wrong = [
         label(a, energy=energy_of(a), forces=forces_of(a) + 5 * (i < 3), stress=None, group=f"{i < 3}")
         for i, a in enumerate(FRAMES)
@@ -163,18 +170,21 @@ def test_weight_zero_leaves_the_label_out():
         for i, a in enumerate(FRAMES)
     ]
     weights = {"True": GroupWeight(forces=0.0)}
-    assert fitted(wrong, weights=weights).files == fitted(also, weights=weights).files
+    one, other = (fitted(frames, weights=weights, fitter=fitter) for frames in (wrong, also))
+    assert one.files == other.files
 
 
 @pytest.mark.slow
-def test_group_weights_pull_the_fit_to_their_group():
+@BOTH
+def test_group_weights_pull_the_fit_to_their_group(fitter):
     frames = [emt_frame(seed, group="even" if seed % 2 == 0 else "odd: {x}") for seed in range(6)]
 
     def error(potential, start):
         return np.mean([abs(potential.predict(a).energy - energy_of(a)) for a in frames[start::2]])
 
-    even = fitted(frames, weights={"even": GroupWeight(energy=30.0)}, sigma_energy_per_atom=0.03)
-    odd = fitted(frames, weights={"odd: {x}": GroupWeight(energy=30.0)}, sigma_energy_per_atom=0.03)
+    weak = {"sigma_energy_per_atom": 0.03, "fitter": fitter}
+    even = fitted(frames, weights={"even": GroupWeight(energy=30.0)}, **weak)
+    odd = fitted(frames, weights={"odd: {x}": GroupWeight(energy=30.0)}, **weak)
     assert error(even, 0) < 0.3 * error(odd, 0)
     assert error(odd, 1) < 0.3 * error(even, 1)
 
@@ -189,7 +199,8 @@ def test_many_elements_and_groups_do_not_overflow_gap_fits_arguments():
         frames.append(labelled(atoms, -3.0 * len(atoms)))
         frames[-1].info["group"] = f"group {number}"
     weights = {f"group {number}": GroupWeight(energy=1 + number / 60) for number in range(0, 60, 3)}
-    potential = fitted(frames, ["Ag", "Al", "Au", "Cu", "Ni", "Pd", "Pt"], weights=weights)
+    elements = ["Ag", "Al", "Au", "Cu", "Ni", "Pd", "Pt"]
+    potential = fitted(frames, elements, weights=weights, fitter="gap_fit")
     assert potential.predict(frames[0]).energy == pytest.approx(-12.0, abs=0.2)
 
 
@@ -204,6 +215,7 @@ def test_baseline_is_regressed_on_the_subset_or_given():
         Gap(["Cu", "Ni"], isolated_atom_energies={"Cu": -0.1})._baseline(one)
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("name", "frames", "elements"),
     [
@@ -215,26 +227,33 @@ def test_baseline_is_regressed_on_the_subset_or_given():
         ("an element of the set is absent", [labelled(bulk("Si"), -10.0)], ["Ge", "Si"]),
     ],
 )
-def test_degenerate_subsets_are_fitted(name, frames, elements):
-    potential = fitted(frames, elements)
+def test_degenerate_subsets_are_fitted(name, frames, elements, fitter):
+    potential = fitted(frames, elements, fitter=fitter)
     predicted = potential.predict(frames[0])
     assert predicted.energy == pytest.approx(energy_of(frames[0]), rel=0.2), name
     assert np.isfinite(predicted.forces).all()
 
 
-def test_sparse_points_are_capped_at_the_environments():
-    assert fitted(FRAMES[:1], n_sparse=500).info["n_sparse"] == 8
+@BOTH
+def test_sparse_points_are_capped_at_the_environments(fitter):
+    assert fitted(FRAMES[:1], n_sparse=500, fitter=fitter).info["n_sparse"] == 8
 
 
-def test_no_frame_is_too_few():
+@BOTH
+def test_no_frame_is_too_few(fitter):
     with pytest.raises(TooFewFrames, match="at least one frame"):
-        fitted([])
+        fitted([], fitter=fitter)
 
 
 @pytest.mark.slow
-def test_seed_decides_the_sparse_points_and_nothing_else_does(potential):
-    assert fitted(use_stress=True).files == potential.files
-    assert fitted(use_stress=True, seed=1).files != potential.files
+def test_seed_decides_gap_fits_sparse_points_and_nothing_else_does():
+    expected = fitted(fitter="gap_fit").files
+    assert fitted(fitter="gap_fit").files == expected
+    assert fitted(fitter="gap_fit", seed=1).files != expected
+
+
+def test_seed_decides_nothing_in_the_fast_fit(potential):
+    assert fitted(use_stress=True, seed=1).files == potential.files
 
 
 def test_files_travel_with_the_potential(potential, tmp_path):
@@ -284,17 +303,18 @@ def test_features_of_a_cluster_do_not_depend_on_its_cell():
 def test_nothing_is_printed_and_no_folder_is_left(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     fitted(FRAMES[:2]).predict(TRICLINIC)
+    fitted(FRAMES[:2], fitter="gap_fit").predict(TRICLINIC)
     with pytest.raises(CellTimeout):
-        fitted(timeout_s=0.01)
+        fitted(fitter="gap_fit", timeout_s=0.01)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
 
 
 def test_timeout_and_memory_limits_reach_gap_fit():
     with pytest.raises(CellTimeout, match=r"gap_fit ran longer than its 0\.05 s"):
-        fitted(n_max=10, l_max=8, n_sparse=500, cutoff=6.0, timeout_s=0.05)
+        fitted(fitter="gap_fit", n_max=10, l_max=8, n_sparse=500, cutoff=6.0, timeout_s=0.05)
     with pytest.raises(CellOutOfMemory, match=r"gap_fit used more than its 0\.04 GB"):
-        fitted(n_max=10, l_max=8, n_sparse=500, cutoff=6.0, memory_gb=0.04)
+        fitted(fitter="gap_fit", n_max=10, l_max=8, n_sparse=500, cutoff=6.0, memory_gb=0.04)
 
 
 def test_gap_fit_is_the_program_and_not_a_script_around_it():
