@@ -11,7 +11,14 @@ LOWEST, HIGHEST = -14.0, 0.0
 """Range of the search: log10 of the ridge relative to the squared norm of a column."""
 
 
-def evidence_ridge(design: FloatArray, target: FloatArray, n_offsets: int, prior: FloatArray) -> float:
+def evidence_ridge(
+    design: FloatArray,
+    target: FloatArray,
+    n_offsets: int,
+    prior: FloatArray,
+    *,
+    n_rows: int | None = None,
+) -> float:
     """Return the relative ridge that maximises the marginal likelihood of the target.
 
     MacKay 1992, doi:10.1162/neco.1992.4.3.415. Coefficients are x_j ~ N(0, σ²/(λ prior_j ‖A_j‖²)) and noise
@@ -29,6 +36,8 @@ def evidence_ridge(design: FloatArray, target: FloatArray, n_offsets: int, prior
         Number of columns without prior.
     prior
         How much stronger each column is held down, shape (k,).
+    n_rows
+        Number of labels, if ``design`` and ``target`` were compressed from more rows.
     """
     n = design.shape[1] - n_offsets
     norms = np.linalg.norm(design[:, :n], axis=0)
@@ -41,7 +50,7 @@ def evidence_ridge(design: FloatArray, target: FloatArray, n_offsets: int, prior
     left, s, _ = np.linalg.svd(inner[:, :n], full_matrices=False)
     z = left.T @ inner[:, n]
     outside = float((triangle[n_offsets:, -1] ** 2).sum() - (z**2).sum())
-    count = max(len(target) - n_offsets, 1)
+    count = max((n_rows or len(target)) - n_offsets, 1)
 
     def cost(exponent: float) -> float:
         strength = 10.0**exponent

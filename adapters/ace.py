@@ -18,8 +18,10 @@ from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_rows import derivatives, values
+from crossprune.adapters._blocks import WeightedRows
 from crossprune.adapters._evidence import evidence_ridge
-from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows, Solution
+from crossprune.adapters._least_squares import Solution, compress, solve
+from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -85,6 +87,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
     potential_type = AcePotential
+    blocks = False  # condition numbers are 1e8 to 1e12: products of rows would keep no digit
 
     def __init__(
         self,
@@ -112,14 +115,17 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         """Number of coefficients of all elements."""
         return int(self._columns[-1])
 
-    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
+    def solve(self, rows: WeightedRows) -> Solution:
         """Hold higher degrees down more, by the given strength or by that of greatest evidence."""
         options = self.options
         degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
         prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
+        stacked = rows.stacked()
+        design, target = compress(*stacked)
+        strength = options.ridge
         if options.regularisation == "evidence":
-            return prior * evidence_ridge(design, target, n_offsets, prior)
-        return prior * options.ridge
+            strength = evidence_ridge(design, target, rows.n_offsets, prior, n_rows=len(stacked[1]))
+        return solve(design, target, rows.n_offsets, prior * strength)
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
