@@ -17,8 +17,10 @@ LARGEST_BLOCK = 2.0
 """Numbers in a configuration's block over numbers in its force rows, above which it gets none."""
 LARGEST_CONDITION = 1e7
 """Of the scaled design: above it products of rows keep too few digits of the weakest direction."""
-STEPS = 3
-"""Solutions with the factor of the products: a first one, and corrections by the rows' residuals."""
+MOST_CORRECTIONS = 4
+"""Corrections by residuals of the rows before the fit is left to QR; one is the rule."""
+SMALL_CORRECTION = 1e-7
+"""Relative to the solution: the next correction would be below its square, 1e-14, so none is needed."""
 
 
 def n_packed(n_columns: int) -> int:
@@ -101,8 +103,8 @@ def solve_blocks(rows: WeightedRows, ridge: FloatArray) -> Solution | None:
     """Solve the problem of `solve` by corrected normal equations, or return None if they lose too much.
 
     The Cholesky factor of AᵀA + ridge is applied to gradients formed from residuals of the rows:
-    each step multiplies the error by about eps·κ², κ being the condition number with the ridge
-    (Björck 1987, doi:10.1016/0024-3795(87)90101-7, for the factor of QR). The reported condition
+    each correction multiplies the error by about eps·κ², κ being the condition number with the ridge
+    (Björck 1987, doi:10.1016/0024-3795(87)90101-7, there with the factor of QR). The reported condition
     number is without the ridge; its smallest singular value is ‖Av‖, with A from the rows and
     the eigenvector v from AᵀA, because the eigenvalue itself loses digits as κ².
 
@@ -123,16 +125,33 @@ def solve_blocks(rows: WeightedRows, ridge: FloatArray) -> Solution | None:
     penalty = np.zeros(len(norms))
     penalty[: len(norms) - rows.n_offsets] = ridge
     factor = cho_factor(scaled + np.diag(penalty), lower=True, check_finite=False)
-    solution = np.zeros(len(norms))
-    for _ in range(STEPS):
-        gradient = rows.gradient(solution / norms) / norms - penalty * solution
-        solution += cho_solve(factor, gradient, check_finite=False)
-    if not np.isfinite(solution).all():
-        raise DataError(NOT_FINITE)
-    coefficients = solution / norms
-    k = len(norms) - rows.n_offsets
+    solution = _corrected(rows, norms, penalty, factor)
+    if solution is None:
+        return None
     smallest = rows.length(vectors[:, 0] / norms)
+    coefficients, k = solution / norms, len(norms) - rows.n_offsets
     return Solution(coefficients[:k], coefficients[k:], float(np.sqrt(values[-1])) / smallest)
+
+
+def _corrected(
+    rows: WeightedRows, norms: FloatArray, penalty: FloatArray, factor: tuple[FloatArray, bool]
+) -> FloatArray | None:
+    """Solve, then correct until a correction is small; None if they do not become small.
+
+    Lengths are those of the predictions: ‖δ‖² = δᵀ(AᵀA + ridge)δ = δᵀ gradient.
+    """
+    solution, first = np.zeros(len(norms)), 0.0
+    for _ in range(1 + MOST_CORRECTIONS):
+        gradient = rows.gradient(solution / norms) / norms - penalty * solution
+        change: FloatArray = cho_solve(factor, gradient, check_finite=False)
+        if not np.isfinite(change).all():
+            raise DataError(NOT_FINITE)
+        solution += change
+        length = float(np.sqrt(max(float(change @ gradient), 0.0)))
+        first = first or length
+        if length <= SMALL_CORRECTION * first:
+            return solution
+    return None
 
 
 def views(
