@@ -43,6 +43,7 @@ from crossprune.harness.frames import (
     stress_of,
 )
 from crossprune.harness.tables import from_table
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class RowsPotential(LinearPotential):
 class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     """Prepare design rows once; fit and predict any subset by linear algebra."""
 
+    fit_options = frozenset({"energy_weight", "force_weight", "stress_weight", "ridge"})
     blocks: ClassVar[bool] = True
     """Whether refits sum products of rows; False where the design is too ill-conditioned for them."""
     n_known: ClassVar[int] = 0
@@ -204,7 +206,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             return super().predict(potential, prepared, indices)
         arrays, coefficients = prepared.arrays, potential.coefficients
         frames = np.arange(len(prepared.frames) + 1)
-        forces = views(arrays["forces"], 3 * offsets(prepared.frames), indices)
+        forces = views(arrays["forces"], _force_starts(prepared), indices)
         stress = views(arrays["stress"], 6 * frames, indices)
         return Predictions(
             energies=arrays["energy"][indices] @ coefficients + arrays["counts"][indices] @ potential.offsets,
@@ -249,7 +251,7 @@ def weighted_rows(
         known = rows[:, n_free:].sum(axis=1)
         targets.append((np.concatenate([one for one in labels if one is not None]) - known) * weight)
     chosen = subset if options.force_weight else subset[:0]
-    forces = views(arrays["forces"], 3 * offsets(prepared.frames), chosen)
+    forces = views(arrays["forces"], _force_starts(prepared), chosen)
     places, blocks = arrays["block"][chosen].tolist(), np.asarray(arrays["blocks"])
     return WeightedRows(
         dense=np.concatenate(dense),
@@ -263,6 +265,12 @@ def weighted_rows(
         force_weights=options.force_weight * np.array([one.forces for one in group])[: len(chosen)],
         blocks=[None if place < 0 else blocks[place] for place in places],
     )
+
+
+def _force_starts(prepared: Prepared) -> NDArray[np.int64]:
+    """Return where each frame's force rows begin: shape (n_frames + 1,)."""
+    sizes = prepared.arrays["counts"].sum(axis=1)
+    return 3 * np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _times(pieces: Sequence[FloatArray], coefficients: FloatArray) -> FloatArray:

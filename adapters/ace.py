@@ -87,6 +87,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
     potential_type = AcePotential
+    fit_options = LinearFitter.fit_options | {"regularisation", "smoothness"}
     blocks = False  # condition numbers are 1e8 to 1e12: products of rows would keep no digit
 
     def __init__(

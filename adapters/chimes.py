@@ -121,6 +121,7 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}
     potential_type = ChimesPotential
+    fit_options = LinearFitter.fit_options | {"solver", "svd_smallest", "path_end"}
     n_known = 1
 
     def __init__(

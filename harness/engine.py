@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -26,6 +27,8 @@ from pebble import ProcessExpired
 
 Job = tuple[str, str]
 """A stage and its key."""
+LONGEST_UNWRITTEN_S = 0.5
+"""How long the records of ended cells may wait to be written together, seconds."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,8 @@ class _Loop:
     _outcomes: dict[Job, stages.Outcome] = field(default_factory=dict)
     _waiting: dict[Job, list[Cell]] = field(default_factory=dict)
     _futures: dict[Future[stages.Outcome], Job] = field(default_factory=dict)
+    _unwritten: list[Record] = field(default_factory=list)
+    _written_at: float = 0.0
     _failed: int = 0
 
     def run(self, cells: list[Cell]) -> None:
@@ -180,12 +185,15 @@ class _Loop:
             for cell in cells:
                 self._advance(cell)
             while self._futures:
+                self._flush()
                 self._report()
                 for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
                     self._finish(future)
             self._report()
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
+        finally:
+            self._flush()
 
     def _finish(self, future: Future[stages.Outcome]) -> None:
         job = self._futures.pop(future)
@@ -253,7 +261,7 @@ class _Loop:
     def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:
         spec, weights = self.plan.specs[cell.model], self.plan.study.weights
         seeded = adapter_class(spec.adapter).capabilities.seeded
-        key = stages.fit_key(prepared, subset, weights, cell.choice.seed if seeded else None)
+        key = stages.fit_key(prepared, spec, subset, weights, cell.choice.seed if seeded else None)
         dataset_key = self.plan.dataset_keys[cell.choice.dataset]
         return self._submit(
             ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), key
@@ -271,10 +279,18 @@ class _Loop:
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
         facts = {**value["facts"], **code_version()}
         record = Record(key, outcome.status, outcome.reason, value["rows"], facts)
-        self.store.put([record])
         self.records[key] = record
+        self._unwritten.append(record)
         self._failed += outcome.status not in ("done", "skipped")
-        self._report()
+        if time.monotonic() - self._written_at > LONGEST_UNWRITTEN_S:
+            self._flush()
+            self._report()
+
+    def _flush(self) -> None:
+        """Write the records of ended cells, in one transaction: each costs the disk a few milliseconds."""
+        if self._unwritten:
+            self.store.put(self._unwritten)
+        self._unwritten, self._written_at = [], time.monotonic()
 
     def _report(self) -> None:
         running = tuple(sorted({stage for stage, _ in self._futures.values()}))
