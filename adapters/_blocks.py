@@ -99,6 +99,7 @@ class WeightedRows:
         return float(np.sqrt(total))
 
 
+@np.errstate(invalid="ignore", over="ignore")  # infinite rows and labels are refused below
 def solve_blocks(rows: WeightedRows, ridge: FloatArray) -> Solution | None:
     """Solve the problem of `solve` by corrected normal equations, or return None if they lose too much.
 
