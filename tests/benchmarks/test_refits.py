@@ -13,6 +13,7 @@ from crossprune.harness.frames import DataSet
 from crossprune.harness.lookup import resolve
 from pytest_benchmark.fixture import BenchmarkFixture
 
+pytestmark = pytest.mark.slow
 FAMILIES = {
     "snap": {"adapter": "snap", "twojmax": 8, "cutoff": 4.6},
     "snap-quadratic": {"adapter": "snap", "twojmax": 6, "cutoff": 5.2, "quadratic": True},
