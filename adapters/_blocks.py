@@ -120,7 +120,7 @@ def solve_blocks(rows: WeightedRows, ridge: FloatArray) -> Solution | None:
     scaled = gram / norms[:, None] / norms
     if not np.isfinite(scaled).all():
         raise DataError(NOT_FINITE)
-    values, vectors = eigh(scaled, check_finite=False)
+    values, vectors = eigh(scaled, driver="evd", check_finite=False)
     if values[0] * LARGEST_CONDITION**2 < values[-1]:
         return None
     penalty = np.zeros(len(norms))
