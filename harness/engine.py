@@ -7,8 +7,9 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -173,6 +174,8 @@ class _Loop:
     _outcomes: dict[Job, stages.Outcome] = field(default_factory=dict)
     _waiting: dict[Job, list[Cell]] = field(default_factory=dict)
     _futures: dict[Future[stages.Outcome], Job] = field(default_factory=dict)
+    _ended: SimpleQueue[Future[stages.Outcome]] = field(default_factory=SimpleQueue)
+    _running: Counter[str] = field(default_factory=Counter)
     _unwritten: list[Record] = field(default_factory=list)
     _written_at: float = 0.0
     _failed: int = 0
@@ -187,8 +190,9 @@ class _Loop:
             while self._futures:
                 self._flush()
                 self._report()
-                for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
-                    self._finish(future)
+                self._finish(self._ended.get())
+                while not self._ended.empty():
+                    self._finish(self._ended.get())
             self._report()
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
@@ -197,6 +201,7 @@ class _Loop:
 
     def _finish(self, future: Future[stages.Outcome]) -> None:
         job = self._futures.pop(future)
+        self._running[job[0]] -= 1
         outcome = self._outcomes[job] = outcome_of(future)
         self.computed[job[0]] += outcome.computed
         for cell in self._waiting.pop(job, []):
@@ -271,7 +276,11 @@ class _Loop:
         """Submit a job unless it was submitted before."""
         if job not in self._outcomes and job not in self._waiting:
             self._waiting[job] = []
-            self._futures[self.executor.submit(stage, self.store.root, *args)] = job
+            future = self.executor.submit(stage, self.store.root, *args)
+            self._futures[future] = job
+            self._running[job[0]] += 1
+            # A queue and not `concurrent.futures.wait`, whose every call looks at all futures.
+            future.add_done_callback(self._ended.put)
         return job
 
     def _end(self, cell: Cell, outcome: stages.Outcome) -> None:
@@ -293,7 +302,7 @@ class _Loop:
         self._unwritten, self._written_at = [], time.monotonic()
 
     def _report(self) -> None:
-        running = tuple(sorted({stage for stage, _ in self._futures.values()}))
+        running = tuple(sorted(+self._running))
         done = len(self.records) - self._failed
         self.on_progress(Progress(self.total, self.reused, done, self._failed, running))
 
