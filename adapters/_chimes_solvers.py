@@ -6,7 +6,7 @@ import warnings
 from typing import Literal
 
 import numpy as np
-from crossprune.adapters._linear import Solution, solve
+from crossprune.adapters._least_squares import Solution, solve
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
 from scipy.linalg import qr, svd

@@ -17,7 +17,14 @@ SETTLED = 0.05
 """Largest change of the logarithm of a strength, weighted by how well its coefficient is determined."""
 
 
-def evidence_ridge(design: FloatArray, target: FloatArray, n_offsets: int, prior: FloatArray) -> float:
+def evidence_ridge(
+    design: FloatArray,
+    target: FloatArray,
+    n_offsets: int,
+    prior: FloatArray,
+    *,
+    n_rows: int | None = None,
+) -> float:
     """Return the relative ridge that maximises the marginal likelihood of the target.
 
     MacKay 1992, doi:10.1162/neco.1992.4.3.415. Coefficients are x_j ~ N(0, σ²/(λ prior_j ‖A_j‖²)) and noise
@@ -35,8 +42,10 @@ def evidence_ridge(design: FloatArray, target: FloatArray, n_offsets: int, prior
         Number of columns without prior.
     prior
         How much stronger each column is held down, shape (k,).
+    n_rows
+        Number of labels, if ``design`` and ``target`` were compressed from more rows.
     """
-    inner, outside, count = _reduced(design, target, n_offsets, prior)
+    inner, outside, count = _reduced(design, target, n_offsets, prior, n_rows)
     n = len(prior)
     left, s, _ = np.linalg.svd(inner[:, :n], full_matrices=False)
     z = left.T @ inner[:, n]
@@ -53,7 +62,14 @@ def evidence_ridge(design: FloatArray, target: FloatArray, n_offsets: int, prior
     return float(10.0**found.x)
 
 
-def ard_ridges(design: FloatArray, target: FloatArray, n_offsets: int, start: FloatArray) -> FloatArray:
+def ard_ridges(
+    design: FloatArray,
+    target: FloatArray,
+    n_offsets: int,
+    start: FloatArray,
+    *,
+    n_rows: int | None = None,
+) -> FloatArray:
     """Return a relative ridge per column that maximises the evidence: automatic relevance determination.
 
     MacKay 1994, "Bayesian nonlinear modeling for the prediction competition"; Tipping 2001, Journal of
@@ -62,13 +78,13 @@ def ard_ridges(design: FloatArray, target: FloatArray, n_offsets: int, start: Fl
 
     Parameters
     ----------
-    design, target, n_offsets
+    design, target, n_offsets, n_rows
         As in `evidence_ridge`.
     start
         Strengths to begin with, shape (k,); the optimum is a local one.
     """
     n = len(start)
-    inner, outside, count = _reduced(design, target, n_offsets, np.ones(n))
+    inner, outside, count = _reduced(design, target, n_offsets, np.ones(n), n_rows)
     strengths = np.clip(start, 10.0**LOWEST, STRONGEST)
     for _ in range(MAX_ITERATIONS):
         ridge = np.column_stack([np.diag(np.sqrt(strengths)), np.zeros(n)])
@@ -89,7 +105,7 @@ def ard_ridges(design: FloatArray, target: FloatArray, n_offsets: int, start: Fl
 
 
 def _reduced(
-    design: FloatArray, target: FloatArray, n_offsets: int, prior: FloatArray
+    design: FloatArray, target: FloatArray, n_offsets: int, prior: FloatArray, n_rows: int | None
 ) -> tuple[FloatArray, float, int]:
     """Reduce a least-squares problem to a triangle, without the columns that have no prior.
 
@@ -108,4 +124,4 @@ def _reduced(
     triangle = np.asarray(qr(system, mode="r", overwrite_a=True, check_finite=False)[0])[: n + n_offsets + 1]
     inner = triangle[n_offsets : n_offsets + n, n_offsets:]
     outside = float((triangle[n_offsets + n :, -1] ** 2).sum())
-    return inner, outside, max(len(target) - n_offsets, 1)
+    return inner, outside, max((n_rows or len(target)) - n_offsets, 1)

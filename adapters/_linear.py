@@ -11,6 +11,15 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from ase import Atoms
+from crossprune.adapters._blocks import (
+    WeightedRows,
+    block_of,
+    has_block,
+    n_packed,
+    solve_blocks,
+    views,
+)
+from crossprune.adapters._least_squares import Solution, solve
 from crossprune.harness.contract import (
     Fitter,
     FloatArray,
@@ -35,7 +44,6 @@ from crossprune.harness.frames import (
 )
 from crossprune.harness.tables import from_table
 from numpy.typing import NDArray
-from scipy.linalg import qr, solve_triangular, svdvals
 
 
 @dataclass(frozen=True)
@@ -74,15 +82,6 @@ class Rows:
     energy: FloatArray
     forces: FloatArray
     stress: FloatArray | None
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Coefficients, per-element offsets (eV) and the condition number of the scaled design."""
-
-    coefficients: FloatArray
-    offsets: FloatArray
-    condition_number: float
 
 
 class LinearPotential(Potential):
@@ -140,6 +139,12 @@ class RowsPotential(LinearPotential):
 class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     """Prepare design rows once; fit and predict any subset by linear algebra."""
 
+    fit_options = frozenset({"energy_weight", "force_weight", "stress_weight", "ridge"})
+    blocks: ClassVar[bool] = True
+    """Whether refits sum products of rows; False where the design is too ill-conditioned for them."""
+    n_known: ClassVar[int] = 0
+    """How many columns, the last ones, have a coefficient that is known to be 1."""
+
     @property
     @abstractmethod
     def n_columns(self) -> int:
@@ -153,24 +158,32 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     def potential(self, solution: Solution) -> LinearPotential:
         """Make the potential from its coefficients."""
 
-    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
-        """Return the relative ridge of each column, shape (n_columns,); override for another prior."""
-        return np.full(self.n_columns, self.options.ridge)
+    def solve(self, rows: WeightedRows) -> Solution:
+        """Solve the weighted problem with the same ridge for all columns; override for another prior."""
+        ridge = np.full(self.n_columns - self.n_known, self.options.ridge)
+        found = solve_blocks(rows, ridge) if self.blocks else None
+        return solve(*rows.stacked(), rows.n_offsets, ridge) if found is None else found
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
-        """Compute the design rows of every frame, each for itself."""
+        """Compute the design rows of every frame, each for itself, and their products where small."""
         starts = offsets(frames)
+        n_free = self.n_columns - self.n_known
+        wanted = [self.blocks and has_block(len(atoms), n_free) for atoms in frames]
+        place = np.where(wanted, np.cumsum(wanted) - 1, -1).astype(np.int64)
         energy = allocate(workspace, "energy", (len(frames), self.n_columns))
         forces = allocate(workspace, "forces", (3 * int(starts[-1]), self.n_columns))
         stress = allocate(workspace, "stress", (6 * len(frames), self.n_columns))
+        blocks = allocate(workspace, "blocks", (sum(wanted), n_packed(n_free)))
         for index, atoms in enumerate(frames):
             require_elements(atoms, self.elements, f"adapter {self.name!r}")
             rows = self.rows(atoms)
             energy[index] = rows.energy
             forces[3 * starts[index] : 3 * starts[index + 1]] = rows.forces
             stress[6 * index : 6 * index + 6] = np.nan if rows.stress is None else rows.stress
-        counts = element_counts(frames, self.elements)
-        return Prepared(frames, {"energy": energy, "forces": forces, "stress": stress, "counts": counts})
+            if wanted[index]:
+                blocks[place[index]] = block_of(rows.forces[:, :n_free])
+        arrays = {"energy": energy, "forces": forces, "stress": stress, "blocks": blocks, "block": place}
+        return Prepared(frames, {**arrays, "counts": element_counts(frames, self.elements)})
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
@@ -178,9 +191,8 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         """Solve the weighted ridge problem of the chosen rows; ``rng`` is not used."""
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
-        design, target = weighted_system(self, prepared, subset, weights)
-        n_offsets = 0 if self.isolated_atom_energies else len(self.elements)
-        solution = solve(design, target, n_offsets, self.strengths(design, target, n_offsets))
+        # Sorted: sums of the same numbers in another order would differ in the last bits.
+        solution = self.solve(weighted_rows(self, prepared, np.sort(subset), weights))
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
             solution = Solution(solution.coefficients, known, solution.condition_number)
@@ -193,45 +205,38 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         if not isinstance(potential, LinearPotential):
             return super().predict(potential, prepared, indices)
         arrays, coefficients = prepared.arrays, potential.coefficients
-        atoms, frames = _force_rows(prepared, indices), _stress_rows(indices)
+        frames = np.arange(len(prepared.frames) + 1)
+        forces = views(arrays["forces"], _force_starts(prepared), indices)
+        stress = views(arrays["stress"], 6 * frames, indices)
         return Predictions(
             energies=arrays["energy"][indices] @ coefficients + arrays["counts"][indices] @ potential.offsets,
-            forces=(arrays["forces"][atoms] @ coefficients).reshape(-1, 3),
-            stresses=(arrays["stress"][frames] @ coefficients).reshape(-1, 6),
+            forces=_times(forces, coefficients).reshape(-1, 3),
+            stresses=_times(stress, coefficients).reshape(-1, 6),
         )
 
 
-def weighted_system(
+def weighted_rows(
     fitter: LinearFitter[AnyLinearOptions], prepared: Prepared, subset: IntArray, weights: Weights
-) -> tuple[FloatArray, FloatArray]:
-    """Stack the weighted rows and labels of a subset.
+) -> WeightedRows:
+    """Gather the rows, labels and weights of a subset.
 
     Energy rows are per atom. The last columns are the per-element offsets, unless the energies of
-    isolated atoms are known and subtracted.
-
-    Returns
-    -------
-    tuple
-        Design matrix, shape (n_rows, k + n_offsets), and target, shape (n_rows,); no unit.
+    isolated atoms are known and subtracted. What known columns contribute is subtracted as well.
     """
     options, arrays = fitter.options, prepared.arrays
     frames = [prepared.frames[index] for index in subset]
     group = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
     sizes = np.array([len(atoms) for atoms in frames])
+    n_free = fitter.n_columns - fitter.n_known
     counts = arrays["counts"][subset]
     energies = np.array([energy_of(atoms) for atoms in frames])
     if fitter.isolated_atom_energies:
         energies -= counts @ np.array([fitter.isolated_atom_energies[e] for e in fitter.elements])
         counts = counts[:, :0]
-    n_offsets = counts.shape[1]
-
-    w_energy = options.energy_weight * np.array([one.energy for one in group]) / sizes
-    parts = [np.hstack([arrays["energy"][subset], counts]) * w_energy[:, None]]
-    targets = [energies * w_energy]
-    if options.force_weight:
-        w_forces = np.repeat(options.force_weight * np.array([one.forces for one in group]), 3 * sizes)
-        parts.append(_pad(arrays["forces"][_force_rows(prepared, subset)] * w_forces[:, None], n_offsets))
-        targets.append(np.concatenate([forces_of(atoms).ravel() for atoms in frames]) * w_forces)
+    rows = arrays["energy"][subset]
+    weight = options.energy_weight * np.array([one.energy for one in group]) / sizes
+    dense = [np.hstack([rows[:, :n_free], counts]) * weight[:, None]]
+    targets = [(energies - rows[:, n_free:].sum(axis=1)) * weight]
     if options.stress_weight:
         labels = [stress_of(atoms) for atoms in frames]
         has = np.array([one is not None for one in labels], dtype=bool)
@@ -239,69 +244,37 @@ def weighted_system(
             raise DataError(
                 f"stress_weight is {options.stress_weight}, but no chosen frame has a stress label"
             )
-        w_stress = np.repeat(options.stress_weight * np.array([one.stress for one in group])[has], 6)
-        parts.append(_pad(arrays["stress"][_stress_rows(subset[has])] * w_stress[:, None], n_offsets))
-        targets.append(np.concatenate([one for one in labels if one is not None]) * w_stress)
-    return np.concatenate(parts), np.concatenate(targets)
+        weight = np.repeat(options.stress_weight * np.array([one.stress for one in group])[has], 6)
+        rows = arrays["stress"][(6 * subset[has][:, None] + np.arange(6)).ravel()]
+        padding = np.zeros((len(rows), counts.shape[1]))
+        dense.append(np.hstack([rows[:, :n_free], padding]) * weight[:, None])
+        known = rows[:, n_free:].sum(axis=1)
+        targets.append((np.concatenate([one for one in labels if one is not None]) - known) * weight)
+    chosen = subset if options.force_weight else subset[:0]
+    forces = views(arrays["forces"], _force_starts(prepared), chosen)
+    places, blocks = arrays["block"][chosen].tolist(), np.asarray(arrays["blocks"])
+    return WeightedRows(
+        dense=np.concatenate(dense),
+        dense_target=np.concatenate(targets),
+        n_offsets=counts.shape[1],
+        forces=[rows[:, :n_free] for rows in forces],
+        force_labels=[
+            forces_of(atoms).ravel() - rows[:, n_free:].sum(axis=1)
+            for atoms, rows in zip(frames, forces, strict=False)
+        ],
+        force_weights=options.force_weight * np.array([one.forces for one in group])[: len(chosen)],
+        blocks=[None if place < 0 else blocks[place] for place in places],
+    )
 
 
-def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float | FloatArray) -> Solution:
-    """Solve min ‖Ax − y‖² + Σ_j ridge_j ‖A_j‖² x_j² by QR; the last columns are not regularised.
-
-    Columns are scaled to unit norm, so that ``ridge`` has the same meaning for every column, family
-    and subset size. QR on the rows keeps the digits that normal equations lose (Golub and Van Loan,
-    Matrix Computations, 4th ed., sections 5.3 and 6.1).
-
-    Raises
-    ------
-    DataError
-        If a row or a label is not finite.
-    """
-    if not (np.isfinite(design).all() and np.isfinite(target).all()):
-        raise DataError(
-            "a design row or a label is not finite; look for NaN or overlapping atoms in the data"
-        )
-    norms = np.linalg.norm(design, axis=0)
-    norms[norms == 0] = 1.0
-    system = np.column_stack([design / norms, target])
-    n = design.shape[1]
-    triangle = _triangle(system)[: n + 1]
-    singular = svdvals(triangle[:, :n])
-    penalty = np.zeros(n)
-    penalty[: n - n_offsets] = np.sqrt(ridge)
-    augmented = _triangle(np.vstack([triangle, np.column_stack([np.diag(penalty), np.zeros(n)])]))
-    r, z = augmented[:n, :n], augmented[:n, n]
-    # Directions that neither data nor ridge determine: tiny pivots instead of infinite coefficients.
-    diagonal = np.abs(np.diag(r))
-    if diagonal.min() <= np.finfo(float).eps * diagonal.max():
-        scaled = np.linalg.lstsq(r, z, rcond=None)[0]
-    else:
-        scaled = solve_triangular(r, z)
-    coefficients = scaled / norms
-    condition = float(singular[0] / singular[-1]) if singular[-1] > 0 else float("inf")
-    return Solution(coefficients[: n - n_offsets], coefficients[n - n_offsets :], condition)
+def _force_starts(prepared: Prepared) -> NDArray[np.int64]:
+    """Return where each frame's force rows begin: shape (n_frames + 1,)."""
+    sizes = prepared.arrays["counts"].sum(axis=1)
+    return 3 * np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _triangle(matrix: FloatArray) -> FloatArray:
-    """Return R of the QR factorisation, padded with zero rows to a square matrix."""
-    r = np.asarray(qr(matrix, mode="r", overwrite_a=True, check_finite=False)[0], dtype=np.float64)
-    r = r[: matrix.shape[1]]
-    missing = matrix.shape[1] - len(r)
-    return np.vstack([r, np.zeros((missing, matrix.shape[1]))]) if missing else r
-
-
-def _pad(rows: FloatArray, n_columns: int) -> FloatArray:
-    return np.hstack([rows, np.zeros((len(rows), n_columns))])
-
-
-def _force_rows(prepared: Prepared, indices: IntArray) -> NDArray[np.int64]:
-    starts = offsets(prepared.frames) * 3
-    pieces = [np.arange(starts[index], starts[index + 1]) for index in indices]
-    return np.concatenate([np.empty(0, dtype=np.int64), *pieces])
-
-
-def _stress_rows(indices: IntArray) -> NDArray[np.int64]:
-    return (6 * indices[:, None] + np.arange(6)).ravel()
+def _times(pieces: Sequence[FloatArray], coefficients: FloatArray) -> FloatArray:
+    return np.concatenate([np.empty(0), *(rows @ coefficients for rows in pieces)])
 
 
 __all__ = ["LinearFitter", "LinearOptions", "LinearPotential", "Rows", "RowsPotential", "Solution", "solve"]

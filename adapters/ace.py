@@ -19,8 +19,10 @@ from crossprune.adapters._ace_pack import pack, pack_entries, pack_terms
 from crossprune.adapters._ace_potential import AcePotential, PacePotential, read_model, species_of
 from crossprune.adapters._ace_radial import Bond
 from crossprune.adapters._ace_rows import derivatives, values
+from crossprune.adapters._blocks import WeightedRows
 from crossprune.adapters._evidence import ard_ridges, evidence_ridge
-from crossprune.adapters._linear import LinearFitter, LinearOptions, Rows, Solution
+from crossprune.adapters._least_squares import Solution, compress, solve
+from crossprune.adapters._linear import LinearFitter, LinearOptions, Rows
 from crossprune.adapters._pacemaker import PacemakerOptions
 from crossprune.adapters._pacemaker_data import reference_energies
 from crossprune.harness.contract import (
@@ -95,6 +97,8 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
     potential_type = AcePotential
+    fit_options = LinearFitter.fit_options | {"regularisation", "smoothness"}
+    blocks = False  # condition numbers are 1e8 to 1e12: products of rows would keep no digit
 
     def __init__(
         self,
@@ -124,20 +128,23 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         """Number of coefficients of all elements."""
         return int(self._columns[-1])
 
-    def strengths(self, design: FloatArray, target: FloatArray, n_offsets: int) -> FloatArray:
+    def solve(self, rows: WeightedRows) -> Solution:
         """Hold higher degrees down more, by the given strength or by that of greatest evidence.
 
         ARD begins there and then gives each function its own strength.
         """
-        options = self.options
+        options, n_offsets = self.options, rows.n_offsets
         degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
         prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
+        stacked = rows.stacked()
+        n_rows = len(stacked[1])
+        design, target = compress(*stacked)
         if options.regularisation == "ridge":
-            return prior * options.ridge
-        strengths = prior * evidence_ridge(design, target, n_offsets, prior)
+            return solve(design, target, n_offsets, prior * options.ridge)
+        strengths = prior * evidence_ridge(design, target, n_offsets, prior, n_rows=n_rows)
         if options.regularisation == "ard":
-            return ard_ridges(design, target, n_offsets, strengths)
-        return strengths
+            strengths = ard_ridges(design, target, n_offsets, strengths, n_rows=n_rows)
+        return solve(design, target, n_offsets, strengths)
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""

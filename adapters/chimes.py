@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from ase import Atoms
+from crossprune.adapters._blocks import WeightedRows
 from crossprune.adapters._chimes_model import KCAL_PER_MOL, Model
 from crossprune.adapters._chimes_options import (
     ChimesOptions,
@@ -20,7 +21,8 @@ from crossprune.adapters._chimes_parameters import Parameters
 from crossprune.adapters._chimes_reader import read_file
 from crossprune.adapters._chimes_solvers import solve_by
 from crossprune.adapters._chimes_writer import to_text
-from crossprune.adapters._linear import LinearFitter, LinearPotential, Rows, Solution, weighted_system
+from crossprune.adapters._least_squares import Solution
+from crossprune.adapters._linear import LinearFitter, LinearPotential, Rows
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -33,7 +35,6 @@ from crossprune.harness.contract import (
     Weights,
     require_elements,
 )
-from crossprune.harness.errors import TooFewFrames
 
 PARAMETERS, SETTINGS = "params.txt", "chimes.json"
 SelfImages = Literal["calculator", "once"]
@@ -120,6 +121,8 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}
     potential_type = ChimesPotential
+    fit_options = LinearFitter.fit_options | {"solver", "svd_smallest", "path_end"}
+    n_known = 1
 
     def __init__(
         self,
@@ -169,27 +172,22 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
     ) -> ChimesPotential:
         """Solve the weighted problem of the chosen rows; ``rng`` is not used."""
-        if len(subset) == 0:
-            raise TooFewFrames("adapter 'chimes' cannot be fitted to an empty subset")
-        if self.options.from_subset:
+        if self.options.from_subset and len(subset):
             frames = [prepared.frames[index] for index in subset]
             options = with_lengths_of(frames, self.elements, self.options)
             own = Chimes(self.elements, options, self.isolated_atom_energies)
             return own.fit(own.prepare(frames), np.arange(len(frames)), weights=weights, rng=rng)
-        design, target = weighted_system(self, prepared, subset, weights)
-        penalty = self.n_columns - 1
-        target = target - design[:, penalty]
-        design = np.delete(design, penalty, axis=1)
-        n_offsets = design.shape[1] - penalty
-        options = self.options
-        solution = solve_by(options.solver, design, target, n_offsets, options.strength)
-        if self.isolated_atom_energies:
-            known = np.array([self.isolated_atom_energies[element] for element in self.elements])
-            solution = Solution(solution.coefficients, known, solution.condition_number)
-        potential = self.potential(solution)
-        potential.info["condition_number"] = solution.condition_number
-        potential.info["n_coefficients"] = float(np.count_nonzero(solution.coefficients))
+        potential = super().fit(prepared, subset, weights=weights, rng=rng)
+        assert isinstance(potential, ChimesPotential)
+        potential.info["n_coefficients"] = float(np.count_nonzero(potential.coefficients[:-1]))
         return potential
+
+    def solve(self, rows: WeightedRows) -> Solution:
+        """Solve by the chosen solver."""
+        options = self.options
+        if options.solver == "ridge":
+            return super().solve(rows)
+        return solve_by(options.solver, *rows.stacked(), rows.n_offsets, options.strength)
 
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
         """Predict prepared frames by their rows, or from scratch with ``from_subset``."""

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from crossprune.adapters._lammps import Box, LammpsPotential, Session, require_lammps
-from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows, Solution
+from crossprune.adapters._least_squares import Solution
+from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
 
 ENERGY_ROWS, STRESS_ROWS = 1, 6

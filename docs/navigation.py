@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 SECTIONS = (
-    ("Guide", ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md")),
+    ("Guide", ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md", "speed.md")),
     ("Model families", "families"),
     ("Metrics and properties", "metrics"),
     ("Selection", "selection"),

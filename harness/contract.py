@@ -123,8 +123,7 @@ class Thermostat:
 class MotionState:
     """A moment of molecular dynamics.
 
-    ``positions`` Å (wrapped into the cell or not), ``velocities`` Å/fs and ``forces`` eV/Å, each of shape
-    (n_atoms, 3); ``energy`` is the potential energy, eV.
+    ``positions`` Å (wrapped or not), ``velocities`` Å/fs, ``forces`` eV/Å, all (n_atoms, 3); ``energy`` eV.
     """
 
     positions: FloatArray
@@ -300,6 +299,8 @@ class Adapter(ABC, Generic[Options]):
     """Installed packages whose versions the results depend on."""
     smoke: ClassVar[Mapping[str, Any]] = {}
     """Options with which the adapter fits a handful of small frames within seconds."""
+    fit_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that only ``fit`` reads: features and what was prepared stay valid when they change."""
 
     def __init__(
         self,

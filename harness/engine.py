@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from pebble import ProcessExpired
 
 Job = tuple[str, str]
 """A stage and its key."""
+LONGEST_UNWRITTEN_S = 0.5
+"""How long the records of ended cells may wait to be written together, seconds."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,10 @@ class _Loop:
     _outcomes: dict[Job, stages.Outcome] = field(default_factory=dict)
     _waiting: dict[Job, list[Cell]] = field(default_factory=dict)
     _futures: dict[Future[stages.Outcome], Job] = field(default_factory=dict)
+    _ended: SimpleQueue[Future[stages.Outcome]] = field(default_factory=SimpleQueue)
+    _running: Counter[str] = field(default_factory=Counter)
+    _unwritten: list[Record] = field(default_factory=list)
+    _written_at: float = 0.0
     _failed: int = 0
 
     def run(self, cells: list[Cell]) -> None:
@@ -180,15 +188,20 @@ class _Loop:
             for cell in cells:
                 self._advance(cell)
             while self._futures:
+                self._flush()
                 self._report()
-                for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
-                    self._finish(future)
+                self._finish(self._ended.get())
+                while not self._ended.empty():
+                    self._finish(self._ended.get())
             self._report()
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
+        finally:
+            self._flush()
 
     def _finish(self, future: Future[stages.Outcome]) -> None:
         job = self._futures.pop(future)
+        self._running[job[0]] -= 1
         outcome = self._outcomes[job] = outcome_of(future)
         self.computed[job[0]] += outcome.computed
         for cell in self._waiting.pop(job, []):
@@ -253,7 +266,7 @@ class _Loop:
     def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:
         spec, weights = self.plan.specs[cell.model], self.plan.study.weights
         seeded = adapter_class(spec.adapter).capabilities.seeded
-        key = stages.fit_key(prepared, subset, weights, cell.choice.seed if seeded else None)
+        key = stages.fit_key(prepared, spec, subset, weights, cell.choice.seed if seeded else None)
         dataset_key = self.plan.dataset_keys[cell.choice.dataset]
         return self._submit(
             ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), key
@@ -263,7 +276,11 @@ class _Loop:
         """Submit a job unless it was submitted before."""
         if job not in self._outcomes and job not in self._waiting:
             self._waiting[job] = []
-            self._futures[self.executor.submit(stage, self.store.root, *args)] = job
+            future = self.executor.submit(stage, self.store.root, *args)
+            self._futures[future] = job
+            self._running[job[0]] += 1
+            # A queue and not `concurrent.futures.wait`, whose every call looks at all futures.
+            future.add_done_callback(self._ended.put)
         return job
 
     def _end(self, cell: Cell, outcome: stages.Outcome) -> None:
@@ -271,13 +288,21 @@ class _Loop:
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
         facts = {**value["facts"], **code_version()}
         record = Record(key, outcome.status, outcome.reason, value["rows"], facts)
-        self.store.put([record])
         self.records[key] = record
+        self._unwritten.append(record)
         self._failed += outcome.status not in ("done", "skipped")
-        self._report()
+        if time.monotonic() - self._written_at > LONGEST_UNWRITTEN_S:
+            self._flush()
+            self._report()
+
+    def _flush(self) -> None:
+        """Write the records of ended cells, in one transaction: each costs the disk a few milliseconds."""
+        if self._unwritten:
+            self.store.put(self._unwritten)
+        self._unwritten, self._written_at = [], time.monotonic()
 
     def _report(self) -> None:
-        running = tuple(sorted({stage for stage, _ in self._futures.values()}))
+        running = tuple(sorted(+self._running))
         done = len(self.records) - self._failed
         self.on_progress(Progress(self.total, self.reused, done, self._failed, running))
 

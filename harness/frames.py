@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -59,12 +60,12 @@ class DataSet:
         """Return the indices of one part's frames, ascending."""
         return np.flatnonzero(np.array(self.split) == part).astype(np.int64)
 
-    @property
+    @functools.cached_property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols in the data set, sorted."""
         return elements_of(self.frames)
 
-    @property
+    @functools.cached_property
     def groups(self) -> tuple[str, ...]:
         """Group of each frame."""
         return tuple(group_of(atoms) for atoms in self.frames)

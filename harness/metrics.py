@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import GPa
 from crossprune.harness.contract import FloatArray, IntArray, Predictions
-from crossprune.harness.frames import energy_of, forces_of, stress_of
+from crossprune.harness.frames import DataSet, energy_of, forces_of, offsets, stress_of
 
 ALL = "all"
 """Group name of the row over all groups."""
@@ -82,6 +82,35 @@ def errors_by_group(
         }
         for name, part in parts
     ]
+
+
+def errors_by_part(
+    dataset: DataSet, labels: Predictions, unseen: IntArray, predicted: Predictions
+) -> list[dict[str, float | str | int]]:
+    """Compute errors on test, ood and the pruned-away part of training; never on what the model saw.
+
+    Parameters
+    ----------
+    dataset
+        All frames and their parts.
+    labels
+        Labels of all frames.
+    unseen
+        Indices of the frames that were not fitted, ascending.
+    predicted
+        Predictions of the frames ``unseen``.
+    """
+    sizes = np.diff(offsets(dataset.frames))
+    of_unseen = np.repeat(np.isin(np.arange(len(sizes)), unseen), sizes)
+    known = Predictions(labels.energies[unseen], labels.forces[of_unseen], labels.stresses[unseen])
+    groups, parts = np.array(dataset.groups)[unseen], np.array(dataset.split)[unseen]
+    rows = []
+    for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
+        chosen = np.flatnonzero(parts == part)
+        if len(chosen):
+            found = errors_by_group(predicted, known, sizes[unseen], groups.tolist(), chosen)
+            rows += [{"split": split, **row} for row in found]
+    return rows
 
 
 def _mae(values: FloatArray) -> float:

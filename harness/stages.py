@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 import traceback
@@ -34,12 +35,12 @@ from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
 from crossprune.harness.grid import Choice
 from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential
-from crossprune.harness.metrics import errors_by_group, labels_of
+from crossprune.harness.metrics import errors_by_part, labels_of
 from crossprune.harness.properties import PropertyOptions, Setting, compute_properties
 from crossprune.harness.selection import METHODS, choose
 from crossprune.harness.stability import MdRun, run_md
 from crossprune.harness.store import SCRATCH, Status, Store
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 TRAJECTORY = "trajectory.extxyz"
 
@@ -62,7 +63,7 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
     def run(*args: Any) -> Outcome:
         try:
             # One BLAS thread everywhere: more would change the last bits from executor to executor.
-            with scratch_folder(), threadpool_limits(1):
+            with scratch_folder(), _thread_pools(len(sys.modules)).limit(limits=1):
                 value, computed = stage(*args)
         except CellTimeout as error:
             return Outcome("timeout", str(error))
@@ -75,6 +76,12 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
         return Outcome("done", value=value, computed=computed)
 
     return run
+
+
+@functools.lru_cache(maxsize=1)
+def _thread_pools(n_modules: int) -> ThreadpoolController:
+    """Find the thread pools of this process's libraries; again when more modules were imported."""
+    return ThreadpoolController()
 
 
 @contextlib.contextmanager
@@ -95,12 +102,12 @@ def scratch_folder() -> Iterator[None]:
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:
     """Key of the features of all frames of a data set."""
-    return canonical_hash("features", dataset_key, spec.fingerprint)
+    return canonical_hash("features", dataset_key, spec.prepare_fingerprint)
 
 
 def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
     """Key of what a fitter computes once per data set."""
-    return canonical_hash("prepare", dataset_key, spec.fingerprint)
+    return canonical_hash("prepare", dataset_key, spec.prepare_fingerprint)
 
 
 def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str:
@@ -110,21 +117,33 @@ def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str
     return canonical_hash("selection", dataset_key, features, choice.how, code, versions)
 
 
-def fit_key(prepared: str, subset: IntArray, weights: Weights, seed: int | None) -> str:
+def fit_key(prepared: str, spec: AdapterSpec, subset: IntArray, weights: Weights, seed: int | None) -> str:
     """Key of a fit: it rests on the chosen indices, not on who chose them."""
-    return canonical_hash("fit", prepared, subset, dict(weights), seed)
+    return canonical_hash("fit", prepared, spec.fingerprint, subset, dict(weights), seed)
+
+
+@functools.lru_cache(maxsize=2)
+def stage_store(root: Path) -> Store:
+    """Open a store once per process, not once per stage."""
+    return Store(root)
 
 
 @functools.lru_cache(maxsize=2)
 def stored_dataset(root: Path, key: str) -> frames.DataSet:
     """Load a data set from the store."""
-    return frames.load(Store(root).path("dataset", key))
+    return frames.load(stage_store(root).path("dataset", key))
+
+
+@functools.lru_cache(maxsize=2)
+def stored_labels(root: Path, key: str) -> Predictions:
+    """Gather the labels of all frames of a data set in the store."""
+    return labels_of(stored_dataset(root, key).frames)
 
 
 @functools.lru_cache(maxsize=2)
 def stored_prepared(root: Path, dataset_key: str, key: str) -> Prepared:
     """Load what was prepared, memory-mapped, so that all workers share one copy."""
-    folder = Store(root).path("prepare", key)
+    folder = stage_store(root).path("prepare", key)
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     return Prepared(stored_dataset(root, dataset_key).frames, arrays)
 
@@ -140,7 +159,7 @@ def put_dataset(store: Store, dataset: frames.DataSet) -> str:
 @guarded
 def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
     """Describe all frames of a data set."""
-    store = Store(root)
+    store = stage_store(root)
     if store.has("features", key):
         return None, False
     dataset = stored_dataset(root, dataset_key)
@@ -161,7 +180,7 @@ def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) ->
 @guarded
 def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
     """Compute everything of a model that does not depend on the chosen subset."""
-    store = Store(root)
+    store = stage_store(root)
     if store.has("prepare", key):
         return None, False
     dataset = stored_dataset(root, dataset_key)
@@ -188,7 +207,7 @@ def selection_stage(
 
     The generator depends on data set, method and seed only, so that all choosers start alike.
     """
-    store = Store(root)
+    store = stage_store(root)
     path = store.path("selection", key) / "indices.npy"
     if path.exists():
         return np.load(path), False
@@ -250,28 +269,23 @@ def fit_stage(
     dict
         ``rows`` per split and group, and ``facts`` about the fit.
     """
-    store = Store(root)
+    store = stage_store(root)
     dataset = stored_dataset(root, dataset_key)
     unseen = np.setdiff1d(np.arange(len(dataset.frames)), subset)
     computed = not store.has("fit", key)
     if computed:
-        store.write(
-            "fit",
-            key,
-            functools.partial(
-                _fit, root, dataset, dataset_key, spec, prepared_key, subset, unseen, weights, key
-            ),
-        )
+        fit = functools.partial(_fit, root, dataset_key, spec, prepared_key, subset, unseen, weights, key)
+        store.write("fit", key, fit)
     folder = store.path("fit", key)
     with np.load(folder / "predictions.npz") as archive:
         predicted = Predictions(**{name: archive[name] for name in archive.files})
     facts = json.loads((folder / "facts.json").read_text())
-    return {"rows": _error_rows(dataset, subset, unseen, predicted), "facts": facts}, computed
+    rows = errors_by_part(dataset, stored_labels(root, dataset_key), unseen, predicted)
+    return {"rows": rows, "facts": facts}, computed
 
 
 def _fit(
     root: Path,
-    dataset: frames.DataSet,
     dataset_key: str,
     spec: AdapterSpec,
     prepared_key: str,
@@ -281,6 +295,7 @@ def _fit(
     key: str,
     folder: Path,
 ) -> None:
+    dataset = stored_dataset(root, dataset_key)
     adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
     assert isinstance(adapter, Fitter)
     prepared = stored_prepared(root, dataset_key, prepared_key)
@@ -328,23 +343,6 @@ def _versions(spec: AdapterSpec) -> str:
     return "; ".join(f"{name} {number}" for name, number in versions.items())
 
 
-def _error_rows(
-    dataset: frames.DataSet, subset: IntArray, unseen: IntArray, predicted: Predictions
-) -> list[dict[str, Any]]:
-    """Compute errors on test, ood and the pruned-away part; never on what the model saw."""
-    others = [dataset.frames[index] for index in unseen]
-    labels, groups = labels_of(others), [dataset.groups[index] for index in unseen]
-    sizes = np.array([len(atoms) for atoms in others])
-    parts = np.array(dataset.split)[unseen]
-    rows = []
-    for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
-        chosen = np.flatnonzero(parts == part)
-        if len(chosen):
-            found = errors_by_group(predicted, labels, sizes, groups, chosen)
-            rows += [{"split": split, **row} for row in found]
-    return rows
-
-
 def reset_peak_memory() -> None:
     """Forget this process's peak memory, where the system allows it (Linux)."""
     path = Path("/proc/self/clear_refs")
@@ -367,7 +365,7 @@ def peak_memory_mb() -> float:
 
 def stored_potential(root: Path, fit_key: str) -> Potential:
     """Load a fitted potential from the store; never kept, because its files may lie in a stage's folder."""
-    return load_potential(Store(root).path("fit", fit_key) / "potential")
+    return load_potential(stage_store(root).path("fit", fit_key) / "potential")
 
 
 def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> str:
@@ -395,6 +393,6 @@ def properties_stage(
 def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, Any], bool]:
     """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
     result, kept = run_md(stored_potential(root, fit_key), run)
-    folder = Store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
+    folder = stage_store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
     facts = {"trajectory": str((folder / TRAJECTORY).relative_to(root))}
     return {"rows": [{**dataclasses.asdict(result), "survived": result.survived}], "facts": facts}, True

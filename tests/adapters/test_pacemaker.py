@@ -18,7 +18,7 @@ import yaml
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
 
 from crossprune.adapters._ace_potential import read_model
-from crossprune.adapters._linear import Solution, weighted_system
+from crossprune.adapters._linear import Solution, weighted_rows
 from crossprune.adapters._pacemaker_data import reference_energies, write_frames
 from crossprune.adapters.ace import Ace, AceOptions
 from crossprune.harness.contract import GroupWeight
@@ -183,7 +183,7 @@ def test_its_loss_is_our_weighted_sum_of_squares(program, tmp_path, frames):
     kappa = yaml.safe_load((kept / "input.yaml").read_text())["fit"]["loss"]["kappa"]
     references = reference_energies(frames, ace.elements)
     own = Ace(ace.elements, AceOptions(**SMALL, core_fraction=0.0))
-    design, target = weighted_system(own, own.prepare(frames), np.arange(len(frames)), WEIGHTS)
+    design, target = weighted_rows(own, own.prepare(frames), np.arange(len(frames)), WEIGHTS).stacked()
     ratios = []
     for scale in (0.0, 1.0, -2.0):
         coefficients = scale * left.coefficients
