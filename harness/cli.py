@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness import commands
-from crossprune.harness.errors import MissingPackage, UserError
+from crossprune.harness.disk import is_full
+from crossprune.harness.errors import DiskFull, MissingPackage, UserError
 from rich.console import Console
 from rich.markup import escape
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
 
     from crossprune.harness.engine import RunResult
     from crossprune.harness.store import Store
-    from crossprune.harness.study import Study
+    from crossprune.harness.study import Limits, Study
 
 CORES = os.cpu_count() or 1
 ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
@@ -63,6 +64,13 @@ def main() -> NoReturn:
             f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(WRONG_CALL)
+    except (DiskFull, OSError) as error:
+        if not is_full(error):
+            raise
+        Console(stderr=True).print(
+            f"[bold red]disk full:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(SOME_FAILED)
     sys.exit(ALL_DONE)
 
 
@@ -79,7 +87,8 @@ def run(
 
     Example: `crossprune run mo.toml --store mo --workers 2`
 
-    Exit code 0: all cells done; 1: some failed, the table is complete; 2: the call or the study is wrong.
+    Exit code 0: all cells done; 1: some failed, the table is complete (or the disk is full: it says so, and
+    the same command goes on); 2: the call or the study is wrong.
     """
     if study is None:
         with as_file(files("crossprune.harness") / "demo.toml") as path:
@@ -118,8 +127,9 @@ def _execute(
     from crossprune.harness.assessment import assess
     from crossprune.harness.console import print_assessment, print_summary, progress_display
     from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.records import STATUSES
     from crossprune.harness.results import write_table
-    from crossprune.harness.store import STATUSES, Store
+    from crossprune.harness.store import Store
     from crossprune.harness.study import read_study
 
     for status in retry:
@@ -130,7 +140,7 @@ def _execute(
         study = dataclasses.replace(study, datasets=tuple(data))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
-    executor = _executor(where, workers, study.limits.timeout_s)
+    executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry, on_progress=show)
     write_table(result.table, store.root / "results.parquet")
@@ -152,18 +162,18 @@ def _execute(
     return study, store, result
 
 
-def _executor(where: str, workers: int, timeout_s: float) -> Executor:
+def _executor(where: str, workers: int, limits: Limits) -> Executor:
     from crossprune.harness.errors import StudyError
     from crossprune.harness.pool import LocalPool, SerialExecutor
 
     if where == "local":
-        return LocalPool(workers, timeout_s) if workers else SerialExecutor()
+        return LocalPool(workers, limits.timeout_s, limits.memory_gb) if workers else SerialExecutor()
     kind, _, path = where.partition(":")
     if kind != "parsl" or not path:
         raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
     from crossprune.harness.clusters import executor_from
 
-    return executor_from(Path(path), timeout_s)
+    return executor_from(Path(path), limits.timeout_s, limits.memory_gb)
 
 
 @app.command()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
 import os
 import platform
-import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,67 +25,17 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
 )
-from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
 from crossprune.harness.grid import Choice
 from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential
 from crossprune.harness.metrics import errors_by_group, labels_of
+from crossprune.harness.outcome import guarded
 from crossprune.harness.properties import PropertyOptions, Setting, compute_properties
 from crossprune.harness.selection import METHODS, choose
 from crossprune.harness.stability import MdRun, run_md
-from crossprune.harness.store import SCRATCH, Status, Store
-from threadpoolctl import threadpool_limits
+from crossprune.harness.store import Store
 
 TRAJECTORY = "trajectory.extxyz"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a stage gave: its value, or the status and reason of its failure."""
-
-    status: Status
-    reason: str = ""
-    value: Any = None
-    computed: bool = False
-    """False where the artefact was in the store already."""
-
-
-def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
-    """Turn a stage's exception into a status with its traceback."""
-
-    @functools.wraps(stage)
-    def run(*args: Any) -> Outcome:
-        try:
-            # One BLAS thread everywhere: more would change the last bits from executor to executor.
-            with scratch_folder(), threadpool_limits(1):
-                value, computed = stage(*args)
-        except CellTimeout as error:
-            return Outcome("timeout", str(error))
-        except (MemoryError, CellOutOfMemory) as error:
-            return Outcome("out_of_memory", str(error) or "MemoryError")
-        except CellCrash as error:
-            return Outcome("crashed", str(error))
-        except Exception:
-            return Outcome("failed", traceback.format_exc())
-        return Outcome("done", value=value, computed=computed)
-
-    return run
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[None]:
-    """Make temporary files of a stage lie in one folder, so that nothing stays behind if it is killed."""
-    before, environment = tempfile.tempdir, os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
-        try:
-            tempfile.tempdir = os.environ["TMPDIR"] = folder
-            yield
-        finally:
-            tempfile.tempdir = before
-            if environment is None:
-                del os.environ["TMPDIR"]
-            else:
-                os.environ["TMPDIR"] = environment
 
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:

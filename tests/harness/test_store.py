@@ -4,7 +4,8 @@ import threading
 
 import pytest
 from crossprune.harness.errors import StudyError
-from crossprune.harness.store import Record, Store, write_file
+from crossprune.harness.records import Record
+from crossprune.harness.store import Store, write_file
 
 
 def record(key, status="done", value=0.1):
