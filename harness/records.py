@@ -110,10 +110,15 @@ class Records:
         return found
 
     def _states(self, keys: Collection[str] | None) -> dict[str, tuple[Status, int]]:
+        """Look up status and body; a scan where many are asked for, for it is ten times as fast a key."""
         with self._connect() as database:
-            if keys is None:
+            (stored,) = database.execute("SELECT coalesce(max(id), 0) FROM bodies").fetchone()
+            if keys is None or len(keys) * 10 > stored:
+                wanted = None if keys is None else frozenset(keys)
                 rows = database.execute("SELECT key, status, body FROM states")
-                return {key: (status, body) for key, status, body in rows}
+                return {
+                    key: (status, body) for key, status, body in rows if wanted is None or key in wanted
+                }
             found: dict[str, tuple[Status, int]] = {}
             for batch in _batches(sorted(set(keys))):
                 marks = ",".join("?" * len(batch))
