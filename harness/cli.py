@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from crossprune.harness import commands
+from crossprune.harness import commands, store_commands
 from crossprune.harness.disk import is_full
 from crossprune.harness.errors import DiskFull, MissingPackage, UserError
 from rich.console import Console
@@ -284,6 +284,7 @@ def analyze(store: Annotated[Path, typer.Argument(help="Folder of a finished run
 for command in (commands.datasets, commands.adapters, commands.check, commands.evaluate, commands.properties):
     app.command()(command)
 app.command("new-adapter")(commands.new_adapter)
+app.add_typer(store_commands.app)
 
 if __name__ == "__main__":
     main()

@@ -104,7 +104,7 @@ def run(
     statuses = {**known, **loop.statuses}
     ended = [statuses[key] for key in plan.keys.values() if key in statuses]
     return RunResult(
-        table=to_table(_in_store(plan, store, statuses)),
+        table=to_table(_in_store(plan, store)),
         statuses=Counter(ended),
         computed=loop.computed,
         left=len(plan.keys) - len(ended),
@@ -115,14 +115,23 @@ def run(
     )
 
 
-def _in_store(
-    plan: _Plan, store: Store, statuses: Mapping[str, Status]
-) -> Iterator[tuple[int, Cell, Record]]:
+def stored_cells(study: Study, store: Store) -> Iterator[tuple[int, Cell, Record]]:
+    """Read the cells of a study that have a record, one by one: place in its table, cell, record."""
+    return _in_store(_Plan.of(study, store), store)
+
+
+def needs(study: Study, store: Store) -> tuple[set[str], set[Job]]:
+    """Return the keys of a study's cells, and the artefacts that they need before they are fitted."""
+    plan = _Plan.of(study, store)
+    return set(plan.keys.values()), {job for cell in plan.keys for job in plan.rests_on(cell)}
+
+
+def _in_store(plan: _Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
     """Read the records of a plan one by one; cells of the same content share one."""
     cells: dict[str, list[tuple[int, Cell]]] = {}
     for place, (cell, key) in enumerate(plan.keys.items()):
         cells.setdefault(key, []).append((place, cell))
-    for record in store.read([key for key in cells if key in statuses]):
+    for record in store.read(cells):
         for place, cell in cells[record.key]:
             yield place, cell, record
 
@@ -170,6 +179,16 @@ class _Plan:
             for cell in cells
         }
         return cls(study, specs, dataset_keys, keys)
+
+    def rests_on(self, cell: Cell) -> list[Job]:
+        """List the artefacts that a cell's fit rests on."""
+        choice, dataset = cell.choice, self.dataset_keys[cell.choice.dataset]
+        found = [("dataset", dataset), ("prepare", stages.prepare_key(dataset, self.specs[cell.model]))]
+        features = None
+        if choice.chooser != RANDOM:
+            features = stages.features_key(dataset, self.specs[choice.chooser])
+            found.append(("features", features))
+        return [*found, ("selection", stages.selection_key(dataset, features, choice))]
 
 
 @dataclass
@@ -312,7 +331,8 @@ class _Loop:
     def _end(self, cell: Cell, outcome: Outcome) -> None:
         key = self.plan.keys[cell]
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
-        facts = {**value["facts"], **code_version()}
+        axes = {**vars(cell.choice), "model": cell.model}
+        facts = {**value["facts"], **code_version(), "axes": axes, "rests_on": self.plan.rests_on(cell)}
         record = Record(key, outcome.status, outcome.reason, value["rows"], facts)
         if not self._unsaved:
             self._oldest = time.monotonic()

@@ -116,9 +116,7 @@ class Records:
             if keys is None or len(keys) * 10 > stored:
                 wanted = None if keys is None else frozenset(keys)
                 rows = database.execute("SELECT key, status, body FROM states")
-                return {
-                    key: (status, body) for key, status, body in rows if wanted is None or key in wanted
-                }
+                return {key: (status, body) for key, status, body in rows if wanted is None or key in wanted}
             found: dict[str, tuple[Status, int]] = {}
             for batch in _batches(sorted(set(keys))):
                 marks = ",".join("?" * len(batch))

@@ -333,7 +333,8 @@ def properties_stage(
 ) -> tuple[dict[str, Any], bool]:
     """Compute the properties of a fitted potential; a row each, whatever fails."""
     found = compute_properties(stored_potential(root, fit_key).calculator(), setting, options)
-    return {"rows": [dataclasses.asdict(one) for one in found], "facts": {}}, True
+    facts = {"trial": True, "fit_key": fit_key}
+    return {"rows": [dataclasses.asdict(one) for one in found], "facts": facts}, True
 
 
 @guarded
@@ -341,5 +342,6 @@ def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, 
     """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
     result, kept = run_md(stored_potential(root, fit_key), run)
     folder = Store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
-    facts = {"trajectory": str((folder / TRAJECTORY).relative_to(root))}
+    trajectory = str((folder / TRAJECTORY).relative_to(root))
+    facts = {"trial": True, "fit_key": fit_key, "trajectory": trajectory}
     return {"rows": [{**dataclasses.asdict(result), "survived": result.survived}], "facts": facts}, True

@@ -63,7 +63,7 @@ class Store:
             If it cannot be written; nothing of it stays.
         """
         final = self.path(stage, key)
-        temporary = self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = self._temporary()
         try:
             temporary.mkdir()
             writer(temporary)
@@ -114,6 +114,15 @@ class Store:
     def faults(self) -> list[str]:
         """List what is wrong with the records."""
         return self._records.faults()
+
+    def discard(self, stage: str, key: str) -> None:
+        """Remove an artefact: it is moved out of its place at once, so that nobody sees half of it."""
+        temporary = self._temporary()
+        self.path(stage, key).rename(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+    def _temporary(self) -> Path:
+        return self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
     def artefacts(self) -> Iterator[tuple[str, str, Path]]:
         """List stage, key and folder of every artefact."""

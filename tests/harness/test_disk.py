@@ -69,10 +69,9 @@ def test_each_way_of_saying_that_the_disk_is_full_is_understood(tmp_path):
     assert is_full(quota)
     assert is_full(OSError("100 requested and 7 written"))  # numpy
     assert is_full(RuntimeError(f"gap_fit ended with exit code 2; {os.strerror(errno.ENOSPC)}"))
-    try:
-        raise ValueError("cannot save") from quota
-    except ValueError as wrapped:
-        assert is_full(wrapped)
+    wrapped = ValueError("cannot save")
+    wrapped.__cause__ = quota
+    assert is_full(wrapped)
     assert not is_full(OSError(errno.ENOENT, "gone"))
     assert not is_full(MemoryError())
     message = str(disk_full(quota, tmp_path))
