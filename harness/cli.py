@@ -50,6 +50,10 @@ RetryOption = Annotated[
 ExecutorOption = Annotated[
     str, typer.Option("--executor", help="local: processes here; parsl:FILE: a cluster (docs/clusters.md).")
 ]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option("--memory-gb", help="Memory of a task; default: the study's, or what there is."),
+]
 DataOption = Annotated[
     list[str] | None, typer.Option("--data", help="Data set or file, instead of the study's.")
 ]
@@ -82,6 +86,7 @@ def run(
     retry: RetryOption = None,
     data: DataOption = None,
     executor: ExecutorOption = "local",
+    memory_gb: MemoryOption = None,
 ) -> None:
     """Run every cell of a study that the store does not hold; write table and report.
 
@@ -92,9 +97,9 @@ def run(
     """
     if study is None:
         with as_file(files("crossprune.harness") / "demo.toml") as path:
-            _run(path, store, workers, retry, data, executor)
+            _run(path, store, workers, retry, data, executor, memory_gb)
     else:
-        _run(study, store, workers, retry, data, executor)
+        _run(study, store, workers, retry, data, executor, memory_gb)
 
 
 @app.command()
@@ -107,18 +112,30 @@ def demo(store: StoreOption = None, workers: WorkersOption = CORES) -> None:
 
 
 def _run(
-    path: Path, folder: Path | None, workers: int, retry: list[str] | None, data: list[str] | None, where: str
+    path: Path,
+    folder: Path | None,
+    workers: int,
+    retry: list[str] | None,
+    data: list[str] | None,
+    where: str,
+    memory_gb: float | None,
 ) -> NoReturn:
     from crossprune.harness.console import print_matrix
 
-    study, store, result = _execute(path, folder, workers, retry or [], data, where)
+    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb)
     print_matrix(console, result.table)
     _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
 def _execute(
-    path: Path, folder: Path | None, workers: int, retry: list[str], data: list[str] | None, where: str
+    path: Path,
+    folder: Path | None,
+    workers: int,
+    retry: list[str],
+    data: list[str] | None,
+    where: str,
+    memory_gb: float | None = None,
 ) -> tuple[Study, Store, RunResult]:
     """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
@@ -138,6 +155,8 @@ def _execute(
     study = read_study(path)
     if data:
         study = dataclasses.replace(study, datasets=tuple(data))
+    if memory_gb is not None:
+        study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
     executor = _executor(where, workers, study.limits)

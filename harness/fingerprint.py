@@ -110,10 +110,12 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 def package_versions(distributions: Iterable[str]) -> dict[str, str]:
     """Return the installed version of each distribution, ``"absent"`` for one that is missing."""
-    found = {}
-    for name in sorted(distributions):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return {name: _version(name) for name in sorted(distributions)}
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "absent"

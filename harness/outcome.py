@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import signal
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 from crossprune.harness.records import Status
 from crossprune.harness.store import SCRATCH
 from pebble import ProcessExpired
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
     def run(root: Path, *args: Any) -> Outcome:
         try:
             # One BLAS thread everywhere: more would change the last bits from executor to executor.
-            with scratch_folder(), threadpool_limits(1):
+            with scratch_folder(), _libraries(len(sys.modules)).limit(limits=1):
                 value, computed = stage(root, *args)
         except CellTimeout as error:
             return Outcome("timeout", str(error))
@@ -61,6 +62,12 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
         return Outcome("done", value=value, computed=computed)
 
     return run
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """Find the BLAS libraries of this process, which takes milliseconds; again when modules were imported."""
+    return ThreadpoolController()
 
 
 @contextlib.contextmanager

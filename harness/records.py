@@ -60,7 +60,14 @@ class Records:
 
     def statuses(self, keys: Collection[str] | None = None) -> dict[str, Status]:
         """Look up how cells ended, without reading their bodies; None for all."""
-        return {key: status for key, (status, _) in self._states(keys).items()}
+        if keys is not None and len(keys) <= BATCH:
+            return {key: status for key, (status, _) in self._states(keys).items()}
+        with self._connect() as database:
+            rows = database.execute("SELECT key, status FROM states")
+            if keys is None:
+                return dict(rows)
+            wanted = frozenset(keys)
+            return {key: status for key, status in rows if key in wanted}
 
     def read(self, keys: Collection[str] | None = None) -> Iterator[Record]:
         """Read records in the order in which they were written; None for all."""
