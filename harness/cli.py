@@ -52,7 +52,7 @@ ExecutorOption = Annotated[
 ]
 MemoryOption = Annotated[
     float | None,
-    typer.Option("--memory-gb", help="Memory of a task; default: the study's, or what there is."),
+    typer.Option("--memory-gb", min=0.01, help="Memory of a task; default: the study's, or what there is."),
 ]
 DataOption = Annotated[
     list[str] | None, typer.Option("--data", help="Data set or file, instead of the study's.")
