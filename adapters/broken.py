@@ -18,8 +18,8 @@ from crossprune.harness.contract import Descriptor, Fitter, IntArray, Potential,
 class BrokenOptions:
     """How the adapter breaks."""
 
-    how: Literal["raise", "segfault", "hang"] = "raise"
-    """``raise`` an exception, kill the worker by a segmentation fault, or hang forever."""
+    how: Literal["raise", "segfault", "hang", "memory"] = "raise"
+    """``raise`` an exception, kill the worker by a segmentation fault, hang forever, or take all memory."""
 
 
 class BrokenPotential(Potential):
@@ -46,7 +46,7 @@ class BrokenPotential(Potential):
 
 
 class Broken(Descriptor[BrokenOptions], Fitter[BrokenOptions]):
-    """Raises, crashes or hangs in features and in fit; prepare succeeds."""
+    """Raises, crashes, hangs or takes all memory in features and in fit; prepare succeeds."""
 
     name = "broken"
     options_type = BrokenOptions
@@ -72,4 +72,7 @@ class Broken(Descriptor[BrokenOptions], Fitter[BrokenOptions]):
             os.kill(os.getpid(), signal.SIGSEGV)
         while self.options.how == "hang":
             signal.pause()
+        taken = []
+        while self.options.how == "memory":
+            taken.append(np.ones(2_000_000))
         raise RuntimeError("the adapter 'broken' always raises")

@@ -12,12 +12,15 @@ from typing import Any
 import pandas as pd
 from crossprune.harness import stages
 from crossprune.harness.cards import Card, list_cards, load_card, load_dataset
-from crossprune.harness.engine import Progress, data_options, outcome_of
+from crossprune.harness.engine import Progress, data_options
+from crossprune.harness.errors import DiskFull
+from crossprune.harness.outcome import Outcome, outcome_of
 from crossprune.harness.properties import Setting, tasks
+from crossprune.harness.records import Record
 from crossprune.harness.references import md_runs, reference_of, setting_of
 from crossprune.harness.results import AXES, md_table, properties_table
 from crossprune.harness.stability import MdRun
-from crossprune.harness.store import Record, Store
+from crossprune.harness.store import Store
 from crossprune.harness.study import Study
 
 NO_CARD = "the data set has no card that names its crystal"
@@ -29,7 +32,7 @@ class Trial:
 
     stage: str
     key: str
-    function: Callable[..., stages.Outcome]
+    function: Callable[..., Outcome]
     arguments: tuple[Any, ...]
 
 
@@ -193,23 +196,26 @@ class _Loop:
 
     def run(self, trials: list[Trial]) -> None:
         """Run ``trials`` to their ends, or until Ctrl-C."""
-        futures: dict[Future[stages.Outcome], Trial] = {}
+        futures: dict[Future[Outcome], Trial] = {}
         try:
             for trial in trials:
                 futures[self._submit(trial)] = trial
             while futures:
                 self._report({trial.stage for trial in futures.values()})
                 for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                    self._end(futures.pop(future), outcome_of(future))
+                    self._end(futures.pop(future), outcome_of(future, self.store.root))
             self._report(set())
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
+        except DiskFull:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+            raise
 
-    def _submit(self, trial: Trial) -> Future[stages.Outcome]:
+    def _submit(self, trial: Trial) -> Future[Outcome]:
         root: Path = self.store.root
         return self.executor.submit(trial.function, root, *trial.arguments)
 
-    def _end(self, trial: Trial, outcome: stages.Outcome) -> None:
+    def _end(self, trial: Trial, outcome: Outcome) -> None:
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
         record = Record(trial.key, outcome.status, outcome.reason, value["rows"], value["facts"])
         self.store.put([record])

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from crossprune.harness import commands
-from crossprune.harness.errors import MissingPackage, UserError
+from crossprune.harness import commands, store_commands
+from crossprune.harness.disk import is_full
+from crossprune.harness.errors import DiskFull, MissingPackage, UserError
 from rich.console import Console
 from rich.markup import escape
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
 
     from crossprune.harness.engine import RunResult
     from crossprune.harness.store import Store
-    from crossprune.harness.study import Study
+    from crossprune.harness.study import Limits, Study
 
 CORES = os.cpu_count() or 1
 ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
@@ -49,6 +50,10 @@ RetryOption = Annotated[
 ExecutorOption = Annotated[
     str, typer.Option("--executor", help="local: processes here; parsl:FILE: a cluster (docs/clusters.md).")
 ]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option("--memory-gb", min=0.01, help="Memory of a task; default: the study's, or what there is."),
+]
 DataOption = Annotated[
     list[str] | None, typer.Option("--data", help="Data set or file, instead of the study's.")
 ]
@@ -63,6 +68,13 @@ def main() -> NoReturn:
             f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(WRONG_CALL)
+    except (DiskFull, OSError) as error:
+        if not is_full(error):
+            raise
+        Console(stderr=True).print(
+            f"[bold red]disk full:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(SOME_FAILED)
     sys.exit(ALL_DONE)
 
 
@@ -74,18 +86,20 @@ def run(
     retry: RetryOption = None,
     data: DataOption = None,
     executor: ExecutorOption = "local",
+    memory_gb: MemoryOption = None,
 ) -> None:
     """Run every cell of a study that the store does not hold; write table and report.
 
     Example: `crossprune run mo.toml --store mo --workers 2`
 
-    Exit code 0: all cells done; 1: some failed, the table is complete; 2: the call or the study is wrong.
+    Exit code 0: all cells done; 1: some failed, the table is complete (or the disk is full: it says so, and
+    the same command goes on); 2: the call or the study is wrong.
     """
     if study is None:
         with as_file(files("crossprune.harness") / "demo.toml") as path:
-            _run(path, store, workers, retry, data, executor)
+            _run(path, store, workers, retry, data, executor, memory_gb)
     else:
-        _run(study, store, workers, retry, data, executor)
+        _run(study, store, workers, retry, data, executor, memory_gb)
 
 
 @app.command()
@@ -98,18 +112,30 @@ def demo(store: StoreOption = None, workers: WorkersOption = CORES) -> None:
 
 
 def _run(
-    path: Path, folder: Path | None, workers: int, retry: list[str] | None, data: list[str] | None, where: str
+    path: Path,
+    folder: Path | None,
+    workers: int,
+    retry: list[str] | None,
+    data: list[str] | None,
+    where: str,
+    memory_gb: float | None,
 ) -> NoReturn:
     from crossprune.harness.console import print_matrix
 
-    study, store, result = _execute(path, folder, workers, retry or [], data, where)
+    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb)
     print_matrix(console, result.table)
     _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
 def _execute(
-    path: Path, folder: Path | None, workers: int, retry: list[str], data: list[str] | None, where: str
+    path: Path,
+    folder: Path | None,
+    workers: int,
+    retry: list[str],
+    data: list[str] | None,
+    where: str,
+    memory_gb: float | None = None,
 ) -> tuple[Study, Store, RunResult]:
     """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
@@ -118,8 +144,9 @@ def _execute(
     from crossprune.harness.assessment import assess
     from crossprune.harness.console import print_assessment, print_summary, progress_display
     from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.records import STATUSES
     from crossprune.harness.results import write_table
-    from crossprune.harness.store import STATUSES, Store
+    from crossprune.harness.store import Store
     from crossprune.harness.study import read_study
 
     for status in retry:
@@ -128,9 +155,11 @@ def _execute(
     study = read_study(path)
     if data:
         study = dataclasses.replace(study, datasets=tuple(data))
+    if memory_gb is not None:
+        study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
-    executor = _executor(where, workers, study.limits.timeout_s)
+    executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry, on_progress=show)
     write_table(result.table, store.root / "results.parquet")
@@ -152,18 +181,18 @@ def _execute(
     return study, store, result
 
 
-def _executor(where: str, workers: int, timeout_s: float) -> Executor:
+def _executor(where: str, workers: int, limits: Limits) -> Executor:
     from crossprune.harness.errors import StudyError
     from crossprune.harness.pool import LocalPool, SerialExecutor
 
     if where == "local":
-        return LocalPool(workers, timeout_s) if workers else SerialExecutor()
+        return LocalPool(workers, limits.timeout_s, limits.memory_gb) if workers else SerialExecutor()
     kind, _, path = where.partition(":")
     if kind != "parsl" or not path:
         raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
     from crossprune.harness.clusters import executor_from
 
-    return executor_from(Path(path), timeout_s)
+    return executor_from(Path(path), limits.timeout_s, limits.memory_gb)
 
 
 @app.command()
@@ -281,6 +310,7 @@ for command in (
 ):
     app.command()(command)
 app.command("new-adapter")(commands.new_adapter)
+app.add_typer(store_commands.app)
 
 if __name__ == "__main__":
     main()

@@ -56,6 +56,8 @@ class ParslExecutor(Executor):
         A ``parsl.Config``.
     timeout_s
         Wall time of a task.
+    memory_gb
+        Memory of a task, GB; None for what its machine has.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class ParslExecutor(Executor):
         If Parsl is not installed.
     """
 
-    def __init__(self, config: Any, timeout_s: float) -> None:
+    def __init__(self, config: Any, timeout_s: float, memory_gb: float | None = None) -> None:
         _require_parsl()
         from parsl.concurrent import ParslPoolExecutor
 
@@ -72,11 +74,11 @@ class ParslExecutor(Executor):
         if here not in os.environ.get("PATH", "").split(os.pathsep):
             os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
         self._pool = ParslPoolExecutor(config=config)
-        self._timeout_s = timeout_s
+        self._limits = (timeout_s, memory_gb)
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Queue a task."""
-        future: Future[T] = self._pool.submit(isolated, self._timeout_s, function, *args, **kwargs)
+        future: Future[T] = self._pool.submit(isolated, self._limits, function, *args, **kwargs)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -84,18 +86,18 @@ class ParslExecutor(Executor):
         self._pool.shutdown(wait=wait)
 
 
-def isolated(timeout_s: float, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def isolated(limits: tuple[float, float | None], function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Run a task in this worker's own child process: a crash or a hang kills the child only."""
-    return _child(timeout_s).submit(function, *args, **kwargs).result()
+    return _child(*limits).submit(function, *args, **kwargs).result()
 
 
 @cache
-def _child(timeout_s: float) -> LocalPool:
+def _child(timeout_s: float, memory_gb: float | None) -> LocalPool:
     """Return this process's pool of one, made when first needed."""
-    return LocalPool(1, timeout_s)
+    return LocalPool(1, timeout_s, memory_gb)
 
 
-def executor_from(path: Path, timeout_s: float) -> ParslExecutor:
+def executor_from(path: Path, timeout_s: float, memory_gb: float | None = None) -> ParslExecutor:
     """Make the executor that a configuration file describes.
 
     Parameters
@@ -104,6 +106,8 @@ def executor_from(path: Path, timeout_s: float) -> ParslExecutor:
         Python file that defines ``config`` (a ``parsl.Config``), or a TOML file of `ClusterOptions`.
     timeout_s
         Wall time of a task.
+    memory_gb
+        Memory of a task, GB; None for what its machine has.
 
     Raises
     ------
@@ -115,7 +119,7 @@ def executor_from(path: Path, timeout_s: float) -> ParslExecutor:
     _require_parsl()
     if path.suffix == ".toml":
         options = from_table(ClusterOptions, read_toml(path), str(path))
-        return ParslExecutor(configuration(options, path.parent), timeout_s)
+        return ParslExecutor(configuration(options, path.parent), timeout_s, memory_gb)
     if not path.is_file():
         raise StudyError(
             f"no such file: {path}; give a Python file with a parsl.Config named config, or a TOML file"
@@ -123,7 +127,7 @@ def executor_from(path: Path, timeout_s: float) -> ParslExecutor:
     config = runpy.run_path(str(path)).get("config")
     if config is None:
         raise StudyError(f"{path} does not define config, a parsl.Config")
-    return ParslExecutor(config, timeout_s)
+    return ParslExecutor(config, timeout_s, memory_gb)
 
 
 def configuration(options: ClusterOptions, folder: Path) -> Any:

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import signal
+import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from crossprune.harness import stages
 from crossprune.harness.cards import DataOptions, load_dataset
+from crossprune.harness.errors import DiskFull
 from crossprune.harness.fingerprint import canonical_hash, source_hash
 from crossprune.harness.grid import Cell, Choice, expand
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
+from crossprune.harness.outcome import Outcome, outcome_of
+from crossprune.harness.records import Record, Status
 from crossprune.harness.results import code_version, to_table
 from crossprune.harness.selection import RANDOM
-from crossprune.harness.store import Record, Store
+from crossprune.harness.store import Store
 from crossprune.harness.study import Study
 from crossprune.harness.tables import from_table
-from pebble import ProcessExpired
 
 Job = tuple[str, str]
 """A stage and its key."""
-LONGEST_UNWRITTEN_S = 0.5
-"""How long the records of ended cells may wait to be written together, seconds."""
+KEEP_S, KEEP_RECORDS = 1.0, 500
+"""How long, and how many, records wait to be stored in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +93,19 @@ def run(
         If the study names an unknown adapter, option, method or data set, or data are broken.
     MissingPackage
         If an adapter of the study needs a package that is not installed.
+    DiskFull
+        If a task or the store cannot write; cells that have not ended have no record.
     """
     plan = _Plan.of(study, store)
-    known = {
-        key: record
-        for key, record in store.records(plan.keys.values()).items()
-        if record.status not in set(retry)
-    }
+    again = set(retry)
+    known = {key: status for key, status in store.statuses(plan.keys.values()).items() if status not in again}
     loop = _Loop(plan, store, executor, on_progress, total=len(plan.keys), reused=len(known))
     loop.run([cell for cell, key in plan.keys.items() if key not in known])
-    records = {**known, **loop.records}
-    ended = [(cell, records[key]) for cell, key in plan.keys.items() if key in records]
+    statuses = {**known, **loop.statuses}
+    ended = [statuses[key] for key in plan.keys.values() if key in statuses]
     return RunResult(
-        table=to_table(ended),
-        statuses=Counter(record.status for _, record in ended),
+        table=to_table(_in_store(plan, store)),
+        statuses=Counter(ended),
         computed=loop.computed,
         left=len(plan.keys) - len(ended),
         inputs={
@@ -112,6 +113,27 @@ def run(
             "datasets": dict(plan.dataset_keys),
         },
     )
+
+
+def stored_cells(study: Study, store: Store) -> Iterator[tuple[int, Cell, Record]]:
+    """Read the cells of a study that have a record, one by one: place in its table, cell, record."""
+    return _in_store(_Plan.of(study, store), store)
+
+
+def needs(study: Study, store: Store) -> tuple[set[str], set[Job]]:
+    """Return the keys of a study's cells, and the artefacts that they need before they are fitted."""
+    plan = _Plan.of(study, store)
+    return set(plan.keys.values()), {job for cell in plan.keys for job in plan.rests_on(cell)}
+
+
+def _in_store(plan: _Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
+    """Read the records of a plan one by one; cells of the same content share one."""
+    cells: dict[str, list[tuple[int, Cell]]] = {}
+    for place, (cell, key) in enumerate(plan.keys.items()):
+        cells.setdefault(key, []).append((place, cell))
+    for record in store.read(cells):
+        for place, cell in cells[record.key]:
+            yield place, cell, record
 
 
 def data_options(study: Study, name: str) -> DataOptions:
@@ -158,6 +180,16 @@ class _Plan:
         }
         return cls(study, specs, dataset_keys, keys)
 
+    def rests_on(self, cell: Cell) -> list[Job]:
+        """List the artefacts that a cell's fit rests on."""
+        choice, dataset = cell.choice, self.dataset_keys[cell.choice.dataset]
+        found = [("dataset", dataset), ("prepare", stages.prepare_key(dataset, self.specs[cell.model]))]
+        features = None
+        if choice.chooser != RANDOM:
+            features = stages.features_key(dataset, self.specs[choice.chooser])
+            found.append(("features", features))
+        return [*found, ("selection", stages.selection_key(dataset, features, choice))]
+
 
 @dataclass
 class _Loop:
@@ -169,15 +201,15 @@ class _Loop:
     on_progress: Callable[[Progress], None]
     total: int
     reused: int
-    records: dict[str, Record] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
-    _outcomes: dict[Job, stages.Outcome] = field(default_factory=dict)
+    _outcomes: dict[Job, Outcome] = field(default_factory=dict)
     _waiting: dict[Job, list[Cell]] = field(default_factory=dict)
-    _futures: dict[Future[stages.Outcome], Job] = field(default_factory=dict)
-    _ended: SimpleQueue[Future[stages.Outcome]] = field(default_factory=SimpleQueue)
+    _futures: dict[Future[Outcome], Job] = field(default_factory=dict)
     _running: Counter[str] = field(default_factory=Counter)
-    _unwritten: list[Record] = field(default_factory=list)
-    _written_at: float = 0.0
+    _ended: queue.SimpleQueue[Future[Outcome]] = field(default_factory=queue.SimpleQueue)
+    _unsaved: list[Record] = field(default_factory=list)
+    _oldest: float = 0.0
     _failed: int = 0
 
     def run(self, cells: list[Cell]) -> None:
@@ -188,32 +220,46 @@ class _Loop:
             for cell in cells:
                 self._advance(cell)
             while self._futures:
-                self._flush()
                 self._report()
-                self._finish(self._ended.get())
-                while not self._ended.empty():
-                    self._finish(self._ended.get())
+                self._finish(self._next())
+            self._save()
             self._report()
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
-        finally:
-            self._flush()
+            self._save()
+        except DiskFull:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+            with contextlib.suppress(DiskFull):
+                self._save()
+            raise
 
-    def _finish(self, future: Future[stages.Outcome]) -> None:
+    def _next(self) -> Future[Outcome]:
+        """Wait for a task to end; records that wait too long meanwhile are stored."""
+        if self._unsaved:
+            with contextlib.suppress(queue.Empty):
+                return self._ended.get(timeout=max(0.0, self._oldest + KEEP_S - time.monotonic()))
+            self._save()
+        return self._ended.get()
+
+    def _finish(self, future: Future[Outcome]) -> None:
         job = self._futures.pop(future)
         self._running[job[0]] -= 1
-        outcome = self._outcomes[job] = outcome_of(future)
+        outcome = self._outcomes[job] = outcome_of(future, self.store.root)
         self.computed[job[0]] += outcome.computed
+        if outcome.status in ("timeout", "out_of_memory", "crashed"):
+            self.store.remove_leftovers()
         for cell in self._waiting.pop(job, []):
             self._advance(cell)
+        if job[0] == "fit" and outcome.status == "done":
+            del self._outcomes[job]  # its rows; a later cell that shares the fit reads them again
 
     def _advance(self, cell: Cell) -> None:
         """Take a cell as far as it goes: to the job that it has to wait for, or to its end."""
         if reason := self._unable(cell):
-            self._end(cell, stages.Outcome("skipped", reason))
+            self._end(cell, Outcome("skipped", reason))
             return
         chosen = self._selection(cell.choice)
-        if not isinstance(chosen, stages.Outcome):
+        if not isinstance(chosen, Outcome):
             self._waiting.setdefault(chosen, []).append(cell)
             return
         prepared = self._prepare(cell.model, cell.choice.dataset)
@@ -247,7 +293,7 @@ class _Loop:
         key = stages.prepare_key(dataset_key, spec)
         return self._submit(("prepare", key), stages.prepare_stage, dataset_key, spec, key)
 
-    def _selection(self, choice: Choice) -> stages.Outcome | Job:
+    def _selection(self, choice: Choice) -> Outcome | Job:
         """Return the outcome of a selection, or the job to wait for."""
         dataset_key = self.plan.dataset_keys[choice.dataset]
         features = None
@@ -272,49 +318,37 @@ class _Loop:
             ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), key
         )
 
-    def _submit(self, job: Job, stage: Callable[..., stages.Outcome], *args: Any) -> Job:
+    def _submit(self, job: Job, stage: Callable[..., Outcome], *args: Any) -> Job:
         """Submit a job unless it was submitted before."""
         if job not in self._outcomes and job not in self._waiting:
             self._waiting[job] = []
             future = self.executor.submit(stage, self.store.root, *args)
             self._futures[future] = job
             self._running[job[0]] += 1
-            # A queue and not `concurrent.futures.wait`, whose every call looks at all futures.
             future.add_done_callback(self._ended.put)
         return job
 
-    def _end(self, cell: Cell, outcome: stages.Outcome) -> None:
+    def _end(self, cell: Cell, outcome: Outcome) -> None:
         key = self.plan.keys[cell]
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
-        facts = {**value["facts"], **code_version()}
+        axes = {**vars(cell.choice), "model": cell.model}
+        facts = {**value["facts"], **code_version(), "axes": axes, "rests_on": self.plan.rests_on(cell)}
         record = Record(key, outcome.status, outcome.reason, value["rows"], facts)
-        self.records[key] = record
-        self._unwritten.append(record)
+        if not self._unsaved:
+            self._oldest = time.monotonic()
+        self._unsaved.append(record)
+        if len(self._unsaved) >= KEEP_RECORDS or time.monotonic() > self._oldest + KEEP_S:
+            self._save()
+        self.statuses[key] = outcome.status
         self._failed += outcome.status not in ("done", "skipped")
-        if time.monotonic() - self._written_at > LONGEST_UNWRITTEN_S:
-            self._flush()
-            self._report()
+        self._report()
 
-    def _flush(self) -> None:
-        """Write the records of ended cells, in one transaction: each costs the disk a few milliseconds."""
-        if self._unwritten:
-            self.store.put(self._unwritten)
-        self._unwritten, self._written_at = [], time.monotonic()
+    def _save(self) -> None:
+        records, self._unsaved = self._unsaved, []
+        if records:
+            self.store.put(records)
 
     def _report(self) -> None:
         running = tuple(sorted(+self._running))
-        done = len(self.records) - self._failed
+        done = len(self.statuses) - self._failed
         self.on_progress(Progress(self.total, self.reused, done, self._failed, running))
-
-
-def outcome_of(future: Future[stages.Outcome]) -> stages.Outcome:
-    """Read a task's outcome; a killed or hung worker becomes a status."""
-    try:
-        return future.result()
-    except TimeoutError:
-        return stages.Outcome("timeout", "the wall-time limit was reached and the worker killed")
-    except ProcessExpired as error:
-        code = -error.exitcode if error.exitcode < 0 else None
-        name = signal.Signals(code).name if code in set(signal.Signals) else f"exit code {error.exitcode}"
-        hint = "; often the system's out-of-memory killer" if name == "SIGKILL" else ""
-        return stages.Outcome("crashed", f"the worker died of {name}{hint}")

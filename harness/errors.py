@@ -41,6 +41,10 @@ class CellCrash(Exception):
     """A program that a stage runs was killed by a signal."""
 
 
+class DiskFull(Exception):
+    """Nothing more can be written; the message says where, what is free and how to go on."""
+
+
 class PropertyError(Exception):
     """A physical property cannot be computed; the message is the reason in its row."""
 

@@ -80,6 +80,7 @@ def adapter_table() -> Mapping[str, str]:
     return table
 
 
+@functools.cache  # looking through the entry points of all installed packages takes milliseconds
 def adapter_class(name: str) -> type[Adapter[Any]]:
     """Import an adapter's class.
 

@@ -8,15 +8,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, TypeVar
 
-from pebble import ProcessPool
+from crossprune.harness.errors import CellOutOfMemory
+from crossprune.harness.memory import MemoryGuard, marked
+from pebble import ProcessExpired, ProcessPool
 from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PR_SET_PDEATHSIG = 1
+TASKS_PER_WORKER = 100
+"""Tasks after which a worker is replaced, so that memory which a library loses does not pile up."""
 
 
 class SerialExecutor(Executor):
@@ -33,7 +37,7 @@ class SerialExecutor(Executor):
 
 
 class LocalPool(Executor):
-    """Worker processes with one BLAS thread each; a crash or a timeout costs one task, not the pool.
+    """Worker processes with one BLAS thread each; a crash, a timeout or lack of memory costs one task.
 
     Parameters
     ----------
@@ -42,20 +46,42 @@ class LocalPool(Executor):
     timeout_s
         Wall time after which a task's process is killed; its future raises ``TimeoutError``. A
         process that dies makes its future raise ``pebble.ProcessExpired``.
+    memory_gb
+        Memory, GB, above which a task's process is killed; its future raises ``CellOutOfMemory``, and so
+        does that of a task which the system killed for lack of memory. None for what the machine has.
     """
 
-    def __init__(self, workers: int, timeout_s: float) -> None:
+    def __init__(self, workers: int, timeout_s: float, memory_gb: float | None = None) -> None:
         self._timeout_s = timeout_s
+        self._guard = MemoryGuard(memory_gb)
         self._pool = ProcessPool(
             max_workers=workers,
+            max_tasks=TASKS_PER_WORKER,
             initializer=_start_worker,
             context=multiprocessing.get_context("spawn"),
         )
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Queue a task."""
-        future: Future[T] = self._pool.schedule(function, args=args, kwargs=kwargs, timeout=self._timeout_s)
+        future: Future[T] = Future()
+        inner = self._pool.schedule(
+            marked, args=(self._guard.folder, function, *args), kwargs=kwargs, timeout=self._timeout_s
+        )
+        inner.add_done_callback(lambda ended: self._pass_on(ended, future))
         return future
+
+    def _pass_on(self, ended: Future[T], future: Future[T]) -> None:
+        """Give a task's result to the caller's future, and lack of memory its name."""
+        if ended.cancelled():
+            future.set_exception(CancelledError())
+            return
+        error = ended.exception()
+        if isinstance(error, ProcessExpired) and (reason := self._guard.reason(error.pid, error.exitcode)):
+            error = CellOutOfMemory(reason)
+        if error is None:
+            future.set_result(ended.result())
+        else:
+            future.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Finish the queued tasks, or with ``cancel_futures`` stop the workers at once."""
@@ -65,6 +91,7 @@ class LocalPool(Executor):
             self._pool.close()
         if wait:
             self._pool.join()
+            self._guard.close()
 
 
 def _start_worker() -> None:

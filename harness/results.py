@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from crossprune.harness.grid import Cell
 from crossprune.harness.metrics import ALL, METRICS
-from crossprune.harness.store import Record, write_file
+from crossprune.harness.records import Record
+from crossprune.harness.store import write_file
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason")
@@ -21,6 +23,8 @@ COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
 PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
 COLUMNS = (*AXES, *STATE, *METRICS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *SIZES, *COSTS)
+PER_ROW = ("split", "group", *METRICS, "n_eval_configurations", "n_eval_atoms")
+SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
 """Columns that may differ between two runs of the same study; all others are equal bit for bit."""
 
@@ -40,32 +44,41 @@ MD_COLUMNS = (
 """Columns of the table of molecular dynamics: a row per cell and run."""
 
 
-def to_table(cells: Iterable[tuple[Cell, Record]]) -> pd.DataFrame:
-    """Lay out records as the results table; a cell without metrics is one row with its status."""
-    rows: list[dict[str, Any]] = []
-    for cell, record in cells:
-        choice = cell.choice
-        shared = {
-            "dataset": choice.dataset,
-            "chooser": choice.chooser,
-            "method": choice.method,
-            "scaling": choice.scaling,
-            "pooling": choice.pooling,
-            "budget": choice.budget,
-            "fraction": choice.fraction,
-            "seed": choice.seed,
-            "model": cell.model,
-            "status": record.status,
-            "reason": record.reason,
-            "cell": record.key,
-            **record.facts,
-        }
-        rows += [{**shared, **row} for row in record.rows or [{"split": "test", "group": ALL}]]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    table[list(NUMBERS)] = table[list(NUMBERS)].astype("float64")
-    texts = [column for column in COLUMNS if column not in (*NUMBERS, "fraction", "seed")]
-    table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
-    return table
+def to_table(cells: Iterable[tuple[int, Cell, Record]]) -> pd.DataFrame:
+    """Lay out records as the results table; a cell without metrics is one row with its status.
+
+    Parameters
+    ----------
+    cells
+        Place in the table, cell and record; in any order, looked at one by one.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    places: list[int] = []
+    lengths: list[int] = []
+    for place, cell, record in cells:
+        shared = {**vars(cell.choice), "model": cell.model, "status": record.status}
+        shared |= {"reason": record.reason, "cell": record.key, **record.facts}
+        for name in SHARED:
+            columns[name].append(shared.get(name))
+        rows = record.rows or [{"split": "test", "group": ALL}]
+        for name in PER_ROW:
+            columns[name] += [row.get(name) for row in rows]
+        places.append(place)
+        lengths.append(len(rows))
+    counts = np.array(lengths, dtype=np.int64)
+    order = np.argsort(np.repeat(np.array(places, dtype=np.int64), counts), kind="stable")
+    owner = np.repeat(np.arange(len(places)), counts)[order]
+    taken = {name: owner if name in SHARED else order for name in COLUMNS}
+    return pd.DataFrame({name: _column(name, columns[name]).take(taken[name]) for name in COLUMNS})
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    """Turn values into an array of the column's type; a missing text is empty."""
+    if name in ("fraction", "seed"):
+        return np.asarray(values)
+    if name in NUMBERS:
+        return np.array(values, dtype="float64")
+    return pd.array(["" if value is None else str(value) for value in values], dtype="str")
 
 
 def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

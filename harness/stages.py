@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
 import os
 import platform
-import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,73 +25,17 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
 )
-from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
 from crossprune.harness.grid import Choice
 from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential
 from crossprune.harness.metrics import errors_by_part, labels_of
+from crossprune.harness.outcome import guarded
 from crossprune.harness.properties import PropertyOptions, Setting, compute_properties
 from crossprune.harness.selection import METHODS, choose
 from crossprune.harness.stability import MdRun, run_md
-from crossprune.harness.store import SCRATCH, Status, Store
-from threadpoolctl import ThreadpoolController
+from crossprune.harness.store import Store
 
 TRAJECTORY = "trajectory.extxyz"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a stage gave: its value, or the status and reason of its failure."""
-
-    status: Status
-    reason: str = ""
-    value: Any = None
-    computed: bool = False
-    """False where the artefact was in the store already."""
-
-
-def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
-    """Turn a stage's exception into a status with its traceback."""
-
-    @functools.wraps(stage)
-    def run(*args: Any) -> Outcome:
-        try:
-            # One BLAS thread everywhere: more would change the last bits from executor to executor.
-            with scratch_folder(), _thread_pools(len(sys.modules)).limit(limits=1):
-                value, computed = stage(*args)
-        except CellTimeout as error:
-            return Outcome("timeout", str(error))
-        except (MemoryError, CellOutOfMemory) as error:
-            return Outcome("out_of_memory", str(error) or "MemoryError")
-        except CellCrash as error:
-            return Outcome("crashed", str(error))
-        except Exception:
-            return Outcome("failed", traceback.format_exc())
-        return Outcome("done", value=value, computed=computed)
-
-    return run
-
-
-@functools.lru_cache(maxsize=1)
-def _thread_pools(n_modules: int) -> ThreadpoolController:
-    """Find the thread pools of this process's libraries; again when more modules were imported."""
-    return ThreadpoolController()
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[None]:
-    """Make temporary files of a stage lie in one folder, so that nothing stays behind if it is killed."""
-    before, environment = tempfile.tempdir, os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
-        try:
-            tempfile.tempdir = os.environ["TMPDIR"] = folder
-            yield
-        finally:
-            tempfile.tempdir = before
-            if environment is None:
-                del os.environ["TMPDIR"]
-            else:
-                os.environ["TMPDIR"] = environment
 
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:
@@ -386,7 +324,8 @@ def properties_stage(
 ) -> tuple[dict[str, Any], bool]:
     """Compute the properties of a fitted potential; a row each, whatever fails."""
     found = compute_properties(stored_potential(root, fit_key).calculator(), setting, options)
-    return {"rows": [dataclasses.asdict(one) for one in found], "facts": {}}, True
+    facts = {"trial": True, "fit_key": fit_key}
+    return {"rows": [dataclasses.asdict(one) for one in found], "facts": facts}, True
 
 
 @guarded
@@ -394,5 +333,6 @@ def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, 
     """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
     result, kept = run_md(stored_potential(root, fit_key), run)
     folder = stage_store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
-    facts = {"trajectory": str((folder / TRAJECTORY).relative_to(root))}
+    trajectory = str((folder / TRAJECTORY).relative_to(root))
+    facts = {"trial": True, "fit_key": fit_key, "trajectory": trajectory}
     return {"rows": [{**dataclasses.asdict(result), "survived": result.survived}], "facts": facts}, True

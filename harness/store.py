@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import functools
 import os
 import shutil
 import socket
-import sqlite3
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import psutil
+from crossprune.harness.disk import disk_full, is_full
 from crossprune.harness.errors import StudyError
+from crossprune.harness.records import Record, Records, Status
 
-Status = Literal["done", "skipped", "failed", "timeout", "out_of_memory", "crashed"]
-STATUSES: tuple[str, ...] = get_args(Status)
-BATCH = 500
 SCRATCH = "crossprune-work-"
 """Prefix of temporary folders, followed by the number of the process that uses it."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """How a cell ended.
-
-    ``rows`` holds one mapping of metrics per split and group; ``facts`` what is the same in all of
-    them (sizes, times, provenance). Both are empty unless ``status`` is ``done``.
-    """
-
-    key: str
-    status: Status
-    reason: str
-    rows: list[dict[str, Any]]
-    facts: dict[str, Any]
 
 
 class Store:
@@ -59,12 +40,11 @@ class Store:
         try:
             for folder in (self.root, self.root / "objects", self.root / "tmp"):
                 folder.mkdir(parents=True, exist_ok=True)
-            with self._connect() as database:
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS cells (key TEXT PRIMARY KEY, record TEXT NOT NULL)"
-                )
-        except (OSError, sqlite3.DatabaseError) as error:
+        except OSError as error:
+            if is_full(error):
+                raise disk_full(error, self.root) from None
             raise StudyError(f"cannot use {root} as a store: {error}; give another folder") from None
+        self._records = Records(self.root / "cells.sqlite")
 
     def path(self, stage: str, key: str) -> Path:
         """Return the folder of an artefact, whether it exists or not."""
@@ -78,15 +58,18 @@ class Store:
         """Let ``writer`` fill a temporary folder, then rename it into place.
 
         If another process was faster, its artefact stays and this one is dropped: both are the same.
+
+        Raises
+        ------
+        DiskFull
+            If it cannot be written; nothing of it stays.
         """
         final = self.path(stage, key)
-        temporary = self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
-        temporary.mkdir()
+        temporary = self._temporary()
         try:
+            temporary.mkdir()
             writer(temporary)
-            for path in temporary.rglob("*"):
-                if path.is_file():
-                    _sync(path)
+            _sync_all([path for path in temporary.rglob("*") if path.is_file()])
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 temporary.rename(final)
@@ -94,41 +77,58 @@ class Store:
                 if not final.is_dir():
                     raise
             _sync(final.parent)
+        except Exception as error:
+            if is_full(error):
+                raise disk_full(error, self.root) from None
+            raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return final
 
+    def statuses(self, keys: Collection[str] | None = None) -> dict[str, Status]:
+        """Look up how cells ended; those that are not stored are left out. None for all."""
+        return self._records.statuses(keys)
+
+    def read(self, keys: Collection[str] | None = None) -> Iterator[Record]:
+        """Read the records of cells in the order in which they were written; None for all."""
+        return self._records.read(keys)
+
     def records(self, keys: Iterable[str]) -> dict[str, Record]:
         """Look up the records of cells; those that are not stored are left out."""
-        wanted = list(dict.fromkeys(keys))
-        found = {}
-        with self._connect() as database:
-            for start in range(0, len(wanted), BATCH):
-                batch = wanted[start : start + BATCH]
-                marks = ",".join("?" * len(batch))
-                query = f"SELECT key, record FROM cells WHERE key IN ({marks})"
-                for key, text in database.execute(query, batch):
-                    found[key] = Record(key=key, **json.loads(text))
-        return found
+        return {record.key: record for record in self._records.read(list(keys))}
 
     def put(self, records: Iterable[Record]) -> None:
-        """Store cell records in one transaction, in place of earlier ones of the same cells."""
-        entries = [
-            (
-                record.key,
-                json.dumps(
-                    {
-                        "status": record.status,
-                        "reason": record.reason,
-                        "rows": record.rows,
-                        "facts": record.facts,
-                    }
-                ),
-            )
-            for record in records
-        ]
-        with self._connect() as database:
-            database.executemany("INSERT OR REPLACE INTO cells VALUES (?, ?)", entries)
+        """Store cell records in one transaction, in place of earlier ones of the same cells.
+
+        Raises
+        ------
+        DiskFull
+            If they cannot be written; none of them is stored.
+        """
+        self._records.put(records)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove the records of cells."""
+        self._records.remove(keys)
+
+    def faults(self) -> list[str]:
+        """List what is wrong with the records."""
+        return self._records.faults()
+
+    def discard(self, stage: str, key: str) -> None:
+        """Remove an artefact: it is moved out of its place at once, so that nobody sees half of it."""
+        temporary = self._temporary()
+        self.path(stage, key).rename(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+    def _temporary(self) -> Path:
+        return self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+
+    def artefacts(self) -> Iterator[tuple[str, str, Path]]:
+        """List stage, key and folder of every artefact."""
+        for stage in sorted((self.root / "objects").iterdir()):
+            for folder in sorted(stage.glob("*/*")):
+                yield stage.name, folder.name, folder
 
     def remove_leftovers(self) -> None:
         """Remove temporary folders of processes on this machine that no longer exist."""
@@ -141,15 +141,6 @@ class Store:
             if number.isdigit() and not psutil.pid_exists(int(number)):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.root / "cells.sqlite", timeout=60)
-        try:
-            with connection:
-                yield connection
-        finally:
-            connection.close()
-
 
 def write_file(path: Path, writer: Callable[[Path], object]) -> None:
     """Let ``writer`` write a temporary file beside ``path``, then rename it into place."""
@@ -158,8 +149,22 @@ def write_file(path: Path, writer: Callable[[Path], object]) -> None:
         writer(temporary)
         _sync(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(error, path.parent) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_all(paths: Sequence[Path]) -> None:
+    """Sync files side by side: the file system then writes its journal once, not once a file."""
+    list(_threads().map(_sync, paths))
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, "sync")
 
 
 def _sync(path: Path) -> None:

@@ -20,6 +20,15 @@ class Limits:
 
     timeout_s: float = 3600.0
     """Wall time, seconds; a stage that takes longer ends as ``timeout``."""
+    memory_gb: float | None = None
+    """Memory, GB (10⁹ bytes); a stage that takes more ends as ``out_of_memory``. Default: what there is."""
+
+    def __post_init__(self) -> None:
+        """Check that a limit is above zero."""
+        for name in ("timeout_s", "memory_gb"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} is {value:g}; give a number above 0")
 
 
 @dataclass(frozen=True)

@@ -168,11 +168,15 @@ def test_a_pool_gives_the_table_of_the_serial_run(serial, tmp_path, require_adap
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "timeout_s", "status", "reason"),
-    [("segfault", 100.0, "crashed", "SIGSEGV"), ("hang", 3.0, "timeout", "wall-time limit")],
+    [
+        ("segfault", 100.0, "crashed", "SIGSEGV"),
+        ("hang", 3.0, "timeout", "wall-time limit"),
+        ("memory", 100.0, "out_of_memory", r"used [\d.]+ GB of memory, 1 GB are allowed"),
+    ],
 )
-def test_a_crash_or_a_hang_costs_one_cell(tmp_path, how, timeout_s, status, reason):
+def test_a_crash_a_hang_or_a_glutton_costs_one_cell(tmp_path, how, timeout_s, status, reason):
     given = study(models=["mean", "broken"], choosers=[], seeds=[0], options={"broken": {"how": how}})
-    pool = LocalPool(2, timeout_s)
+    pool = LocalPool(2, timeout_s, memory_gb=1.0)
     table = run(given, Store(tmp_path / "s"), pool).table
     pool.shutdown()
     broken = table[table["model"] == "broken"]
