@@ -34,7 +34,9 @@ def compress(design: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatA
     """
     if not (np.isfinite(design).all() and np.isfinite(target).all()):
         raise DataError(NOT_FINITE)
-    triangle = _triangle(np.column_stack([design, target]))
+    system = np.empty((len(target), design.shape[1] + 1), order="F")  # LAPACK's order: no second copy
+    system[:, :-1], system[:, -1] = design, target
+    triangle = _triangle(system)
     return triangle[:, :-1], triangle[:, -1]
 
 
