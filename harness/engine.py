@@ -226,9 +226,11 @@ class _Loop:
             self._report()
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
+            self.store.remove_leftovers()
             self._save()
         except DiskFull:
             self.executor.shutdown(wait=True, cancel_futures=True)
+            self.store.remove_leftovers()
             with contextlib.suppress(DiskFull):
                 self._save()
             raise

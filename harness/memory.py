@@ -19,7 +19,7 @@ from crossprune.harness.store import SCRATCH
 
 T = TypeVar("T")
 INTERVAL_S = 0.1
-"""Shortest pause between two looks; it grows so that looking costs at most a twentieth of a core."""
+"""Shortest pause between two looks; it grows so that looking costs at most 2 % of a core."""
 SPARE = 0.03
 """Where less than this share of the machine's memory is free, the largest task is stopped."""
 
@@ -66,7 +66,7 @@ class MemoryGuard:
         while not self._ended.wait(pause):
             start = time.perf_counter()
             self._look()
-            pause = max(INTERVAL_S, 20 * (time.perf_counter() - start))
+            pause = max(INTERVAL_S, 50 * (time.perf_counter() - start))
 
     def _look(self) -> None:
         used = {pid: memory for pid in self._running() if (memory := private_gb(pid)) > 0}

@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 T = TypeVar("T")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 PR_SET_PDEATHSIG = 1
-TASKS_PER_WORKER = 100
-"""Tasks after which a worker is replaced, so that memory which a library loses does not pile up."""
+TASKS_PER_WORKER = 1000
+"""Tasks after which a worker is replaced, so that memory which a library loses does not pile up: a new one
+costs 2 s of processor time (imports, data set), a task of a linear family 10 ms."""
 
 
 class SerialExecutor(Executor):

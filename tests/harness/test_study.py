@@ -7,7 +7,7 @@ import pytest
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.errors import StudyError
 from crossprune.harness.grid import expand
-from crossprune.harness.study import parse_study, read_study
+from crossprune.harness.study import Limits, parse_study, read_study
 
 ROOT = Path(__file__).parents[2]
 AXES = {"name": "x", "datasets": ["si-pbe"], "models": ["snap"], "choosers": ["snap", "gap"]}
@@ -102,3 +102,9 @@ def test_axes_that_play_no_part_are_left_out():
 def test_unknown_axes_are_refused(change, message):
     with pytest.raises(StudyError, match=message):
         expand(parse(**change))
+
+
+@pytest.mark.parametrize("name", ["timeout_s", "memory_gb"])
+def test_a_limit_is_above_zero(name):
+    with pytest.raises(ValueError, match=f"{name} is 0; give a number above 0"):
+        Limits(**{name: 0.0})
