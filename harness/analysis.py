@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from crossprune.harness import frames, statistics
+from crossprune.harness.artefacts import holds_predictions, predicted
 from crossprune.harness.comparisons import (
     EVERY_MODEL,
     TestErrors,
@@ -17,11 +18,10 @@ from crossprune.harness.comparisons import (
     partial_errors,
     way_of,
 )
-from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.efficiency import data_efficiency
 from crossprune.harness.errors import StudyError
 from crossprune.harness.latent import diagnostics_of
-from crossprune.harness.metrics import labels_of
+from crossprune.harness.metrics import ALL, labels_of
 from crossprune.harness.stages import stored_dataset
 from crossprune.harness.store import Store, write_file
 
@@ -66,6 +66,7 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
     parts: dict[str, list[pd.DataFrame]] = {}
+    results = results[results["group"] == ALL]  # a cell that is not done has its one row there
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
@@ -93,6 +94,8 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
     if not (root / "objects").is_dir():
         return None
     store, tests = Store(root), {}
+    if not all(holds_predictions(store.path("fit", fit)) for fit in set(done["fit_key"])):
+        return None
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
         dataset = stored_dataset(store.root, str(key))
         chosen = dataset.indices(split)
@@ -101,29 +104,13 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
         starts, all_starts = np.concatenate([[0], np.cumsum(sizes)]), frames.offsets(dataset.frames)
         sums = {}
         for fit in sorted(set(part["fit_key"])):
-            energies, forces = _predicted(store.path("fit", fit), chosen, np.diff(all_starts))
+            energies, forces = predicted(store.path("fit", fit), chosen, np.diff(all_starts))
             if metric == "energy":
                 sums[fit] = 1e3 * np.abs(energies - truth.energies) / sizes
             else:
                 sums[fit] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts[:-1])
         tests[str(name)] = TestErrors(sums, np.ones(len(sizes)) if metric == "energy" else 3.0 * sizes)
     return tests
-
-
-@functools.lru_cache(maxsize=512)
-def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Read once what every metric and part needs: chosen frames, predicted energies and forces."""
-    with np.load(folder / "predictions.npz") as archive:
-        return np.load(folder / "subset.npy"), archive["energies"], archive["forces"]
-
-
-def _predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Read the predicted energies (eV) and forces (eV/Å) of the frames ``chosen``."""
-    subset, energies, forces = _stored(folder)
-    unseen = np.setdiff1d(np.arange(len(sizes)), subset)
-    starts = np.concatenate([[0], np.cumsum(sizes[unseen])])
-    places = np.searchsorted(unseen, chosen)
-    return energies[places], np.concatenate([forces[starts[one] : starts[one + 1]] for one in places])
 
 
 def ranks(results: pd.DataFrame, column: str, split: str) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from crossprune.harness.contract import FloatArray
 from crossprune.reports.tables import RANDOM, Metric
 from crossprune.reports.wording import chooser_name
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+Figure = dict[str, Any]
+"""Traces and layout as plotly's script reads them; plotly's own classes take 30 ms each to check them."""
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Colours that people with any colour vision tell apart (Okabe & Ito 2008, jfly.uni-koeln.de/color)."""
@@ -54,8 +54,6 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, s
     span
         Where the colours end, as log2 of the ratio, from `span_of`.
     """
-    from plotly.graph_objects import Figure
-
     numbers = values.to_numpy(dtype=np.float64)
     logs = _logs(values, ratio)
     unit = "× random" if ratio else metric.unit
@@ -81,7 +79,7 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, s
     layout = _layout(title, height=90 + 34 * len(values), shapes=_own_frames(values))
     layout["xaxis"] |= {"type": "category", "showgrid": False}
     layout["yaxis"] |= {"type": "category", "showgrid": False, "autorange": "reversed"}
-    return Figure({"data": [trace], "layout": layout})
+    return {"data": [trace], "layout": layout}
 
 
 def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: Sequence[str]) -> Figure:
@@ -102,8 +100,6 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     -----
     Error bars are ± one standard error over seeds. Random is grey and drawn first.
     """
-    from plotly.graph_objects import Figure
-
     here = curves[curves["model"] == model]
     methods = sorted(set(here["method"]) - {RANDOM})
     ways = sorted(
@@ -120,7 +116,7 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     layout["xaxis"] |= {"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]}
     layout["xaxis"] |= {"title": {"text": "configurations kept", "standoff": 8}}
     layout["yaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    return Figure({"data": traces, "layout": layout})
+    return {"data": traces, "layout": layout}
 
 
 def _logs(values: pd.DataFrame, ratio: bool) -> FloatArray:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pandas as pd
 from crossprune.harness.analysis import statistics_of
 from crossprune.harness.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.metrics import ALL
 from crossprune.harness.store import write_file
 from crossprune.reports import figures, tables
 from crossprune.reports.matrices import Block, blocks_of
@@ -27,10 +29,9 @@ from crossprune.reports.wording import (
 )
 from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 PAGE = "report.html"
+CSV_SAFE = ",:;/()=+*!$'@~"
+"""Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 TABLE = "results.csv"
 FURTHER = {
     "ranks": "Average rank of each way of choosing over blocks of data set and model, 1 is best; two ways "
@@ -118,7 +119,7 @@ def render(
     environment.filters["csv_uri"] = csv_uri
     environment.filters["split_name"] = split_name
     environment.filters["rounded"] = rounded
-    results = labelled(results)
+    results = labelled(results[results["group"] == ALL])
     cells = tables.cells(results)
     panels = _panels(results)
     return environment.get_template("page.html.jinja").render(
@@ -145,7 +146,9 @@ def render(
 
 def csv_uri(table: pd.DataFrame) -> str:
     """Return a ``data:`` address that downloads the table as CSV."""
-    return "data:text/csv;charset=utf-8," + quote(table.to_csv(index=False))
+    return "data:text/csv;charset=utf-8," + quote(
+        table.to_csv(index=False, float_format="%.6g"), safe=CSV_SAFE
+    )
 
 
 def _panels(results: pd.DataFrame) -> list[Panel]:
@@ -171,7 +174,7 @@ def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choose
     return Panel(dataset, metric, split, table, blocks, _embed(ratios), _embed(errors), _embed(lines))
 
 
-def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[Figure]:
+def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[figures.Figure]:
     """Draw the fractions of a panel on one colour scale."""
     span = figures.span_of(list(matrices.values()), ratio=ratio)
     return [
@@ -215,9 +218,27 @@ def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def _embed(drawn: Sequence[Figure]) -> list[Markup]:
+def _embed(drawn: Sequence[figures.Figure]) -> list[Markup]:
     """Turn figures into JSON that is safe inside a script element: no text can end the element."""
-    return [Markup(figure.to_json(validate=False).replace("<", "\\u003c")) for figure in drawn]
+    return [Markup(as_json(figure)) for figure in drawn]
+
+
+def as_json(value: object) -> str:
+    """Return JSON that is safe inside a script element: no text in it can end the element."""
+    return json.dumps(compact(value), separators=(",", ":")).replace("<", "\\u003c")
+
+
+def compact(value: object) -> object:
+    """Round numbers to 5 digits, finer than a screen shows, and make NaN null."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.5g}")
+    if isinstance(value, Mapping):
+        return {key: compact(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [compact(one) for one in value]
+    return value
 
 
 def _source(name: str) -> Markup:
