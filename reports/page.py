@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import quote
 
 import pandas as pd
 from crossprune.harness.analysis import statistics_of
+from crossprune.harness.artefacts import Artefacts, gather
 from crossprune.harness.comparisons import EVERY_MODEL, labelled
 from crossprune.harness.metrics import ALL
 from crossprune.harness.store import write_file
 from crossprune.reports import figures, tables
+from crossprune.reports.embedding import as_json, csv_uri
+from crossprune.reports.evidence import map_data, overlaps, parity_figures
+from crossprune.reports.forest import forest_plot
+from crossprune.reports.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.matrices import Block, blocks_of
-from crossprune.reports.properties import property_errors, survival
+from crossprune.reports.properties import error_tint, property_errors, survival
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -30,8 +33,6 @@ from crossprune.reports.wording import (
 from markupsafe import Markup
 
 PAGE = "report.html"
-CSV_SAFE = ",:;/()=+*!$'@~"
-"""Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 TABLE = "results.csv"
 FURTHER = {
     "ranks": "Average rank of each way of choosing over blocks of data set and model, 1 is best; two ways "
@@ -40,6 +41,9 @@ FURTHER = {
     "seeds": "Seeds that would find an effect of 5 or 10 % in 80 of 100 studies, by the scatter found here",
 }
 """Captions of the tables below the answer."""
+NOTHING = Artefacts()
+MAX_FAILURES = 200
+"""Failures listed on the page; their file has all."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Panel:
     ratios: Sequence[Markup]
     errors: Sequence[Markup]
     curves: Sequence[Markup]
+    fronts: Sequence[Markup]
 
 
 def write_report(
@@ -72,7 +77,7 @@ def write_report(
         The long results table, one row per cell × split × group.
     folder
         Where to write; made if it does not exist. If it is the run's store, intervals rest on its
-        errors per test configuration as well.
+        errors per test configuration as well, and latent maps, parity and overlaps are shown.
     provenance
         Any of ``study`` (name), ``toml`` (text of the study), ``command``, ``versions``, ``commit``,
         ``hardware``, ``date``, ``n_cells``; further keys are listed under their own name.
@@ -90,7 +95,14 @@ def write_report(
         If the table lacks a column.
     """
     tables.check_columns(results)
-    page = render(results, provenance, statistics_of(folder, results), properties=properties, md=md)
+    page = render(
+        results,
+        provenance,
+        statistics_of(folder, results),
+        artefacts=gather(folder, results),
+        properties=properties,
+        md=md,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / TABLE, lambda path: results.to_csv(path, index=False))
     write_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8"))
@@ -102,6 +114,7 @@ def render(
     provenance: Mapping[str, object],
     statistics: Mapping[str, pd.DataFrame],
     *,
+    artefacts: Artefacts = NOTHING,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
 ) -> str:
@@ -119,9 +132,11 @@ def render(
     environment.filters["csv_uri"] = csv_uri
     environment.filters["split_name"] = split_name
     environment.filters["rounded"] = rounded
+    environment.filters["error_tint"] = error_tint
     results = labelled(results[results["group"] == ALL])
     cells = tables.cells(results)
-    panels = _panels(results)
+    panels = _panels(results, cell_costs(cells))
+    failures = tables.failures(results)
     return environment.get_template("page.html.jinja").render(
         title=str(provenance.get("study", "crossprune study")),
         style=_source("page.css"),
@@ -134,7 +149,13 @@ def render(
         captions=FURTHER,
         panels=panels,
         choices=_choices(panels),
-        failures=tables.failures(results),
+        maps=[(name, as_json(data)) for name, data in map_data(artefacts.maps)],
+        parity=[(*part, _embed(drawn)) for part, drawn in parity_figures(artefacts.parity).items()],
+        overlaps=[] if artefacts.overlap is None else overlaps(artefacts.overlap),
+        overlap_table=artefacts.overlap,
+        per_configuration=artefacts.per_configuration,
+        failures=failures.head(MAX_FAILURES),
+        all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
         property_errors=pd.DataFrame() if properties is None else property_errors(properties),
         survival=pd.DataFrame() if md is None else survival(md),
         kept=tables.data_kept(results),
@@ -144,20 +165,17 @@ def render(
     )
 
 
-def csv_uri(table: pd.DataFrame) -> str:
-    """Return a ``data:`` address that downloads the table as CSV."""
-    return "data:text/csv;charset=utf-8," + quote(
-        table.to_csv(index=False, float_format="%.6g"), safe=CSV_SAFE
-    )
+def _last_line(reason: object) -> str:
+    return (str(reason).strip().splitlines() or [""])[-1]
 
 
-def _panels(results: pd.DataFrame) -> list[Panel]:
+def _panels(results: pd.DataFrame, costs: pd.DataFrame) -> list[Panel]:
     """Make a panel for every data set, metric and split for which a cell has a number."""
     choosers = tables.random_first(results["chooser"])
     panels = []
     for metric in METRICS:
         for split in SPLITS:
-            table = tables.summary(results, metric.column, split)
+            table = tables.summary(results, metric.column, split).merge(costs, how="left")
             for dataset, here in table.groupby("dataset"):
                 if here["mean"].notna().any():
                     panels.append(_panel(str(dataset), metric, split, here, choosers))
@@ -171,7 +189,9 @@ def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choose
     lines = [figures.learning_curve(curves, metric, one, choosers) for one in sorted(set(curves["model"]))]
     ratios = _heat_maps({one.label: one.ratios for one in blocks if one.has_ratios}, metric, ratio=True)
     errors = _heat_maps({one.label: one.errors for one in blocks if not one.full}, metric, ratio=False)
-    return Panel(dataset, metric, split, table, blocks, _embed(ratios), _embed(errors), _embed(lines))
+    fronts = [front_figure(table, metric, cost) for cost in COSTS]
+    drawn = [_embed(one) for one in (ratios, errors, lines, fronts)]
+    return Panel(dataset, metric, split, table, blocks, *drawn)
 
 
 def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[figures.Figure]:
@@ -194,6 +214,7 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
             {
                 "metric": next(one for one in METRICS if one.column.startswith(f"{name}_mae")),
                 "split": split,
+                "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(split)}"),
                 "answer": answer(table[table["model"] == EVERY_MODEL]),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
@@ -219,26 +240,7 @@ def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _embed(drawn: Sequence[figures.Figure]) -> list[Markup]:
-    """Turn figures into JSON that is safe inside a script element: no text can end the element."""
-    return [Markup(as_json(figure)) for figure in drawn]
-
-
-def as_json(value: object) -> str:
-    """Return JSON that is safe inside a script element: no text in it can end the element."""
-    return json.dumps(compact(value), separators=(",", ":")).replace("<", "\\u003c")
-
-
-def compact(value: object) -> object:
-    """Round numbers to 5 digits, finer than a screen shows, and make NaN null."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return int(value) if value.is_integer() and abs(value) < 1e15 else float(f"{value:.5g}")
-    if isinstance(value, Mapping):
-        return {key: compact(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [compact(one) for one in value]
-    return value
+    return [as_json(figure) for figure in drawn]
 
 
 def _source(name: str) -> Markup:
