@@ -40,7 +40,9 @@ class Page:
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int, height: int = 900, dark: bool = False, script: bool = True) -> None:
+    def open(
+        self, path: Path, *, width: int, height: int = 900, dark: bool = False, script: bool = True
+    ) -> None:
         """Open a file in a window of this size (pixels)."""
         media = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self._call("Emulation.setEmulatedMedia", features=media)
@@ -138,7 +140,16 @@ def chromium(browser: str) -> Iterator[Page]:
         answers, answers_out = os.pipe()
         shell = f'exec "$@" 3<&{commands_in} 4>&{answers_out}'
         process = subprocess.Popen(
-            ["sh", "-c", shell, "sh", browser, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe"],
+            [
+                "sh",
+                "-c",
+                shell,
+                "sh",
+                browser,
+                *FLAGS,
+                f"--user-data-dir={profile}",
+                "--remote-debugging-pipe",
+            ],
             pass_fds=(commands_in, answers_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

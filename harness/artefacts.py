@@ -142,7 +142,7 @@ def principal_axes(points: FloatArray) -> tuple[FloatArray, tuple[float, float]]
 
 
 def parities(store: Store, results: pd.DataFrame) -> Iterator[Parity]:
-    """Compare predictions with labels for the smallest and the full set, chosen at random and by the model."""
+    """Compare predictions with labels: smallest and full set, chosen at random and by the model."""
     done = labelled(results)
     done = done[(done["status"] == "done") & done["split"].isin(("test", "ood"))]
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):

@@ -215,7 +215,7 @@ def _merged(errors: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Average logarithms over choosers; NaN if one is missing, so that pairs compare like with like."""
     if not errors.duplicated(list(by)).any():  # nothing to average, and groups take seconds
         alone = errors.sort_values(list(by), ignore_index=True)
-        return alone[[*by, "log_error"]].assign(fits=[(key,) for key in alone["fit_key"]])
+        return alone[[*by, "log_error"]].assign(fits=alone["fit_key"].map(lambda key: (key,)))
     groups = errors.groupby(list(by), sort=True)
     merged = groups.agg(log_error=("log_error", "mean"), n=("log_error", "count"), fits=("fit_key", tuple))
     merged["log_error"] = merged["log_error"].where(merged["n"] == groups.size())

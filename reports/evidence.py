@@ -14,6 +14,8 @@ from crossprune.reports.figures import MARKERS, OKABE_ITO, Figure, layout
 from crossprune.reports.matrices import MAX_TINT
 from crossprune.reports.tables import RANDOM
 
+GROUP_COLOURS = (*OKABE_ITO[:6], "#882255")
+"""Wine (Tol 2021, sronpersonalpages.nl/~pault) for yellow, which small faint marks lose on white."""
 COUNTS = [[0.0, "#9ECAE1"], [0.5, "#3182BD"], [1.0, "#08306B"]]
 """Blues (ColorBrewer) from few to many; empty bins are clear."""
 
@@ -37,12 +39,12 @@ def overlaps(table: pd.DataFrame) -> list[Overlap]:
     for (dataset, fraction), here in table.groupby(["dataset", "fraction"]):
         ways = sorted({*here["first"], *here["second"]}, key=lambda way: (way != RANDOM, way))
         pairs = {
-            tuple(sorted((row.first, row.second))): (row.jaccard, row.jaccard_by_chance)
-            for row in here.itertuples()
+            frozenset((str(row["first"]), str(row["second"]))): (row["jaccard"], row["jaccard_by_chance"])
+            for row in here.to_dict("records")
         }
         rows = []
         for index, one in enumerate(ways[1:], start=1):
-            known = [pairs.get(tuple(sorted((one, other)))) for other in ways[:index]]
+            known = [pairs.get(frozenset((one, other))) for other in ways[:index]]
             rows.append((one, [_overlap_cell(pair) for pair in known]))
         low, high = here["jaccard_by_chance"].min(), here["jaccard_by_chance"].max()
         chance = f"{low:.2f}" if high - low < 0.005 else f"{low:.2f} to {high:.2f}"
@@ -71,7 +73,7 @@ def map_data(maps: Sequence[LatentMap]) -> list[tuple[str, dict[str, Any]]]:
                 {
                     "groups": groups,
                     "group": [groups.index(one) for one in first.groups],
-                    "colours": OKABE_ITO,
+                    "colours": GROUP_COLOURS,
                     "symbols": MARKERS,
                     "sets": [
                         {"way": way, "fraction": fraction, "mask": _mask(chosen, len(first.groups))}

@@ -57,7 +57,8 @@ def front_figure(table: pd.DataFrame, metric: Metric, cost: str) -> Figure:
     cost
         A key of `COSTS`.
     """
-    known = table[(table["mean"] > 0) & (table[cost] > 0)].reset_index(drop=True)
+    known = table[(table["mean"] > 0) & (table[cost] > 0)]
+    known = known.sort_values("chooser", key=lambda names: names == RANDOM, kind="stable", ignore_index=True)
     best = known.loc[pareto(known[cost].to_numpy(float), known["mean"].to_numpy(float))]
     traces: list[dict[str, Any]] = [
         {
@@ -92,6 +93,6 @@ def front_figure(table: pd.DataFrame, metric: Metric, cost: str) -> Figure:
 def _told(table: pd.DataFrame) -> list[str]:
     """Name each point: who chose, and which share."""
     return [
-        escape(f"{chooser_name(row.chooser, row.method)}, {100 * row.fraction:g} %", quote=False)
-        for row in table.itertuples()
+        escape(f"{chooser_name(row['chooser'], row['method'])}, {100 * row['fraction']:g} %", quote=False)
+        for row in table.to_dict("records")
     ]

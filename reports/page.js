@@ -96,17 +96,18 @@
         marker: { color: colour(group), symbol: symbol(group), size: 9 },
       }));
       const title = set ? `${chosen.length} of ${all.length} chosen by ${escaped(set.way)}` : "nothing is stored for this choice";
+      const narrow = plot.clientWidth < 500;
       Plotly.react(
         plot,
         [
-          points(space, rest, { size: 5, opacity: 0.35 }),
+          points(space, rest, { size: 5, opacity: 0.45 }),
           points(space, chosen, { size: 10, opacity: 1, line: { width: 1, color: "#555" } }),
           ...legend,
         ],
         dressed({
           title: { text: title },
-          height: Math.max(420, Math.min(560, plot.clientWidth)),
-          legend: { orientation: "h", y: -0.16, x: 0, itemclick: false, itemdoubleclick: false },
+          height: narrow ? 600 : 560,
+          legend: { orientation: "h", y: narrow ? -0.3 : -0.16, x: 0, itemclick: false, itemdoubleclick: false },
           showlegend: true,
           xaxis: { title: { text: `first axis, ${percent(space.shares[0])} of the variance`, standoff: 8 } },
           yaxis: { title: { text: `second axis, ${percent(space.shares[1])}`, standoff: 8 } },

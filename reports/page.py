@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -214,7 +213,7 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
             {
                 "metric": next(one for one in METRICS if one.column.startswith(f"{name}_mae")),
                 "split": split,
-                "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(split)}"),
+                "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(str(split))}"),
                 "answer": answer(table[table["model"] == EVERY_MODEL]),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
