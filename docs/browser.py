@@ -7,10 +7,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,14 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+WITH_PIPES = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for end, wanted in zip(ends, (3, 4)):
+    os.dup2(end, wanted)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads commands from file 3 and answers on file 4."""
 QUIET_S = 0.6
 """A page that reported nothing for so long has drawn what is in view."""
 
@@ -31,9 +41,9 @@ def find_browser() -> str | None:
 class Page:
     """One tab, driven through Chromium's debugging pipe; problems of the page collect in ``problems``."""
 
-    def __init__(self, commands: int, answers: int) -> None:
+    def __init__(self, write: RawIOBase, read: RawIOBase) -> None:
         self.problems: list[str] = []
-        self._write, self._read = os.fdopen(commands, "wb", 0), os.fdopen(answers, "rb", 0)
+        self._write, self._read = write, read
         self._buffer, self._number, self._session = b"", 0, ""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -138,26 +148,18 @@ def chromium(browser: str) -> Iterator[Page]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         commands_in, commands = os.pipe()
         answers, answers_out = os.pipe()
-        shell = f'exec "$@" 3<&{commands_in} 4>&{answers_out}'
+        call = [browser, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe"]
         process = subprocess.Popen(
-            [
-                "sh",
-                "-c",
-                shell,
-                "sh",
-                browser,
-                *FLAGS,
-                f"--user-data-dir={profile}",
-                "--remote-debugging-pipe",
-            ],
+            [sys.executable, "-c", WITH_PIPES, str(commands_in), str(answers_out), *call],
             pass_fds=(commands_in, answers_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         os.close(commands_in)
         os.close(answers_out)
-        try:
-            yield Page(commands, answers)
-        finally:
-            process.terminate()
-            process.wait(20)
+        with os.fdopen(commands, "wb", 0) as write, os.fdopen(answers, "rb", 0) as read:
+            try:
+                yield Page(write, read)
+            finally:
+                process.terminate()
+                process.wait(20)

@@ -154,6 +154,10 @@
   window.addEventListener("beforeprint", () => {
     document.querySelectorAll("details").forEach((one) => (one.open = true));
     boxes.forEach((box) => box.closest(".panel").hidden || draw(box));
+    // On paper a drawing keeps the width that it has here: tell the style sheet.
+    document.querySelectorAll(".figure").forEach((box) => {
+      if (box._fullLayout) box.style.setProperty("--drawn", `${box._fullLayout.width}px`);
+    });
   });
   show();
   boxes.forEach((box) => watcher.observe(box));

@@ -75,9 +75,11 @@ def test_nothing_is_loaded_from_outside(make_results, tmp_path):
 def test_all_panels_have_figures_and_own_choosers_are_framed(make_results, tmp_path):
     _, page = write(make_results(plain), tmp_path)
     heat_maps = [one for one in page.figures if one["data"][0]["type"] == "heatmap"]
-    curves = [one for one in page.figures if one["data"][0]["type"] == "scatter"]
+    curves = [one for one in page.figures if one["data"][0].get("mode") == "lines+markers"]
+    fronts = [one for one in page.figures if one["data"][0].get("name") == "Pareto front"]
     assert len(heat_maps) == 5 * 2 * 2  # metrics × fractions below 1 × (ratio, error)
     assert len(curves) == 5 * 2  # metrics × models
+    assert len(fronts) == 5 * 2  # metrics × (labels, time)
     assert all(len(one["layout"]["shapes"]) == 2 for one in heat_maps)
     assert curves[0]["data"][0]["name"] == "random"
 
@@ -100,6 +102,25 @@ def test_all_failed_says_so_and_carries_no_plotly(make_results, tmp_path):
     assert "No cell finished with a test error" in page.text
     assert "54 failed" in page.text
     assert len(text) < 200_000
+
+
+def test_many_failures_are_cut_on_the_page_only(make_results, tmp_path):
+    _, page = write(make_results(failed, reason=ATTACK, seeds=range(15)), tmp_path)
+    assert "270 cells without a result, the first 200 are shown" in page.text
+    files = {attrs["download"]: attrs["href"] for _, attrs in page.elements if "download" in attrs}
+    table = pd.read_csv(io.StringIO(unquote(files["failures.csv"].partition(",")[2])))
+    assert len(table) == 270
+    assert set(table["reason"]) == {ATTACK.splitlines()[-1]}
+
+
+def test_a_table_alone_says_what_it_cannot_show(make_results, tmp_path):
+    _, page = write(make_results(plain), tmp_path)
+    assert (
+        "predictions of this run are not stored beside the table, so there are no parity plots" in page.text
+    )
+    assert "so there is no map" in page.text
+    assert "so there is nothing to compare" in page.text
+    assert "the intervals are over seeds alone" in page.text
 
 
 @pytest.mark.parametrize(
