@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import pandas as pd
-from markupsafe import Markup
 
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
@@ -21,9 +23,22 @@ def csv_uri(table: pd.DataFrame) -> str:
     )
 
 
-def as_json(value: object) -> Markup:
-    """Return JSON that is safe inside a script element: no text in it can end the element."""
-    return Markup(json.dumps(compact(value), separators=(",", ":")).replace("<", "\\u003c"))
+@dataclass(frozen=True)
+class Bundle:
+    """Figures of one place on the page, compressed: a fifth of their size."""
+
+    n: int
+    packed: str
+
+
+def bundle(figures: Sequence[object]) -> Bundle:
+    """Pack figures as JSON for the script."""
+    return Bundle(len(figures), packed(json.dumps(compact(figures), separators=(",", ":"))))
+
+
+def packed(text: str) -> str:
+    """Compress text (gzip) and write it in base 64: safe in any element, and the same on every day."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def compact(value: object) -> object:

@@ -35,9 +35,25 @@
     return { ...rest, z, text, zmin: 0 };
   };
 
-  const read = (box) => JSON.parse(box.querySelector("script").textContent);
-  const drawFigure = (box) => {
-    const figure = read(box);
+  // Scripts and figures are compressed (gzip, base 64); a holder's figures are read when it is shown.
+  const unpack = async (script) => {
+    const bytes = Uint8Array.from(atob(script.textContent), (one) => one.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+  const figures = new Map();
+  const reading = new Map();
+  const read = (holder) => {
+    if (!reading.has(holder)) {
+      const place = async () => {
+        const found = JSON.parse(await unpack(holder.querySelector("script")));
+        holder.querySelectorAll(".figure, .map").forEach((box, index) => figures.set(box, found[index]));
+      };
+      reading.set(holder, place());
+    }
+    return reading.get(holder);
+  };
+  const drawFigure = (box, figure) => {
     Plotly.newPlot(box, figure.data.map(unfold), dressed(figure.layout), config);
   };
 
@@ -53,8 +69,7 @@
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const percent = (share) => `${+(100 * share).toPrecision(3)} %`;
 
-  const drawMap = (box) => {
-    const data = read(box);
+  const drawMap = (box, data) => {
     const controls = document.createElement("form");
     const plot = document.createElement("div");
     plot.className = "figure";
@@ -123,10 +138,10 @@
   };
 
   const draw = (box) => {
-    if (box.dataset.drawn) return;
+    if (box.dataset.drawn || !figures.has(box) || !window.Plotly) return;
     box.dataset.drawn = "yes";
-    if (box.classList.contains("map")) drawMap(box);
-    else drawFigure(box);
+    if (box.classList.contains("map")) drawMap(box, figures.get(box));
+    else drawFigure(box, figures.get(box));
   };
   const boxes = document.querySelectorAll(".figure, .map");
   const watcher = new IntersectionObserver(
@@ -134,7 +149,7 @@
       for (const entry of entries) {
         if (entry.isIntersecting) {
           watcher.unobserve(entry.target);
-          draw(entry.target);
+          read(entry.target.parentElement).then(() => draw(entry.target));
         }
       }
     },
@@ -146,6 +161,7 @@
         const wanted = form.elements[name].value;
         return wanted !== "" && name in panel.dataset && panel.dataset[name] !== wanted;
       });
+      if (!panel.hidden) panel.querySelectorAll(".figures").forEach(read);
     }
   };
   form.hidden = false;
@@ -159,6 +175,15 @@
       if (box._fullLayout) box.style.setProperty("--drawn", `${box._fullLayout.width}px`);
     });
   });
+  if (!("DecompressionStream" in window)) {
+    boxes.forEach((box) => (box.textContent = "This figure needs a browser of 2023 or later."));
+    return;
+  }
   show();
-  boxes.forEach((box) => watcher.observe(box));
+  unpack(document.getElementById("plotly")).then((code) => {
+    const script = document.createElement("script");
+    script.textContent = code;
+    document.head.append(script);
+    boxes.forEach((box) => watcher.observe(box));
+  });
 })();

@@ -14,7 +14,7 @@ from crossprune.harness.comparisons import EVERY_MODEL, labelled
 from crossprune.harness.metrics import ALL
 from crossprune.harness.store import write_file
 from crossprune.reports import figures, tables
-from crossprune.reports.embedding import as_json, csv_uri
+from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures
 from crossprune.reports.forest import forest_plot
 from crossprune.reports.fronts import COSTS, cell_costs, front_figure
@@ -54,10 +54,10 @@ class Panel:
     split: str
     table: pd.DataFrame
     blocks: Sequence[Block]
-    ratios: Sequence[Markup]
-    errors: Sequence[Markup]
-    curves: Sequence[Markup]
-    fronts: Sequence[Markup]
+    ratios: Bundle
+    errors: Bundle
+    curves: Bundle
+    fronts: Bundle
 
 
 def write_report(
@@ -140,7 +140,7 @@ def render(
         title=str(provenance.get("study", "crossprune study")),
         style=_source("page.css"),
         script=_source("page.js"),
-        plotly=Markup(get_plotlyjs()) if panels else "",
+        plotly=packed(get_plotlyjs()) if panels else "",
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
         headlines=_headlines(statistics),
@@ -148,8 +148,8 @@ def render(
         captions=FURTHER,
         panels=panels,
         choices=_choices(panels),
-        maps=[(name, as_json(data)) for name, data in map_data(artefacts.maps)],
-        parity=[(*part, _embed(drawn)) for part, drawn in parity_figures(artefacts.parity).items()],
+        maps=[(name, bundle([data])) for name, data in map_data(artefacts.maps)],
+        parity=[(*part, bundle(drawn)) for part, drawn in parity_figures(artefacts.parity).items()],
         overlaps=[] if artefacts.overlap is None else overlaps(artefacts.overlap),
         overlap_table=artefacts.overlap,
         per_configuration=artefacts.per_configuration,
@@ -189,7 +189,7 @@ def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choose
     ratios = _heat_maps({one.label: one.ratios for one in blocks if one.has_ratios}, metric, ratio=True)
     errors = _heat_maps({one.label: one.errors for one in blocks if not one.full}, metric, ratio=False)
     fronts = [front_figure(table, metric, cost) for cost in COSTS]
-    drawn = [_embed(one) for one in (ratios, errors, lines, fronts)]
+    drawn = [bundle(one) for one in (ratios, errors, lines, fronts)]
     return Panel(dataset, metric, split, table, blocks, *drawn)
 
 
@@ -236,10 +236,6 @@ def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:
         ],
         "split": [(one, split_name(one)) for one in SPLITS if one in {p.split for p in panels}],
     }
-
-
-def _embed(drawn: Sequence[figures.Figure]) -> list[Markup]:
-    return [as_json(figure) for figure in drawn]
 
 
 def _source(name: str) -> Markup:

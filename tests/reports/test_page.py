@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import io
 import json
 import re
@@ -25,6 +27,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.figures: list[dict[str, object]] = []
+        self.scripts: list[str] = []
         self.words: list[str] = []
         self.inside: str | None = None
         self.feed(text)
@@ -38,8 +41,10 @@ class Page(HTMLParser):
         self.inside = None
 
     def handle_data(self, data):
-        if self.inside == "application/json":
-            self.figures.append(json.loads(data))
+        if self.inside == "application/gzip":
+            text = gzip.decompress(base64.b64decode(data)).decode()
+            self.scripts.append(text)
+            self.figures += json.loads(text) if text.startswith("[") else []
         elif self.inside is None:
             self.words.append(data)
 
