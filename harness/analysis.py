@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from crossprune.harness import frames, statistics
-from crossprune.harness.artefacts import holds_predictions, predicted
+from crossprune.harness.artefacts import all_predictions_held, predicted
 from crossprune.harness.comparisons import (
     EVERY_MODEL,
     TestErrors,
@@ -20,6 +22,7 @@ from crossprune.harness.comparisons import (
 )
 from crossprune.harness.efficiency import data_efficiency
 from crossprune.harness.errors import StudyError
+from crossprune.harness.fingerprint import canonical_hash, source_hash
 from crossprune.harness.latent import diagnostics_of
 from crossprune.harness.metrics import ALL, labels_of
 from crossprune.harness.stages import stored_dataset
@@ -55,12 +58,39 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
         If the folder holds no finished run.
     """
     results = read_results(root)
-    tables = {**statistics_of(root, results), **diagnostics_of(root, results)}
-    (root / "analysis").mkdir(exist_ok=True)
-    for name, table in tables.items():
-        path = root / "analysis" / f"{name}.parquet"
-        write_file(path, functools.partial(table.to_parquet, index=False))
+    diagnostics = diagnostics_of(root, results)
+    tables = {**stored_statistics(root, results), **diagnostics}
+    _write(root / "analysis", diagnostics)
     return tables
+
+
+def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """As `statistics_of`, computed once: a store keeps them in ``analysis/`` for its table and this code.
+
+    A folder that is no store keeps nothing.
+    """
+    if not (root / "objects").is_dir():
+        return statistics_of(root, results)
+    whole = results[results["group"] == ALL]
+    rows = pd.util.hash_pandas_object(whole, index=False).to_numpy()
+    code = source_hash("crossprune.harness.analysis")
+    stamp = canonical_hash(list(whole.columns), rows, all_predictions_held(root, whole), code)
+    folder, note = root / "analysis", root / "analysis" / "statistics.json"
+    known = json.loads(note.read_text()) if note.is_file() else {"stamp": "", "tables": []}
+    paths = {name: folder / f"{name}.parquet" for name in known["tables"]}
+    if known["stamp"] == stamp and all(path.is_file() for path in paths.values()):
+        return {name: pd.read_parquet(path) for name, path in paths.items()}
+    tables = statistics_of(root, results)
+    note.unlink(missing_ok=True)
+    _write(folder, tables)
+    write_file(note, lambda path: path.write_text(json.dumps({"stamp": stamp, "tables": list(tables)})))
+    return tables
+
+
+def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        write_file(folder / f"{name}.parquet", functools.partial(table.to_parquet, index=False))
 
 
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -94,7 +124,7 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
     if not (root / "objects").is_dir():
         return None
     store, tests = Store(root), {}
-    if not all(holds_predictions(store.path("fit", fit)) for fit in set(done["fit_key"])):
+    if not all_predictions_held(root, done):
         return None
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
         dataset = stored_dataset(store.root, str(key))

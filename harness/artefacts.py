@@ -83,12 +83,11 @@ def gather(root: Path, results: pd.DataFrame) -> Artefacts:
     if "fit_key" not in results.columns or not (root / "objects").is_dir():
         return Artefacts()
     subsets, store = chosen_subsets(root, results), Store(root)
-    fits = set(results.loc[results["status"] == "done", "fit_key"])
     return Artefacts(
         maps=tuple(latent_maps(root, results, subsets)),
         parity=tuple(parities(store, results)),
         overlap=overlap(subsets),
-        per_configuration=bool(fits) and all(holds_predictions(store.path("fit", fit)) for fit in fits),
+        per_configuration=all_predictions_held(root, results),
     )
 
 
@@ -201,6 +200,14 @@ def _parity(store: Store, dataset: frames.DataSet, name: str, split: str, cell: 
 def _thinned(n: int, most: int) -> IntArray:
     """Draw at most ``most`` of ``n`` indices, ascending, always the same."""
     return np.sort(np.random.default_rng(0).permutation(n)[:most])
+
+
+def all_predictions_held(root: Path, results: pd.DataFrame) -> bool:
+    """Tell whether the store holds the predictions of every finished cell, of which there is one at least."""
+    if "fit_key" not in results.columns or not (root / "objects").is_dir():
+        return False
+    store, fits = Store(root), set(results.loc[results["status"] == "done", "fit_key"])
+    return bool(fits) and all(holds_predictions(store.path("fit", fit)) for fit in fits)
 
 
 def holds_predictions(folder: Path) -> bool:

@@ -102,13 +102,11 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     """
     here = curves[curves["model"] == model]
     methods = sorted(set(here["method"]) - {RANDOM})
-    ways = sorted(
-        set(zip(here["chooser"], here["method"], strict=True)), key=lambda way: (way[0] != RANDOM, way)
-    )
-    traces = []
-    for chooser, method in ways:
-        line = here[(here["chooser"] == chooser) & (here["method"] == method)]
-        traces.append(_line(line, metric) | _style(chooser, method, choosers, methods))
+    lines = sorted(here.groupby(["chooser", "method"]), key=lambda item: (item[0][0] != RANDOM, item[0]))
+    traces = [
+        _line(line, metric) | _style(str(chooser), str(method), choosers, methods)
+        for (chooser, method), line in lines
+    ]
     drawn = layout(f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})", height=340)
     drawn |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
     sizes = _spread(sorted(set(here["n_configurations"].round().astype(int))))
