@@ -16,7 +16,6 @@ from browser import Page, chromium, find_browser
 DESKTOP, PHONE = 1280, 390
 SECTIONS = {
     "report-answer.png": "#answer",
-    "report-matrix.png": "#matrix",
     "report-fronts.png": "#fronts",
     "report-parity.png": "#parity",
     "report-map.png": "#map",
@@ -37,7 +36,6 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     with chromium(browser) as page:
         page.open(report, width=DESKTOP, height=1000)
-        page.picture(folder / "report-desktop.png")
         for name, selector in SECTIONS.items():
             page.picture(folder / name, selector, max_height=MAX_HEIGHT)
         page.open(report, width=DESKTOP, height=1000, dark=True)
