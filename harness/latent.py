@@ -17,6 +17,7 @@ from crossprune.harness.candidates import Candidates
 from crossprune.harness.comparisons import labelled, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.entropy import bandwidth_of, diversity, entropy
+from crossprune.harness.errors import MissingPackage, UserError
 from crossprune.harness.lookup import resolve
 from crossprune.harness.selection import RANDOM
 from crossprune.harness.store import Store
@@ -105,19 +106,24 @@ def compare_spaces(spaces: Mapping[tuple[str, str], Space]) -> pd.DataFrame:
 def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, frames.DataSet, FloatArray]]:
     """Give name of data set, chooser, data set and stored features of all atoms, memory-mapped.
 
-    A space whose features are not stored, or were computed by other code than that installed, is left out.
+    A space whose features are not stored, or were computed by other code than that installed, is left out;
+    all are if the study's text is not stored or is no longer understood.
     """
     facts = root / "provenance.json"
     if not (root / "objects").is_dir() or not facts.is_file() or "dataset_key" not in results.columns:
         return
-    study = parse_study(tomllib.loads(json.loads(facts.read_text())["toml"]), facts.name)
     store = Store(root)
+    try:
+        study = parse_study(tomllib.loads(json.loads(facts.read_text())["toml"]), facts.name)
+        specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
+    except (KeyError, UserError, MissingPackage):
+        return
     for (name, key), part in results.groupby(["dataset", "dataset_key"]):
         if not key or not store.has("dataset", str(key)):
             continue
         dataset = stages.stored_dataset(store.root, str(key))
         for chooser in sorted(set(part["chooser"]) - {RANDOM}):
-            features = stages.features_key(str(key), resolve(chooser, study.options))
+            features = stages.features_key(str(key), specs[chooser])
             path = store.path("features", features) / "features.npy"
             if path.is_file():
                 yield str(name), chooser, dataset, np.load(path, mmap_mode="r")
