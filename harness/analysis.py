@@ -20,6 +20,7 @@ from crossprune.harness.comparisons import (
     partial_errors,
     way_of,
 )
+from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.efficiency import data_efficiency
 from crossprune.harness.errors import StudyError
 from crossprune.harness.fingerprint import canonical_hash, source_hash
@@ -123,24 +124,43 @@ def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> di
         return None
     if not (root / "objects").is_dir():
         return None
-    store, tests = Store(root), {}
     if not all_predictions_held(root, done):
         return None
+    tests = {}
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
-        dataset = stored_dataset(store.root, str(key))
-        chosen = dataset.indices(split)
-        truth = labels_of([dataset.frames[index] for index in chosen])
-        sizes = np.array([len(dataset.frames[index]) for index in chosen])
-        starts, all_starts = np.concatenate([[0], np.cumsum(sizes)]), frames.offsets(dataset.frames)
-        sums = {}
-        for fit in sorted(set(part["fit_key"])):
-            energies, forces = predicted(store.path("fit", fit), chosen, np.diff(all_starts))
-            if metric == "energy":
-                sums[fit] = 1e3 * np.abs(energies - truth.energies) / sizes
-            else:
-                sums[fit] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts[:-1])
-        tests[str(name)] = TestErrors(sums, np.ones(len(sizes)) if metric == "energy" else 3.0 * sizes)
+        fits = tuple(sorted(set(part["fit_key"])))
+        unseen, sizes, energies, forces = _absolute_errors(root.resolve(), str(key), fits)
+        here = np.isin(unseen, stored_dataset(root.resolve(), str(key)).indices(split))
+        sums = (energies if metric == "energy" else forces)[:, here]
+        counts: FloatArray = np.where(metric == "energy", 1.0, 3.0 * sizes[here])
+        tests[str(name)] = TestErrors(dict(zip(fits, sums, strict=True)), counts)
     return tests
+
+
+@functools.lru_cache(maxsize=8)
+def _absolute_errors(
+    root: Path, key: str, fits: tuple[str, ...]
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Read each fit once, for all metrics and parts: 16 bytes a fit and frame, 50 MB for 10,000 fits.
+
+    Returns
+    -------
+    tuple
+        The test and ood frames and their numbers of atoms, shape (n,); absolute errors of the energy
+        (meV/atom) and their sum over force components (eV/Å), shape (n_fits, n).
+    """
+    store, dataset = Store(root), stored_dataset(root, key)
+    unseen = np.concatenate([dataset.indices(split) for split in SPLITS])
+    truth = labels_of([dataset.frames[index] for index in unseen])
+    all_sizes = np.diff(frames.offsets(dataset.frames))
+    sizes = all_sizes[unseen]
+    starts = np.cumsum(sizes) - sizes
+    errors = np.empty((2, len(fits), len(unseen)))
+    for row, fit in enumerate(fits):
+        energies, forces = predicted(store.path("fit", fit), unseen, all_sizes)
+        errors[0, row] = 1e3 * np.abs(energies - truth.energies) / sizes
+        errors[1, row] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts)
+    return unseen, sizes, errors[0], errors[1]
 
 
 def ranks(results: pd.DataFrame, column: str, split: str) -> pd.DataFrame:

@@ -215,9 +215,9 @@ def holds_predictions(folder: Path) -> bool:
     return (folder / "predictions.npz").is_file() and (folder / "subset.npy").is_file()
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=4)
 def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Read once what every metric and part needs: chosen frames, predicted energies and forces."""
+    """Read once what every part needs: chosen frames, predicted energies and forces."""
     with np.load(folder / "predictions.npz") as archive:
         return np.load(folder / "subset.npy"), archive["energies"], archive["forces"]
 
