@@ -107,7 +107,8 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
         _line(line, metric) | _style(str(chooser), str(method), choosers, methods)
         for (chooser, method), line in lines
     ]
-    drawn = layout(f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})", height=340)
+    title = f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})"
+    drawn = layout(title, height=height_with_legend(len(traces)))
     drawn |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
     sizes = _spread(sorted(set(here["n_configurations"].round().astype(int))))
     ticks = log_ticks(here["mean"])
@@ -147,6 +148,11 @@ def layout(title: str, *, height: int, shapes: Sequence[dict[str, Any]] = ()) ->
     """Return what is special in a figure's layout; the page's script adds what all have in common."""
     drawn: Figure = {"title": {"text": title}, "height": height, "xaxis": {}, "yaxis": {}}
     return drawn | ({"shapes": list(shapes)} if shapes else {})
+
+
+def height_with_legend(n_entries: int) -> int:
+    """Return the height (pixels) that leaves the plot its room above a legend of two columns."""
+    return max(340, 300 + 20 * ((n_entries + 1) // 2))
 
 
 def _own_frames(values: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.harness.contract import FloatArray
-from crossprune.reports.figures import GREY, MARKERS, OKABE_ITO, Figure, layout, log_ticks
+from crossprune.reports.figures import GREY, MARKERS, OKABE_ITO, Figure, height_with_legend, layout, log_ticks
 from crossprune.reports.tables import CELL, RANDOM, Metric
 from crossprune.reports.wording import chooser_name
 
@@ -81,7 +81,7 @@ def front_figure(table: pd.DataFrame, metric: Metric, cost: str) -> Figure:
                 "hovertemplate": f"%{{text}}<br>%{{y:.3g}} {metric.unit}<br>%{{x:.3g}} {COSTS[cost]}",
             }
         )  # fmt: skip
-    drawn = layout(f"{metric.label} ({metric.unit}) by {COSTS[cost]}", height=340)
+    drawn = layout(f"{metric.label} ({metric.unit}) by {COSTS[cost]}", height=height_with_legend(len(traces)))
     drawn |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
     for name, values in (("xaxis", known[cost]), ("yaxis", known["mean"])):
         ticks = log_ticks(values)
