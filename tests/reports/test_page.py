@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -107,6 +109,20 @@ def test_all_failed_says_so_and_carries_no_plotly(make_results, tmp_path):
     assert "No cell finished with a test error" in page.text
     assert "54 failed" in page.text
     assert len(text) < 200_000
+
+
+@pytest.mark.slow
+def test_a_table_alone_is_enough_for_the_command(make_results, tmp_path):
+    make_results(plain).to_parquet(tmp_path / "results.parquet")
+    call = [sys.executable, "-m", "crossprune.harness.cli", "report", str(tmp_path)]
+    subprocess.run(call, check=True, capture_output=True)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "54 cells: 54 done" in page.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report.html",
+        "results.csv",
+        "results.parquet",
+    ]
 
 
 def test_many_failures_are_cut_on_the_page_only(make_results, tmp_path):
