@@ -260,9 +260,9 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
 
     results, facts = folder / "results.parquet", folder / "provenance.json"
     if provenance is None:
-        if not results.is_file() or not facts.is_file():
+        if not results.is_file():
             raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
-        provenance = json.loads(facts.read_text())
+        provenance = json.loads(facts.read_text()) if facts.is_file() else {}
     else:
         text = json.dumps(provenance, indent=1)
         write_file(facts, lambda temporary: temporary.write_text(text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +44,7 @@ EVERY_MODEL = "all"
 """Model of a row over all models."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TestErrors:
     """Errors of the fits on each test configuration of one data set."""
 
@@ -168,10 +170,10 @@ def against_random(
 
 
 def units_of(pairs: pd.DataFrame) -> list[FloatArray]:
-    """Return the `seed_means` of each data set of a table of pairs."""
+    """Return the `seed_means` of each data set of a table of pairs; ``setting`` numbers the settings."""
     units = []
     for _, part in pairs.groupby("dataset", sort=True):
-        setting = part.groupby(SETTING, sort=True).ngroup().to_numpy()
+        _, setting = np.unique(part["setting"].to_numpy(), return_inverse=True)
         seeds, seed = np.unique(part["seed"].to_numpy(), return_inverse=True)
         square = np.full((setting.max() + 1, len(seeds)), np.nan)
         square[setting, seed] = part["log_ratio"]
@@ -186,7 +188,13 @@ Deviations = Mapping[str, pd.DataFrame]
 def _resampled(tests: Mapping[str, TestErrors] | None, seed: int) -> Deviations | None:
     if tests is None:
         return None
-    return {name: one.resampled(np.random.default_rng(seed)) for name, one in tests.items()}
+    return {name: _deviations(one, seed) for name, one in tests.items()}
+
+
+@functools.lru_cache(maxsize=8)
+def _deviations(tests: TestErrors, seed: int) -> pd.DataFrame:
+    """Resample once for all comparisons of a data set: 30 kB a fit."""
+    return tests.resampled(np.random.default_rng(seed))
 
 
 def _random(errors: pd.DataFrame) -> pd.DataFrame:
@@ -199,11 +207,15 @@ def _pair(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     on = [key for key in by if key != "method"] if set(second["method"]) == {RANDOM} else by
     left, right = _merged(first, by), _merged(second, on)
     pairs = left.merge(right, on=on, how="inner", suffixes=("", "_second"))
-    return pairs.assign(log_ratio=pairs["log_error"] - pairs["log_error_second"])
+    setting = pairs.groupby(SETTING, sort=True).ngroup()
+    return pairs.assign(log_ratio=pairs["log_error"] - pairs["log_error_second"], setting=setting)
 
 
 def _merged(errors: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Average logarithms over choosers; NaN if one is missing, so that pairs compare like with like."""
+    if not errors.duplicated(list(by)).any():  # nothing to average, and groups take seconds
+        alone = errors.sort_values(list(by), ignore_index=True)
+        return alone[[*by, "log_error"]].assign(fits=alone["fit_key"].map(lambda key: (key,)))
     groups = errors.groupby(list(by), sort=True)
     merged = groups.agg(log_error=("log_error", "mean"), n=("log_error", "count"), fits=("fit_key", tuple))
     merged["log_error"] = merged["log_error"].where(merged["n"] == groups.size())
@@ -250,12 +262,12 @@ def _test_deviations(pairs: pd.DataFrame, deviations: Deviations) -> Iterator[Fl
     """Average over pairs, per data set, what resampled test configurations change in a log-ratio."""
     for name, part in pairs.groupby("dataset", sort=True):
         known = deviations[str(name)]
-        shares = pd.Series(0.0, index=known.index).to_dict()
+        shares: dict[str, float] = defaultdict(float)
         for column, sign in (("fits", 1.0), ("fits_second", -1.0)):
             for fits in part[column]:
                 for key in fits:
                     shares[key] += sign / (len(fits) * len(part))
-        total: FloatArray = np.array(list(shares.values())) @ known.to_numpy()
+        total: FloatArray = np.array(list(shares.values())) @ known.loc[list(shares)].to_numpy()
         yield total
 
 

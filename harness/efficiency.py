@@ -70,12 +70,13 @@ def data_efficiency(
     """
     table = labelled(results)
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
+    curves = table[done].dropna(subset=[metric]).sort_values(["seed", "fraction"])
     rows = []
-    for keys, curves in table[done].groupby(["dataset", "model", "chooser", "method"], sort=True):
+    for keys, mine in curves.groupby(["dataset", "model", "chooser", "method"], sort=True):
         found, smallest = [], 1.0
-        for _, curve in curves.dropna(subset=[metric]).groupby("seed"):
-            curve = curve.sort_values("fraction")
-            fractions, errors = curve["fraction"].to_numpy(float), curve[metric].to_numpy(float)
+        ends = np.flatnonzero(np.diff(mine["seed"].to_numpy())) + 1
+        columns = (np.split(mine[name].to_numpy(float), ends) for name in ("fraction", metric))
+        for fractions, errors in zip(*columns, strict=True):
             if len(fractions) < 2 or not math.isclose(fractions[-1], 1.0) or errors.min() <= 0:
                 continue
             smallest = float(fractions[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import tomllib
@@ -16,6 +17,7 @@ from crossprune.harness.candidates import Candidates
 from crossprune.harness.comparisons import labelled, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.entropy import bandwidth_of, diversity, entropy
+from crossprune.harness.errors import MissingPackage, UserError
 from crossprune.harness.lookup import resolve
 from crossprune.harness.selection import RANDOM
 from crossprune.harness.store import Store
@@ -42,7 +44,7 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     if "dataset_key" not in results.columns:
         return {}
     spaces = dict(_spaces(root, results))
-    subsets = _subsets(Store(root), results)
+    subsets = chosen_subsets(root, results)
     return {
         "overlap": overlap(subsets),
         "chosen": chosen_sets(subsets, spaces),
@@ -53,11 +55,12 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
 def overlap(subsets: pd.DataFrame) -> pd.DataFrame:
     """Compare the sets of two ways of choosing, averaged over seeds, with chance."""
     rows = []
+    chance = functools.cache(diagnostics.expected_jaccard)
     for (dataset, fraction, _seed), part in subsets.groupby(["dataset", "fraction", "seed"]):
         for a, b in itertools.combinations(part.sort_values("way").to_dict("records"), 2):
             values = (
                 diagnostics.jaccard(a["subset"], b["subset"]),
-                diagnostics.expected_jaccard(a["n_train"], len(a["subset"]), len(b["subset"])),
+                chance(a["n_train"], len(a["subset"]), len(b["subset"])),
             )
             rows.append((dataset, fraction, a["way"], b["way"], *values))
     names = ["dataset", "fraction", "first", "second", "jaccard", "jaccard_by_chance"]
@@ -100,36 +103,71 @@ def compare_spaces(spaces: Mapping[tuple[str, str], Space]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
-    """Load the latent spaces that chose; one whose features are no longer stored is left out."""
-    text = json.loads((root / "provenance.json").read_text())["toml"]
-    study, store = parse_study(tomllib.loads(text), "provenance.json"), Store(root)
+def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, frames.DataSet, FloatArray]]:
+    """Give name of data set, chooser, data set and stored features of all atoms, memory-mapped.
+
+    A space whose features are not stored, or were computed by other code than that installed, is left out;
+    all are if the study's text is not stored or is no longer understood.
+    """
+    facts = root / "provenance.json"
+    if not (root / "objects").is_dir() or not facts.is_file() or "dataset_key" not in results.columns:
+        return
+    store = Store(root)
+    try:
+        study = parse_study(tomllib.loads(json.loads(facts.read_text())["toml"]), facts.name)
+        specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
+    except (KeyError, UserError, MissingPackage):
+        return
     for (name, key), part in results.groupby(["dataset", "dataset_key"]):
-        if not key:
+        if not key or not store.has("dataset", str(key)):
             continue
-        dataset = frames.load(store.path("dataset", str(key)))
-        train, starts = dataset.indices("train"), frames.offsets(dataset.frames)
-        owner = np.repeat(train, np.diff(starts)[train])
+        dataset = stages.stored_dataset(store.root, str(key))
         for chooser in sorted(set(part["chooser"]) - {RANDOM}):
-            features = stages.features_key(str(key), resolve(chooser, study.options))
+            features = stages.features_key(str(key), specs[chooser])
             path = store.path("features", features) / "features.npy"
             if path.is_file():
-                stored = np.load(path, mmap_mode="r")
-                values = np.concatenate([stored[starts[one] : starts[one + 1]] for one in train])
-                points = Candidates(values, np.arange(len(values) + 1)).environments()
-                bandwidth = bandwidth_of(points, np.random.default_rng(0))
-                yield (str(name), chooser), Space(points, owner, bandwidth)
+                yield str(name), chooser, dataset, np.load(path, mmap_mode="r")
 
 
-def _subsets(store: Store, results: pd.DataFrame) -> pd.DataFrame:
-    """List the chosen sets below the full one, each once."""
-    table = labelled(results)
-    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
+def part_of(stored: FloatArray, dataset: frames.DataSet, part: IntArray) -> Candidates:
+    """Gather the features of the frames ``part``."""
+    starts = frames.offsets(dataset.frames)
+    values = np.concatenate([stored[starts[one] : starts[one + 1]] for one in part])
+    lengths = np.diff(starts)[part]
+    return Candidates(values, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
+    """Load the latent spaces that chose, atom by atom."""
+    for name, chooser, dataset, stored in described(root, results):
+        train = dataset.indices("train")
+        found = part_of(stored, dataset, train)
+        owner, points = np.repeat(train, found.sizes), found.environments()
+        bandwidth = bandwidth_of(points, np.random.default_rng(0))
+        yield (name, chooser), Space(points, owner, bandwidth)
+
+
+def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
+    """List the chosen sets below the full one that are stored, each once.
+
+    Columns dataset, chooser, method, fraction, seed, ``way``, ``subset`` (indices in the data set) and
+    ``n_train``; no rows where the store holds no fits.
+    """
     keys = ["dataset", "chooser", "method", "fraction", "seed"]
+    if "fit_key" not in results.columns or not (root / "objects").is_dir():
+        return pd.DataFrame(columns=[*keys, "fit_key", "dataset_key", "way", "subset", "n_train"])
+    store, table = Store(root), labelled(results)
+    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
     sets = table.drop_duplicates(keys)[[*keys, "fit_key", "dataset_key"]].reset_index(drop=True)
-    sets["way"] = way_of(sets)
-    sets["subset"] = [np.load(store.path("fit", key) / "subset.npy") for key in sets["fit_key"]]
+    paths = {key: store.path("fit", key) / "subset.npy" for key in set(sets["fit_key"])}
     sizes = {
-        key: len(frames.load(store.path("dataset", key)).indices("train")) for key in set(sets["dataset_key"])
+        key: len(stages.stored_dataset(store.root, key).indices("train"))
+        for key in sorted(set(sets["dataset_key"]))
+        if store.has("dataset", key)
     }
+    held = [paths[row.fit_key].is_file() and row.dataset_key in sizes for row in sets.itertuples()]
+    sets = sets[held].reset_index(drop=True)
+    sets["way"] = way_of(sets)
+    subsets = {key: np.load(paths[key]) for key in sorted(set(sets["fit_key"]))}
+    sets["subset"] = [subsets[key] for key in sets["fit_key"]]
     return sets.assign(n_train=sets["dataset_key"].map(sizes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from crossprune.harness.contract import FloatArray
 from crossprune.reports.tables import RANDOM, Metric
 from crossprune.reports.wording import chooser_name
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+Figure = dict[str, Any]
+"""Traces and layout as plotly's script reads them; plotly's own classes take 30 ms each to check them."""
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Colours that people with any colour vision tell apart (Okabe & Ito 2008, jfly.uni-koeln.de/color)."""
@@ -54,8 +54,6 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, s
     span
         Where the colours end, as log2 of the ratio, from `span_of`.
     """
-    from plotly.graph_objects import Figure
-
     numbers = values.to_numpy(dtype=np.float64)
     logs = _logs(values, ratio)
     unit = "× random" if ratio else metric.unit
@@ -78,10 +76,10 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, s
         "xgap": 2,
         "ygap": 2,
     }
-    layout = _layout(title, height=90 + 34 * len(values), shapes=_own_frames(values))
-    layout["xaxis"] |= {"type": "category", "showgrid": False}
-    layout["yaxis"] |= {"type": "category", "showgrid": False, "autorange": "reversed"}
-    return Figure({"data": [trace], "layout": layout})
+    drawn = layout(title, height=90 + 34 * len(values), shapes=_own_frames(values))
+    drawn["xaxis"] |= {"type": "category", "showgrid": False}
+    drawn["yaxis"] |= {"type": "category", "showgrid": False, "autorange": "reversed"}
+    return {"data": [trace], "layout": drawn}
 
 
 def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: Sequence[str]) -> Figure:
@@ -102,25 +100,22 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     -----
     Error bars are ± one standard error over seeds. Random is grey and drawn first.
     """
-    from plotly.graph_objects import Figure
-
     here = curves[curves["model"] == model]
     methods = sorted(set(here["method"]) - {RANDOM})
-    ways = sorted(
-        set(zip(here["chooser"], here["method"], strict=True)), key=lambda way: (way[0] != RANDOM, way)
-    )
-    traces = []
-    for chooser, method in ways:
-        line = here[(here["chooser"] == chooser) & (here["method"] == method)]
-        traces.append(_line(line, metric) | _style(chooser, method, choosers, methods))
-    layout = _layout(f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})", height=340)
-    layout |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
+    lines = sorted(here.groupby(["chooser", "method"]), key=lambda item: (item[0][0] != RANDOM, item[0]))
+    traces = [
+        _line(line, metric) | _style(str(chooser), str(method), choosers, methods)
+        for (chooser, method), line in lines
+    ]
+    title = f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})"
+    drawn = layout(title, height=height_with_legend(len(traces)))
+    drawn |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
     sizes = _spread(sorted(set(here["n_configurations"].round().astype(int))))
-    ticks = _log_ticks(here["mean"])
-    layout["xaxis"] |= {"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]}
-    layout["xaxis"] |= {"title": {"text": "configurations kept", "standoff": 8}}
-    layout["yaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    return Figure({"data": traces, "layout": layout})
+    ticks = log_ticks(here["mean"])
+    drawn["xaxis"] |= {"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]}
+    drawn["xaxis"] |= {"title": {"text": "configurations kept", "standoff": 8}}
+    drawn["yaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    return {"data": traces, "layout": drawn}
 
 
 def _logs(values: pd.DataFrame, ratio: bool) -> FloatArray:
@@ -149,28 +144,15 @@ def row_label(chooser: str, method: str) -> str:
     return escape(chooser_name(chooser, method), quote=False)
 
 
-def _layout(title: str, *, height: int, shapes: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Return a layout without colours of its own: the page's style sheet colours the text."""
-    axis = {"automargin": True, "zeroline": False, "fixedrange": True, "gridcolor": "rgba(128,128,128,0.3)"}
-    return {
-        "template": {},
-        "title": {
-            "text": title,
-            "font": {"size": 14},
-            "x": 0,
-            "xanchor": "left",
-            "y": 0.98,
-            "yanchor": "top",
-        },
-        "height": height,
-        "margin": {"l": 10, "r": 12, "t": 34, "b": 10},
-        "font": {"family": "system-ui, sans-serif", "size": 12},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "shapes": list(shapes),
-        "xaxis": dict(axis),
-        "yaxis": dict(axis),
-    }
+def layout(title: str, *, height: int, shapes: Sequence[dict[str, Any]] = ()) -> Figure:
+    """Return what is special in a figure's layout; the page's script adds what all have in common."""
+    drawn: Figure = {"title": {"text": title}, "height": height, "xaxis": {}, "yaxis": {}}
+    return drawn | ({"shapes": list(shapes)} if shapes else {})
+
+
+def height_with_legend(n_entries: int) -> int:
+    """Return the height (pixels) that leaves the plot its room above a legend of two columns."""
+    return max(340, 300 + 20 * ((n_entries + 1) // 2))
 
 
 def _own_frames(values: pd.DataFrame) -> list[dict[str, Any]]:
@@ -204,7 +186,7 @@ def _spread(sizes: Sequence[int]) -> list[int]:
     return kept
 
 
-def _log_ticks(values: pd.Series) -> list[float]:
+def log_ticks(values: pd.Series) -> list[float]:
     """Return up to about six round ticks within the range of the values, evenly spread in the logarithm."""
     positive = values[values > 0]
     if positive.empty:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import pandas as pd
-from crossprune.harness.analysis import statistics_of
+from crossprune.harness.analysis import stored_statistics
+from crossprune.harness.artefacts import Artefacts, gather
 from crossprune.harness.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.metrics import ALL
 from crossprune.harness.store import write_file
 from crossprune.reports import figures, tables
+from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
+from crossprune.reports.evidence import map_data, overlaps, parity_figures
+from crossprune.reports.forest import forest_plot
+from crossprune.reports.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.matrices import Block, blocks_of
-from crossprune.reports.properties import property_errors, survival
+from crossprune.reports.properties import error_tint, property_errors, survival
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -27,9 +32,6 @@ from crossprune.reports.wording import (
 )
 from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 PAGE = "report.html"
 TABLE = "results.csv"
 FURTHER = {
@@ -39,6 +41,9 @@ FURTHER = {
     "seeds": "Seeds that would find an effect of 5 or 10 % in 80 of 100 studies, by the scatter found here",
 }
 """Captions of the tables below the answer."""
+NOTHING = Artefacts()
+MAX_FAILURES = 200
+"""Failures listed on the page; their file has all."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,10 @@ class Panel:
     split: str
     table: pd.DataFrame
     blocks: Sequence[Block]
-    ratios: Sequence[Markup]
-    errors: Sequence[Markup]
-    curves: Sequence[Markup]
+    ratios: Bundle
+    errors: Bundle
+    curves: Bundle
+    fronts: Bundle
 
 
 def write_report(
@@ -71,7 +77,7 @@ def write_report(
         The long results table, one row per cell × split × group.
     folder
         Where to write; made if it does not exist. If it is the run's store, intervals rest on its
-        errors per test configuration as well.
+        errors per test configuration as well, and latent maps, parity and overlaps are shown.
     provenance
         Any of ``study`` (name), ``toml`` (text of the study), ``command``, ``versions``, ``commit``,
         ``hardware``, ``date``, ``n_cells``; further keys are listed under their own name.
@@ -89,11 +95,26 @@ def write_report(
         If the table lacks a column.
     """
     tables.check_columns(results)
-    page = render(results, provenance, statistics_of(folder, results), properties=properties, md=md)
+    page = render(
+        results,
+        provenance,
+        stored_statistics(folder, results),
+        artefacts=gather(folder, results),
+        properties=properties,
+        md=md,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / TABLE, lambda path: results.to_csv(path, index=False))
+    write_file(folder / TABLE, functools.partial(_write_csv, results))
     write_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8"))
     return folder / PAGE
+
+
+def _write_csv(results: pd.DataFrame, path: Path) -> None:
+    """Write the whole table: pyarrow takes a tenth of the time that pandas does."""
+    import pyarrow as pa
+    from pyarrow.csv import write_csv
+
+    write_csv(pa.Table.from_pandas(results, preserve_index=False), path)
 
 
 def render(
@@ -101,10 +122,11 @@ def render(
     provenance: Mapping[str, object],
     statistics: Mapping[str, pd.DataFrame],
     *,
+    artefacts: Artefacts = NOTHING,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
 ) -> str:
-    """Return the page as HTML; ``statistics`` are those of `statistics_of`, the rest as in `write_report`."""
+    """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
@@ -118,14 +140,16 @@ def render(
     environment.filters["csv_uri"] = csv_uri
     environment.filters["split_name"] = split_name
     environment.filters["rounded"] = rounded
-    results = labelled(results)
+    environment.filters["error_tint"] = error_tint
+    results = labelled(results[results["group"] == ALL])
     cells = tables.cells(results)
-    panels = _panels(results)
+    panels = _panels(results, cell_costs(cells))
+    failures = tables.failures(results)
     return environment.get_template("page.html.jinja").render(
         title=str(provenance.get("study", "crossprune study")),
         style=_source("page.css"),
         script=_source("page.js"),
-        plotly=Markup(get_plotlyjs()) if panels else "",
+        plotly=packed(get_plotlyjs()) if panels else "",
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
         headlines=_headlines(statistics),
@@ -133,7 +157,13 @@ def render(
         captions=FURTHER,
         panels=panels,
         choices=_choices(panels),
-        failures=tables.failures(results),
+        maps=[(name, bundle([data])) for name, data in map_data(artefacts.maps)],
+        parity=[(*part, bundle(drawn)) for part, drawn in parity_figures(artefacts.parity).items()],
+        overlaps=[] if artefacts.overlap is None else overlaps(artefacts.overlap),
+        overlap_table=artefacts.overlap,
+        per_configuration=artefacts.per_configuration,
+        failures=failures.head(MAX_FAILURES),
+        all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
         property_errors=pd.DataFrame() if properties is None else property_errors(properties),
         survival=pd.DataFrame() if md is None else survival(md),
         kept=tables.data_kept(results),
@@ -143,18 +173,17 @@ def render(
     )
 
 
-def csv_uri(table: pd.DataFrame) -> str:
-    """Return a ``data:`` address that downloads the table as CSV."""
-    return "data:text/csv;charset=utf-8," + quote(table.to_csv(index=False))
+def _last_line(reason: object) -> str:
+    return (str(reason).strip().splitlines() or [""])[-1]
 
 
-def _panels(results: pd.DataFrame) -> list[Panel]:
+def _panels(results: pd.DataFrame, costs: pd.DataFrame) -> list[Panel]:
     """Make a panel for every data set, metric and split for which a cell has a number."""
     choosers = tables.random_first(results["chooser"])
     panels = []
     for metric in METRICS:
         for split in SPLITS:
-            table = tables.summary(results, metric.column, split)
+            table = tables.summary(results, metric.column, split).merge(costs, how="left")
             for dataset, here in table.groupby("dataset"):
                 if here["mean"].notna().any():
                     panels.append(_panel(str(dataset), metric, split, here, choosers))
@@ -168,10 +197,12 @@ def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choose
     lines = [figures.learning_curve(curves, metric, one, choosers) for one in sorted(set(curves["model"]))]
     ratios = _heat_maps({one.label: one.ratios for one in blocks if one.has_ratios}, metric, ratio=True)
     errors = _heat_maps({one.label: one.errors for one in blocks if not one.full}, metric, ratio=False)
-    return Panel(dataset, metric, split, table, blocks, _embed(ratios), _embed(errors), _embed(lines))
+    fronts = [front_figure(table, metric, cost) for cost in COSTS]
+    drawn = [bundle(one) for one in (ratios, errors, lines, fronts)]
+    return Panel(dataset, metric, split, table, blocks, *drawn)
 
 
-def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[Figure]:
+def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[figures.Figure]:
     """Draw the fractions of a panel on one colour scale."""
     span = figures.span_of(list(matrices.values()), ratio=ratio)
     return [
@@ -191,6 +222,7 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
             {
                 "metric": next(one for one in METRICS if one.column.startswith(f"{name}_mae")),
                 "split": split,
+                "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(str(split))}"),
                 "answer": answer(table[table["model"] == EVERY_MODEL]),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
@@ -213,11 +245,6 @@ def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:
         ],
         "split": [(one, split_name(one)) for one in SPLITS if one in {p.split for p in panels}],
     }
-
-
-def _embed(drawn: Sequence[Figure]) -> list[Markup]:
-    """Turn figures into JSON that is safe inside a script element: no text can end the element."""
-    return [Markup(figure.to_json(validate=False).replace("<", "\\u003c")) for figure in drawn]
 
 
 def _source(name: str) -> Markup:

@@ -7,6 +7,8 @@ from crossprune.harness.stability import survival_interval
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
 RUN = ["ensemble", "temperature_k"]
+FULL_TINT = 50.0
+"""Relative error (%) that gets the strongest tint."""
 TOTAL_ENERGY = "energy_ev_per_atom"
 """Its zero is that of the labels, so that a relative error of it means nothing."""
 
@@ -40,6 +42,11 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
     shares = table.groupby(MODEL)[["absent", "suspect"]].mean()
     joined = found.join(shares, how="outer").reset_index()
     return joined.rename(columns={"absent": "without value", **{one: f"{one} (%)" for one in order}})
+
+
+def error_tint(percent: float) -> int:
+    """Return how strongly (%) to tint the cell of a relative error (%): full from `FULL_TINT` on."""
+    return round(55 * min(percent / FULL_TINT, 1.0))
 
 
 def _phonon_error(phonons: pd.DataFrame) -> pd.Series[float]:

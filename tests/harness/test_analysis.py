@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.analysis import analyse, read_tests
+from crossprune.harness.analysis import analyse, read_tests, stored_statistics
 from crossprune.harness.engine import run
 from crossprune.harness.errors import StudyError
 from crossprune.harness.pool import SerialExecutor
@@ -70,6 +70,17 @@ def test_every_table_is_made_and_stored(root):
         f"{way} / random" for way in ("mean · fps", "mean · fps, none scaling", "random · stratified")
     }
     assert np.isfinite(tables["chosen"]["coverage_max"]).all()
+
+
+def test_statistics_are_computed_once_per_table(root):
+    results = pd.read_parquet(root / "results.parquet")
+    first = stored_statistics(root, results)
+    marked = root / "analysis" / "ranks.parquet"
+    first["ranks"].assign(rank=-1.0).to_parquet(marked, index=False)
+    assert (stored_statistics(root, results)["ranks"]["rank"] == -1.0).all()
+    other = results.assign(force_mae_ev_per_angstrom=2 * results["force_mae_ev_per_angstrom"])
+    stored_statistics(root, other)
+    assert (pd.read_parquet(marked)["rank"] > 0).all()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import io
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -25,6 +29,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.figures: list[dict[str, object]] = []
+        self.scripts: list[str] = []
         self.words: list[str] = []
         self.inside: str | None = None
         self.feed(text)
@@ -38,8 +43,10 @@ class Page(HTMLParser):
         self.inside = None
 
     def handle_data(self, data):
-        if self.inside == "application/json":
-            self.figures.append(json.loads(data))
+        if self.inside == "application/gzip":
+            text = gzip.decompress(base64.b64decode(data)).decode()
+            self.scripts.append(text)
+            self.figures += json.loads(text) if text.startswith("[") else []
         elif self.inside is None:
             self.words.append(data)
 
@@ -75,9 +82,11 @@ def test_nothing_is_loaded_from_outside(make_results, tmp_path):
 def test_all_panels_have_figures_and_own_choosers_are_framed(make_results, tmp_path):
     _, page = write(make_results(plain), tmp_path)
     heat_maps = [one for one in page.figures if one["data"][0]["type"] == "heatmap"]
-    curves = [one for one in page.figures if one["data"][0]["type"] == "scatter"]
+    curves = [one for one in page.figures if one["data"][0].get("mode") == "lines+markers"]
+    fronts = [one for one in page.figures if one["data"][0].get("name") == "Pareto front"]
     assert len(heat_maps) == 5 * 2 * 2  # metrics × fractions below 1 × (ratio, error)
     assert len(curves) == 5 * 2  # metrics × models
+    assert len(fronts) == 5 * 2  # metrics × (labels, time)
     assert all(len(one["layout"]["shapes"]) == 2 for one in heat_maps)
     assert curves[0]["data"][0]["name"] == "random"
 
@@ -100,6 +109,39 @@ def test_all_failed_says_so_and_carries_no_plotly(make_results, tmp_path):
     assert "No cell finished with a test error" in page.text
     assert "54 failed" in page.text
     assert len(text) < 200_000
+
+
+@pytest.mark.slow
+def test_a_table_alone_is_enough_for_the_command(make_results, tmp_path):
+    make_results(plain).to_parquet(tmp_path / "results.parquet")
+    call = [sys.executable, "-m", "crossprune.harness.cli", "report", str(tmp_path)]
+    subprocess.run(call, check=True, capture_output=True)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "54 cells: 54 done" in page.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report.html",
+        "results.csv",
+        "results.parquet",
+    ]
+
+
+def test_many_failures_are_cut_on_the_page_only(make_results, tmp_path):
+    _, page = write(make_results(failed, reason=ATTACK, seeds=range(15)), tmp_path)
+    assert "270 cells without a result, the first 200 are shown" in page.text
+    files = {attrs["download"]: attrs["href"] for _, attrs in page.elements if "download" in attrs}
+    table = pd.read_csv(io.StringIO(unquote(files["failures.csv"].partition(",")[2])))
+    assert len(table) == 270
+    assert set(table["reason"]) == {ATTACK.splitlines()[-1]}
+
+
+def test_a_table_alone_says_what_it_cannot_show(make_results, tmp_path):
+    _, page = write(make_results(plain), tmp_path)
+    assert (
+        "predictions of this run are not stored beside the table, so there are no parity plots" in page.text
+    )
+    assert "so there is no map" in page.text
+    assert "so there is nothing to compare" in page.text
+    assert "the intervals are over seeds alone" in page.text
 
 
 @pytest.mark.parametrize(
