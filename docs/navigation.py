@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 SECTIONS = (
-    ("Guide", ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md", "speed.md")),
+    ("Guide", ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md")),
+    ("Large studies", ("clusters.md", "store.md", "speed.md")),
+    ("Methods", ("selection.md", "statistics.md")),
     ("Model families", "families"),
     ("Metrics and properties", "metrics"),
-    ("Selection", "selection"),
     ("Decisions", "decisions"),
 )
 

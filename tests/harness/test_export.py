@@ -116,5 +116,5 @@ def test_wrong_calls_say_what_is_allowed(tmp_path):
         export("si-pbe", "--format", "pacemakr", "--output", tmp_path / "a.xyz")
     with pytest.raises(StudyError, match=r"a.dat: the format is not clear; give --format.*\.pckl\.gzip"):
         export("si-pbe", "--output", tmp_path / "a.dat")
-    with pytest.raises(StudyError, match="unknown split 'trian'; did you mean 'train'"):
-        export("si-pbe", "--split", "trian", "--output", tmp_path / "a.xyz")
+    with pytest.raises(StudyError, match="unknown split 'trai'; did you mean 'train'"):
+        export("si-pbe", "--split", "trai", "--output", tmp_path / "a.xyz")
