@@ -23,7 +23,7 @@ SLOWER = 1.25
 NOISE_FLOOR_S = 50e-6
 """Differences of the fastest round below this are the timer's and the scheduler's."""
 PYTEST = ["tests/benchmarks", "--benchmark-only", "-q", "-p", "no:cacheprovider"]
-PYTEST += ["--benchmark-max-time=0.5", "--benchmark-min-rounds=3"]
+PYTEST += ["--benchmark-max-time=0.5", "--benchmark-min-rounds=3", "-m", "not slow"]
 
 Times = Mapping[str, float]
 

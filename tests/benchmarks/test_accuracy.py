@@ -41,7 +41,8 @@ def worse(recorded: dict[str, dict[str, float]], found: dict[str, dict[str, floa
 
 @pytest.mark.slow
 def test_errors_are_not_worse_than_recorded(tmp_path, require_adapter):
-    require_adapter("snap")
+    for name in ("snap", "ace", "chimes"):
+        require_adapter(name)
     result = run(read_study(ROOT / "studies" / "bench.toml"), Store(tmp_path), SerialExecutor())
     assert set(result.statuses) == {"done"}
     found = summary(result.table)
