@@ -21,7 +21,7 @@ demo: $(VENV)/.runs ## install into .venv, run the benchmark on the embedded dat
 	$(VENV)/bin/crossprune demo
 
 test: $(VENV)/.tests ## install what tests need and run them all; no optional package may be missing
-	$(ONE_THREAD) $(VENV)/bin/python -m pytest -n $(WORKERS) --benchmark-disable --require all $(PYTEST_ARGS)
+	$(ONE_THREAD) $(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal --benchmark-disable --require all $(PYTEST_ARGS)
 
 check: $(VENV)/.tox ## run lint, types, layers, the packaging guard and the guide through tox
 	$(TOX) lint,types,layers,wheel,docs
