@@ -286,17 +286,21 @@ def report(store: Annotated[Path, typer.Argument(help="Folder of a finished run.
 
 
 @app.command()
-def analyze(store: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+def analyze(
+    store: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    full: Annotated[bool, typer.Option("--full", help="Print every row of long tables.")] = False,
+) -> None:
     """Print the statistics that answer the question, and describe the latent spaces.
 
     Example: `crossprune analyze mo`
 
-    Tables with all columns are written to STORE/analysis as Parquet.
+    Long tables are cut to the rows that most people ask for first. Tables with all rows and
+    columns are written to STORE/analysis as Parquet.
     """
     from crossprune.harness.analysis import analyse
     from crossprune.harness.console import print_analysis
 
-    print_analysis(console, analyse(store))
+    print_analysis(console, analyse(store), full=full)
     console.print(f"tables: {(store / 'analysis').resolve()}", soft_wrap=True, highlight=False)
 
 

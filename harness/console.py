@@ -163,9 +163,14 @@ TITLES = {
 """What each table of an analysis shows."""
 
 
-def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Print the tables of an analysis; ends of intervals beside each other."""
-    for name, table in tables.items():
+READABLE_ROWS = 30
+"""Tables up to this length are printed whole."""
+
+
+def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full: bool = False) -> None:
+    """Print the tables of an analysis; of long ones only a digest, unless ``full``."""
+    for name, whole in tables.items():
+        table = whole if full else _digest(name, whole)
         view = Table(title=f"{name}: {TITLES[name]}", title_justify="left")
         columns = [column for column in table.columns if column not in ("p_smallest", "seed_deviation")]
         for column in columns:
@@ -174,6 +179,22 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame]) -> None
         for row in table[columns].itertuples(index=False):
             view.add_row(*("–" if pd.isna(value) else _short(value) for value in row))
         console.print(view, highlight=False)
+        if len(table) < len(whole):
+            console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
+
+
+def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Keep of a long table: all models together, forces of the test set, the fraction nearest to a tenth."""
+    if len(table) <= READABLE_ROWS or name == "answer":
+        return table
+    if "model" in table and (table["model"] == "all").any():
+        table = table[table["model"] == "all"]
+    if name in ("efficiency", "ranks", "seeds"):
+        table = table[(table["metric"] == "force") & (table["split"] == "test")]
+    if name in ("overlap", "chosen"):
+        distance = (table["fraction"] - 0.1).abs()
+        table = table[distance == distance.min()]
+    return table
 
 
 def _short(value: object) -> str:
