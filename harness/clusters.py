@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from crossprune.harness.errors import MissingPackage, StudyError
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.pool import LocalPool
 from crossprune.harness.tables import from_table, read_toml
 
 T = TypeVar("T")
+LABEL = "crossprune"
+"""Label of the workers that no adapter has for itself."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +62,59 @@ class ParslExecutor(Executor):
         Wall time of a task.
     memory_gb
         Memory of a task, GB; None for what its machine has.
+    labels
+        Adapter to label of the Parsl executor that runs its tasks. All other tasks run on the executors
+        that no adapter has for itself.
 
     Raises
     ------
     MissingPackage
         If Parsl is not installed.
+    StudyError
+        If a label is not one of the configuration, or none is left for the other tasks.
     """
 
-    def __init__(self, config: Any, timeout_s: float, memory_gb: float | None = None) -> None:
+    def __init__(
+        self,
+        config: Any,
+        timeout_s: float,
+        memory_gb: float | None = None,
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         _require_parsl()
+        import parsl
         from parsl.concurrent import ParslPoolExecutor
 
         # Parsl starts its programs by name; in an environment that is not activated they are not on the path.
         here = str(Path(sys.executable).parent)
         if here not in os.environ.get("PATH", "").split(os.pathsep):
             os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
-        self._pool = ParslPoolExecutor(config=config)
-        self._limits = (timeout_s, memory_gb)
+        known = [one.label for one in config.executors]
+        others = [label for label in known if label not in labels.values()]
+        if not others or not set(labels.values()) <= set(known):
+            raise StudyError(
+                f"labels of adapters are {sorted(set(labels.values()))}, executors of the configuration "
+                f"{known}: each label must be one of them, and one must be left for all other tasks"
+            )
+        self._limits, self._labels = (timeout_s, memory_gb), dict(labels)
+        self._kernel = parsl.load(config)
+        self._others = ParslPoolExecutor(dfk=self._kernel, executors=others)
+        self._pools = {
+            label: ParslPoolExecutor(dfk=self._kernel, executors=[label]) for label in set(labels.values())
+        }
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Queue a task."""
-        future: Future[T] = self._pool.submit(isolated, self._limits, function, *args, **kwargs)
+        """Queue a task, on its adapter's own executor if it has one."""
+        label = next((self._labels.get(one.adapter) for one in args if isinstance(one, AdapterSpec)), None)
+        pool = self._others if label is None else self._pools[label]
+        future: Future[T] = pool.submit(isolated, self._limits, function, *args, **kwargs)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Stop the workers; queued tasks are dropped, results are in the store."""
-        self._pool.shutdown(wait=wait)
+        """Stop the workers; queued tasks are dropped with ``cancel_futures``, results are in the store."""
+        if wait and not cancel_futures:
+            self._kernel.wait_for_current_tasks()
+        self._kernel.cleanup()
 
 
 def isolated(limits: tuple[float, float | None], function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -118,35 +149,71 @@ def executor_from(path: Path, timeout_s: float, memory_gb: float | None = None) 
     """
     _require_parsl()
     if path.suffix == ".toml":
-        options = from_table(ClusterOptions, read_toml(path), str(path))
-        return ParslExecutor(configuration(options, path.parent), timeout_s, memory_gb)
+        options, labelled, labels = read_cluster(path)
+        return ParslExecutor(configuration(options, path.parent, labelled), timeout_s, memory_gb, labels)
     if not path.is_file():
         raise StudyError(
             f"no such file: {path}; give a Python file with a parsl.Config named config, or a TOML file"
         )
-    config = runpy.run_path(str(path)).get("config")
-    if config is None:
+    defined = runpy.run_path(str(path))
+    if defined.get("config") is None:
         raise StudyError(f"{path} does not define config, a parsl.Config")
-    return ParslExecutor(config, timeout_s, memory_gb)
+    return ParslExecutor(defined["config"], timeout_s, memory_gb, defined.get("labels", {}))
 
 
-def configuration(options: ClusterOptions, folder: Path) -> Any:
+def read_cluster(path: Path) -> tuple[ClusterOptions, dict[str, ClusterOptions], dict[str, str]]:
+    """Read a TOML file of `ClusterOptions`, with more workers under ``[labels.NAME]``.
+
+    Returns
+    -------
+    tuple
+        The options; those of each label, which take from the others what they do not set; adapter to label.
+
+    Raises
+    ------
+    StudyError
+        If a key or value is unknown, a label has no adapters, or an adapter has two labels.
+    """
+    table = dict(read_toml(path))
+    parts = table.pop("labels", {})
+    options = from_table(ClusterOptions, table, str(path))
+    labelled, labels = {}, {}
+    for name, part in parts.items():
+        own = {key: value for key, value in part.items() if key != "adapters"}
+        labelled[name] = from_table(ClusterOptions, {**table, **own}, f"[labels.{name}] of {path}")
+        adapters = part.get("adapters", [])
+        if not adapters or name == LABEL or set(adapters) & set(labels):
+            raise StudyError(
+                f"[labels.{name}] of {path} needs a name other than {LABEL!r} and adapters that no other "
+                f"label has, such as adapters = ['nnp']; got {adapters}"
+            )
+        labels |= dict.fromkeys(adapters, name)
+    return options, labelled, labels
+
+
+def configuration(
+    options: ClusterOptions, folder: Path, labelled: Mapping[str, ClusterOptions] = MappingProxyType({})
+) -> Any:
     """Turn options into a ``parsl.Config``; ``folder`` is where Parsl keeps its run information."""
     import parsl
+
+    return parsl.Config(
+        executors=[_workers(name, one) for name, one in {LABEL: options, **labelled}.items()],
+        retries=options.retries,
+        retry_handler=retry_cost,
+        run_dir=str(folder / "runinfo"),
+    )
+
+
+def _workers(label: str, options: ClusterOptions) -> Any:
     from parsl.executors import HighThroughputExecutor
 
-    workers = HighThroughputExecutor(
-        label="crossprune",
+    return HighThroughputExecutor(
+        label=label,
         address=options.address or ("127.0.0.1" if options.provider == "local" else None),
         max_workers_per_node=options.workers_per_node,
         cores_per_worker=1,
         provider=_provider(options),
-    )
-    return parsl.Config(
-        executors=[workers],
-        retries=options.retries,
-        retry_handler=retry_cost,
-        run_dir=str(folder / "runinfo"),
     )
 
 

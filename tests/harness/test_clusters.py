@@ -155,11 +155,38 @@ def kill_a_busy_worker(folder):
     task.kill()
 
 
+@pytest.mark.slow
+def test_an_adapter_runs_on_workers_of_its_own(study, tmp_path):
+    study(', "mean"')
+    (tmp_path / "cluster.toml").write_text(
+        'provider = "local"\nworkers_per_node = 1\n[labels.averages]\nadapters = ["mean"]\n'
+        'worker_init = "export PLACE=elsewhere"\n'
+    )
+    done = subprocess.run(command(tmp_path, "out"), cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = parallel(tmp_path, "out")
+    snap = found[found["model"] == "snap"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(snap, serial(study(), tmp_path), check_exact=True)
+    tasks = {
+        label: sum(
+            path.read_text().count("Received executor task")
+            for path in (tmp_path / "runinfo").rglob("worker_*.log")
+            if f"/{label}/" in str(path)
+        )
+        for label in ("averages", "crossprune")
+    }
+    n_fits = found.loc[found["model"] == "mean", "fit_key"].nunique()
+    assert tasks["averages"] == 1 + n_fits  # prepare, fits
+    assert tasks["crossprune"] > n_fits
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("c.toml", 'provider = "slrum"', "unknown value 'slrum'; did you mean 'slurm'"),
         ("c.toml", "worker_per_node = 2", "unknown key 'worker_per_node'; did you mean 'workers_per_node'"),
+        ("c.toml", "[labels.gpu]\nworkers_per_node = 1", "labels.gpu.* needs .* adapters"),
+        ("c.toml", '[labels.gpu]\nadapters = ["nnp"]\nnode = 2', "unknown key 'node'; did you mean 'nodes'"),
         ("c.py", "x = 1", "does not define config"),
         ("missing.py", None, "no such file"),
     ],
