@@ -291,11 +291,12 @@ def _test_deviations(
     """
     found = {}
     for name, known in deviations.items():
-        here = np.array(chosen) & (pairs.table["dataset"] == name).to_numpy()
-        averages = sparse.csr_array(here / np.maximum(here.sum(axis=1, keepdims=True), 1))
-        shares = (averages @ pairs.shares).tocoo()
+        mine = (pairs.table["dataset"] == name).to_numpy()
+        here = np.array([part & mine for part in chosen], dtype=np.bool_).reshape(len(chosen), len(mine))
+        shares = (sparse.csr_array(here).astype(np.float64) @ pairs.shares).tocoo()
+        means = shares.data / here.sum(axis=1)[shares.row]
         fits = known.index.get_indexer(errors["fit_key"].to_numpy(dtype=object)[shares.col])
-        by_fit = sparse.csr_array((shares.data, (shares.row, fits)), shape=(len(here), len(known)))
+        by_fit = sparse.csr_array((means, (shares.row, fits)), shape=(len(here), len(known)))
         found[name] = by_fit @ known.to_numpy()
     return found
 
