@@ -17,6 +17,7 @@ from crossprune.harness.comparisons import (
     TestErrors,
     against_random,
     compare,
+    labelled,
     partial_errors,
     way_of,
 )
@@ -97,12 +98,14 @@ def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
     parts: dict[str, list[pd.DataFrame]] = {}
-    results = results[results["group"] == ALL]  # a cell that is not done has its one row there
+    results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
+    held = all_predictions_held(root, results)
+    compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue
-        tests = read_tests(root, results, metric, split)
+        tests = read_tests(root, compared, metric, split) if held else None
         found = {
             "answer": compare(results, column, split=split, tests=tests),
             "choosers": against_random(results, column, split=split, tests=tests),
@@ -117,15 +120,9 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
 
 
-def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> dict[str, TestErrors] | None:
-    """Read every fit's absolute errors on each test configuration; None where they are not stored."""
+def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> dict[str, TestErrors]:
+    """Read every fit's absolute errors on each test configuration, which the store must hold."""
     done = results[results["status"] == "done"]
-    if "dataset_key" not in done.columns or (done["dataset_key"] == "").any():
-        return None
-    if not (root / "objects").is_dir():
-        return None
-    if not all_predictions_held(root, done):
-        return None
     tests = {}
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
         fits = tuple(sorted(set(part["fit_key"])))

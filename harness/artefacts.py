@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,8 +220,12 @@ def holds_predictions(folder: Path) -> bool:
 @functools.lru_cache(maxsize=4)
 def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
     """Read once what every part needs: chosen frames, predicted energies and forces."""
-    with np.load(folder / "predictions.npz") as archive:
-        return np.load(folder / "subset.npy"), archive["energies"], archive["forces"]
+    with zipfile.ZipFile(folder / "predictions.npz") as archive:  # in half the time of np.load
+        energies, forces = (
+            np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")))
+            for name in ("energies", "forces")
+        )
+    return np.load(folder / "subset.npy"), energies, forces
 
 
 def predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -240,9 +246,11 @@ def predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArr
         If the fit saw one of the frames.
     """
     subset, energies, forces = _stored(folder)
-    if np.isin(chosen, subset).any():
+    unseen = np.ones(len(sizes), dtype=np.bool_)
+    unseen[subset] = False
+    if not unseen[chosen].all():
         raise ValueError("asked for predictions of frames that the model was fitted to")
-    unseen = np.setdiff1d(np.arange(len(sizes)), subset)
-    starts = np.concatenate([[0], np.cumsum(sizes[unseen])])
-    places = np.searchsorted(unseen, chosen)
-    return energies[places], np.concatenate([forces[starts[one] : starts[one + 1]] for one in places])
+    starts = np.cumsum(unseen * sizes) - sizes
+    mine = sizes[chosen]
+    atoms = np.arange(mine.sum()) + np.repeat(starts[chosen] - np.cumsum(mine) + mine, mine)
+    return energies[np.cumsum(unseen)[chosen] - 1], forces[atoms]

@@ -9,16 +9,13 @@ import pandas as pd
 from crossprune.harness.comparisons import labelled
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.metrics import ALL
-from crossprune.harness.statistics import CONFIDENCE
-from scipy import stats
+from crossprune.harness.statistics import student_factor
 
 TOLERANCE = 0.05
 """A selection is as good as the full set once its error is at most this much larger."""
+WAY = ["dataset", "model", "chooser", "method"]
 COLUMNS = [
-    "dataset",
-    "model",
-    "chooser",
-    "method",
+    *WAY,
     "fraction",
     "low",
     "high",
@@ -70,19 +67,19 @@ def data_efficiency(
     """
     table = labelled(results)
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
-    curves = table[done].dropna(subset=[metric]).sort_values(["seed", "fraction"])
+    curves = table[done].dropna(subset=[metric]).sort_values([*WAY, "seed", "fraction"])
+    names, number = curves[WAY].to_numpy(dtype=object), curves.groupby(WAY, sort=True).ngroup()
+    seeds, kept, errors = (curves[name].to_numpy(dtype=np.float64) for name in ("seed", "fraction", metric))
     rows = []
-    for keys, mine in curves.groupby(["dataset", "model", "chooser", "method"], sort=True):
+    for mine in np.split(np.arange(len(curves)), np.flatnonzero(np.diff(number)) + 1):
         found, smallest = [], 1.0
-        ends = np.flatnonzero(np.diff(mine["seed"].to_numpy())) + 1
-        columns = (np.split(mine[name].to_numpy(float), ends) for name in ("fraction", metric))
-        for fractions, errors in zip(*columns, strict=True):
-            if len(fractions) < 2 or not math.isclose(fractions[-1], 1.0) or errors.min() <= 0:
+        for one in np.split(mine, np.flatnonzero(np.diff(seeds[mine])) + 1):
+            if len(one) < 2 or not math.isclose(kept[one[-1]], 1.0) or errors[one].min() <= 0:
                 continue
-            smallest = float(fractions[0])
-            found.append(crossing(fractions, errors, errors[-1] * (1 + tolerance)))
+            smallest = float(kept[one[0]])
+            found.append(crossing(kept[one], errors[one], errors[one[-1]] * (1 + tolerance)))
         if found:
-            rows.append((*keys, *_summary(np.log(found), smallest)))
+            rows.append((*names[mine[0]], *_summary(np.log(found), smallest)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -91,7 +88,7 @@ def _summary(logs: FloatArray, smallest: float) -> tuple[float, float, float, in
     censored = int((logs <= math.log(smallest) + 1e-9).sum())
     low = high = math.nan
     if len(logs) > 1:
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1) * stats.sem(logs)
+        half = student_factor(len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
         low, high = np.clip(np.exp([logs.mean() - half, logs.mean() + half]), smallest, 1.0)
     remark = "" if not censored else f"{censored} of {len(logs)} seeds are there at the smallest fraction"
     return float(np.exp(logs.mean())), float(low), float(high), len(logs), censored, remark

@@ -62,22 +62,27 @@ def source_hash(module: str) -> str:
         name = waiting.pop()
         if name in seen:
             continue
-        tree = _tree(name)
-        if tree is None:
-            continue
-        seen[name] = ast.dump(_without_docstrings(tree))
-        waiting += [found for found in _imports(tree, name) if found.partition(".")[0] == top]
+        if (code := _code(name)) is not None:
+            seen[name], imported = code
+            waiting += [found for found in imported if found.partition(".")[0] == top]
     return canonical_hash(seen)
 
 
-def _tree(module: str) -> ast.Module | None:
+@functools.cache
+def _code(module: str) -> tuple[str, list[str]] | None:
+    """Return a module's code and the names that it imports; None for what is no module."""
+    package = module.rpartition(".")[0]
     try:
+        parent = importlib.util.find_spec(package) if package else None
+        if parent is not None and parent.submodule_search_locations is None:
+            return None  # a name in a module: to look for it there would import the module
         spec = importlib.util.find_spec(module)
     except (ModuleNotFoundError, AttributeError):
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    return ast.parse(Path(spec.origin).read_text())
+    tree = _without_docstrings(ast.parse(Path(spec.origin).read_text()))
+    return ast.dump(tree), list(_imports(tree, module))
 
 
 def _imports(tree: ast.Module, module: str) -> Iterable[str]:

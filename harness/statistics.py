@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -86,11 +87,10 @@ def effect(
     estimates = np.array([unit.mean() for unit in units])
     centre = float(estimates.mean())
     total = np.zeros(N_RESAMPLES)
-    grid = (np.arange(N_RESAMPLES) + 0.5) / N_RESAMPLES
     for index, unit in enumerate(units):
         if len(unit) > 1:
             error = unit.std(ddof=1) / math.sqrt(len(unit))
-            total += rng.permutation(stats.t.ppf(grid, len(unit) - 1)) * error
+            total += rng.permutation(_student_quantiles(len(unit) - 1, N_RESAMPLES)) * error
         else:
             total += np.nan
         if test_deviations is not None:
@@ -100,10 +100,23 @@ def effect(
         low = high = np.nan
     anywhere = (np.nan, np.nan)
     if len(units) >= MIN_DATA_SETS:
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, len(units) - 1) * stats.sem(estimates)
+        half = student_factor(len(units) - 1) * stats.sem(estimates)
         anywhere = (centre - half, centre + half)
     ratio, *ends = map(float, np.exp([centre, low, high, *anywhere]))
     return Effect(ratio, ends[0], ends[1], ends[2], ends[3], pooled_deviation(units))
+
+
+@functools.cache
+def student_factor(freedom: int) -> float:
+    """Return Student's factor of an interval with `CONFIDENCE`: standard errors to each side."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+
+
+@functools.cache
+def _student_quantiles(freedom: int, n: int) -> FloatArray:
+    """Return ``n`` quantiles of Student's distribution, evenly spread in probability."""
+    quantiles: FloatArray = stats.t.ppf((np.arange(n) + 0.5) / n, freedom)
+    return quantiles
 
 
 def pooled_deviation(units: Sequence[FloatArray]) -> float:
@@ -199,7 +212,7 @@ def seeds_needed(deviation: float, log_effect: float, *, n_data_sets: int = 1, p
     for seeds in range(2, 1000):
         n = seeds * n_data_sets
         freedom = n_data_sets * (seeds - 1)
-        critical = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+        critical = student_factor(freedom)
         shift = abs(log_effect) / max(deviation, 1e-12) * math.sqrt(n)
         if shift > 30 or stats.nct.sf(critical, freedom, shift) >= power:
             return seeds

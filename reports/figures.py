@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -31,19 +32,32 @@ MIN_SPAN = float(np.log2(1.1))
 """Scales span at least 10 % (as log2), so that noise is not painted as an effect."""
 
 
-def span_of(values: Sequence[pd.DataFrame], *, ratio: bool) -> float:
+def span_of(values: Sequence[FloatArray], *, ratio: bool) -> float:
     """Return the widest colour span (log2) among matrices, so that their heat-maps share one scale."""
     spans = [np.fmax.reduce(np.abs(_logs(one, ratio)), axis=None, initial=0.0) for one in values]
     return max([MIN_SPAN, *map(float, spans)])
 
 
-def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, span: float) -> Figure:
+def heat_map(
+    values: FloatArray,
+    ways: Sequence[tuple[str, str]],
+    models: Sequence[str],
+    metric: Metric,
+    title: str,
+    *,
+    ratio: bool,
+    span: float,
+) -> Figure:
     """Draw the matrix chooser × model; a model's own chooser is framed.
 
     Parameters
     ----------
     values
-        Errors (the metric's unit) or ratios to random; rows (chooser, method), columns models.
+        Errors (the metric's unit) or ratios to random, shape (n_ways, n_models).
+    ways
+        Chooser and method of each row.
+    models
+        The columns.
     metric
         The metric shown.
     title
@@ -54,21 +68,20 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, s
     span
         Where the colours end, as log2 of the ratio, from `span_of`.
     """
-    numbers = values.to_numpy(dtype=np.float64)
-    logs = _logs(values, ratio)
+    logs = _logs(values, ratio).tolist()
     unit = "× random" if ratio else metric.unit
     trace = {
         "type": "heatmap",
-        "x": [escape(name, quote=False) for name in values.columns],
-        "y": [row_label(*row) for row in values.index],
-        "z": [[None if np.isnan(one) else float(one) for one in row] for row in logs],
+        "x": [escape(name, quote=False) for name in models],
+        "y": [row_label(*way) for way in ways],
+        "z": [[None if math.isnan(one) else one for one in row] for row in logs],
         "zmin": -span if ratio else 0.0,
         "zmax": span,
         "colorscale": DIVERGING if ratio else SEQUENTIAL,
         "showscale": False,
         "text": [
-            ["" if np.isnan(one) else format(one, ".2f" if ratio else ".3g") for one in row]
-            for row in numbers
+            ["" if math.isnan(one) else format(one, ".2f" if ratio else ".3g") for one in row]
+            for row in values.tolist()
         ],
         "textfont": {"color": INK},
         "texttemplate": "%{text}",
@@ -76,7 +89,7 @@ def heat_map(values: pd.DataFrame, metric: Metric, title: str, *, ratio: bool, s
         "xgap": 2,
         "ygap": 2,
     }
-    drawn = layout(title, height=90 + 34 * len(values), shapes=_own_frames(values))
+    drawn = layout(title, height=90 + 34 * len(values), shapes=_own_frames(ways, models))
     drawn["xaxis"] |= {"type": "category", "showgrid": False}
     drawn["yaxis"] |= {"type": "category", "showgrid": False, "autorange": "reversed"}
     return {"data": [trace], "layout": drawn}
@@ -102,10 +115,12 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     """
     here = curves[curves["model"] == model]
     methods = sorted(set(here["method"]) - {RANDOM})
-    lines = sorted(here.groupby(["chooser", "method"]), key=lambda item: (item[0][0] != RANDOM, item[0]))
+    lines: dict[tuple[str, str], list[Mapping[Hashable, Any]]] = {}
+    for point in here.to_dict("records"):
+        lines.setdefault((point["chooser"], point["method"]), []).append(point)
     traces = [
-        _line(line, metric) | _style(str(chooser), str(method), choosers, methods)
-        for (chooser, method), line in lines
+        _line(way, lines[way], metric) | _style(*way, choosers, methods)
+        for way in sorted(lines, key=lambda way: (way[0] != RANDOM, way))
     ]
     title = f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})"
     drawn = layout(title, height=height_with_legend(len(traces)))
@@ -118,23 +133,27 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
     return {"data": traces, "layout": drawn}
 
 
-def _logs(values: pd.DataFrame, ratio: bool) -> FloatArray:
+def _logs(values: FloatArray, ratio: bool) -> FloatArray:
     """Return log2 of ratios, or of errors over the least error of their column."""
-    numbers = values.to_numpy(dtype=np.float64)
-    logs: FloatArray = np.log2(np.where(numbers > 0, numbers, np.nan))
+    logs: FloatArray = np.log2(np.where(values > 0, values, np.nan))
     return logs if ratio else logs - np.fmin.reduce(logs, axis=0, keepdims=True)
 
 
-def _line(line: pd.DataFrame, metric: Metric) -> dict[str, Any]:
+def _line(way: tuple[str, str], points: Sequence[Mapping[Hashable, Any]], metric: Metric) -> dict[str, Any]:
     """Return the trace of one way of choosing, without its style."""
+    errors = [point["standard_error"] for point in points]
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": line["n_configurations"].tolist(),
-        "y": line["mean"].tolist(),
-        "error_y": {"array": line["standard_error"].fillna(0.0).tolist(), "thickness": 1.2, "width": 3},
-        "name": row_label(line["chooser"].iloc[0], line["method"].iloc[0]),
-        "customdata": line["n_seeds"].tolist(),
+        "x": [point["n_configurations"] for point in points],
+        "y": [point["mean"] for point in points],
+        "error_y": {
+            "array": [0.0 if math.isnan(error) else error for error in errors],
+            "thickness": 1.2,
+            "width": 3,
+        },
+        "name": row_label(*way),
+        "customdata": [point["n_seeds"] for point in points],
         "hovertemplate": f"%{{x:.0f}} configurations<br>%{{y:.3g}} {metric.unit}<br>%{{customdata}} seeds",
     }
 
@@ -155,11 +174,11 @@ def height_with_legend(n_entries: int) -> int:
     return max(340, 300 + 20 * ((n_entries + 1) // 2))
 
 
-def _own_frames(values: pd.DataFrame) -> list[dict[str, Any]]:
+def _own_frames(ways: Sequence[tuple[str, str]], models: Sequence[str]) -> list[dict[str, Any]]:
     """Frame the cells whose chooser is the model itself."""
     frames = []
-    for row, (chooser, _) in enumerate(values.index):
-        for column, model in enumerate(values.columns):
+    for row, (chooser, _) in enumerate(ways):
+        for column, model in enumerate(models):
             if chooser == model:
                 box = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
                 frames.append({"type": "rect", "line": {"width": 2.5, "color": GREY}, **box})

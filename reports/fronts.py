@@ -13,6 +13,7 @@ from crossprune.reports.tables import CELL, RANDOM, Metric
 from crossprune.reports.wording import chooser_name
 
 BY = ["dataset", "fraction", "chooser", "method", "model"]
+WAY = ["chooser", "method", "fraction"]
 COSTS = {"n_labels": "labels kept", "fit_s": "time of the fit (s)"}
 """What is paid, by column of `cell_costs`."""
 
@@ -59,24 +60,28 @@ def front_figure(table: pd.DataFrame, metric: Metric, cost: str) -> Figure:
     """
     known = table[(table["mean"] > 0) & (table[cost] > 0)]
     known = known.sort_values("chooser", key=lambda names: names == RANDOM, kind="stable", ignore_index=True)
-    best = known.loc[pareto(known[cost].to_numpy(float), known["mean"].to_numpy(float))]
+    costs, errors = known[cost].to_numpy(float), known["mean"].to_numpy(float)
+    front = pareto(costs, errors)
     traces: list[dict[str, Any]] = [
         {
             "type": "scatter", "mode": "lines", "name": "Pareto front", "hoverinfo": "skip",
-            "x": best[cost].tolist(), "y": best["mean"].tolist(),
+            "x": costs[front].tolist(), "y": errors[front].tolist(),
             "line": {"color": GREY, "width": 6, "shape": "hv"}, "opacity": 0.45,
         }
     ]  # fmt: skip
-    for number, (model, mine) in enumerate(known.groupby("model")):
+    told = np.array(_told(known), dtype=object)
+    models, choosers = known["model"].to_numpy(dtype=object), known["chooser"].to_numpy(dtype=object)
+    for number, model in enumerate(sorted(set(models))):
+        mine = models == model
         colour = OKABE_ITO[number % len(OKABE_ITO)]
         symbol = MARKERS[number % len(MARKERS)]
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "name": escape(str(model), quote=False),
-                "x": mine[cost].tolist(), "y": mine["mean"].tolist(), "text": _told(mine),
+                "type": "scatter", "mode": "markers", "name": escape(model, quote=False),
+                "x": costs[mine].tolist(), "y": errors[mine].tolist(), "text": told[mine].tolist(),
                 "marker": {
                     "color": colour, "size": 7,
-                    "symbol": [symbol + ("-open" if one == RANDOM else "") for one in mine["chooser"]],
+                    "symbol": [symbol + ("-open" if one == RANDOM else "") for one in choosers[mine]],
                 },
                 "hovertemplate": f"%{{text}}<br>%{{y:.3g}} {metric.unit}<br>%{{x:.3g}} {COSTS[cost]}",
             }
@@ -93,6 +98,6 @@ def front_figure(table: pd.DataFrame, metric: Metric, cost: str) -> Figure:
 def _told(table: pd.DataFrame) -> list[str]:
     """Name each point: who chose, and which share."""
     return [
-        escape(f"{chooser_name(row['chooser'], row['method'])}, {100 * row['fraction']:g} %", quote=False)
-        for row in table.to_dict("records")
+        escape(f"{chooser_name(chooser, method)}, {100 * fraction:g} %", quote=False)
+        for chooser, method, fraction in zip(*(table[name] for name in WAY), strict=True)
     ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.contract import FloatArray
 from crossprune.reports.tables import RANDOM
 from crossprune.reports.wording import chooser_name, fraction_label, measured
 
@@ -14,6 +17,8 @@ FULL_TINT = 1.5
 """Ratios beyond this factor, either way, get the strongest tint."""
 MAX_TINT = 55
 """Strongest tint of a cell's background (%): text stays readable on it."""
+Cell = Mapping[Hashable, Any]
+"""A row of a summary."""
 
 
 @dataclass(frozen=True)
@@ -36,54 +41,58 @@ class Block:
     label: str
     models: list[str]
     rows: list[tuple[str, list[Entry]]]
-    errors: pd.DataFrame
-    ratios: pd.DataFrame
+    ways: list[tuple[str, str]]
+    """Chooser and method of each row."""
+    errors: FloatArray
+    """The metric's unit, NaN where there is none, shape (n_ways, n_models)."""
+    ratios: FloatArray
+    """To random, shape (n_ways, n_models)."""
     has_ratios: bool
     full: bool
 
 
 def blocks_of(table: pd.DataFrame) -> list[Block]:
     """Lay one data set's `crossprune.reports.tables.summary` out, smallest fraction first."""
-    fractions = sorted(set(table["fraction"].tolist()))
-    return [_block(fraction, table[table["fraction"] == fraction]) for fraction in fractions]
+    by_fraction: dict[float, list[Cell]] = {}
+    for cell in table.to_dict("records"):
+        by_fraction.setdefault(cell["fraction"], []).append(cell)
+    return [_block(fraction, by_fraction[fraction]) for fraction in sorted(by_fraction)]
 
 
-def _block(fraction: float, here: pd.DataFrame) -> Block:
+def _block(fraction: float, cells: Sequence[Cell]) -> Block:
     full = fraction > 1 - 1e-9
-    models = sorted(here["model"].unique())
-    entries: dict[tuple[str, str], dict[str, Entry]] = {}
-    errors: dict[tuple[str, str], dict[str, float]] = {}
-    ratios: dict[tuple[str, str], dict[str, float]] = {}
-    for cell in here.to_dict("records"):
-        row, model = (cell["chooser"], cell["method"]), cell["model"]
-        entries.setdefault(row, {})[model] = _entry(cell, with_ratio=not full)
-        errors.setdefault(row, {})[model] = cell["mean"]
-        ratios.setdefault(row, {})[model] = cell["ratio"]
+    models = sorted({cell["model"] for cell in cells})
+    ways = list(dict.fromkeys((cell["chooser"], cell["method"]) for cell in cells))
     absent = Entry("–", "", 0, 0, False, False)
+    entries = [[absent] * len(models) for _ in ways]
+    errors, ratios = np.full((2, len(ways), len(models)), np.nan)
+    for cell in cells:
+        row, column = ways.index((cell["chooser"], cell["method"])), models.index(cell["model"])
+        entries[row][column] = _entry(cell, with_ratio=not full)
+        errors[row, column], ratios[row, column] = cell["mean"], cell["ratio"]
+    chosen = [chooser != RANDOM for chooser, _ in ways]
     return Block(
         fraction=fraction,
-        label=fraction_label(fraction, float(here["n_configurations"].mean())),
+        label=fraction_label(fraction, float(pd.Series([one["n_configurations"] for one in cells]).mean())),
         models=models,
-        rows=[
-            (chooser_name(*row), [found.get(one, absent) for one in models]) for row, found in entries.items()
-        ],
-        errors=pd.DataFrame.from_dict(errors, orient="index", columns=models),
-        ratios=pd.DataFrame.from_dict(ratios, orient="index", columns=models),
-        has_ratios=not full and bool(here.loc[here["chooser"] != RANDOM, "ratio"].notna().any()),
+        rows=[(chooser_name(*way), found) for way, found in zip(ways, entries, strict=True)],
+        ways=ways,
+        errors=errors,
+        ratios=ratios,
+        has_ratios=not full and bool(np.isfinite(ratios[chosen]).any()),
         full=full,
     )
 
 
-def _entry(cell: Mapping[str, object] | dict[object, object], *, with_ratio: bool) -> Entry:
-    fields = {str(key): value for key, value in cell.items()}
-    ratio = float(str(fields["ratio"]))
-    shown = with_ratio and fields["chooser"] != RANDOM and np.isfinite(ratio)
-    strength = min(abs(np.log(ratio)) / np.log(FULL_TINT), 1.0) if shown else 0.0
+def _entry(cell: Cell, *, with_ratio: bool) -> Entry:
+    ratio = float(cell["ratio"])
+    shown = with_ratio and cell["chooser"] != RANDOM and math.isfinite(ratio)
+    strength = min(abs(math.log(ratio)) / math.log(FULL_TINT), 1.0) if shown else 0.0
     return Entry(
-        value=measured(float(str(fields["mean"])), float(str(fields["standard_error"]))),
+        value=measured(cell["mean"], cell["standard_error"]),
         ratio=f"{ratio:.2f} × random" if shown else "",
-        n_seeds=int(str(fields["n_seeds"])),
+        n_seeds=int(cell["n_seeds"]),
         tint=round(MAX_TINT * strength),
         better=ratio < 1,
-        own=fields["chooser"] == fields["model"],
+        own=cell["chooser"] == cell["model"],
     )

@@ -195,18 +195,20 @@ def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choose
     blocks = blocks_of(table)
     curves = tables.curves_of(table)
     lines = [figures.learning_curve(curves, metric, one, choosers) for one in sorted(set(curves["model"]))]
-    ratios = _heat_maps({one.label: one.ratios for one in blocks if one.has_ratios}, metric, ratio=True)
-    errors = _heat_maps({one.label: one.errors for one in blocks if not one.full}, metric, ratio=False)
+    ratios = _heat_maps([one for one in blocks if one.has_ratios], metric, ratio=True)
+    errors = _heat_maps([one for one in blocks if not one.full], metric, ratio=False)
     fronts = [front_figure(table, metric, cost) for cost in COSTS]
     drawn = [bundle(one) for one in (ratios, errors, lines, fronts)]
     return Panel(dataset, metric, split, table, blocks, *drawn)
 
 
-def _heat_maps(matrices: Mapping[str, pd.DataFrame], metric: Metric, *, ratio: bool) -> list[figures.Figure]:
+def _heat_maps(blocks: Sequence[Block], metric: Metric, *, ratio: bool) -> list[figures.Figure]:
     """Draw the fractions of a panel on one colour scale."""
-    span = figures.span_of(list(matrices.values()), ratio=ratio)
+    shown = [one.ratios if ratio else one.errors for one in blocks]
+    span = figures.span_of(shown, ratio=ratio)
     return [
-        figures.heat_map(values, metric, label, ratio=ratio, span=span) for label, values in matrices.items()
+        figures.heat_map(values, one.ways, one.models, metric, one.label, ratio=ratio, span=span)
+        for values, one in zip(shown, blocks, strict=True)
     ]
 
 

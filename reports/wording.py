@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -45,14 +46,14 @@ def fraction_label(fraction: float, n_configurations: float) -> str:
 
 def measured(mean: float, standard_error: float) -> str:
     """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most four of the mean."""
-    if np.isnan(mean):
+    if math.isnan(mean):
         return "–"
-    scale = mean if np.isnan(standard_error) or standard_error == 0 else standard_error
+    scale = mean if math.isnan(standard_error) or standard_error == 0 else standard_error
     digits = 2 if scale == mean else 1
-    wanted = digits - int(np.floor(np.log10(abs(scale)))) if scale else 0
-    ceiling = 3 - int(np.floor(np.log10(abs(mean)))) if mean else wanted
+    wanted = digits - math.floor(math.log10(abs(scale))) if scale else 0
+    ceiling = 3 - math.floor(math.log10(abs(mean))) if mean else wanted
     decimals = max(0, min(wanted, ceiling))
-    error = "" if np.isnan(standard_error) else f" ± {standard_error:.{decimals}f}"
+    error = "" if math.isnan(standard_error) else f" ± {standard_error:.{decimals}f}"
     return f"{mean:.{decimals}f}{error}"
 
 
@@ -60,7 +61,7 @@ def rounded(value: object) -> str:
     """Return a number for a table: integers as they are, others with three digits, – for NaN."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return str(value)
-    if np.isnan(value):
+    if math.isnan(value):
         return "–"
     if float(value).is_integer():
         return f"{value:.0f}"

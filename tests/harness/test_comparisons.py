@@ -148,3 +148,20 @@ def test_a_test_set_of_few_configurations_widens_the_interval():
     slim = overall(compare(results, FORCE))["own / random"]
     assert wide["low"] < slim["low"] < slim["high"] < wide["high"]
     assert wide["ratio"] == slim["ratio"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdicts"),
+    [
+        (lambda table: table["chooser"] == "random", {"no pairs"}),
+        (lambda table: table["chooser"] != "random", {"no pairs", "no difference"}),
+        (lambda table: table["fraction"] == 1.0, {"no pairs"}),
+    ],
+)
+def test_a_study_with_nothing_to_compare_has_no_pairs(kept, verdicts):
+    results = study(noisy(1, 0.0))
+    results = results[kept(results)]
+    sums = {key: np.linspace(1.0, 2.0, 20) for key in results["fit_key"]}
+    for tests in (None, {"a": Errors(sums, np.ones(20))}):
+        assert set(compare(results, FORCE, tests=tests)["verdict"]) == verdicts
+        assert set(against_random(results, FORCE, tests=tests)["verdict"]) <= {"no pairs"}

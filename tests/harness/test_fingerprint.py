@@ -21,6 +21,7 @@ def write(folder, **files):
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     source_hash.cache_clear()
+    fingerprint._code.cache_clear()
 
 
 def test_source_hash_follows_imports_and_ignores_texts(tmp_path, monkeypatch):

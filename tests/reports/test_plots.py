@@ -15,6 +15,7 @@ from crossprune.reports.embedding import compact, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures
 from crossprune.reports.forest import forest_plot
 from crossprune.reports.fronts import COSTS, cell_costs, front_figure, pareto
+from crossprune.reports.matrices import blocks_of
 from crossprune.reports.tables import METRICS
 
 
@@ -67,13 +68,13 @@ def test_equal_costs_leave_the_better_one_on_the_front():
 def drawn(make_results):
     results = make_results(lambda chooser, fraction, seed, model: 0.2 / fraction**0.3)
     table = tables.summary(results, METRICS[0].column).merge(cell_costs(tables.cells(results)), how="left")
-    square = table[table["fraction"] == 0.1].pivot(
-        index=["chooser", "method"], columns="model", values="mean"
-    )
+    block = blocks_of(table)[0]
     return [
         *(front_figure(table, METRICS[0], cost) for cost in COSTS),
         figures.learning_curve(tables.curves_of(table), METRICS[0], "snap", ["random", "gap", "snap"]),
-        figures.heat_map(square, METRICS[0], "10 %", ratio=False, span=1.0),
+        figures.heat_map(
+            block.errors, block.ways, block.models, METRICS[0], block.label, ratio=False, span=1.0
+        ),
         *parity_figures([parity()])["x", "test"],
     ]
 
