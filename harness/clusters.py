@@ -177,7 +177,8 @@ def read_cluster(path: Path) -> tuple[ClusterOptions, dict[str, ClusterOptions],
     table = dict(read_toml(path))
     parts = table.pop("labels", {})
     options = from_table(ClusterOptions, table, str(path))
-    labelled, labels = {}, {}
+    labelled: dict[str, ClusterOptions] = {}
+    labels: dict[str, str] = {}
     for name, part in parts.items():
         own = {key: value for key, value in part.items() if key != "adapters"}
         labelled[name] = from_table(ClusterOptions, {**table, **own}, f"[labels.{name}] of {path}")
