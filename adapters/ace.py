@@ -123,6 +123,11 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         self._entries = pack_entries(self._packed, self._terms, self._columns)
         self._core = PacePotential(model)
 
+    @classmethod
+    def is_seeded(cls, options: AceOptions) -> bool:
+        """pacemaker takes a seed; the linear fit here draws nothing."""
+        return options.fitter == "pacemaker"
+
     @property
     def n_columns(self) -> int:
         """Number of coefficients of all elements."""

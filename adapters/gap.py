@@ -141,6 +141,11 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         _quippy("descriptors")
         self._soap: Any = None
 
+    @classmethod
+    def is_seeded(cls, options: GapOptions) -> bool:
+        """gap_fit draws its sparse points; the fast fitter draws nothing."""
+        return options.fitter == "gap_fit"
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Fortran object behind."""
         return {**self.__dict__, "_soap": None}

@@ -48,7 +48,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         "zetas": (1.0, 4.0),
         "hidden": (8, 8),
         "whitening": 1e-3,
-        "steps": 100,
+        "steps": 200,
     }
 
     def __init__(
@@ -110,6 +110,8 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
     ) -> NnpPotential:
         """Train on the chosen frames, a part of which decides when to stop.
 
+        Networks of equal generators start alike, whatever was chosen.
+
         Raises
         ------
         TooFewFrames
@@ -120,6 +122,8 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         if len(subset) < 2:
             raise TooFewFrames(f"adapter 'nnp' needs at least 2 frames, got {len(subset)}")
         training = part("training")
+        # Starts have a stream of their own: they do not depend on how many frames were chosen.
+        starts, rng = rng.spawn(2)
         frames = [prepared.frames[index] for index in subset]
         base = self._offsets(frames)
         # The subset's own statistics whiten the inputs: nothing outside it is seen.
@@ -138,7 +142,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
                 hidden=self.options.hidden,
                 activation=self.options.activation,
                 dtype=data.inputs.dtype,
-                rng=rng,
+                rng=starts,
             )
             facts.append(training.train(data, model, settings, validation, rng))
             members.append(model.networks(whitenings, seen))

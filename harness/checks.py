@@ -214,7 +214,7 @@ def seeds_decide(subject: Subject) -> None:
     _same(first.predict(probe), again.predict(probe), 0.0, "same seed")
     other = subject.fit(range(12), seed=2).predict(probe)
     differs = other.energy != first.predict(probe).energy
-    claimed = subject.cls.capabilities.seeded
+    claimed = subject.cls.is_seeded(subject.fitter.options)
     assert differs <= claimed, "the seed changes the fit, but the adapter does not claim 'seeded'"
 
 

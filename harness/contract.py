@@ -314,6 +314,14 @@ class Adapter(ABC, Generic[Options]):
         self.options: Options = self.options_type() if options is None else options
         self.isolated_atom_energies = None if isolated_atom_energies is None else dict(isolated_atom_energies)
 
+    @classmethod
+    def is_seeded(cls, options: Any) -> bool:
+        """Say whether, with these options, the generator given to ``fit`` changes the parameters.
+
+        Override where it depends on them, as where one fitter of several draws random numbers.
+        """
+        return cls.capabilities.seeded
+
 
 class Descriptor(Adapter[Options]):
     """Turns structures into per-atom features, so that it can choose data."""

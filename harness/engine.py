@@ -313,11 +313,11 @@ class _Loop:
 
     def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:
         spec, weights = self.plan.specs[cell.model], self.plan.study.weights
-        seeded = adapter_class(spec.adapter).capabilities.seeded
-        key = stages.fit_key(prepared, spec, subset, weights, cell.choice.seed if seeded else None)
+        seed = cell.choice.seed if adapter_class(spec.adapter).is_seeded(spec.options) else None
+        key = stages.fit_key(prepared, spec, subset, weights, seed)
         dataset_key = self.plan.dataset_keys[cell.choice.dataset]
         return self._submit(
-            ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), key
+            ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), seed, key
         )
 
     def _submit(self, job: Job, stage: Callable[..., Outcome], *args: Any) -> Job:

@@ -198,9 +198,13 @@ def fit_stage(
     prepared_key: str,
     subset: IntArray,
     weights: Weights,
+    seed: int | None,
     key: str,
 ) -> tuple[dict[str, Any], bool]:
     """Fit to ``subset``, predict all other frames, and compute the errors.
+
+    The generator depends on data set and seed only, so that networks of one seed start alike, whoever
+    chose the data, and so that neither a renamed option nor moved code changes a fit.
 
     Returns
     -------
@@ -212,7 +216,9 @@ def fit_stage(
     unseen = np.setdiff1d(np.arange(len(dataset.frames)), subset)
     computed = not store.has("fit", key)
     if computed:
-        fit = functools.partial(_fit, root, dataset_key, spec, prepared_key, subset, unseen, weights, key)
+        fit = functools.partial(
+            _fit, root, dataset_key, spec, prepared_key, subset, unseen, weights, seed, key
+        )
         store.write("fit", key, fit)
     folder = store.path("fit", key)
     with np.load(folder / "predictions.npz") as archive:
@@ -230,6 +236,7 @@ def _fit(
     subset: IntArray,
     unseen: IntArray,
     weights: Weights,
+    seed: int | None,
     key: str,
     folder: Path,
 ) -> None:
@@ -237,9 +244,10 @@ def _fit(
     adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
     assert isinstance(adapter, Fitter)
     prepared = stored_prepared(root, dataset_key, prepared_key)
+    rng = np.random.default_rng(seed_from("fit", dataset_key, seed))
     reset_peak_memory()
     start = time.perf_counter()
-    potential = adapter.fit(prepared, subset, weights=weights, rng=np.random.default_rng(seed_from(key)))
+    potential = adapter.fit(prepared, subset, weights=weights, rng=rng)
     fitted = time.perf_counter()
     predicted = adapter.predict(potential, prepared, unseen)
     end = time.perf_counter()

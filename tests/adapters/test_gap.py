@@ -252,6 +252,11 @@ def test_seed_decides_gap_fits_sparse_points_and_nothing_else_does():
     assert fitted(fitter="gap_fit", seed=1).files != expected
 
 
+def test_a_fit_counts_as_seeded_by_its_fitter():
+    assert Gap.is_seeded(GapOptions(fitter="gap_fit"))
+    assert not Gap.is_seeded(GapOptions())
+
+
 def test_seed_decides_nothing_in_the_fast_fit(potential):
     assert fitted(use_stress=True, seed=1).files == potential.files
 

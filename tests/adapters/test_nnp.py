@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ SMALL = NnpOptions(
     angular_sharpness=(1.0,),
     zetas=(1.0, 4.0),
     hidden=(8, 8),
-    steps=100,
+    steps=200,
     whitening=1e-3,
 )
 
@@ -294,7 +295,7 @@ def test_an_element_without_data_keeps_its_offset():
 
 def test_ensembles_average_and_tell_their_spread():
     frames = sample_frames(["Cu"], 10)
-    potential = fit(frames[:8], dataclasses.replace(SMALL, n_networks=3, steps=60))
+    potential = fit(frames[:8], dataclasses.replace(SMALL, n_networks=3, steps=200))
     energies, forces, stresses = potential.predict_members(bare(frames[9]))
     prediction = potential.predict(bare(frames[9]))
     assert prediction.energy == pytest.approx(energies.mean())
@@ -303,15 +304,15 @@ def test_ensembles_average_and_tell_their_spread():
     energy, spread = potential.uncertainty(bare(frames[9]))
     assert energy == pytest.approx(energies.std(ddof=1))
     assert spread.shape == (len(frames[9]), 3)
-    single = fit(frames[:8], dataclasses.replace(SMALL, steps=80))
+    single = fit(frames[:8], dataclasses.replace(SMALL, steps=200))
     with pytest.raises(DataError, match="one network has no spread; fit with n_networks of at least 2"):
         single.uncertainty(bare(frames[9]))
 
 
 def test_single_precision_training_is_close_to_double():
     frames = sample_frames(["Cu"], 12)
-    double = fit(frames, dataclasses.replace(SMALL, steps=80))
-    single = fit(frames, dataclasses.replace(SMALL, steps=80, precision="float32"))
+    double = fit(frames, dataclasses.replace(SMALL, steps=200))
+    single = fit(frames, dataclasses.replace(SMALL, steps=200, precision="float32"))
     expected = double.predict(bare(frames[0])).forces
     np.testing.assert_allclose(single.predict(bare(frames[0])).forces, expected, atol=0.02)
 
@@ -320,7 +321,7 @@ def test_torch_is_left_as_it_was():
     import torch
 
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    fit(sample_frames(["Cu"], 4), dataclasses.replace(SMALL, steps=80))
+    fit(sample_frames(["Cu"], 4), dataclasses.replace(SMALL, steps=200))
     assert torch.equal(state, torch.get_rng_state())
     assert threads == torch.get_num_threads()
 
@@ -332,7 +333,7 @@ def test_one_frame_is_too_few():
 
 def test_divergence_is_an_error_not_a_bad_model():
     with pytest.raises(RuntimeError, match=r"training of adapter 'nnp' failed: .*lower learning_rate"):
-        fit(sample_frames(["Cu"], 8), dataclasses.replace(SMALL, learning_rate=1e6, steps=60))
+        fit(sample_frames(["Cu"], 8), dataclasses.replace(SMALL, learning_rate=1e6, steps=200))
 
 
 def test_labels_that_are_not_finite_are_refused():
@@ -361,8 +362,8 @@ def test_displaced_copies_predict_the_energy_to_second_order(alloy):
 @pytest.mark.parametrize("term", ["taylor_weight", "spatial_weight"])
 def test_weakly_supervised_terms_change_the_fit_and_keep_it_deterministic(term):
     frames = sample_frames(["Cu"], 8)
-    options = dataclasses.replace(SMALL, steps=80, n_displacements=2, **{term: 1.0})
-    plain = fit(frames, dataclasses.replace(SMALL, steps=80)).predict(bare(frames[0])).energy
+    options = dataclasses.replace(SMALL, steps=200, n_displacements=2, **{term: 1.0})
+    plain = fit(frames, dataclasses.replace(SMALL, steps=200)).predict(bare(frames[0])).energy
     one, two = (fit(frames, options).predict(bare(frames[0])).energy for _ in range(2))
     assert one == two
     assert one != plain
@@ -382,3 +383,24 @@ def test_weakly_supervised_terms_change_the_fit_and_keep_it_deterministic(term):
 def test_options_outside_their_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         NnpOptions(**change)
+
+
+def test_networks_of_one_seed_start_alike_whatever_was_chosen():
+    class Watched(np.random.Generator):
+        """Keeps the streams that it gives away."""
+
+        def spawn(self, n_children):
+            self.children = super().spawn(n_children)
+            return self.children
+
+    adapter = Nnp(("Cu",), SMALL)
+    prepared = adapter.prepare(sample_frames(("Cu",), 16))
+    ends = []
+    for subset in (range(12), range(4, 16), range(9)):
+        rng = Watched(np.random.PCG64(np.random.SeedSequence(3)))
+        adapter.fit(prepared, np.asarray(subset), weights={}, rng=rng)
+        ends.append(rng.children[0].bit_generator.state)
+    drawn = np.random.default_rng(3).spawn(2)[0]
+    sizes = (adapter.functions.n_functions, *SMALL.hidden, 1)
+    drawn.normal(size=sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes)))
+    assert ends == [drawn.bit_generator.state] * 3, "the starts use up a stream of their own, and that one only"

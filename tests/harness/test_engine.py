@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.engine import run
 from crossprune.harness.errors import StudyError
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.metrics import METRICS
 from crossprune.harness.pool import LocalPool, SerialExecutor
 from crossprune.harness.results import COLUMNS, VOLATILE
@@ -93,6 +94,19 @@ def test_seeds_choose_different_data(serial):
     table = serial(study(choosers=[], fractions=[0.25])).table
     errors = table[(table["split"] == "test") & (table["group"] == "all")]
     assert errors["energy_mae_mev_per_atom"].nunique() == 2
+
+
+@pytest.mark.slow
+def test_the_fit_of_a_seed_does_not_depend_on_labels_of_options_or_on_code(serial, require_adapter, monkeypatch):
+    require_adapter("nnp")
+    given = {"n_radial": 4, "angular_sharpness": [1.0], "zetas": [1.0], "hidden": [8, 8], "steps": 200}
+    axes = {"models": ["nnp"], "choosers": [], "fractions": [1.0], "options": {"nnp": given}}
+    table = serial(study(**axes)).table
+    assert table.drop_duplicates("cell")["fit_key"].nunique() == 2, "a network per seed, on the same frames"
+    monkeypatch.setattr(AdapterSpec, "fingerprint", "of other code")
+    other = serial(study(**axes), folder="other").table
+    assert set(other["fit_key"]).isdisjoint(table["fit_key"])
+    np.testing.assert_array_equal(other[list(METRICS)], table[list(METRICS)])
 
 
 def test_broken_cells_are_rows_and_the_others_finish(serial):
