@@ -12,10 +12,10 @@ ONE_THREAD = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 export PYTHONSAFEPATH = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers wheel docs check bench clean
+.PHONY: help demo test check lint types layers wheel docs bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+: .*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z]+:.* ## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 demo: $(VENV)/.runs ## install into .venv, run the benchmark on the embedded data set, name the report
 	$(VENV)/bin/crossprune demo
@@ -26,12 +26,27 @@ test: $(VENV)/.tests ## install what tests need and run them all; no optional pa
 check: $(VENV)/.tox ## run lint, types, layers, the packaging guard and the guide through tox
 	$(TOX) lint,types,layers,wheel,docs
 
-lint types layers wheel docs bench: $(VENV)/.tox
+lint: $(VENV)/.tox ## format, lint, spelling
+	$(TOX) $@
+
+types: $(VENV)/.tox ## type check of the built wheel
+	$(TOX) $@
+
+layers: $(VENV)/.tox ## who may import whom
+	$(TOX) $@
+
+wheel: $(VENV)/.tox ## the wheel, and the lists that must stay in step
+	$(TOX) $@
+
+docs: $(VENV)/.tox ## build the guide
+	$(TOX) $@
+
+bench: $(VENV)/.tox ## a quick matrix and the hot kernels, timed
 	$(TOX) $@
 
 clean: ## remove the virtual environments, build folders and caches (results of runs stay)
 	rm -rf $(VENV) .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks
-	find harness adapters reports tests -name __pycache__ -type d -exec rm -rf {} +
+	find api harness adapters datasets reports tests -name __pycache__ -type d -exec rm -rf {} +
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

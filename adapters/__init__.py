@@ -1,38 +1,60 @@
-"""The model families, by name: one table of strings, read lazily by the harness."""
+"""The model families, as names only: what each offers can be read without importing its code."""
 
 from __future__ import annotations
 
-ADAPTERS: dict[str, str] = {
-    "ace": "crossprune.adapters.ace:Ace",
-    "broken": "crossprune.adapters.broken:Broken",
-    "chimes": "crossprune.adapters.chimes:Chimes",
-    "gap": "crossprune.adapters.gap:Gap",
-    "mean": "crossprune.adapters.mean:Mean",
-    "nnp": "crossprune.adapters.nnp:Nnp",
-    "snap": "crossprune.adapters.snap:Snap",
-}
-"""Adapter name to ``module:class``; packages from outside use the entry-point group."""
+from crossprune.harness.contract.family import Family, FileFormat
 
-READERS: dict[str, str] = {
-    "ace": "crossprune.adapters.ace:read_potential",
-    "chimes": "crossprune.adapters.chimes:read_parameters",
-    "lammps": "crossprune.adapters._lammps:read_potential",
-    "nnp": "crossprune.adapters._nnp_n2p2:read_potential",
-}
-"""Scheme of a published potential (``lammps:snap:Mo_Zuo_JPCA2020``) to its reader."""
-
-POTENTIALS: dict[str, str] = {
-    "lammps": "crossprune.adapters._lammps:LammpsPotential",
-    "pace": "crossprune.adapters._ace_potential:PacePotential",
-}
-"""Potentials that belong to no adapter; an adapter's own class loads what it fitted."""
-
-EXTRAS: dict[str, str] = {
-    "ace": "ace",
-    "chimes": "chimes",
-    "gap": "gap",
-    "lammps": "snap",
-    "nnp": "nnp",
-    "snap": "snap",
-}
-"""Adapter or reader to the extra that installs what it needs."""
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="ace",
+        adapter="crossprune.adapters.ace:Ace",
+        about="ACE invariants as latent space and as the basis of a linear model.",
+        requires="crossprune[ace]",
+        readers={"ace": "crossprune.adapters.ace:read_potential"},
+        potentials={"pace": "crossprune.adapters.ace:PacePotential"},
+        formats={
+            "pacemaker": FileFormat(
+                endings=(".pckl.gzip", ".pkl.gz"), writer="crossprune.adapters.programs:write_frames"
+            )
+        },
+    ),
+    Family(
+        name="broken",
+        adapter="crossprune.adapters.broken:Broken",
+        about="For tests of the harness: raises, crashes, hangs or takes all memory.",
+    ),
+    Family(
+        name="chimes",
+        adapter="crossprune.adapters.chimes:Chimes",
+        about="Chebyshev cluster terms as latent space and as the basis of a linear model.",
+        requires="crossprune[chimes]",
+        readers={"chimes": "crossprune.adapters.chimes:read_parameters"},
+    ),
+    Family(
+        name="gap",
+        adapter="crossprune.adapters.gap:Gap",
+        about="SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit.",
+        requires="crossprune[gap]",
+    ),
+    Family(
+        name="mean",
+        adapter="crossprune.adapters.mean:Mean",
+        about="Energies per element by least squares; features are the element and the number density.",
+    ),
+    Family(
+        name="nnp",
+        adapter="crossprune.adapters.nnp:Nnp",
+        about="Symmetry functions as latent space and as inputs of a network per element.",
+        requires="crossprune[nnp]",
+        readers={"nnp": "crossprune.adapters.nnp:read_potential"},
+    ),
+    Family(
+        name="snap",
+        adapter="crossprune.adapters.snap:Snap",
+        about="Bispectrum components as latent space and as the basis of a linear model.",
+        requires="crossprune[snap]",
+        readers={"lammps": "crossprune.adapters.programs:read_potential"},
+        potentials={"lammps": "crossprune.adapters.programs:LammpsPotential"},
+    ),
+)
+"""The families of this package, sorted by name; packages from outside use the entry-point group."""

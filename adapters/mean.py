@@ -22,7 +22,7 @@ from crossprune.harness.contract import (
     Weights,
     require_elements,
 )
-from crossprune.harness.frames import element_counts, energy_of
+from crossprune.harness.data.frames import element_counts, energy_of
 
 PARAMETERS = "mean.json"
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from crossprune.adapters._lammps import Box, LammpsPotential, Session, require_lammps
-from crossprune.adapters._least_squares import Solution
-from crossprune.adapters._linear import LinearFitter, LinearOptions, LinearPotential, Rows
+from crossprune.adapters.linear.fitter import LinearFitter, LinearOptions, LinearPotential, Rows
+from crossprune.adapters.linear.least_squares import Solution
+from crossprune.adapters.programs.lammps import Box, LammpsPotential, Session, require_lammps
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
 
 ENERGY_ROWS, STRESS_ROWS = 1, 6

@@ -61,10 +61,10 @@ def measure(tree: Path, links: Path, output: Path) -> Times:
 
 
 def link(tree: Path, folder: Path) -> Path:
-    """Make ``folder/crossprune`` whose packages are those of ``tree``."""
+    """Make ``folder/crossprune`` whose packages are those of ``tree``; older revisions have no ``api/``."""
     (folder / "crossprune").mkdir(parents=True)
-    for package in PACKAGES:
-        (folder / "crossprune" / package).symlink_to(tree / package)
+    for path in [*(tree / package for package in PACKAGES), *(tree / "api").glob("*.py")]:
+        (folder / "crossprune" / path.name).symlink_to(path)
     return folder
 
 

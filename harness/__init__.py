@@ -1,1 +1,1 @@
-"""The benchmark itself: contract, data, selection, metrics, grid, store, engine, CLI."""
+"""The benchmark: contract, data, selection, evaluation, store, engine, analysis, command line."""

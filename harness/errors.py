@@ -23,10 +23,10 @@ class TooFewFrames(UserError):
 
 
 class MissingPackage(ImportError):
-    """An optional package is not installed; the message names the extra."""
+    """An optional package is not installed; the message says what to install, such as ``crossprune[gap]``."""
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f"{what} needs {package}: pip install 'crossprune[{extra}]'")
+    def __init__(self, what: str, package: str, requirement: str) -> None:
+        super().__init__(f"{what} needs {package}: pip install '{requirement}'")
 
 
 class CellTimeout(Exception):

@@ -1,23 +1,43 @@
-"""Reach adapters and published potentials by name, without importing any before it is asked for."""
+"""Reach families, adapters and published potentials by name, without importing any before it is asked for."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.contract import Adapter, Descriptor, Fitter, Potential, read_header
-from crossprune.harness.errors import DataError, StudyError, unknown_name
+from crossprune.harness.contract import (
+    Adapter,
+    Descriptor,
+    Family,
+    FileFormat,
+    Fitter,
+    Potential,
+    read_header,
+)
+from crossprune.harness.errors import DataError, MissingPackage, StudyError, unknown_name
 from crossprune.harness.fingerprint import canonical_hash, package_versions, source_hash
 from crossprune.harness.tables import from_table
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 GROUP = "crossprune.adapters"
-"""Entry-point group through which packages from outside add adapters."""
+"""Entry-point group through which packages from outside add families."""
+
+
+@dataclass(frozen=True)
+class BrokenFamily:
+    """A family of a package from outside that cannot be used, and why."""
+
+    name: str
+    package: str
+    """Distribution and version."""
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class AdapterSpec:
         self, elements: Sequence[str], isolated_atom_energies: Mapping[str, float] | None = None
     ) -> Adapter[Any]:
         """Construct the adapter; a missing optional package is reported here."""
+        require_packages(self.adapter)
         return adapter_class(self.adapter)(elements, self.options, isolated_atom_energies)
 
     @functools.cached_property
@@ -58,29 +79,134 @@ class AdapterSpec:
         }
 
 
-@functools.cache
-def adapter_table() -> Mapping[str, str]:
-    """Return all adapters, ``name -> module:class``; the table and the entry points together.
+def families() -> Mapping[str, Family]:
+    """Return all families that can be used, inside and from outside, by name."""
+    return _registry()[0]
 
-    Read once per process: looking through all installed packages takes tens of milliseconds.
+
+def broken_families() -> Sequence[BrokenFamily]:
+    """Return the families of packages from outside that cannot be used."""
+    return _registry()[1]
+
+
+@functools.cache  # looking through all installed packages takes tens of milliseconds
+def _registry() -> tuple[dict[str, Family], list[BrokenFamily]]:
+    inside: Sequence[Family] = importlib.import_module("crossprune.adapters").FAMILIES
+    found, broken = {family.name: family for family in inside}, []
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda one: (one.name, one.value)):
+        package = "unknown" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+        try:
+            family = _family_of(entry.name, entry.value, entry.load())
+            _require_new_names(family, found.values())
+        except (Exception, SystemExit) as error:  # whatever a package from outside does when it is imported
+            broken.append(BrokenFamily(entry.name, package, _reason(error)))
+        else:
+            found[family.name] = family
+    return found, broken
+
+
+def _family_of(name: str, target: str, loaded: object) -> Family:
+    """Return what an entry point names; an adapter's class stands for a family without anything else."""
+    if isinstance(loaded, type) and issubclass(loaded, (Descriptor, Fitter)):
+        return Family(name=name, adapter=target, about=(loaded.__doc__ or "").strip().partition("\n")[0])
+    if not isinstance(loaded, Family):
+        raise StudyError(f"{target} is neither a Family nor the class of a Descriptor or Fitter")
+    if loaded.name != name:
+        raise StudyError(f"{target} is the family {loaded.name!r}, and the entry point is called {name!r}")
+    return loaded
+
+
+def _require_new_names(family: Family, others: Iterable[Family]) -> None:
+    for other in others:
+        if family.name == other.name:
+            raise StudyError(f"there is a family {other.name!r} already: {other.adapter}; give another name")
+        for kind in ("readers", "potentials", "formats"):
+            if taken := sorted(set(getattr(family, kind)) & set(getattr(other, kind))):
+                raise StudyError(f"{kind} {', '.join(taken)}: taken by the family {other.name!r}")
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or ["no message"]
+    return lines[0] if isinstance(error, StudyError) else f"{type(error).__name__}: {lines[0]}"
+
+
+def family_of(name: str) -> Family:
+    """Return a family by the name of its adapter.
 
     Raises
     ------
     StudyError
-        If a package from outside takes a name that is in use.
+        If the name is unknown (with a suggestion) or belongs to a package that is broken.
     """
-    table = dict(_module_table("ADAPTERS"))
-    for entry in entry_points(group=GROUP):
-        if table.get(entry.name, entry.value) != entry.value:
+    if name in families():
+        return families()[name]
+    for one in broken_families():
+        if one.name == name:
+            raise StudyError(f"adapter {name!r} of {one.package} cannot be used: {one.reason}")
+    raise StudyError(unknown_name("adapter", name, families()))
+
+
+def missing_packages(name: str) -> tuple[str, ...]:
+    """Return the packages that the family ``name`` needs and that are not installed, or are too old.
+
+    Raises
+    ------
+    StudyError
+        If the family requires an extra that its package does not have.
+    """
+    needed = family_of(name).requires
+    return _missing(needed) if needed else ()
+
+
+@functools.cache
+def _missing(requirement: str) -> tuple[str, ...]:
+    """Return what is not there of a requirement such as ``crossprune[ace]``: itself and what it asks for."""
+    wanted = Requirement(requirement)
+    if not (found := _unmet(wanted)):
+        installed = metadata.distribution(wanted.name)
+        known = {canonicalize_name(one) for one in installed.metadata.get_all("Provides-Extra") or []}
+        if unknown := sorted({canonicalize_name(one) for one in wanted.extras} - known):
             raise StudyError(
-                f"adapter {entry.name!r} is defined by {table[entry.name]} and by {entry.value}; "
-                "rename the one in the package from outside"
+                f"{wanted.name} {installed.version}, as it is installed, has no extra {', '.join(unknown)}; "
+                f"it has: {', '.join(sorted(known)) or 'none'}; install again if that has changed"
             )
-        table[entry.name] = entry.value
-    return table
+        always = [one for one in map(Requirement, installed.requires or []) if _applies(one, {""})]
+        found = [text for one in always for text in _unmet(one)] + _unmet_extras(wanted)
+    return tuple(dict.fromkeys(found))
 
 
-@functools.cache  # looking through the entry points of all installed packages takes milliseconds
+def _unmet(wanted: Requirement) -> list[str]:
+    """Say that a distribution is not installed, or not in a version that will do; empty if it is."""
+    version = package_versions([wanted.name])[wanted.name]
+    if version == "absent":
+        return [wanted.name]
+    if not wanted.specifier.contains(version, prereleases=True):
+        return [f"{wanted.name}{wanted.specifier} (installed: {version})"]
+    return []
+
+
+def _unmet_extras(wanted: Requirement) -> list[str]:
+    """List what is not met of the extras of an installed distribution, and of the extras that these name."""
+    found = []
+    for one in map(Requirement, metadata.requires(wanted.name) or []):
+        if not _applies(one, {""}) and _applies(one, wanted.extras):
+            found += _unmet(one) or (_unmet_extras(one) if one.extras else [])
+    return found
+
+
+def _applies(requirement: Requirement, extras: Collection[str]) -> bool:
+    """Tell whether a requirement counts on this machine when ``extras`` are asked for."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+
+
+def require_packages(name: str, what: str = "") -> None:
+    """Raise `MissingPackage` if the family ``name`` lacks a package; ``what`` it is needed for."""
+    if missing := missing_packages(name):
+        raise MissingPackage(what or f"adapter {name!r}", ", ".join(missing), family_of(name).requires)
+
+
+@functools.cache
 def adapter_class(name: str) -> type[Adapter[Any]]:
     """Import an adapter's class.
 
@@ -88,13 +214,13 @@ def adapter_class(name: str) -> type[Adapter[Any]]:
     ------
     StudyError
         If the name is unknown (with a suggestion) or its module does not define the class.
+    MissingPackage
+        If its module cannot be imported without a package that is not installed.
     """
-    table = adapter_table()
-    if name not in table:
-        raise StudyError(unknown_name("adapter", name, table))
-    cls = _import(table[name])
+    family = family_of(name)
+    cls = _import(family.adapter, name)
     if not (isinstance(cls, type) and issubclass(cls, (Descriptor, Fitter))):
-        raise StudyError(f"adapter {name!r}: {table[name]} is neither a Descriptor nor a Fitter")
+        raise StudyError(f"adapter {name!r}: {family.adapter} is neither a Descriptor nor a Fitter")
     return cls
 
 
@@ -128,19 +254,9 @@ def load_potential(source: str | Path) -> Potential:
         If the folder holds no potential, or the scheme is unknown.
     """
     if Path(source).is_dir():
-        header = read_header(Path(source))
-        name = header["adapter"]
-        others = _module_table("POTENTIALS")
-        if name in others:
-            cls = _import(others[name])
-        else:
-            fitter = adapter_class(name)
-            if not issubclass(fitter, Fitter):
-                raise DataError(f"{source}: adapter {name!r} does not fit potentials")
-            cls = fitter.potential_type
-        potential: Potential = cls.load(Path(source))
+        potential: Potential = _potential_class(Path(source)).load(Path(source))
         return potential
-    readers = _module_table("READERS")
+    readers = _offered("readers")
     scheme, _, rest = str(source).partition(":")
     if not rest:
         raise StudyError(
@@ -149,19 +265,54 @@ def load_potential(source: str | Path) -> Potential:
         )
     if scheme not in readers:
         raise StudyError(unknown_name("scheme", scheme, readers))
-    published: Potential = _import(readers[scheme])(rest)
+    target, family = readers[scheme]
+    published: Potential = _import(target, family)(rest)
     return published
 
 
-@functools.cache
-def _module_table(name: str) -> Mapping[str, str]:
-    table: Mapping[str, str] = getattr(importlib.import_module("crossprune.adapters"), name)
-    return table
+def _potential_class(folder: Path) -> Any:
+    name = read_header(folder)["adapter"]
+    others = _offered("potentials")
+    if name in others:
+        return _import(*others[name])
+    fitter = adapter_class(name)
+    if not issubclass(fitter, Fitter):
+        raise DataError(f"{folder}: adapter {name!r} does not fit potentials")
+    return fitter.potential_type
 
 
-def _import(target: str) -> Any:
+def file_formats() -> Mapping[str, FileFormat]:
+    """Return the formats in which families want labelled frames, by name."""
+    return {name: one for name, (one, _) in _offered("formats").items()}
+
+
+def frame_writer(name: str) -> Callable[..., None]:
+    """Import the function that writes frames in a format of `file_formats`."""
+    one, family = _offered("formats")[name]
+    writer: Callable[..., None] = _import(one.writer, family)
+    return writer
+
+
+def _offered(kind: str) -> dict[str, tuple[Any, str]]:
+    """Return what all families offer of one kind: name to it and its family's name."""
+    return {
+        name: (one, family.name)
+        for family in families().values()
+        for name, one in getattr(family, kind).items()
+    }
+
+
+def _import(target: str, family: str) -> Any:
+    """Import ``module:name`` of a family; what is wrong with it is said in one line."""
     module, _, name = target.partition(":")
-    found: Any = importlib.import_module(module)
+    try:
+        found: Any = importlib.import_module(module)
+    except MissingPackage:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ImportError):
+            require_packages(family)
+        raise StudyError(f"{target} of the family {family!r} cannot be imported: {_reason(error)}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise StudyError(f"{module} does not define {name}")

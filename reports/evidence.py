@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.artefacts import N_BINS, LatentMap, Parity
+from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
 from crossprune.reports.figures import MARKERS, OKABE_ITO, Figure, layout
 from crossprune.reports.matrices import MAX_TINT
 from crossprune.reports.tables import RANDOM
@@ -34,7 +34,7 @@ class Overlap:
 
 
 def overlaps(table: pd.DataFrame) -> list[Overlap]:
-    """Lay `crossprune.harness.latent.overlap` out as matrices; tinted by how far above chance a pair is."""
+    """Lay `crossprune.harness.analysis.latent.overlap` out as matrices, tinted by the excess over chance."""
     found = []
     for (dataset, fraction), here in table.groupby(["dataset", "fraction"]):
         ways = sorted({*here["first"], *here["second"]}, key=lambda way: (way != RANDOM, way))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.comparisons import EVERY_MODEL
+from crossprune.harness.analysis.comparisons import EVERY_MODEL
 from crossprune.reports.wording import VERDICTS
 from markupsafe import Markup
 
@@ -26,7 +26,7 @@ def forest_plot(table: pd.DataFrame, title: str) -> Markup:
     Parameters
     ----------
     table
-        As `crossprune.harness.comparisons.compare` returns it.
+        As `crossprune.harness.analysis.comparisons.compare` returns it.
     title
         What the drawing shows, for those who do not see it.
 

@@ -6,8 +6,8 @@ import html
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.nights import WATCHED, Night, history
-from crossprune.harness.store import write_file
+from crossprune.harness.analysis.nights import WATCHED, Night, history
+from crossprune.harness.store.objects import write_file
 from crossprune.reports.figures import OKABE_ITO
 
 PAGE = "nights.html"

@@ -9,11 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from crossprune.harness.analysis import stored_statistics
-from crossprune.harness.artefacts import Artefacts, gather
-from crossprune.harness.comparisons import EVERY_MODEL, labelled
-from crossprune.harness.metrics import ALL
-from crossprune.harness.store import write_file
+from crossprune.harness.analysis.answer import stored_statistics
+from crossprune.harness.analysis.artefacts import Artefacts, gather
+from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.store.objects import write_file
 from crossprune.reports import figures, tables
 from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from crossprune.harness.stability import survival_interval
+from crossprune.harness.evaluation.stability import survival_interval
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
 RUN = ["ensemble", "temperature_k"]

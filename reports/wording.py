@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.comparisons import EVERY_MODEL
+from crossprune.harness.analysis.comparisons import EVERY_MODEL
 
 KNOWN_PROVENANCE = ("command", "toml")
 """Keys of the provenance that are shown as text blocks."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 DATA_VARIABLE = "CROSSPRUNE_DATA"
 
@@ -40,7 +38,7 @@ def require_adapter(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
     def require(name: str) -> None:
         if name not in known_adapters():
-            raise ValueError(f"{name!r} is not in the tables of crossprune.adapters")
+            raise ValueError(f"{name!r} is no family of crossprune.adapters and nothing that one reads")
         missing = missing_packages(name)
         if not missing:
             return
@@ -68,33 +66,18 @@ def data_folder() -> Callable[[str], Path]:
 
 
 def known_adapters() -> Iterable[str]:
-    """Return the names of adapters and readers."""
-    from crossprune.adapters import ADAPTERS, EXTRAS
+    """Return the names of the families inside, and of what they read; not those of installed plug-ins."""
+    from crossprune.adapters import FAMILIES
 
-    return ADAPTERS.keys() | EXTRAS.keys()
+    return {name for family in FAMILIES for name in (family.name, *family.readers)}
 
 
-def missing_packages(name: str) -> list[str]:
-    """Return the packages that adapter ``name`` needs and that are not installed."""
-    from crossprune.adapters import EXTRAS
+def missing_packages(name: str) -> tuple[str, ...]:
+    """Return the packages that adapter or reader ``name`` needs and that are not installed."""
+    from crossprune.adapters import FAMILIES
+    from crossprune.harness import lookup
 
-    if name not in EXTRAS:
-        return []
-    requirements = map(Requirement, metadata.requires("crossprune") or [])
-    wanted = [
-        requirement.name
-        for requirement in requirements
-        if requirement.marker
-        and requirement.marker.evaluate({"extra": EXTRAS[name]})
-        and not requirement.marker.evaluate({"extra": ""})
+    (family,) = [one for one in FAMILIES if name == one.name] or [
+        one for one in FAMILIES if name in one.readers
     ]
-    return [package for package in wanted if not is_installed(package)]
-
-
-def is_installed(package: str) -> bool:
-    """Return whether a distribution of this name is installed."""
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return lookup.missing_packages(family.name)

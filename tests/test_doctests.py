@@ -10,12 +10,25 @@ import pytest
 from crossprune.harness.errors import MissingPackage
 
 ROOT = Path(__file__).parents[1]
-MODULES = [
-    f"crossprune.{folder}.{path.stem}"
-    for folder in ("harness", "adapters", "reports")
-    for path in sorted((ROOT / folder).glob("*.py"))
-    if ">>> " in path.read_text()
-]
+
+
+def with_examples(root: Path) -> list[str]:
+    """Return the modules of a tree whose text has an example, in whatever room they are."""
+    return [
+        ".".join(["crossprune", folder, *path.relative_to(root / folder).with_suffix("").parts])
+        for folder in ("harness", "adapters", "reports")
+        for path in sorted((root / folder).rglob("*.py"))
+        if ">>> " in path.read_text()
+    ]
+
+
+MODULES = with_examples(ROOT)
+
+
+def test_examples_in_every_room_are_found(tmp_path: Path) -> None:
+    (tmp_path / "harness" / "room").mkdir(parents=True)
+    (tmp_path / "harness" / "room" / "planted.py").write_text('"""Nothing.\n\n>>> 1 + 1\n3\n"""\n')
+    assert with_examples(tmp_path) == ["crossprune.harness.room.planted"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from crossprune.harness.cards import DataOptions, load_dataset
+from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.errors import MissingPackage
-from crossprune.harness.lookup import adapter_class, adapter_table
-from crossprune.harness.metrics import errors, labels_of
+from crossprune.harness.evaluation.metrics import errors, labels_of
+from crossprune.harness.lookup import adapter_class, families
 from crossprune.harness.tables import from_table
 
 SIZES = {"fast": DataOptions(smoke=True), "standard": DataOptions()}
-FAMILIES = sorted(set(adapter_table()) - {"broken"})
+FAMILIES = sorted(set(families()) - {"broken"})
 
 
 class Family:
@@ -22,8 +22,8 @@ class Family:
 
     def setup(self, name: str, size: str) -> None:
         """Load, construct, prepare and fit, so that each benchmark times one thing."""
-        cls = adapter_class(name)
         try:
+            cls = adapter_class(name)
             self.adapter = cls(["Si"], from_table(cls.options_type, cls.smoke, name))
         except MissingPackage as error:
             raise NotImplementedError from error

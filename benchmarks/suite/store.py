@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from crossprune.harness.records import Record
-from crossprune.harness.store import Store
+from crossprune.harness.store.objects import Store
+from crossprune.harness.store.records import Record
 
 METRICS = {f"metric_{number}": 0.1 + number / 7 for number in range(7)}
 ROWS = [{"split": "test", "group": str(group), **METRICS} for group in range(10)]

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from crossprune.harness.formats import Keys, read_ase
-from crossprune.harness.frames import group_of
-from crossprune.harness.splits import block_split, stratified_split
+from crossprune.harness.data.formats import Keys, read_ase
+from crossprune.harness.data.frames import group_of
+from crossprune.harness.data.splits import block_split, stratified_split
 
 SEED = 20260611
 TEST_FRACTION = 0.2

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 
 import pytest
+from crossprune.adapters import FAMILIES
 from crossprune.harness.checks import CHECKS, Subject, run_check
-from crossprune.harness.lookup import adapter_class, adapter_table
+from crossprune.harness.lookup import adapter_class
 
-NAMES = sorted(set(adapter_table()) - {"broken"})
+NAMES = [family.name for family in FAMILIES if family.name != "broken"]
 
 
 @functools.cache

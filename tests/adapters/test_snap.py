@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from crossprune.adapters._lammps import Box, LammpsPotential, read_potential
+from crossprune.adapters.programs.lammps import Box, LammpsPotential, read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
-from crossprune.harness.cards import load_dataset
+from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.errors import StudyError
-from crossprune.harness.metrics import errors, labels_of
+from crossprune.harness.evaluation.metrics import errors, labels_of
 
 
 @pytest.fixture(autouse=True)

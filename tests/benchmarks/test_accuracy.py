@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from crossprune.harness.engine import run
-from crossprune.harness.pool import SerialExecutor
-from crossprune.harness.store import Store
-from crossprune.harness.study import read_study
+from crossprune.harness.engine.loop import run
+from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.study import read_study
+from crossprune.harness.store.objects import Store
 
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).with_name("accuracy.json")

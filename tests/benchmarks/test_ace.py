@@ -12,8 +12,8 @@ from ase.build import bulk
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
 
 from crossprune.adapters.ace import Ace, AceOptions, AcePotential, read_potential
-from crossprune.harness.cards import load_dataset
-from crossprune.harness.frames import label
+from crossprune.harness.data.cards import load_dataset
+from crossprune.harness.data.frames import label
 from pytest_benchmark.fixture import BenchmarkFixture
 
 OPTIONS = AceOptions(cutoff=4.7)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossprune.harness.cards import load_dataset
-from crossprune.harness.frames import DataSet
+from crossprune.harness.data.cards import load_dataset
+from crossprune.harness.data.frames import DataSet
 from pytest_benchmark.fixture import BenchmarkFixture
 
 chimes = pytest.importorskip("crossprune.adapters.chimes", exc_type=ImportError)

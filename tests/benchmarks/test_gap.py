@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossprune.harness.cards import load_dataset
 from crossprune.harness.contract import IntArray, Prepared
-from crossprune.harness.frames import DataSet
+from crossprune.harness.data.cards import load_dataset
+from crossprune.harness.data.frames import DataSet
 from pytest_benchmark.fixture import BenchmarkFixture
 
 pytest.importorskip("quippy", reason="needs quippy-ase: pip install 'crossprune[gap]'")
@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from crossprune.adapters.gap import Gap, GapOptions
-from crossprune.harness.cards import load_dataset
+from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.contract import Prepared
 
 def peak():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from crossprune.harness.subject import sample_frames
+from crossprune.harness.checks.subject import sample_frames
 from pytest_benchmark.fixture import BenchmarkFixture
 
 SHARPNESS, ZETAS = (1.0, 2.0, 5.0), (1.0, 2.0, 4.0, 16.0)
@@ -27,7 +27,7 @@ def molybdenum(require_adapter) -> Atoms:
 @pytest.fixture
 def functions(molybdenum: Atoms) -> Any:
     """25 functions within 5.2 Å: one radial, 24 angular."""
-    from crossprune.adapters._nnp_functions import default_functions
+    from crossprune.adapters.nnp.functions import default_functions
 
     return default_functions(
         ["Mo"],

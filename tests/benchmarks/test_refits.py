@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crossprune.adapters._linear import LinearFitter
-from crossprune.harness.cards import load_dataset
+from crossprune.adapters.linear.fitter import LinearFitter
 from crossprune.harness.contract import IntArray, Prepared
-from crossprune.harness.frames import DataSet
+from crossprune.harness.data.cards import load_dataset
+from crossprune.harness.data.frames import DataSet
 from crossprune.harness.lookup import resolve
 from pytest_benchmark.fixture import BenchmarkFixture
 

@@ -7,11 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
-from crossprune.harness.candidates import Candidates
-from crossprune.harness.cards import load_dataset
-from crossprune.harness.farthest import greedy_farthest
-from crossprune.harness.frames import offsets
-from crossprune.harness.selection import METHODS
+from crossprune.harness.data.cards import load_dataset
+from crossprune.harness.data.frames import offsets
+from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.farthest import greedy_farthest
+from crossprune.harness.selection.methods import METHODS
 from pytest_benchmark.fixture import BenchmarkFixture
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossprune.adapters._lammps import read_potential
+from crossprune.adapters.programs.lammps import read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
-from crossprune.harness.candidates import Candidates
-from crossprune.harness.cards import DataOptions, load_dataset
-from crossprune.harness.engine import run
-from crossprune.harness.farthest import farthest_point
-from crossprune.harness.frames import DataSet, content_hash, offsets
-from crossprune.harness.pool import SerialExecutor
-from crossprune.harness.store import Store
-from crossprune.harness.study import parse_study
+from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.frames import DataSet, content_hash, offsets
+from crossprune.harness.engine.loop import run
+from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.study import parse_study
+from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.farthest import farthest_point
+from crossprune.harness.store.objects import Store
 from crossprune.reports.page import write_report
 from pytest_benchmark.fixture import BenchmarkFixture
 

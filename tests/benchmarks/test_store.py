@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 import pytest
-from crossprune.harness.metrics import METRICS
-from crossprune.harness.records import Record
-from crossprune.harness.store import Store
+from crossprune.harness.evaluation.metrics import METRICS
+from crossprune.harness.store.objects import Store
+from crossprune.harness.store.records import Record
 from pytest_benchmark.fixture import BenchmarkFixture
 
 CELLS = int(os.environ.get("CROSSPRUNE_BENCHMARK_CELLS", "2000"))

@@ -10,10 +10,10 @@ import pytest
 from ase.build import bulk
 from ase.io import read
 from ase.units import GPa
-from crossprune.harness.cards import DataOptions, card_folder, load_card, load_dataset
-from crossprune.harness.formats import Keys, read_ase
-from crossprune.harness.frames import energy_of, forces_of, stress_of
-from crossprune.harness.phonons import CUBE, POINTS
+from crossprune.harness.data.cards import DataOptions, card_folder, load_card, load_dataset
+from crossprune.harness.data.formats import Keys, read_ase
+from crossprune.harness.data.frames import energy_of, forces_of, stress_of
+from crossprune.harness.evaluation.phonons import CUBE, POINTS
 
 FOLDER = card_folder("si-pbe")
 

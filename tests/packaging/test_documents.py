@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import textwrap
 import tomllib
 from pathlib import Path
@@ -54,3 +55,14 @@ def test_workflows_run_studies_that_exist() -> None:
     studies = set(re.findall(r"studies/\S+\.toml", workflows))
     assert studies
     assert not [study for study in studies if not (ROOT / study).is_file()]
+
+
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text()
+    (targets,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    rules = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+    assert rules == set(targets.split())
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert re.findall(r"^  make (\S+) +\S", shown.stdout, re.MULTILINE) == targets.split()

@@ -1,4 +1,4 @@
-"""Adapter table, files, extras, tox environments and workflow stay in step."""
+"""Families, files, extras, tox environments and workflow stay in step."""
 
 from __future__ import annotations
 
@@ -7,61 +7,89 @@ import re
 import tomllib
 from pathlib import Path
 
-from crossprune.adapters import ADAPTERS, EXTRAS, READERS
+import pytest
+from crossprune.adapters import FAMILIES
+from crossprune.harness.contract import Family
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FAMILIES = {name: extra for name, extra in EXTRAS.items() if name in ADAPTERS}
+SHARED = {"linear", "programs"}
+"""Rooms of adapters/ that are no family."""
+EXTRA_OF = {family.name: one for family in FAMILIES for one in Requirement(family.requires or "x").extras}
 
 
 def extras() -> dict[str, list[Requirement]]:
     return {name: list(map(Requirement, lines)) for name, lines in PROJECT["optional-dependencies"].items()}
 
 
-def test_every_adapter_file_is_in_the_table() -> None:
-    files = {path.stem for path in (ROOT / "adapters").glob("[!_]*.py")}
-    assert not files - ADAPTERS.keys(), "add the file to ADAPTERS in adapters/__init__.py"
-    assert not ADAPTERS.keys() - files, "ADAPTERS in adapters/__init__.py names a file that is not there"
+def out_of_step(families: tuple[Family, ...], root: Path) -> list[str]:
+    """Say which families have no room or file, and which rooms or files no entry in the table."""
+    rooms = {path.parent.name for path in (root / "adapters").glob("*/__init__.py")} - SHARED
+    files = {path.stem for path in (root / "adapters").glob("[!_]*.py")}
+    names = {family.name for family in families}
+    return [f"no entry in FAMILIES: {name}" for name in sorted((rooms | files) - names)] + [
+        f"no file or room: {name}" for name in sorted(names - rooms - files)
+    ]
 
 
-def test_table_names_module_and_class() -> None:
-    for name, target in ADAPTERS.items():
-        assert re.fullmatch(rf"crossprune\.adapters\.{name}:[A-Z]\w*", target), target
-    for scheme, target in READERS.items():
-        module, _, function = target.partition(":")
-        path = ROOT / "adapters" / f"{module.rpartition('.')[2]}.py"
-        assert path.is_file(), f"READERS[{scheme!r}] names {target}, but there is no {path.name}"
-        assert re.search(rf"^def {function}\(", path.read_text(), re.MULTILINE), target
+def nowhere(families: tuple[Family, ...], root: Path) -> list[str]:
+    """Return the ``module:name`` of the table that are not in the tree; nothing is imported."""
+    found = []
+    for family in families:
+        formats = [one.writer for one in family.formats.values()]
+        for target in (family.adapter, *family.readers.values(), *family.potentials.values(), *formats):
+            module, _, name = target.partition(":")
+            path = root / module.removeprefix("crossprune.").replace(".", "/")
+            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            if not file.is_file() or not re.search(
+                rf"^(class|def) {name}\b|\b{name}\b[,\n)]", file.read_text(), re.M
+            ):
+                found.append(target)
+    return found
 
 
-def test_classes_of_the_table_exist() -> None:
-    for name, target in ADAPTERS.items():
-        path = ROOT / "adapters" / f"{name}.py"
-        class_name = target.partition(":")[2]
-        assert path.is_file(), f"{target}: no adapters/{name}.py"
-        assert re.search(rf"^class {class_name}\b", path.read_text(), re.MULTILINE), (
-            f"{target}: adapters/{name}.py has no class {class_name}"
-        )
+def test_every_family_is_in_the_table() -> None:
+    assert not out_of_step(FAMILIES, ROOT), "FAMILIES in adapters/__init__.py"
+    names = [family.name for family in FAMILIES]
+    assert names == sorted(set(names)), "sorted, each once"
 
 
-def test_extras_exist() -> None:
-    unknown = EXTRAS.keys() - ADAPTERS.keys() - READERS.keys()
-    assert not unknown, "EXTRAS in adapters/__init__.py names neither an adapter nor a reader"
-    missing = set(EXTRAS.values()) - extras().keys()
+def test_the_table_names_what_is_there() -> None:
+    assert not nowhere(FAMILIES, ROOT)
+
+
+def test_planted_faults_of_the_table_are_found(tmp_path: Path) -> None:
+    (tmp_path / "adapters" / "deep").mkdir(parents=True)
+    (tmp_path / "adapters" / "deep" / "__init__.py").write_text(
+        "from crossprune.adapters.deep.adapter import Deep\n"
+    )
+    (tmp_path / "adapters" / "flat.py").write_text("class Flat:\n    pass\n")
+    deep = Family(name="deep", adapter="crossprune.adapters.deep:Deep")
+    lost = Family(
+        name="lost", adapter="crossprune.adapters.lost:Lost", readers={"x": "crossprune.adapters.deep:read"}
+    )
+    assert out_of_step((deep, lost), tmp_path) == ["no entry in FAMILIES: flat", "no file or room: lost"]
+    assert nowhere((deep, lost), tmp_path) == [
+        "crossprune.adapters.lost:Lost",
+        "crossprune.adapters.deep:read",
+    ]
+
+
+def test_what_families_need_are_extras_of_this_package() -> None:
+    for family in FAMILIES:
+        if family.requires:
+            assert Requirement(family.requires).name == PROJECT["name"]
+    missing = set(EXTRA_OF.values()) - extras().keys()
     assert not missing, "add the extra to [project.optional-dependencies] of pyproject.toml"
-
-
-def test_every_extra_of_a_family_is_in_the_tables() -> None:
-    unused = extras().keys() - set(EXTRAS.values()) - {"all", "cluster", "phonons", "test"}
-    assert not unused, "no line of EXTRAS in adapters/__init__.py uses this extra"
+    unused = extras().keys() - set(EXTRA_OF.values()) - {"all", "cluster", "phonons", "test"}
+    assert not unused, "no family in adapters/__init__.py requires this extra"
 
 
 def test_all_means_all() -> None:
     (everything,) = extras()["all"]
-    forgotten = set(EXTRAS.values()) - everything.extras
-    assert everything.name == "crossprune"
-    assert not forgotten, "add it to the extra 'all' in pyproject.toml"
+    assert everything.name == PROJECT["name"]
+    assert not set(EXTRA_OF.values()) - everything.extras, "add it to the extra 'all' in pyproject.toml"
 
 
 def test_tox_runs_each_family_alone() -> None:
@@ -69,8 +97,8 @@ def test_tox_runs_each_family_alone() -> None:
     tox.read(ROOT / "tox.ini")
     (section,) = [name for name in tox.sections() if name.startswith("testenv:adapter-")]
     words = set(re.fullmatch(r"testenv:adapter-\{(.*)\}", section)[1].split(","))  # type: ignore[index]
-    assert words == FAMILIES.keys(), f"[{section}] of tox.ini: one word per adapter with an extra"
-    for name, extra in FAMILIES.items():
+    assert words == EXTRA_OF.keys(), f"[{section}] of tox.ini: one word per family with an extra"
+    for name, extra in EXTRA_OF.items():
         assert f"\n{name}: {extra}" in tox[section]["extras"], f"tox.ini: extras of adapter-{name}"
         assert f"\n{name}: " in tox[section]["commands"], f"tox.ini: commands of adapter-{name}"
         assert f"--require {name} " in tox[section]["commands"], f"tox.ini: --require of adapter-{name}"
@@ -79,10 +107,20 @@ def test_tox_runs_each_family_alone() -> None:
 def test_workflow_runs_each_family_alone() -> None:
     workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
     (words,) = re.findall(r"adapter: \[(.*)\]", workflow)
-    assert set(words.split(", ")) == FAMILIES.keys(), ".github/workflows/tests.yml: matrix of one-family"
+    assert set(words.split(", ")) == EXTRA_OF.keys(), ".github/workflows/tests.yml: matrix of one-family"
 
 
-def test_mypy_checks_every_package() -> None:
-    tox = (ROOT / "tox.ini").read_text()
-    for folder in ("harness", "adapters", "reports"):
-        assert f"-p crossprune.{folder}" in tox, f"tox.ini: mypy does not check {folder}"
+def test_mypy_checks_everything() -> None:
+    assert re.search(r"^commands = mypy -p crossprune$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("folder", ["adapters", "harness", "reports"])
+def test_own_modules_are_never_named_in_strings(folder: str) -> None:
+    """Keys follow import statements; only the table of families holds names, and `lookup` reads them."""
+    for path in (ROOT / folder).rglob("*.py"):
+        text = path.read_text()
+        if path == ROOT / "adapters" / "__init__.py" or path.parent.name == "cli":
+            continue
+        assert not re.search(r"""["']crossprune\.(harness|adapters|reports)\.""", text), path
+        if "import_module" in text:
+            assert str(path.relative_to(ROOT)) in ("harness/lookup.py", "adapters/programs/quip.py"), path

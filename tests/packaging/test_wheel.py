@@ -1,69 +1,79 @@
-"""The wheel, built from a clean source distribution as a user would get it."""
+"""List, tree and wheel hold the same: the wheel is built from a clean source distribution."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-import zipfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("harness", "adapters", "reports")
-FOLDERS = (*PACKAGES, "datasets")
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+FOLDERS: dict[str, str] = SETUPTOOLS["package-dir"]
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Return the files of a wheel built without the repository's ``build/``, in which old modules survive."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    built = source / "dist"
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-    (path,) = built.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
-        return set(archive.namelist())
+def in_wheel(path: Path, root: Path = ROOT) -> str:
+    """Return where a file of the tree lies in the wheel."""
+    folder, *rest = path.relative_to(root).parts
+    return "/".join([*("crossprune" if folder == "api" else f"crossprune/{folder}").split("/"), *rest])
 
 
-def in_wheel(path: Path) -> str:
-    return f"crossprune/{path.relative_to(ROOT).as_posix()}"
+def rooms_of(root: Path) -> set[str]:
+    """Return the packages of a tree: every folder with an ``__init__.py``."""
+    inits = [path for folder in FOLDERS.values() for path in (root / folder).rglob("__init__.py")]
+    return {in_wheel(path.parent, root).replace("/", ".") for path in inits}
 
 
-def test_only_top_level_name(wheel: set[str]) -> None:
-    tops = {name.partition("/")[0] for name in wheel}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"crossprune"}
-    assert "crossprune/__init__.py" not in wheel, "crossprune is a namespace: packages from outside join it"
+def strays_of(root: Path) -> set[str]:
+    """Return the folders of a tree that hold modules and are no package."""
+    folders = {folder for folder in FOLDERS.values() if folder != "datasets"}  # its scripts are data
+    modules = [path for folder in folders for path in (root / folder).rglob("*.py")]
+    return {str(path.parent) for path in modules if not (path.parent / "__init__.py").is_file()}
 
 
-def test_every_module_is_inside(wheel: set[str]) -> None:
-    modules = {in_wheel(path) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
-    assert not modules - wheel, "list the package in [tool.setuptools] of pyproject.toml"
-    # The scripts that made a data set's labels lie beside its frames; they are data, not modules.
-    generators = {name for name in wheel if name.startswith("crossprune/datasets/")}
-    assert {name for name in wheel if name.endswith(".py")} - generators == modules
+def test_the_list_is_the_tree() -> None:
+    assert set(SETUPTOOLS["packages"]) == rooms_of(ROOT), "list every room in pyproject.toml"
+    assert not strays_of(ROOT), "a folder with modules needs an __init__.py"
 
 
-def test_every_data_file_is_inside(wheel: set[str]) -> None:
-    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*")]
-    files += (ROOT / "datasets").glob("*/*")
-    data = {
+def test_a_room_that_is_not_listed_is_found(tmp_path: Path) -> None:
+    for folder in FOLDERS.values():
+        (tmp_path / folder / "room").mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "harness" / "room" / "__init__.py").touch()
+    (tmp_path / "adapters" / "room" / "kernels.py").touch()
+    assert rooms_of(tmp_path) == {*FOLDERS, "crossprune.harness.room"}
+    assert strays_of(tmp_path) == {str(tmp_path / "adapters" / "room")}
+
+
+def test_only_top_level_name(wheel: Path) -> None:
+    assert {path.name for path in wheel.iterdir() if path.suffix != ".dist-info"} == {"crossprune"}
+
+
+def test_the_wheel_is_the_tree(wheel: Path) -> None:
+    files = {
         in_wheel(path)
-        for path in files
-        if path.is_file() and path.suffix not in {".py", ".pyc"} and "__pycache__" not in path.parts
+        for folder in FOLDERS.values()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
-    assert any(name.endswith("/card.toml") for name in data), "no data set has a card"
-    assert not data - wheel, "add a pattern to [tool.setuptools.package-data] of pyproject.toml"
+    held = {str(path.relative_to(wheel)) for path in (wheel / "crossprune").rglob("*") if path.is_file()}
+    assert any(name.endswith("/card.toml") for name in held), "no data set has a card"
+    assert not files - held, "add a pattern to [tool.setuptools.package-data] of pyproject.toml"
+    assert not held - files
 
 
-def test_licence_and_command(wheel: set[str]) -> None:
-    assert any(name.endswith("/licenses/LICENSE") for name in wheel)
-    assert any(name.endswith("/entry_points.txt") for name in wheel)
+def test_licence_command_and_types(wheel: Path) -> None:
+    (facts,) = wheel.glob("*.dist-info")
+    assert (facts / "licenses" / "LICENSE").is_file()
+    assert "crossprune = crossprune.harness.cli.main:main" in (facts / "entry_points.txt").read_text()
+    assert (wheel / "crossprune" / "py.typed").is_file(), "types are not seen by those who install crossprune"
+
+
+def test_the_face_of_all_imports_nothing_heavy(wheel: Path, run_on) -> None:
+    program = "import sys, crossprune; print(crossprune.__version__, {'numpy', 'ase'} & set(sys.modules))"
+    done = run_on(wheel, "-c", program)
+    assert done.stdout.split()[1:] == ["set()"], done.stdout + done.stderr
+    assert done.stdout[0].isdigit()

@@ -30,12 +30,12 @@ def report(require_adapter, tmp_path_factory) -> Path:
     """Run the demo study at its smoke size through the command line."""
     require_adapter("snap")
     folder = tmp_path_factory.mktemp("demo")
-    text = files("crossprune.harness").joinpath("demo.toml").read_text()
+    text = files("crossprune.harness.cli").joinpath("demo.toml").read_text()
     for name, value in SMALLER.items():
         text = re.sub(f"^{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
     text = re.sub(r"^\[options\.gap\][^\[]*", "", text, flags=re.MULTILINE)
     (folder / "demo.toml").write_text(text + "\n[data.si-pbe]\nsmoke = true\n")
-    call = [sys.executable, "-m", "crossprune.harness.cli", "run", "demo.toml", "--store", "demo"]
+    call = [sys.executable, "-m", "crossprune.harness.cli.main", "run", "demo.toml", "--store", "demo"]
     subprocess.run([*call, "--workers", "1"], cwd=folder, check=True, capture_output=True)
     return folder / "demo" / "report.html"
 

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.artefacts import N_BINS, LatentMap, Parity
+from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
 from crossprune.reports import figures, tables
 from crossprune.reports.embedding import compact, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures

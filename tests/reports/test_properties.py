@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.results import md_table, properties_table
+from crossprune.harness.engine.results import md_table, properties_table
 from crossprune.reports.page import render
 from crossprune.reports.properties import property_errors, survival
 

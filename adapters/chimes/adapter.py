@@ -1,0 +1,117 @@
+"""ChIMES: Chebyshev polynomials of transformed distances, summed over clusters of two to four atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters.chimes.model import KCAL_PER_MOL, Model
+from crossprune.adapters.chimes.options import (
+    ChimesOptions,
+    distances_by_radii,
+    empty_model,
+    with_lengths_of,
+)
+from crossprune.adapters.chimes.potential import ChimesPotential
+from crossprune.adapters.chimes.solvers import solve_by
+from crossprune.adapters.linear.blocks import WeightedRows
+from crossprune.adapters.linear.fitter import LinearFitter, Rows
+from crossprune.adapters.linear.least_squares import Solution
+from crossprune.harness.contract import (
+    Capabilities,
+    Descriptor,
+    FloatArray,
+    IntArray,
+    Potential,
+    Predictions,
+    Prepared,
+    Weights,
+    require_elements,
+)
+
+
+class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
+    """Chebyshev cluster terms as latent space and as the basis of a linear model."""
+
+    name = "chimes"
+    capabilities = Capabilities(exact_subset_refit=True)
+    options_type = ChimesOptions
+    distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
+    smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}
+    potential_type = ChimesPotential
+    fit_options = LinearFitter.fit_options | {"solver", "svd_smallest", "path_end"}
+    n_known = 1
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: ChimesOptions | None = None,
+        isolated_atom_energies: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(elements, options, isolated_atom_energies)
+        distances = distances_by_radii(self.elements, self.options)
+        self._model = Model(empty_model(self.elements, self.options, distances))
+
+    @property
+    def n_columns(self) -> int:
+        """Number of unique coefficients, and the penalty."""
+        return self._model.n_columns
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return each atom's share of the terms of its clusters (no unit), a block per element of the atom.
+
+        Lengths follow from the options and the elements, whatever ``from_subset`` says: features must
+        be comparable between structures.
+        """
+        require_elements(atoms, self.elements, "adapter 'chimes'")
+        return self._model.features(atoms)
+
+    def rows(self, atoms: Atoms) -> Rows:
+        """Compute the design rows; the last column is the penalty."""
+        return self._model.rows(atoms)
+
+    def potential(self, solution: Solution) -> ChimesPotential:
+        """Make the potential from its coefficients (eV), the penalty's not among them."""
+        return ChimesPotential(
+            self._model.parameters.with_coefficients(
+                solution.coefficients / KCAL_PER_MOL, (solution.offsets / KCAL_PER_MOL).tolist()
+            )
+        )
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Compute the design rows of every frame; with ``from_subset`` keep the frames only."""
+        if not self.options.from_subset:
+            return super().prepare(frames, workspace=workspace)
+        for atoms in frames:
+            require_elements(atoms, self.elements, "adapter 'chimes'")
+        return Prepared(frames)
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> ChimesPotential:
+        """Solve the weighted problem of the chosen rows; ``rng`` is not used."""
+        if self.options.from_subset and len(subset):
+            frames = [prepared.frames[index] for index in subset]
+            options = with_lengths_of(frames, self.elements, self.options)
+            own = Chimes(self.elements, options, self.isolated_atom_energies)
+            return own.fit(own.prepare(frames), np.arange(len(frames)), weights=weights, rng=rng)
+        potential = super().fit(prepared, subset, weights=weights, rng=rng)
+        assert isinstance(potential, ChimesPotential)
+        potential.info["n_coefficients"] = float(np.count_nonzero(potential.coefficients[:-1]))
+        return potential
+
+    def solve(self, rows: WeightedRows) -> Solution:
+        """Solve by the chosen solver."""
+        options = self.options
+        if options.solver == "ridge":
+            return super().solve(rows)
+        return solve_by(options.solver, *rows.stacked(), rows.n_offsets, options.strength)
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Predict prepared frames by their rows, or from scratch with ``from_subset``."""
+        if self.options.from_subset:
+            return potential.predict_many([prepared.frames[index] for index in indices])
+        return super().predict(potential, prepared, indices)

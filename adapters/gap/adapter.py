@@ -1,0 +1,224 @@
+"""GAP: sparse Gaussian-process potentials on SOAP environments and pair distances, for QUIP."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters.gap import gap_fit
+from crossprune.adapters.gap.environments import Environments, from_quip
+from crossprune.adapters.gap.fast import fit_rows, predict_rows, prepare_rows
+from crossprune.adapters.gap.files import parameter_files
+from crossprune.adapters.gap.options import GapOptions
+from crossprune.adapters.gap.potential import GapPotential
+from crossprune.adapters.programs import process, quip
+from crossprune.harness.contract import (
+    Capabilities,
+    Descriptor,
+    Fitter,
+    FloatArray,
+    GroupWeight,
+    IntArray,
+    Potential,
+    Predictions,
+    Prepared,
+    Weights,
+    require_elements,
+)
+from crossprune.harness.data.frames import element_counts, energy_of, forces_of, group_of
+from crossprune.harness.errors import DataError, TooFewFrames
+
+SETTINGS = "settings.txt"
+"""gap_fit's arguments as a file, because it cuts long ones on the command line."""
+SEED_LIMIT = 2**31 - 1
+"""gap_fit's seed is a positive 32-bit integer."""
+
+
+class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
+    """SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit."""
+
+    name = "gap"
+    capabilities = Capabilities(exact_subset_refit=True)
+    options_type = GapOptions
+    distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
+    potential_type = GapPotential
+    smoke: ClassVar[Mapping[str, Any]] = {
+        "cutoff": 4.0,
+        "pair_cutoff": 4.0,
+        "n_max": 4,
+        "l_max": 3,
+        "n_sparse": 40,
+        "timeout_s": 120.0,
+    }
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: GapOptions | None = None,
+        isolated_atom_energies: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(elements, options, isolated_atom_energies)
+        quip.quippy("descriptors")
+        self._soap: Any = None
+
+    @classmethod
+    def is_seeded(cls, options: GapOptions) -> bool:
+        """gap_fit draws its sparse points; the fast fitter draws nothing."""
+        return options.fitter == "gap_fit"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the Fortran object behind."""
+        return {**self.__dict__, "_soap": None}
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return the SOAP power spectrum of each atom, of unit length, resolved by pairs of elements."""
+        require_elements(atoms, self.elements, "adapter 'gap'")
+        spectrum: FloatArray = np.array(self._describe(atoms, gradient=False)["data"], dtype=np.float64)
+        return spectrum[:, :-1]  # the last entry is QUIP's constant offset of the kernel, always 0
+
+    def environments(self, atoms: Atoms) -> dict[int, Environments]:
+        """Return the SOAP vectors and their derivatives, per atomic number."""
+        return from_quip(self._describe(atoms, gradient=True), atoms.numbers)
+
+    def _describe(self, atoms: Atoms, *, gradient: bool) -> dict[str, Any]:
+        box = quip.boxed(atoms, self.options.cutoff)
+        with quip.LOCK:
+            if self._soap is None:
+                self._soap = quip.quippy("descriptors").Descriptor(
+                    gap_fit.soap_string(self.elements, self.options)
+                )
+            found: dict[str, Any] = self._soap.calc(box, grad=gradient)
+        return found
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Check elements and labels; for the fast fitter, compute the kernel rows.
+
+        Raises
+        ------
+        StudyError
+            If the rows need more space than ``rows_gb``.
+        """
+        for atoms in frames:
+            require_elements(atoms, self.elements, "adapter 'gap'")
+            energy_of(atoms)
+            forces_of(atoms)
+        if self.options.fitter == "gap_fit" or not frames:
+            return Prepared(frames)
+        arrays = prepare_rows(
+            frames, self.elements, self.options, self.features, self.environments, workspace
+        )
+        return Prepared(frames, arrays)
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> GapPotential:
+        """Fit to the chosen frames; gap_fit draws its sparse points with ``rng``, the fast fitter does not.
+
+        A group's expected errors are divided by its weights; a label of weight 0 is left out.
+
+        Raises
+        ------
+        TooFewFrames
+            If ``subset`` is empty.
+        CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
+            As `crossprune.adapters.programs.process.run`, by gap_fit.
+        """
+        frames = [prepared.frames[index] for index in subset]
+        if not frames:
+            raise TooFewFrames("GAP needs at least one frame, got none")
+        baseline = self._baseline(frames)
+        if self.options.fitter == "gap_fit":
+            return self._run_gap_fit(frames, weights, baseline, rng)
+        sparse = fit_rows(prepared, subset, self.elements, self.options, weights, baseline)
+        info: dict[str, float | str] = {
+            "condition_number": sparse.condition_number,
+            "n_sparse": float(sum(map(len, sparse.points))),
+        }
+        files = parameter_files(sparse, self.options)
+        return GapPotential(self.elements, self.options.reach, files, info, sparse)
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Predict prepared frames by their rows, or by QUIP where the potential has none there."""
+        sparse = potential.sparse if isinstance(potential, GapPotential) else None
+        if sparse is None or not sparse.matches(prepared):
+            return super().predict(potential, prepared, indices)
+        return Predictions.from_list(list(predict_rows(sparse, prepared, indices)))
+
+    def _run_gap_fit(
+        self,
+        frames: Sequence[Atoms],
+        weights: Weights,
+        baseline: Mapping[str, float],
+        rng: np.random.Generator,
+    ) -> GapPotential:
+        with tempfile.TemporaryDirectory(prefix="crossprune-gap-fit-") as name:
+            folder = Path(name)
+            command, n_sparse = self._command(folder, frames, weights, baseline, rng)
+            done = process.run(
+                command, folder, timeout_s=self.options.timeout_s, memory_gb=self.options.memory_gb
+            )
+            files = gap_fit.read_parameters(folder)
+        info: dict[str, float | str] = {
+            "child_peak_memory_mb": done.peak_memory_mb,
+            "child_cpu_s": done.cpu_s,
+            "n_sparse": float(sum(n_sparse.values())),
+        }
+        return GapPotential(self.elements, self.options.reach, files, info)
+
+    def _baseline(self, frames: Sequence[Atoms]) -> dict[str, float]:
+        """Return the energy per element that is subtracted first (eV): given, or regressed on ``frames``.
+
+        An element that the subset lacks gets the mean of the others.
+        """
+        if self.isolated_atom_energies is not None:
+            missing = sorted(set(self.elements) - set(self.isolated_atom_energies))
+            if missing:
+                raise DataError(f"no isolated-atom energy of {', '.join(missing)}; give all elements or none")
+            return {element: self.isolated_atom_energies[element] for element in self.elements}
+        counts = element_counts(frames, self.elements)
+        present = counts.sum(axis=0) > 0
+        energies = np.array([energy_of(atoms) for atoms in frames])
+        values = np.full(len(self.elements), energies.sum() / counts.sum())
+        values[present] = np.linalg.lstsq(counts[:, present], energies, rcond=None)[0]
+        return dict(zip(self.elements, values.tolist(), strict=True))
+
+    def _command(
+        self,
+        folder: Path,
+        frames: Sequence[Atoms],
+        weights: Weights,
+        baseline: Mapping[str, float],
+        rng: np.random.Generator,
+    ) -> tuple[list[str], dict[str, int]]:
+        """Write training file and settings; return gap_fit's call and the sparse points per element."""
+        weight_of = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
+        names = {weight: f"w{number}" for number, weight in enumerate(dict.fromkeys(weight_of))}
+        gap_fit.write_training(folder / "train.xyz", frames, weight_of, names, self.options)
+        kernels, n_sparse = gap_fit.kernels(frames, self.elements, self.options)
+        energies = ":".join(f"{element}:{energy:.17g}" for element, energy in baseline.items())
+        virial = gap_fit.VIRIAL if self.options.use_stress else gap_fit.NO_LABEL
+        settings = [
+            "atoms_filename=train.xyz",
+            f"gap={kernels}",
+            f"e0={{{energies}}}",
+            f"default_sigma={{{' '.join(gap_fit.expected_errors(GroupWeight(), self.options))}}}",
+            f"config_type_sigma={gap_fit.sigmas(names, self.options)}",
+            f"energy_parameter_name={gap_fit.ENERGY}",
+            f"force_parameter_name={gap_fit.FORCES}",
+            f"virial_parameter_name={virial}",
+            f"stress_parameter_name={gap_fit.NO_LABEL}",
+            f"hessian_parameter_name={gap_fit.NO_LABEL}",
+            f"local_property_parameter_name={gap_fit.NO_LABEL}",
+            f"config_type_parameter_name={gap_fit.NAME}",
+            f"sparse_jitter={self.options.jitter:.10g}",
+            "do_copy_atoms_file=F",
+            "sparse_separate_file=T",
+            f"gap_file={gap_fit.XML}",
+            f"rnd_seed={int(rng.integers(1, SEED_LIMIT))}",
+        ]
+        (folder / SETTINGS).write_text("\n".join(settings) + "\n")
+        return [str(gap_fit.find_gap_fit()), f"config_file={SETTINGS}"], n_sparse

@@ -1,0 +1,286 @@
+"""Weighted ridge regression on design rows: shared by all families that are linear in their coefficients."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters.linear.blocks import (
+    WeightedRows,
+    block_of,
+    has_block,
+    n_packed,
+    solve_blocks,
+    views,
+)
+from crossprune.adapters.linear.least_squares import Solution, solve
+from crossprune.harness.contract import (
+    Fitter,
+    FloatArray,
+    GroupWeight,
+    IntArray,
+    Potential,
+    Prediction,
+    Predictions,
+    Prepared,
+    Weights,
+    allocate,
+    require_elements,
+)
+from crossprune.harness.data.frames import (
+    element_counts,
+    energy_of,
+    forces_of,
+    group_of,
+    offsets,
+    stress_of,
+)
+from crossprune.harness.errors import DataError, TooFewFrames
+from crossprune.harness.tables import from_table
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LinearOptions:
+    """Weights and regularisation of a linear model."""
+
+    energy_weight: float = 300.0
+    """Weight of an energy per atom, 1/(eV/atom)."""
+    force_weight: float = 1.0
+    """Weight of a force component, 1/(eV/Å)."""
+    stress_weight: float = 0.0
+    """Weight of a stress component, 1/(eV/Å³); 0 leaves stress out of the fit."""
+    ridge: float = 1e-8
+    """Ridge strength, relative to the squared norm of each weighted column (dimensionless)."""
+
+    def __post_init__(self) -> None:
+        """Refuse negative values."""
+        for name in ("energy_weight", "force_weight", "stress_weight", "ridge"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not (self.energy_weight or self.force_weight):
+            raise ValueError("energy_weight and force_weight are both 0: nothing to fit")
+
+
+AnyLinearOptions = TypeVar("AnyLinearOptions", bound=LinearOptions)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Derivatives of one structure's predictions by the coefficients.
+
+    ``energy``: eV, shape (k,); ``forces``: eV/Å, shape (3·n_atoms, k), atom-major x y z;
+    ``stress``: eV/Å³, shape (6, k), ASE's order and sign, or None without a periodic cell.
+    """
+
+    energy: FloatArray
+    forces: FloatArray
+    stress: FloatArray | None
+
+
+class LinearPotential(Potential):
+    """A potential that is linear in ``coefficients`` and has an energy offset per element."""
+
+    coefficients: FloatArray
+    offsets: FloatArray
+    """eV, shape (n_elements,), in the order of ``elements``."""
+
+
+class RowsPotential(LinearPotential):
+    """Predicts by the design rows of its fitter: slow, but a new family needs no code for it.
+
+    A subclass names ``adapter`` and, once the fitter is defined, ``fitter_type``.
+    """
+
+    fitter_type: ClassVar[type[LinearFitter[Any]]]
+
+    def __init__(self, fitter: LinearFitter[Any], solution: Solution) -> None:
+        super().__init__(fitter.elements)
+        self.fitter = fitter
+        self.coefficients, self.offsets = solution.coefficients, solution.offsets
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Multiply the rows of ``atoms`` with the coefficients."""
+        self.require_elements(atoms)
+        rows = self.fitter.rows(atoms)
+        energy = rows.energy @ self.coefficients + element_counts([atoms], self.elements)[0] @ self.offsets
+        stress = None if rows.stress is None else rows.stress @ self.coefficients
+        return Prediction(float(energy), (rows.forces @ self.coefficients).reshape(-1, 3), stress)
+
+    def write(self, folder: Path) -> None:
+        """Write coefficients as text with 17 digits, options as JSON."""
+        np.savetxt(folder / "coefficients.txt", np.concatenate([self.offsets, self.coefficients]))
+        settings = {"elements": self.elements, "options": asdict(self.fitter.options)}
+        (folder / "options.json").write_text(json.dumps(settings, indent=1))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote; `DataError` if it is not there or not readable."""
+        try:
+            settings = json.loads((folder / "options.json").read_text())
+            options = from_table(cls.fitter_type.options_type, settings["options"], "options.json")
+            values = np.loadtxt(folder / "coefficients.txt", ndmin=1)
+            n_elements = len(settings["elements"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{folder} holds no readable {cls.adapter} potential ({error}); "
+                "give the folder that `export` wrote"
+            ) from None
+        solution = Solution(values[n_elements:], values[:n_elements], float("nan"))
+        return cls(cls.fitter_type(settings["elements"], options), solution)
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write what `write` writes: there is no other native format."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder)
+        return [folder / "coefficients.txt", folder / "options.json"]
+
+
+class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
+    """Prepare design rows once; fit and predict any subset by linear algebra."""
+
+    fit_options = frozenset({"energy_weight", "force_weight", "stress_weight", "ridge"})
+    blocks: ClassVar[bool] = True
+    """Whether refits sum products of rows; False where the design is too ill-conditioned for them."""
+    n_known: ClassVar[int] = 0
+    """How many columns, the last ones, have a coefficient that is known to be 1."""
+
+    @property
+    @abstractmethod
+    def n_columns(self) -> int:
+        """Number of coefficients, offsets not counted."""
+
+    @abstractmethod
+    def rows(self, atoms: Atoms) -> Rows:
+        """Compute the design rows of one structure."""
+
+    @abstractmethod
+    def potential(self, solution: Solution) -> LinearPotential:
+        """Make the potential from its coefficients."""
+
+    def solve(self, rows: WeightedRows) -> Solution:
+        """Solve the weighted problem with the same ridge for all columns; override for another prior."""
+        ridge = np.full(self.n_columns - self.n_known, self.options.ridge)
+        found = solve_blocks(rows, ridge) if self.blocks else None
+        return solve(*rows.stacked(), rows.n_offsets, ridge) if found is None else found
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Compute the design rows of every frame, each for itself, and their products where small."""
+        starts = offsets(frames)
+        n_free = self.n_columns - self.n_known
+        wanted = [self.blocks and has_block(len(atoms), n_free) for atoms in frames]
+        place = np.where(wanted, np.cumsum(wanted) - 1, -1).astype(np.int64)
+        energy = allocate(workspace, "energy", (len(frames), self.n_columns))
+        forces = allocate(workspace, "forces", (3 * int(starts[-1]), self.n_columns))
+        stress = allocate(workspace, "stress", (6 * len(frames), self.n_columns))
+        blocks = allocate(workspace, "blocks", (sum(wanted), n_packed(n_free)))
+        for index, atoms in enumerate(frames):
+            require_elements(atoms, self.elements, f"adapter {self.name!r}")
+            rows = self.rows(atoms)
+            energy[index] = rows.energy
+            forces[3 * starts[index] : 3 * starts[index + 1]] = rows.forces
+            stress[6 * index : 6 * index + 6] = np.nan if rows.stress is None else rows.stress
+            if wanted[index]:
+                blocks[place[index]] = block_of(rows.forces[:, :n_free])
+        arrays = {"energy": energy, "forces": forces, "stress": stress, "blocks": blocks, "block": place}
+        return Prepared(frames, {**arrays, "counts": element_counts(frames, self.elements)})
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> LinearPotential:
+        """Solve the weighted ridge problem of the chosen rows; ``rng`` is not used."""
+        if len(subset) == 0:
+            raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        # Sorted: sums of the same numbers in another order would differ in the last bits.
+        solution = self.solve(weighted_rows(self, prepared, np.sort(subset), weights))
+        if self.isolated_atom_energies:
+            known = np.array([self.isolated_atom_energies[element] for element in self.elements])
+            solution = Solution(solution.coefficients, known, solution.condition_number)
+        potential = self.potential(solution)
+        potential.info["condition_number"] = solution.condition_number
+        return potential
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Predict prepared frames by their rows."""
+        if not isinstance(potential, LinearPotential):
+            return super().predict(potential, prepared, indices)
+        arrays, coefficients = prepared.arrays, potential.coefficients
+        frames = np.arange(len(prepared.frames) + 1)
+        forces = views(arrays["forces"], _force_starts(prepared), indices)
+        stress = views(arrays["stress"], 6 * frames, indices)
+        return Predictions(
+            energies=arrays["energy"][indices] @ coefficients + arrays["counts"][indices] @ potential.offsets,
+            forces=_times(forces, coefficients).reshape(-1, 3),
+            stresses=_times(stress, coefficients).reshape(-1, 6),
+        )
+
+
+def weighted_rows(
+    fitter: LinearFitter[AnyLinearOptions], prepared: Prepared, subset: IntArray, weights: Weights
+) -> WeightedRows:
+    """Gather the rows, labels and weights of a subset.
+
+    Energy rows are per atom. The last columns are the per-element offsets, unless the energies of
+    isolated atoms are known and subtracted. What known columns contribute is subtracted as well.
+    """
+    options, arrays = fitter.options, prepared.arrays
+    frames = [prepared.frames[index] for index in subset]
+    group = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
+    sizes = np.array([len(atoms) for atoms in frames])
+    n_free = fitter.n_columns - fitter.n_known
+    counts = arrays["counts"][subset]
+    energies = np.array([energy_of(atoms) for atoms in frames])
+    if fitter.isolated_atom_energies:
+        energies -= counts @ np.array([fitter.isolated_atom_energies[e] for e in fitter.elements])
+        counts = counts[:, :0]
+    rows = arrays["energy"][subset]
+    weight = options.energy_weight * np.array([one.energy for one in group]) / sizes
+    dense = [np.hstack([rows[:, :n_free], counts]) * weight[:, None]]
+    targets = [(energies - rows[:, n_free:].sum(axis=1)) * weight]
+    if options.stress_weight:
+        labels = [stress_of(atoms) for atoms in frames]
+        has = np.array([one is not None for one in labels], dtype=bool)
+        if not has.any():
+            raise DataError(
+                f"stress_weight is {options.stress_weight}, but no chosen frame has a stress label"
+            )
+        weight = np.repeat(options.stress_weight * np.array([one.stress for one in group])[has], 6)
+        rows = arrays["stress"][(6 * subset[has][:, None] + np.arange(6)).ravel()]
+        padding = np.zeros((len(rows), counts.shape[1]))
+        dense.append(np.hstack([rows[:, :n_free], padding]) * weight[:, None])
+        known = rows[:, n_free:].sum(axis=1)
+        targets.append((np.concatenate([one for one in labels if one is not None]) - known) * weight)
+    chosen = subset if options.force_weight else subset[:0]
+    forces = views(arrays["forces"], _force_starts(prepared), chosen)
+    places, blocks = arrays["block"][chosen].tolist(), np.asarray(arrays["blocks"])
+    return WeightedRows(
+        dense=np.concatenate(dense),
+        dense_target=np.concatenate(targets),
+        n_offsets=counts.shape[1],
+        forces=[rows[:, :n_free] for rows in forces],
+        force_labels=[
+            forces_of(atoms).ravel() - rows[:, n_free:].sum(axis=1)
+            for atoms, rows in zip(frames, forces, strict=False)
+        ],
+        force_weights=options.force_weight * np.array([one.forces for one in group])[: len(chosen)],
+        blocks=[None if place < 0 else blocks[place] for place in places],
+    )
+
+
+def _force_starts(prepared: Prepared) -> NDArray[np.int64]:
+    """Return where each frame's force rows begin: shape (n_frames + 1,)."""
+    sizes = prepared.arrays["counts"].sum(axis=1)
+    return 3 * np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _times(pieces: Sequence[FloatArray], coefficients: FloatArray) -> FloatArray:
+    return np.concatenate([np.empty(0), *(rows @ coefficients for rows in pieces)])
+
+
+__all__ = ["LinearFitter", "LinearOptions", "LinearPotential", "Rows", "RowsPotential", "Solution", "solve"]

@@ -1,0 +1,99 @@
+"""Labelled frames as pacemaker's data frame: a pickled pandas table with one row per structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+from crossprune.harness.contract import FloatArray, GroupWeight, Weights
+from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, group_of
+from crossprune.harness.errors import DataError
+
+SUFFIX = ".pckl.gzip"
+"""Ending that pacemaker expects of such a file."""
+LOWEST, HIGHEST = -20.0, 250.0
+"""Energies per atom after subtraction, eV, outside of which pacemaker shifts them by itself."""
+
+
+def reference_energies(
+    frames: Sequence[Atoms], elements: Sequence[str], known: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Return the energy per element to subtract (eV): the known ones, or regressed on ``frames``.
+
+    An element that ``frames`` lack gets the mean of the others.
+
+    Raises
+    ------
+    DataError
+        If ``known`` lacks an element.
+    """
+    if known is not None:
+        if missing := sorted(set(elements) - set(known)):
+            raise DataError(f"no isolated-atom energy of {', '.join(missing)}; give all elements or none")
+        return {element: known[element] for element in elements}
+    counts = element_counts(frames, elements)
+    present = counts.sum(axis=0) > 0
+    energies = np.array([energy_of(atoms) for atoms in frames])
+    values = np.full(len(elements), energies.sum() / counts.sum())
+    values[present] = np.linalg.lstsq(counts[:, present], energies, rcond=None)[0]
+    return dict(zip(elements, values.tolist(), strict=True))
+
+
+def data_frame(frames: Sequence[Atoms], references: Mapping[str, float]) -> pd.DataFrame:
+    """Return the columns that pacemaker documents, one row per structure.
+
+    ``ase_atoms`` (bare), ``energy`` (total, eV), ``forces`` (eV/Å, shape (n_atoms, 3)),
+    ``energy_corrected`` (total minus ``references``, eV: what pacemaker fits), and ``name``, the group.
+    pacemaker.readthedocs.io, "Fitting dataset preparation".
+    """
+    energies = np.array([energy_of(atoms) for atoms in frames])
+    counts = element_counts(frames, tuple(references))
+    bare = [Atoms(numbers=a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]
+    columns = {
+        "ase_atoms": bare,
+        "energy": energies,
+        "forces": [forces_of(atoms) for atoms in frames],
+        "energy_corrected": energies - counts @ np.array(list(references.values())),
+        "name": [group_of(atoms) for atoms in frames],
+    }
+    return pd.DataFrame(columns)
+
+
+def loss_weights(
+    frames: Sequence[Atoms], weights: Weights, energy_weight: float, force_weight: float
+) -> tuple[FloatArray, list[FloatArray], float]:
+    """Return pacemaker's weights of energies and of each atom's forces, and its kappa (all dimensionless).
+
+    pacemaker minimises (1 - κ) Σ w_E (ΔE/n)² + κ Σ w_F |ΔF|² with weights that sum to one each
+    (Bochkarev 2022, doi:10.1103/PhysRevMaterials.6.013804). With these it is, up to a factor, the sum
+    of squares of the linear fit: residuals times ``energy_weight`` or ``force_weight`` and the group's.
+
+    Raises
+    ------
+    DataError
+        If all weights are zero.
+    """
+    group = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
+    energy = np.array([(energy_weight * one.energy) ** 2 for one in group])
+    force = np.array([(force_weight * one.forces) ** 2 for one in group])
+    sizes = np.array([len(atoms) for atoms in frames])
+    all_energy, all_force = float(energy.sum()), float((force * sizes).sum())
+    if all_energy + all_force == 0:
+        raise DataError("all weights of energies and forces are zero: nothing to fit")
+    energy /= all_energy or 1.0
+    force /= all_force or 1.0
+    per_atom = [np.full(size, weight) for size, weight in zip(sizes, force, strict=True)]
+    return energy, per_atom, all_force / (all_energy + all_force)
+
+
+def write_data_frame(path: Path, table: pd.DataFrame) -> None:
+    """Pickle a table as pacemaker reads it."""
+    table.to_pickle(path, compression="gzip", protocol=4)
+
+
+def write_frames(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None = None) -> None:
+    """Write labelled frames as pacemaker's data frame; see `reference_energies` for ``known``."""
+    write_data_frame(path, data_frame(frames, reference_energies(frames, elements_of(frames), known)))

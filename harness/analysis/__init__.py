@@ -1,0 +1,1 @@
+"""Statistics of a finished run: comparisons, the answer, latent spaces, nights."""

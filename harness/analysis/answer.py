@@ -1,0 +1,197 @@
+"""Answer the question from a store: every table of statistics and diagnostics."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from crossprune.harness.analysis import statistics
+from crossprune.harness.analysis.artefacts import all_predictions_held, predicted
+from crossprune.harness.analysis.comparisons import (
+    EVERY_MODEL,
+    TestErrors,
+    against_random,
+    compare,
+    labelled,
+    partial_errors,
+    way_of,
+)
+from crossprune.harness.analysis.efficiency import data_efficiency
+from crossprune.harness.analysis.latent import diagnostics_of
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.data import frames
+from crossprune.harness.engine.stored import stored_dataset
+from crossprune.harness.errors import StudyError
+from crossprune.harness.evaluation.metrics import ALL, labels_of
+from crossprune.harness.fingerprint import canonical_hash, source_hash
+from crossprune.harness.store.objects import Store, write_file
+
+METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
+"""Errors that the answer rests on."""
+SPLITS = ("test", "ood")
+EFFECTS = {"seeds_for_5_percent": 0.95, "seeds_for_10_percent": 0.9}
+"""Ratios for which the seeds needed are stated."""
+
+
+def read_results(root: Path) -> pd.DataFrame:
+    """Read a finished run's table.
+
+    Raises
+    ------
+    StudyError
+        If there is none.
+    """
+    path = root / "results.parquet"
+    if not path.is_file():
+        raise StudyError(f"{root} holds no finished run: crossprune run STUDY.toml --store {root}")
+    return pd.read_parquet(path)
+
+
+def analyse(root: Path) -> dict[str, pd.DataFrame]:
+    """Compute all tables of a finished run and write each to ``analysis/NAME.parquet``.
+
+    Raises
+    ------
+    StudyError
+        If the folder holds no finished run.
+    """
+    results = read_results(root)
+    diagnostics = diagnostics_of(root, results)
+    tables = {**stored_statistics(root, results), **diagnostics}
+    _write(root / "analysis", diagnostics)
+    return tables
+
+
+def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """As `statistics_of`, computed once: a store keeps them in ``analysis/`` for its table and this code.
+
+    A folder that is no store keeps nothing.
+    """
+    if not (root / "objects").is_dir():
+        return statistics_of(root, results)
+    whole = results[results["group"] == ALL]
+    rows = pd.util.hash_pandas_object(whole, index=False).to_numpy()
+    code = source_hash(__name__)
+    stamp = canonical_hash(list(whole.columns), rows, all_predictions_held(root, whole), code)
+    folder, note = root / "analysis", root / "analysis" / "statistics.json"
+    known = json.loads(note.read_text()) if note.is_file() else {"stamp": "", "tables": []}
+    paths = {name: folder / f"{name}.parquet" for name in known["tables"]}
+    if known["stamp"] == stamp and all(path.is_file() for path in paths.values()):
+        return {name: pd.read_parquet(path) for name, path in paths.items()}
+    tables = statistics_of(root, results)
+    note.unlink(missing_ok=True)
+    _write(folder, tables)
+    write_file(note, lambda path: path.write_text(json.dumps({"stamp": stamp, "tables": list(tables)})))
+    return tables
+
+
+def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        write_file(folder / f"{name}.parquet", functools.partial(table.to_parquet, index=False))
+
+
+def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
+    held = all_predictions_held(root, results)
+    compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
+    for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
+        here = results[(results["status"] == "done") & (results["split"] == split)]
+        if here[column].isna().all():
+            continue
+        tests = read_tests(root, compared, metric, split) if held else None
+        found = {
+            "answer": compare(results, column, split=split, tests=tests),
+            "choosers": against_random(results, column, split=split, tests=tests),
+            "ranks": ranks(results, column, split),
+            "efficiency": data_efficiency(results, column, split=split),
+        }
+        found["seeds"] = seeds(pd.concat([found["answer"], found["choosers"]]), results["dataset"].nunique())
+        for name, table in found.items():
+            table.insert(0, "metric", metric)
+            table.insert(1, "split", split)
+            parts.setdefault(name, []).append(table)
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+
+
+def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> dict[str, TestErrors]:
+    """Read every fit's absolute errors on each test configuration, which the store must hold."""
+    done = results[results["status"] == "done"]
+    tests = {}
+    for (name, key), part in done.groupby(["dataset", "dataset_key"]):
+        fits = tuple(sorted(set(part["fit_key"])))
+        unseen, sizes, energies, forces = _absolute_errors(root.resolve(), str(key), fits)
+        here = np.isin(unseen, stored_dataset(root.resolve(), str(key)).indices(split))
+        sums = (energies if metric == "energy" else forces)[:, here]
+        counts: FloatArray = np.where(metric == "energy", 1.0, 3.0 * sizes[here])
+        tests[str(name)] = TestErrors(dict(zip(fits, sums, strict=True)), counts)
+    return tests
+
+
+@functools.lru_cache(maxsize=8)
+def _absolute_errors(
+    root: Path, key: str, fits: tuple[str, ...]
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Read each fit once, for all metrics and parts: 16 bytes a fit and frame, 50 MB for 10,000 fits.
+
+    Returns
+    -------
+    tuple
+        The test and ood frames and their numbers of atoms, shape (n,); absolute errors of the energy
+        (meV/atom) and their sum over force components (eV/Å), shape (n_fits, n).
+    """
+    store, dataset = Store(root), stored_dataset(root, key)
+    unseen = np.concatenate([dataset.indices(split) for split in SPLITS])
+    truth = labels_of([dataset.frames[index] for index in unseen])
+    all_sizes = np.diff(frames.offsets(dataset.frames))
+    sizes = all_sizes[unseen]
+    starts = np.cumsum(sizes) - sizes
+    errors = np.empty((2, len(fits), len(unseen)))
+    for row, fit in enumerate(fits):
+        energies, forces = predicted(store.path("fit", fit), unseen, all_sizes)
+        errors[0, row] = 1e3 * np.abs(energies - truth.energies) / sizes
+        errors[1, row] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts)
+    return unseen, sizes, errors[0], errors[1]
+
+
+def ranks(results: pd.DataFrame, column: str, split: str) -> pd.DataFrame:
+    """Rank the ways of choosing over blocks of data set and model, errors averaged over the rest.
+
+    Fractions and seeds of one block share data, so they are no blocks of their own; models of one
+    data set share its random draws, so the test is lenient with one data set.
+    """
+    errors = partial_errors(results, column, split)
+    errors["way"] = way_of(errors)
+    square = errors.pivot_table(
+        index=["dataset", "model"],
+        columns="way",
+        values="log_error",
+        aggfunc=lambda values: values.mean(skipna=False),
+    ).dropna()
+    if square.empty or square.shape[1] < 2:
+        return pd.DataFrame(columns=["way", "rank", "p", "critical_difference", "n_blocks"])
+    found = statistics.friedman(square.to_numpy())
+    table = pd.DataFrame({"way": square.columns, "rank": found.ranks})
+    table = table.assign(p=found.p, critical_difference=found.critical_difference, n_blocks=found.n_blocks)
+    return table.sort_values("rank", ignore_index=True)
+
+
+def seeds(comparisons: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
+    """State how many seeds would find an effect with 80 % power, from the measured scatter."""
+    rows = []
+    for row in comparisons[comparisons["model"] == EVERY_MODEL].to_dict("records"):
+        deviation = float(row["seed_deviation"])
+        if np.isfinite(deviation):
+            needed = {
+                name: statistics.seeds_needed(deviation, np.log(ratio), n_data_sets=n_data_sets)
+                for name, ratio in EFFECTS.items()
+            }
+            rows.append({"comparison": row["comparison"], "seed_deviation": deviation, **needed})
+    return pd.DataFrame(rows, columns=["comparison", "seed_deviation", *EFFECTS])

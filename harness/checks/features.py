@@ -1,0 +1,57 @@
+"""What the features of a descriptor must be: invariant, constant in length, finite."""
+
+from __future__ import annotations
+
+import numpy as np
+from crossprune.harness.checks.subject import (
+    SEED,
+    Subject,
+    bare,
+    close,
+    random_rotation,
+    rotated,
+)
+
+
+def features_have_constant_length(subject: Subject) -> None:
+    """Features: one row per atom, float64, finite, as long for every structure."""
+    lengths = set()
+    for atoms in subject.frames[:4]:
+        features = subject.descriptor.features(bare(atoms))
+        assert features.dtype == np.float64, f"dtype {features.dtype}, expected float64"
+        assert features.ndim == 2, f"{features.ndim} dimensions, expected 2"
+        assert len(features) == len(atoms), f"{len(features)} rows for {len(atoms)} atoms"
+        assert np.isfinite(features).all(), "features are not finite"
+        lengths.add(features.shape[1])
+    assert len(lengths) == 1, f"lengths differ: {sorted(lengths)}"
+
+
+def features_are_invariant(subject: Subject) -> None:
+    """Features: unchanged by translation, rotation, wrapping; permuted with the atoms."""
+    rng = np.random.default_rng(SEED)
+    atoms = subject.probe
+    expected = subject.descriptor.features(atoms)
+    moved = bare(atoms)
+    moved.positions += rng.uniform(-5, 5, 3)
+    close(subject.descriptor.features(moved), expected, 1e-6, "translation")
+    moved.wrap()
+    close(subject.descriptor.features(moved), expected, 1e-6, "wrapping")
+    turned = rotated(atoms, random_rotation(rng))
+    close(subject.descriptor.features(turned), expected, 1e-6, "rotation")
+    order = rng.permutation(len(atoms))
+    close(subject.descriptor.features(atoms[order]), expected[order], 1e-6, "permutation")
+
+
+def features_ignore_the_choice_of_cell(subject: Subject) -> None:
+    """Features: a supercell repeats them, a cell smaller than the cutoff included."""
+    atoms = subject.probe
+    expected = subject.descriptor.features(atoms)
+    bigger = atoms.repeat((2, 1, 2))
+    close(subject.descriptor.features(bigger), np.tile(expected, (4, 1)), 1e-6, "supercell")
+
+
+def features_of_a_batch_equal_single_ones(subject: Subject) -> None:
+    """Features: a batch gives what the structures give one by one."""
+    frames = [bare(atoms) for atoms in subject.frames[:3]]
+    single = np.concatenate([subject.descriptor.features(atoms) for atoms in frames])
+    close(subject.descriptor.features_many(frames), single, 1e-12, "batch")

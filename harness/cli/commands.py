@@ -1,0 +1,322 @@
+"""Commands that look at one thing: data sets, adapters, checks, potentials, their properties."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from crossprune.harness.errors import MissingPackage
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
+    import pandas as pd
+    from ase import Atoms
+    from crossprune.harness.data.frames import DataSet
+
+ALL_DONE, SOME_FAILED = 0, 1
+EXTXYZ = (".xyz", ".extxyz")
+"""Endings that mean extended XYZ; families add formats of their own."""
+DASHES = ("–",) * 4
+NEXT = (
+    "next: crossprune check {name}; make test says what is missing still:",
+    "- in pyproject.toml, the contract 'no family imports another'",
+    "- tests/adapters/regression/{name}.json: its numbers, which the test of them prints",
+    "- if it needs packages: `requires` in adapters/__init__.py; an extra in pyproject.toml and in 'all';",
+    "  the word in tox.ini (adapter-{{...}}, extras, commands) and in .github/workflows/tests.yml",
+)
+"""What remains to be done for an adapter in a checkout."""
+console = Console()
+
+
+def datasets() -> None:
+    """List the data sets.
+
+    Example: `crossprune datasets`
+    """
+    from crossprune.harness.data.cards import list_cards, load_card
+
+    view = Table("name", "elements", "title", "licence")
+    for name in list_cards():
+        card = load_card(name)
+        view.add_row(name, ", ".join(card.elements), card.title, card.licence)
+    console.print(view)
+    console.print("also: any extended-XYZ file or ASE database by its path (--data, or in a study)")
+
+
+def adapters() -> None:
+    """List the adapters, what each can do, and what is missing to use it.
+
+    Example: `crossprune adapters`
+    """
+    from crossprune.harness.lookup import broken_families, families
+
+    view = Table("name", "chooses", "fits", "stress", "alloys", "about")
+    view.caption = "chooses: has a descriptor; fits: can be retrained; –: not known before it can be imported"
+    lines = []
+    for name, family in sorted(families().items()):
+        marks, problem = _look_at(name)
+        view.add_row(name, *marks, escape(family.about))
+        lines += [f"{name}: {problem}"] if problem else []
+    lines += [f"{one.name}: broken: {one.reason} (package {one.package})" for one in broken_families()]
+    console.print(view)
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{len(lines)} cannot be used as things are" if lines else "all can be used")
+
+
+def _look_at(name: str) -> tuple[tuple[str, ...], str]:
+    """Return what a family can do, as far as it can be imported, and why it cannot be used, if so."""
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.lookup import adapter_class, require_packages
+
+    marks: tuple[str, ...] = DASHES
+    try:
+        cls = adapter_class(name)
+        can = cls.capabilities
+        marks = tuple(
+            "yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element)
+        )
+        require_packages(name)
+        cls(["Si"])
+    except MissingPackage as error:
+        return marks, str(error)
+    except StudyError as error:
+        return marks, f"broken: {error}"
+    except (Exception, SystemExit) as error:  # a family from outside may do anything when it is made
+        return marks, f"broken: {type(error).__name__}: {error}".splitlines()[0]
+    return marks, ""
+
+
+def check(
+    adapter: Annotated[
+        str, typer.Argument(help="Name of an adapter, built in or from an installed package.")
+    ],
+) -> None:
+    """Run the contract's checks on an adapter: invariances, derivatives, refits, saving.
+
+    Example: `crossprune check snap`
+    """
+    from crossprune.harness.checks import run_checks
+    from crossprune.harness.lookup import adapter_class, require_packages
+
+    require_packages(adapter)
+    results = run_checks(adapter_class(adapter))
+    colours = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
+    for one in results:
+        console.print(f"[{colours[one.outcome]}]{one.outcome:8}[/] {one.name}", highlight=False)
+        if one.detail:
+            console.print(f"         {one.detail}", markup=False, highlight=False)
+    failed = sum(one.outcome == "failed" for one in results)
+    console.print(f"{len(results)} checks, {failed} failed")
+    sys.exit(SOME_FAILED if failed else ALL_DONE)
+
+
+def new_adapter(
+    name: Annotated[str, typer.Argument(help="Name of the model family: lower-case letters and digits.")],
+    outside: Annotated[
+        Path | None, typer.Option("--outside", help="Make a package of its own in this folder.")
+    ] = None,
+) -> None:
+    """Start an adapter from a worked example (a pair-distance histogram with ridge) that passes all checks.
+
+    Example: `crossprune new-adapter mtp` in a checkout, or `crossprune new-adapter mtp --outside my-mtp`
+    """
+    from crossprune.harness.cli import scaffold
+
+    paths = scaffold.inside(name, Path()) if outside is None else scaffold.outside(name, outside)
+    for path in paths:
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    if outside is not None:
+        console.print(f"next: pip install -e {outside}, then crossprune check {name}", highlight=False)
+        return
+    for line in NEXT:
+        console.print(line.format(name=name), markup=False, highlight=False, soft_wrap=True)
+
+
+def evaluate(
+    potential: Annotated[
+        str, typer.Argument(help="Folder of a saved potential (STORE/objects/fit/…/potential), or SCHEME:….")
+    ],
+    data: Annotated[str, typer.Option("--data", help="Data set or file.")],
+    split: Annotated[str, typer.Option("--split", help="Part to evaluate on: test, ood or train.")] = "test",
+) -> None:
+    """Evaluate a saved or published potential on labelled data.
+
+    Example: `crossprune evaluate lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
+
+    Schemes: lammps:STYLE:NAME, ace:FILE, chimes:FILE, nnp:FOLDER, and those of installed families.
+    """
+    import numpy as np
+    from crossprune.harness.data.cards import load_dataset
+    from crossprune.harness.data.frames import SPLITS
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.evaluation.metrics import METRICS, errors_by_group, labels_of
+    from crossprune.harness.lookup import load_potential
+
+    if split not in SPLITS:
+        raise StudyError(unknown_name("split", split, SPLITS))
+    model = load_potential(potential)
+    dataset = load_dataset(data)
+    frames = [dataset.frames[index] for index in dataset.indices(split)]
+    if not frames:
+        raise StudyError(f"{data} has no {split!r} part")
+    sizes = np.array([len(atoms) for atoms in frames])
+    groups = [dataset.groups[index] for index in dataset.indices(split)]
+    rows = errors_by_group(
+        model.predict_many(frames), labels_of(frames), sizes, groups, np.arange(len(frames))
+    )
+    view = Table("group", "frames", "energy MAE", "energy RMSE", "force MAE", "force RMSE", "stress MAE")
+    for row in rows:
+        values = [float(row[name]) for name in METRICS]
+        energy, force = (f"{value:.2f}" for value in values[:2]), (f"{value:.4f}" for value in values[2:4])
+        stress = "" if np.isnan(values[4]) else f"{values[4]:.3f}"
+        view.add_row(str(row["group"]), str(row["n_eval_configurations"]), *energy, *force, stress)
+    view.caption = "energies meV/atom, forces eV/Å per component, stress GPa"
+    console.print(f"{potential} on {data}, part {split!r}", highlight=False)
+    console.print(view)
+
+
+def properties(
+    potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
+    data: Annotated[str, typer.Option("--data", help="Data set whose card names crystal and references.")],
+    names: Annotated[
+        list[str] | None, typer.Option("--name", help="Property (repeatable); default: all but migration.")
+    ] = None,
+) -> None:
+    """Compute the physical properties of a saved or published potential.
+
+    Example: `crossprune properties lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
+    """
+    from crossprune.harness.cli.console import print_properties
+    from crossprune.harness.data.cards import load_card
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.evaluation.properties import PropertyOptions, compute_properties
+    from crossprune.harness.evaluation.references import reference_of, setting_of
+    from crossprune.harness.lookup import load_potential
+
+    card = load_card(data)
+    try:
+        options = PropertyOptions(names=tuple(names)) if names else PropertyOptions()
+    except ValueError as error:
+        raise StudyError(str(error)) from None
+    rows = compute_properties(load_potential(potential).calculator(), setting_of(card), options)
+    print_properties(console, rows, [reference_of(card, row.structure, row.name) for row in rows])
+
+
+def export(
+    source: Annotated[str, typer.Argument(help="Data set or file, or the folder of a finished run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    style: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="extxyz, or a family's own, such as pacemaker; default: by the file's ending."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Of a data set: train, test or ood; default: all.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Of a run: data set.")] = None,
+    chooser: Annotated[str | None, typer.Option("--chooser", help="Of a run: who chose.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Of a run: how.")] = None,
+    fraction: Annotated[float | None, typer.Option("--fraction", help="Of a run: kept fraction.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of a run: repetition.")] = None,
+) -> None:
+    """Write a data set, or the set that a study chose, as extended XYZ or as pacemaker's data frame.
+
+    Example: `crossprune export mlearn-Mo --split train --output mo.pckl.gzip`
+
+    Example: `crossprune export mo --chooser ace --method fps --fraction 0.25 --seed 0 --output chosen.extxyz`
+    """
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.lookup import file_formats
+
+    endings = {"extxyz": EXTXYZ, **{name: one.endings for name, one in file_formats().items()}}
+    known = [name for name, ends in endings.items() if output.name.endswith(ends)]
+    if style is None and not known:
+        allowed = ", ".join(one for ends in endings.values() for one in ends)
+        raise StudyError(f"{output}: the format is not clear; give --format, or an ending of {allowed}")
+    if style is not None and style not in endings:
+        raise StudyError(unknown_name("format", style, endings))
+    cell = {"dataset": data, "chooser": chooser, "method": method, "fraction": fraction, "seed": seed}
+    wanted = {name: value for name, value in cell.items() if value is not None}
+    if (Path(source) / "results.parquet").is_file():
+        if split is not None:
+            raise StudyError("--split is for a data set; a run's chosen set is a part of its training set")
+        dataset, frames = _chosen_by(Path(source), wanted)
+    elif wanted:
+        options = ", ".join(f"--{'data' if name == 'dataset' else name}" for name in wanted)
+        raise StudyError(f"{options}: for the folder of a finished run, and {source!r} is none")
+    else:
+        dataset, frames = _part_of(source, split)
+    _write_frames(output, style or known[0], frames, dataset)
+    console.print(f"wrote {len(frames)} frames: {output}", highlight=False, soft_wrap=True)
+
+
+def _part_of(source: str, split: str | None) -> tuple[DataSet, list[Atoms]]:
+    """Load a data set and one part's frames, or all, with their part in ``info``."""
+    from crossprune.harness.data.cards import load_dataset
+    from crossprune.harness.data.frames import SPLITS
+    from crossprune.harness.errors import StudyError, unknown_name
+
+    if split is not None and split not in SPLITS:
+        raise StudyError(unknown_name("split", split, SPLITS))
+    dataset = load_dataset(source)
+    if split is not None and split not in dataset.split:
+        raise StudyError(f"{source} has no {split!r} part")
+    for atoms, part in zip(dataset.frames, dataset.split, strict=True):
+        atoms.info["split"] = part
+    pairs = zip(dataset.frames, dataset.split, strict=True)
+    return dataset, [atoms for atoms, part in pairs if split in (None, part)]
+
+
+def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSet, list[Atoms]]:
+    """Load the one chosen set of a run that fits the description."""
+    import numpy as np
+    from crossprune.harness.analysis.answer import read_results
+    from crossprune.harness.analysis.comparisons import labelled
+    from crossprune.harness.data import frames
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.store.objects import Store
+
+    axes = ["dataset", "chooser", "method", "fraction", "seed"]
+    table = labelled(read_results(root))
+    table = table[table["status"] == "done"].drop_duplicates(axes)
+    found = table
+    for name, value in wanted.items():
+        same = np.isclose(found[name], value) if name == "fraction" else found[name] == value
+        found = found[same]
+    if len(found) != 1:
+        raise StudyError(
+            f"{len(found)} chosen sets of {root} fit; {_values(table if found.empty else found)}"
+        )
+    row, store = found.iloc[0], Store(root)
+    dataset = frames.load(store.path("dataset", str(row["dataset_key"])))
+    subset = np.load(store.path("fit", str(row["fit_key"])) / "subset.npy")
+    return dataset, [dataset.frames[index] for index in subset]
+
+
+def _values(table: pd.DataFrame) -> str:
+    """Say what there is to choose from."""
+    axes = {"dataset": "--data", "chooser": "--chooser", "method": "--method"}
+    axes |= {"fraction": "--fraction", "seed": "--seed"}
+    lists = {option: sorted(table[name].unique()) for name, option in axes.items()}
+    return "; ".join(
+        f"{option}: {', '.join(map(str, values))}" for option, values in lists.items() if len(values) > 1
+    )
+
+
+def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:
+    from ase.io import write
+    from crossprune.harness.lookup import frame_writer
+    from crossprune.harness.store.objects import write_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if style == "extxyz":
+        write_file(path, lambda temporary: write(temporary, frames, format="extxyz"))
+    else:
+        writer, known = frame_writer(style), dataset.isolated_atom_energies
+        write_file(path, lambda temporary: writer(temporary, frames, known))

@@ -1,0 +1,201 @@
+"""What a terminal shows: progress of a run, tables, and the words at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import isnan
+
+import pandas as pd
+from crossprune.harness.engine import loop as engine
+from crossprune.harness.engine.assessment import Assessment
+from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.evaluation.properties import Property
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+
+QUIET_INTERVAL_S = 10.0
+
+
+@contextmanager
+def progress_display(console: Console, what: str = "cells") -> Iterator[Callable[[engine.Progress], None]]:
+    """Show what is done, failed and left: a live bar on a terminal, a line now and then elsewhere."""
+    if not console.is_terminal:
+        yield _Lines(console, what)
+        return
+    columns = (
+        TextColumn(f"[bold]{what}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None, state="loading data")
+
+        def show(progress: engine.Progress) -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.total - progress.left,
+                state=f"{_failed(progress)}· {', '.join(progress.running) or 'finishing'}",
+            )
+
+        yield show
+
+
+class _Lines:
+    """Progress as plain lines, for logs."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._console = console
+        self._what = what
+        self._last = time.monotonic()
+
+    def __call__(self, progress: engine.Progress) -> None:
+        now = time.monotonic()
+        if now - self._last >= QUIET_INTERVAL_S:
+            self._last = now
+            ended = progress.total - progress.left
+            running = ", ".join(progress.running)
+            self._console.print(
+                f"{ended}/{progress.total} {self._what} {_failed(progress)}· {running}", highlight=False
+            )
+
+
+def _failed(progress: engine.Progress) -> str:
+    return f"· {progress.failed} failed " if progress.failed else ""
+
+
+def print_summary(console: Console, result: engine.RunResult) -> None:
+    """Say how the cells ended and what was computed."""
+    statuses = ", ".join(f"{count} {status}" for status, count in sorted(result.statuses.items()))
+    computed = ", ".join(f"{count} {stage}" for stage, count in sorted(result.computed.items()) if count)
+    console.print(
+        f"cells: {statuses or 'none'}; computed: {computed or 'nothing, all was in the store'}",
+        highlight=False,
+    )
+    failures = result.table[~result.table["status"].isin(["done"])].drop_duplicates("cell")
+    for (status, model, chooser), group in failures.groupby(["status", "model", "chooser"]):
+        reason = str(group["reason"].iloc[0]).strip().splitlines() or [""]
+        console.print(
+            f"  {len(group)} {status}: model {model}, data chosen by {chooser}: {reason[-1]}", markup=False
+        )
+    if len(failures) and not result.left:
+        console.print(
+            "  their rows say why; run them again with --retry failed (or timeout, crashed, …)", markup=False
+        )
+
+
+def print_assessment(console: Console, tried: Assessment) -> None:
+    """Say how many properties and runs have a result, and why the others have none."""
+    computed = ", ".join(f"{count} {stage}" for stage, count in sorted(tried.computed.items()) if count)
+    console.print(f"trials computed: {computed or 'none, all were in the store'}", highlight=False)
+    for name, table in (("properties", tried.properties), ("runs of molecular dynamics", tried.md)):
+        if len(table):
+            counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
+            console.print(f"  {name}: {counts}", highlight=False)
+    for model, runs in tried.md.groupby("model"):
+        failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
+        why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
+        survived, total = int(runs["survived"].sum()), int(runs["survived"].count())
+        console.print(f"  model {model}: {survived} of {total} runs survived{why}", highlight=False)
+
+
+def print_properties(
+    console: Console, rows: Sequence[Property], references: Sequence[tuple[float, str]]
+) -> None:
+    """Print the properties of one potential beside their reference values."""
+    view = Table("structure", Column("property", no_wrap=True), "value", "reference", "error", "status")
+    for row, (reference, _) in zip(rows, references, strict=True):
+        numbers = [row.value, reference, row.value - reference]
+        texts = ["" if isnan(number) else f"{number:.5g}" for number in numbers]
+        view.add_row(row.structure, row.name, *texts, f"{row.status}: {row.reason}".rstrip(": "))
+    console.print(view)
+    for source in dict.fromkeys(source for _, source in references if source):
+        console.print(f"reference: {source}", markup=False, highlight=False)
+
+
+def print_matrix(console: Console, table: pd.DataFrame) -> None:
+    """Print the answer at the smallest fraction: who chose the data against which model was retrained."""
+    done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
+    for dataset, part in done.groupby("dataset"):
+        fraction = part["fraction"].min()
+        cells = part[part["fraction"] == fraction]
+        view = Table(
+            title=f"{dataset}: test force MAE (eV/Å), {fraction:.0%} of the training set",
+            title_justify="left",
+        )
+        view.add_column("data chosen by")
+        models = sorted(cells["model"].unique())
+        for model in models:
+            view.add_column(f"model {model}", justify="right")
+        for (chooser, method), group in cells.groupby(["chooser", "method"]):
+            errors = [group.loc[group["model"] == model, "force_mae_ev_per_angstrom"] for model in models]
+            label = str(chooser) if chooser == method else f"{chooser} ({method})"
+            view.add_row(label, *(f"{values.mean():.4f} ± {values.std(ddof=0):.4f}" for values in errors))
+        console.print(view)
+    if len(done):
+        console.print("mean ± standard deviation over seeds; intervals and all fractions are in the report")
+
+
+TITLES = {
+    "answer": "whose data: ratio of errors, below 1 favours the first; 95 % intervals",
+    "choosers": "each way of choosing against random",
+    "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
+    "efficiency": "fraction as good as the full set, to 5 %",
+    "seeds": "seeds needed to find an effect in 80 of 100 studies",
+    "overlap": "overlap of chosen sets (Jaccard)",
+    "chosen": "chosen sets seen in each latent space",
+    "spaces": "latent spaces compared",
+}
+"""What each table of an analysis shows."""
+
+
+READABLE_ROWS = 30
+"""Tables up to this length are printed whole."""
+
+
+def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full: bool = False) -> None:
+    """Print the tables of an analysis; of long ones only a digest, unless ``full``."""
+    for name, whole in tables.items():
+        table = whole if full else _digest(name, whole)
+        view = Table(title=f"{name}: {TITLES[name]}", title_justify="left")
+        columns = [column for column in table.columns if column not in ("p_smallest", "seed_deviation")]
+        for column in columns:
+            text = pd.api.types.is_numeric_dtype(table[column])
+            view.add_column(column.replace("_", " "), justify="right" if text else "left")
+        for row in table[columns].itertuples(index=False):
+            view.add_row(*("–" if pd.isna(value) else _short(value) for value in row))
+        console.print(view, highlight=False)
+        if len(table) < len(whole):
+            console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
+
+
+def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Keep of a long table: all models together, forces of the test set, the fraction nearest to a tenth."""
+    if len(table) <= READABLE_ROWS or name == "answer":
+        return table
+    if "model" in table and (table["model"] == "all").any():
+        table = table[table["model"] == "all"]
+    if name in ("efficiency", "ranks", "seeds"):
+        table = table[(table["metric"] == "force") & (table["split"] == "test")]
+    if name in ("overlap", "chosen"):
+        distance = (table["fraction"] - 0.1).abs()
+        table = table[distance == distance.min()]
+    return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,321 @@
+"""The command line: ``crossprune``."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from crossprune.harness import cli
+from crossprune.harness.cli import commands, store_commands
+from crossprune.harness.errors import DiskFull, MissingPackage, UserError
+from crossprune.harness.store.disk import is_full
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
+    from concurrent.futures import Executor
+
+    from crossprune.harness.engine.loop import RunResult
+    from crossprune.harness.engine.study import Limits, Study
+    from crossprune.harness.store.objects import Store
+
+CORES = os.cpu_count() or 1
+ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+app = typer.Typer(
+    name="crossprune",
+    help="Whose descriptor should choose the training data of a machine-learned interatomic potential?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+console = Console()
+
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Folder for results; default: crossprune-NAME.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes; 0 runs in this one (to debug).")
+]
+RetryOption = Annotated[
+    list[str] | None,
+    typer.Option("--retry", help="Run cells of this status again: failed, timeout, crashed, … (repeatable)."),
+]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="local: processes here; parsl:FILE: a cluster (docs/clusters.md).")
+]
+MemoryOption = Annotated[
+    float | None,
+    typer.Option("--memory-gb", min=0.01, help="Memory of a task; default: the study's, or what there is."),
+]
+DataOption = Annotated[
+    list[str] | None, typer.Option("--data", help="Data set or file, instead of the study's.")
+]
+
+
+def main() -> NoReturn:
+    """Run the command line; errors of the user's end in one line and exit code 2."""
+    try:
+        app()
+    except (UserError, MissingPackage) as error:
+        Console(stderr=True).print(
+            f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(WRONG_CALL)
+    except (DiskFull, OSError) as error:
+        if not is_full(error):
+            raise
+        Console(stderr=True).print(
+            f"[bold red]disk full:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(SOME_FAILED)
+    sys.exit(ALL_DONE)
+
+
+@app.command()
+def run(
+    study: Annotated[Path | None, typer.Argument(help="Study file (TOML); default: the demo study.")] = None,
+    store: StoreOption = None,
+    workers: WorkersOption = CORES,
+    retry: RetryOption = None,
+    data: DataOption = None,
+    executor: ExecutorOption = "local",
+    memory_gb: MemoryOption = None,
+) -> None:
+    """Run every cell of a study that the store does not hold; write table and report.
+
+    Example: `crossprune run mo.toml --store mo --workers 2`
+
+    Exit code 0: all cells done; 1: some failed, the table is complete (or the disk is full: it says so, and
+    the same command goes on); 2: the call or the study is wrong.
+    """
+    if study is None:
+        with as_file(files(cli) / "demo.toml") as path:
+            _run(path, store, workers, retry, data, executor, memory_gb)
+    else:
+        _run(study, store, workers, retry, data, executor, memory_gb)
+
+
+@app.command()
+def demo(store: StoreOption = None, workers: WorkersOption = CORES) -> None:
+    """Run the main job on the embedded silicon data with SNAP and GAP: a few minutes on two cores.
+
+    Example: `crossprune demo --workers 2`
+    """
+    run(None, store, workers)
+
+
+def _run(
+    path: Path,
+    folder: Path | None,
+    workers: int,
+    retry: list[str] | None,
+    data: list[str] | None,
+    where: str,
+    memory_gb: float | None,
+) -> NoReturn:
+    from crossprune.harness.cli.console import print_matrix
+
+    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb)
+    print_matrix(console, result.table)
+    _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
+    sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
+
+
+def _execute(
+    path: Path,
+    folder: Path | None,
+    workers: int,
+    retry: list[str],
+    data: list[str] | None,
+    where: str,
+    memory_gb: float | None = None,
+) -> tuple[Study, Store, RunResult]:
+    """Run a study and write its table; leave the program if the run is interrupted."""
+    import dataclasses
+
+    from crossprune.harness.cli.console import print_assessment, print_summary, progress_display
+    from crossprune.harness.engine import loop as engine
+    from crossprune.harness.engine.assessment import assess
+    from crossprune.harness.engine.results import write_table
+    from crossprune.harness.engine.study import read_study
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.store.objects import Store
+    from crossprune.harness.store.records import STATUSES
+
+    for status in retry:
+        if status not in STATUSES or status == "done":
+            raise StudyError(unknown_name("status", status, set(STATUSES) - {"done"}))
+    study = read_study(path)
+    if data:
+        study = dataclasses.replace(study, datasets=tuple(data))
+    if memory_gb is not None:
+        study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
+    store = Store(folder or Path(f"crossprune-{study.name}"))
+    store.remove_leftovers()
+    executor = _executor(where, workers, study.limits)
+    with progress_display(console) as show:
+        result = engine.run(study, store, executor, retry=retry, on_progress=show)
+    write_table(result.table, store.root / "results.parquet")
+    print_summary(console, result)
+    unit = "cells"
+    for name in ("properties", "md"):  # tables of an earlier study in this store are not this one's
+        (store.root / f"{name}.parquet").unlink(missing_ok=True)
+    if not result.left and (study.properties.enabled or study.md.enabled):
+        with progress_display(console, "trials of models") as show:
+            tried = assess(study, store, executor, result.table, retry=retry, on_progress=show)
+        write_table(tried.properties, store.root / "properties.parquet")
+        write_table(tried.md, store.root / "md.parquet")
+        print_assessment(console, tried)
+        result, unit = dataclasses.replace(result, left=tried.left), "trials of models"
+    executor.shutdown(cancel_futures=bool(result.left))
+    if result.left:
+        console.print(f"interrupted: {result.left} {unit} left; the same command goes on from here")
+        sys.exit(INTERRUPTED)
+    return study, store, result
+
+
+def _executor(where: str, workers: int, limits: Limits) -> Executor:
+    from crossprune.harness.engine.pool import LocalPool, SerialExecutor
+    from crossprune.harness.errors import StudyError
+
+    if where == "local":
+        return LocalPool(workers, limits.timeout_s, limits.memory_gb) if workers else SerialExecutor()
+    kind, _, path = where.partition(":")
+    if kind != "parsl" or not path:
+        raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
+    from crossprune.harness.engine.clusters import executor_from
+
+    return executor_from(Path(path), limits.timeout_s, limits.memory_gb)
+
+
+@app.command()
+def nightly(
+    study: Annotated[Path, typer.Argument(help="Study file (TOML).")],
+    store: StoreOption = None,
+    workers: WorkersOption = CORES,
+    retry: RetryOption = None,
+    executor: ExecutorOption = "local",
+    night: Annotated[
+        str | None, typer.Option("--night", help="Name of this night; default: the time.")
+    ] = None,
+) -> None:
+    """Run what is missing, say what changed since the last night, and keep this night.
+
+    Example: `crossprune nightly studies/nightly.toml --store nights --workers 2`
+
+    Writes report.html, nightly.md (a summary) and nights.html (errors over nights) into the store.
+
+    Exit code 0: nothing alarming; 1: a cell newly fails, or an error rose beyond the seed spread;
+    2: the call or the study is wrong.
+    """
+    from crossprune.harness.analysis.nights import compare, load_nights, save_night, to_markdown
+    from crossprune.harness.store.objects import write_file
+    from crossprune.reports.history import write_history
+
+    settings, kept, result = _execute(study, store, workers, retry or [], None, executor)
+    name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
+    earlier = [one for one in load_nights(kept.root) if one.name != name]
+    save_night(kept.root, name, result.table, result.inputs)
+    nights = load_nights(kept.root)
+    tonight = next(one for one in nights if one.name == name)
+    comparison = compare(earlier[-1], tonight) if earlier else None
+    summary = to_markdown(name, comparison, earlier[-1].name if earlier else "")
+    write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
+    _write_report(kept.root, _provenance(settings.name, study.read_text(), result.table))
+    write_history(nights, kept.root)
+    console.print(summary, markup=False, highlight=False)
+    sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
+
+
+def _provenance(name: str, text: str, table: Any) -> dict[str, object]:
+    from crossprune.harness.engine.results import code_version
+
+    return {
+        "study": name,
+        "toml": text,
+        "command": shlex.join(["crossprune", *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "hardware": "; ".join(sorted(set(table["hardware"]) - {""})),
+        "versions": "; ".join(sorted({one for text in table["versions"] for one in text.split("; ") if one})),
+        "cells": int(table["cell"].nunique()),
+        **code_version(),
+    }
+
+
+def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
+    import json
+
+    import pandas as pd
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.store.objects import write_file
+    from crossprune.reports.page import write_report
+
+    results, facts = folder / "results.parquet", folder / "provenance.json"
+    if provenance is None:
+        if not results.is_file():
+            raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
+        provenance = json.loads(facts.read_text()) if facts.is_file() else {}
+    else:
+        text = json.dumps(provenance, indent=1)
+        write_file(facts, lambda temporary: temporary.write_text(text))
+    assessed = {
+        name: pd.read_parquet(folder / f"{name}.parquet")
+        for name in ("properties", "md")
+        if (folder / f"{name}.parquet").is_file()
+    }
+    page = write_report(pd.read_parquet(results), folder, provenance, **assessed)
+    console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
+    console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def report(store: Annotated[Path, typer.Argument(help="Folder of a finished run.")]) -> None:
+    """Write the report of a finished run again, from its table.
+
+    Example: `crossprune report mo`
+    """
+    _write_report(store, None)
+
+
+@app.command()
+def analyze(
+    store: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    full: Annotated[bool, typer.Option("--full", help="Print every row of long tables.")] = False,
+) -> None:
+    """Print the statistics that answer the question, and describe the latent spaces.
+
+    Example: `crossprune analyze mo`
+
+    Long tables are cut to the rows that most people ask for first. Tables with all rows and
+    columns are written to STORE/analysis as Parquet.
+    """
+    from crossprune.harness.analysis.answer import analyse
+    from crossprune.harness.cli.console import print_analysis
+
+    print_analysis(console, analyse(store), full=full)
+    console.print(f"tables: {(store / 'analysis').resolve()}", soft_wrap=True, highlight=False)
+
+
+for command in (
+    commands.datasets,
+    commands.adapters,
+    commands.check,
+    commands.evaluate,
+    commands.export,
+    commands.properties,
+):
+    app.command()(command)
+app.command("new-adapter")(commands.new_adapter)
+app.add_typer(store_commands.app)
+
+if __name__ == "__main__":
+    main()

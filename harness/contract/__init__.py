@@ -1,0 +1,44 @@
+"""What a model family must offer: descriptor, fitter and potential, in ASE's units and signs.
+
+Units: energies eV, lengths Å, forces eV/Å, stress eV/Å³ in Voigt order xx yy zz yz xz xy, positive = tension.
+"""
+
+from crossprune.harness.contract.adapter import Adapter, Descriptor, Fitter, Options, Prepared
+from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate
+from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights
+from crossprune.harness.contract.family import Family, FileFormat
+from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
+from crossprune.harness.contract.potential import (
+    HEADER,
+    Potential,
+    PotentialCalculator,
+    read_header,
+    require_elements,
+)
+from crossprune.harness.contract.prediction import Prediction, Predictions
+
+__all__ = [
+    "HEADER",
+    "Adapter",
+    "Capabilities",
+    "Descriptor",
+    "Dynamics",
+    "Family",
+    "FileFormat",
+    "Fitter",
+    "FloatArray",
+    "GroupWeight",
+    "IntArray",
+    "MotionState",
+    "Options",
+    "Potential",
+    "PotentialCalculator",
+    "Prediction",
+    "Predictions",
+    "Prepared",
+    "Thermostat",
+    "Weights",
+    "allocate",
+    "read_header",
+    "require_elements",
+]

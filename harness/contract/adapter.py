@@ -1,0 +1,163 @@
+"""A model family: descriptor and fitter, for given elements and options."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from ase import Atoms
+from crossprune.harness.contract.arrays import FloatArray, IntArray
+from crossprune.harness.contract.claims import Capabilities, Weights
+from crossprune.harness.contract.potential import Potential
+from crossprune.harness.contract.prediction import Predictions
+from crossprune.harness.errors import StudyError
+from numpy.typing import NDArray
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a fitter computes once per data set, whatever subset is chosen later.
+
+    Parameters
+    ----------
+    frames
+        The structures that were prepared, in order; ``subset`` in `Fitter.fit` indexes them.
+    arrays
+        Arrays that do not depend on the subset. The harness stores and memory-maps them.
+    """
+
+    frames: Sequence[Atoms]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Adapter(ABC, Generic[Options]):
+    """One model family for a fixed set of elements and options.
+
+    Parameters
+    ----------
+    elements
+        Chemical symbols the adapter must handle; kept sorted.
+    options
+        The adapter's frozen options; its defaults if not given.
+    isolated_atom_energies
+        Energy of each isolated atom (eV) if the data set's card has them; otherwise per-element
+        offsets are regressed on the chosen subset.
+
+    Raises
+    ------
+    StudyError
+        For several elements if the adapter handles one only.
+    """
+
+    name: ClassVar[str]
+    """The name in the adapter table."""
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    options_type: ClassVar[type[Any]]
+    """Frozen dataclass of options, one docstring line per field."""
+    distributions: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
+    """Installed packages whose versions the results depend on."""
+    smoke: ClassVar[Mapping[str, Any]] = {}
+    """Options with which the adapter fits a handful of small frames within seconds."""
+    fit_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that only ``fit`` reads: features and what was prepared stay valid when they change."""
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: Options | None = None,
+        isolated_atom_energies: Mapping[str, float] | None = None,
+    ) -> None:
+        self.elements = tuple(sorted(elements))
+        if len(self.elements) > 1 and not self.capabilities.multi_element:
+            raise StudyError(f"adapter {self.name!r} handles one element, got {', '.join(self.elements)}")
+        self.options: Options = self.options_type() if options is None else options
+        self.isolated_atom_energies = None if isolated_atom_energies is None else dict(isolated_atom_energies)
+
+    @classmethod
+    def is_seeded(cls, options: Any) -> bool:
+        """Say whether, with these options, the generator given to ``fit`` changes the parameters.
+
+        Override where it depends on them, as where one fitter of several draws random numbers.
+        """
+        return cls.capabilities.seeded
+
+
+class Descriptor(Adapter[Options]):
+    """Turns structures into per-atom features, so that it can choose data."""
+
+    @abstractmethod
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Describe each atom's environment.
+
+        Invariant to translation, rotation and permutation of like atoms; constant length for given
+        elements and options.
+
+        Returns
+        -------
+        FloatArray
+            Shape (n_atoms, n_features), no unit.
+        """
+
+    def features_many(self, frames: Sequence[Atoms]) -> FloatArray:
+        """Describe several structures, concatenated: shape (Σ n_atoms, n_features)."""
+        return np.concatenate([self.features(atoms) for atoms in frames])
+
+
+class Fitter(Adapter[Options]):
+    """Fits a potential to any subset of a prepared data set."""
+
+    potential_type: ClassVar[type[Potential]]
+    """The class that loads what the fit saved."""
+
+    @abstractmethod
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Compute everything that does not depend on which configurations are chosen.
+
+        No number may depend on another frame's labels or on the set as a whole: a frame's blocks
+        are the same whatever stands beside it.
+
+        Parameters
+        ----------
+        frames
+            Structures with labels in a ``SinglePointCalculator``.
+        workspace
+            Empty folder for arrays too large for memory, see `allocate`; None keeps all in memory.
+        """
+
+    @abstractmethod
+    def fit(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> Potential:
+        """Fit to the frames ``subset`` of ``prepared``, seeing nothing of the others.
+
+        Parameters
+        ----------
+        prepared
+            What `prepare` returned.
+        subset
+            Indices into ``prepared.frames``, shape (n_chosen,).
+        weights
+            Relative weights per group.
+        rng
+            The only source of randomness.
+
+        Raises
+        ------
+        TooFewFrames
+            If the model cannot be fitted to so few configurations.
+        """
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Predict prepared frames; override where the prepared blocks make it cheap."""
+        return potential.predict_many([prepared.frames[index] for index in indices])

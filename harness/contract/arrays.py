@@ -1,0 +1,21 @@
+"""Types of the arrays that cross the contract, and arrays too large for memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def allocate(workspace: Path | None, name: str, shape: tuple[int, ...]) -> FloatArray:
+    """Return a zeroed array ``name`` of ``shape``: memory-mapped in ``workspace``, or in memory."""
+    if workspace is None:
+        return np.zeros(shape)
+    array: FloatArray = np.lib.format.open_memmap(
+        workspace / f"{name}.npy", mode="w+", dtype=np.float64, shape=shape
+    )
+    return array

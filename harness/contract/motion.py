@@ -1,0 +1,38 @@
+"""Molecular dynamics that a family runs by itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from crossprune.harness.contract.arrays import FloatArray
+
+
+@dataclass(frozen=True)
+class Thermostat:
+    """Langevin's: temperature (K), relaxation time (fs) and the seed of its random forces."""
+
+    temperature: float
+    relaxation_time: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class MotionState:
+    """A moment of molecular dynamics.
+
+    ``positions`` Å (wrapped or not), ``velocities`` Å/fs, ``forces`` eV/Å, all (n_atoms, 3); ``energy`` eV.
+    """
+
+    positions: FloatArray
+    velocities: FloatArray
+    forces: FloatArray
+    energy: float
+
+
+class Dynamics(ABC):
+    """Molecular dynamics of one structure in a fixed cell, advanced step by step."""
+
+    @abstractmethod
+    def advance(self, n_steps: int) -> MotionState:
+        """Go on by ``n_steps``; raise `MotionLost` if the program that runs them gives up."""

@@ -1,0 +1,216 @@
+"""Labelled structures as arrays: labels, groups, validation, content hashes and compact storage."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.errors import DataError
+from numpy.typing import NDArray
+
+GROUP = "group"
+"""Key of ``Atoms.info`` that holds a frame's group."""
+SPLITS = ("train", "test", "ood")
+"""Names of the parts of a data set; models are fitted on subsets of ``train`` only."""
+
+
+@dataclass(frozen=True, repr=False)
+class DataSet:
+    """Labelled frames with their split.
+
+    Parameters
+    ----------
+    name
+        Name in results, such as ``mlearn-Mo``.
+    frames
+        Structures with energy, forces and, where known, stress in a ``SinglePointCalculator``.
+    split
+        ``train``, ``test`` or ``ood`` per frame.
+    isolated_atom_energies
+        Energy of each isolated atom (eV), or None if the source gives none.
+    """
+
+    name: str
+    frames: tuple[Atoms, ...]
+    split: tuple[str, ...]
+    isolated_atom_energies: dict[str, float] | None = None
+    notes: tuple[str, ...] = ()
+    """What loading left out or changed, for the report; not part of the content hash."""
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        if len(self.frames) != len(self.split):
+            raise DataError(f"{self.name}: {len(self.frames)} frames but {len(self.split)} split entries")
+        if unknown := set(self.split) - set(SPLITS):
+            raise DataError(f"{self.name}: unknown split {sorted(unknown)}; allowed: {', '.join(SPLITS)}")
+        for part in ("train", "test"):
+            if part not in self.split:
+                raise DataError(f"{self.name}: no frame is in the {part!r} part")
+
+    def __repr__(self) -> str:
+        """Say in a line what it holds: name, number of frames, elements, sizes of the parts."""
+        parts = ", ".join(f"{self.split.count(part)} {part}" for part in SPLITS if part in self.split)
+        return f"DataSet({self.name!r}, {len(self.frames)} frames of {', '.join(self.elements)}: {parts})"
+
+    def indices(self, part: str) -> IntArray:
+        """Return the indices of one part's frames, ascending."""
+        return np.flatnonzero(np.array(self.split) == part).astype(np.int64)
+
+    @functools.cached_property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols in the data set, sorted."""
+        return elements_of(self.frames)
+
+    @functools.cached_property
+    def groups(self) -> tuple[str, ...]:
+        """Group of each frame."""
+        return tuple(group_of(atoms) for atoms in self.frames)
+
+
+def label(atoms: Atoms, *, energy: float, forces: FloatArray, stress: FloatArray | None, group: str) -> Atoms:
+    """Return a copy of ``atoms`` that carries labels and group, and nothing else.
+
+    ``energy`` eV; ``forces`` eV/Å, shape (n_atoms, 3); ``stress`` eV/Å³, shape (6,), ASE's order and sign.
+    """
+    frame = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    frame.info[GROUP] = group
+    results = {"energy": float(energy), "forces": np.asarray(forces, dtype=np.float64)}
+    if stress is not None:
+        results["stress"] = np.asarray(stress, dtype=np.float64)
+    frame.calc = SinglePointCalculator(frame, **results)
+    return frame
+
+
+def group_of(atoms: Atoms) -> str:
+    """Return a frame's group; ``"all"`` is reserved, frames without a group are ``"none"``."""
+    return str(atoms.info.get(GROUP, "none"))
+
+
+def energy_of(atoms: Atoms) -> float:
+    """Return the energy label (eV)."""
+    return float(_results(atoms, "energy"))
+
+
+def forces_of(atoms: Atoms) -> FloatArray:
+    """Return the force labels (eV/Å, shape (n_atoms, 3))."""
+    return np.asarray(_results(atoms, "forces"), dtype=np.float64)
+
+
+def stress_of(atoms: Atoms) -> FloatArray | None:
+    """Return the stress label (eV/Å³, shape (6,)), or None if there is none."""
+    results = getattr(atoms.calc, "results", {})
+    return None if results.get("stress") is None else np.asarray(results["stress"], dtype=np.float64)
+
+
+def _results(atoms: Atoms, key: str) -> float | FloatArray:
+    results = getattr(atoms.calc, "results", {})
+    if results.get(key) is None:
+        raise DataError(
+            f"structure {atoms.get_chemical_formula()} has no {key} label; attach it with "
+            "ase.calculators.singlepoint.SinglePointCalculator"
+        )
+    value: float | FloatArray = results[key]
+    return value
+
+
+def elements_of(frames: Iterable[Atoms]) -> tuple[str, ...]:
+    """Return the chemical symbols in ``frames``, sorted."""
+    return tuple(sorted({symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}))
+
+
+def element_counts(frames: Sequence[Atoms], elements: Sequence[str]) -> FloatArray:
+    """Count atoms per element: shape (n_frames, n_elements)."""
+    return np.array(
+        [[atoms.get_chemical_symbols().count(element) for element in elements] for atoms in frames],
+        dtype=np.float64,
+    ).reshape(len(frames), len(elements))
+
+
+def offsets(frames: Sequence[Atoms]) -> IntArray:
+    """Return where each frame's atoms begin in concatenated arrays: shape (n_frames + 1,)."""
+    return np.concatenate([[0], np.cumsum([len(atoms) for atoms in frames])]).astype(np.int64)
+
+
+def content_hash(dataset: DataSet) -> str:
+    """Hash structures, labels, groups and split, but not the name: equal on any machine."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(_to_arrays(dataset.frames).items()):
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    meta = {key: value for key, value in _meta(dataset).items() if key not in ("name", "notes")}
+    digest.update(json.dumps(meta, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def save(dataset: DataSet, folder: Path) -> None:
+    """Write ``dataset`` into an existing folder, exact to the last bit."""
+    arrays: dict[str, Any] = _to_arrays(dataset.frames)
+    np.savez(folder / "frames.npz", **arrays)
+    (folder / "dataset.json").write_text(json.dumps(_meta(dataset), sort_keys=True))
+
+
+def load(folder: Path) -> DataSet:
+    """Read what `save` wrote."""
+    meta = json.loads((folder / "dataset.json").read_text())
+    with np.load(folder / "frames.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    ends = np.concatenate([[0], np.cumsum(arrays["lengths"])])
+    frames = []
+    for index, group in enumerate(meta["groups"]):
+        atoms = slice(ends[index], ends[index + 1])
+        stress = arrays["stresses"][index]
+        frames.append(
+            label(
+                Atoms(
+                    numbers=arrays["numbers"][atoms],
+                    positions=arrays["positions"][atoms],
+                    cell=arrays["cells"][index],
+                    pbc=arrays["pbc"][index],
+                ),
+                energy=float(arrays["energies"][index]),
+                forces=arrays["forces"][atoms],
+                stress=None if np.isnan(stress).all() else stress,
+                group=group,
+            )
+        )
+    return DataSet(
+        name=meta["name"],
+        frames=tuple(frames),
+        split=tuple(meta["split"]),
+        isolated_atom_energies=meta["isolated_atom_energies"],
+        notes=tuple(meta["notes"]),
+    )
+
+
+def _to_arrays(frames: Sequence[Atoms]) -> dict[str, NDArray[Any]]:
+    none = np.full(6, np.nan)
+    stresses = [stress_of(atoms) for atoms in frames]
+    return {
+        "lengths": np.array([len(atoms) for atoms in frames], dtype=np.int64),
+        "numbers": np.concatenate([atoms.numbers for atoms in frames]).astype(np.int64),
+        "positions": np.concatenate([atoms.positions for atoms in frames]),
+        "cells": np.array([atoms.cell.array for atoms in frames]),
+        "pbc": np.array([atoms.pbc for atoms in frames]),
+        "energies": np.array([energy_of(atoms) for atoms in frames]),
+        "forces": np.concatenate([forces_of(atoms) for atoms in frames]),
+        "stresses": np.array([none if stress is None else stress for stress in stresses]),
+    }
+
+
+def _meta(dataset: DataSet) -> dict[str, object]:
+    return {
+        "name": dataset.name,
+        "groups": list(dataset.groups),
+        "split": list(dataset.split),
+        "isolated_atom_energies": dataset.isolated_atom_energies,
+        "notes": list(dataset.notes),
+    }

@@ -1,0 +1,1 @@
+"""Cells of a study: grid, stages, keys, workers, results."""

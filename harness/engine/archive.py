@@ -1,0 +1,113 @@
+"""Take results out of a store: tables of records, chosen indices, and a study's artefacts in one file."""
+
+from __future__ import annotations
+
+import itertools
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from crossprune.harness.engine.grid import Cell, Choice
+from crossprune.harness.engine.results import to_table
+from crossprune.harness.engine.upkeep import Artefact, Progress, quiet
+from crossprune.harness.errors import StudyError
+from crossprune.harness.store.objects import Store, write_file
+from crossprune.harness.store.records import Record
+
+ROWS = 5000
+"""Cells per piece, so that a large store does not have to fit into memory."""
+UNKNOWN = {"dataset": "", "chooser": "", "method": "", "fraction": float("nan"), "seed": -1}
+"""Axes of a cell that a version without them recorded."""
+
+
+def export_results(
+    store: Store, target: Path, cells: Iterable[tuple[int, Cell, Record]], on_progress: Progress = quiet
+) -> int:
+    """Write the results of cells as Parquet or CSV, by the name of ``target``; return their number.
+
+    Raises
+    ------
+    StudyError
+        If ``target`` has another ending.
+    DiskFull
+        If it cannot be written.
+    """
+    if target.suffix not in (".parquet", ".csv"):
+        raise StudyError(f"cannot export to {target}; allowed endings: .parquet, .csv")
+    count = 0
+
+    def pieces() -> Iterator[pd.DataFrame]:
+        nonlocal count
+        iterator = iter(cells)
+        while piece := list(itertools.islice(iterator, ROWS)):
+            count += len(piece)
+            on_progress(count, count)
+            yield to_table(piece)
+        if not count:
+            yield to_table([])
+
+    write_file(target, _to_csv(pieces()) if target.suffix == ".csv" else _to_parquet(pieces()))
+    return count
+
+
+def recorded_cells(store: Store) -> Iterator[tuple[int, Cell, Record]]:
+    """Read all cells of a store with the axes under which they were first run; no trials."""
+    for place, record in enumerate(store.read()):
+        if not record.facts.get("trial"):
+            axes: dict[str, Any] = {**UNKNOWN, **record.facts.get("axes", {})}
+            model = str(axes.pop("model", ""))
+            yield place, Cell(Choice(**axes), model), record
+
+
+def export_indices(store: Store, target: Path, keys: Iterable[str] | None = None) -> int:
+    """Write the chosen frames of each cell as Parquet: ``cell``, ``fit_key``, ``indices``."""
+    rows = []
+    for record in store.read(None if keys is None else list(keys)):
+        if record.status == "done" and not record.facts.get("trial") and "fit_key" in record.facts:
+            path = store.path("fit", record.facts["fit_key"]) / "subset.npy"
+            if path.is_file():
+                rows.append((record.key, record.facts["fit_key"], np.load(path)))
+    table = pd.DataFrame(rows, columns=["cell", "fit_key", "indices"])
+    write_file(target, lambda path: table.to_parquet(path, index=False))
+    return len(rows)
+
+
+def export_artefacts(
+    store: Store, target: Path, artefacts: Iterable[Artefact], on_progress: Progress = quiet
+) -> int:
+    """Write artefacts into one tar file, under the names they have in the store."""
+    found = sorted({one for one in artefacts if store.has(*one)})
+
+    def write(path: Path) -> None:
+        with tarfile.open(path, "w") as archive:
+            for number, one in enumerate(found):
+                folder = store.path(*one)
+                archive.add(folder, str(folder.relative_to(store.root)))
+                on_progress(number + 1, len(found))
+
+    write_file(target, write)
+    return len(found)
+
+
+def _to_csv(pieces: Iterator[pd.DataFrame]) -> Any:
+    def write(path: Path) -> None:
+        for number, piece in enumerate(pieces):
+            piece.to_csv(path, mode="a", header=number == 0, index=False)
+
+    return write
+
+
+def _to_parquet(pieces: Iterator[pd.DataFrame]) -> Any:
+    def write(path: Path) -> None:
+        first = pa.Table.from_pandas(next(pieces), preserve_index=False)
+        with pq.ParquetWriter(path, first.schema) as writer:
+            writer.write_table(first)
+            for piece in pieces:
+                writer.write_table(pa.Table.from_pandas(piece, schema=first.schema, preserve_index=False))
+
+    return write

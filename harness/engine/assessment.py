@@ -1,0 +1,229 @@
+"""Put fitted models to the test: physical properties and molecular dynamics, each fit once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from crossprune.harness.data.cards import Card, list_cards, load_card, load_dataset
+from crossprune.harness.engine.keys import md_key, properties_key
+from crossprune.harness.engine.loop import Progress, data_options
+from crossprune.harness.engine.outcome import Outcome, outcome_of
+from crossprune.harness.engine.results import AXES, md_table, properties_table
+from crossprune.harness.engine.study import Study
+from crossprune.harness.engine.trials import md_stage, properties_stage
+from crossprune.harness.errors import DiskFull
+from crossprune.harness.evaluation.properties import Setting, tasks
+from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
+from crossprune.harness.evaluation.stability import MdRun
+from crossprune.harness.store.objects import Store
+from crossprune.harness.store.records import Record
+
+NO_CARD = "the data set has no card that names its crystal"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One stage on one fitted model."""
+
+    stage: str
+    key: str
+    function: Callable[..., Outcome]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Two tables: a row per cell and property, a row per cell and run."""
+
+    properties: pd.DataFrame
+    md: pd.DataFrame
+    computed: Counter[str]
+    """Number of stages that were computed, not taken from the store, by name."""
+    left: int
+    """Trials without a record: more than 0 only if the run was interrupted."""
+
+
+def assess(
+    study: Study,
+    store: Store,
+    executor: Executor,
+    results: pd.DataFrame,
+    *,
+    retry: Iterable[str] = (),
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Assessment:
+    """Compute the properties and run the dynamics of every fitted model of a study.
+
+    Parameters
+    ----------
+    study
+        Its tables ``[properties]`` and ``[md]`` say what.
+    store
+        That the study was run on; its fits are loaded, never repeated.
+    executor
+        Where trials run.
+    results
+        Table of the run.
+    retry
+        Statuses to try again.
+    on_progress
+        Called whenever a trial ends.
+    """
+    cells = results.drop_duplicates("cell")
+    plans = {name: _Plan.of(study, name) for name in sorted(set(cells["dataset"]))}
+    trials = {trial.key: trial for cell in _rows(cells) for trial in plans[cell["dataset"]].trials(cell)}
+    known = {key: record for key, record in store.records(trials).items() if record.status not in set(retry)}
+    loop = _Loop(store, executor, on_progress, len(trials), len(known))
+    loop.run([trial for key, trial in trials.items() if key not in known])
+    records = {**known, **loop.records}
+    return Assessment(
+        properties_table(
+            row for cell in _rows(cells) for row in plans[cell["dataset"]].property_rows(cell, records)
+        ),
+        md_table(row for cell in _rows(cells) for row in plans[cell["dataset"]].md_rows(cell, records)),
+        loop.computed,
+        len(trials) - len(records),
+    )
+
+
+def _rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    columns = [*AXES, "cell", "status", "reason", "fit_key"]
+    for values in cells[columns].itertuples(index=False):
+        yield dict(zip(columns, values, strict=True))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is asked of the models of one data set."""
+
+    study: Study
+    card: Card | None
+    setting: Setting | None
+    runs: tuple[MdRun, ...]
+
+    @classmethod
+    def of(cls, study: Study, name: str) -> _Plan:
+        if name not in list_cards() or not (study.properties.enabled or study.md.enabled):
+            return cls(study, None, None, ())
+        card, data = load_card(name), data_options(study, name)
+        runs = md_runs(card, study.md, load_dataset(name, options=data), data) if study.md.enabled else []
+        return cls(study, card, setting_of(card), tuple(runs))
+
+    def trials(self, cell: Mapping[str, Any]) -> Iterator[Trial]:
+        """List the trials of a cell's fit; cells that share a fit share them."""
+        if cell["status"] != "done" or self.setting is None:
+            return
+        fit = cell["fit_key"]
+        if self._wants_properties(cell):
+            key = properties_key(fit, self.setting, self.study.properties)
+            arguments: tuple[Any, ...] = (fit, self.setting, self.study.properties)
+            yield Trial("properties", key, properties_stage, arguments)
+        for run in self._runs_of(cell):
+            key = md_key(fit, run)
+            yield Trial("md", key, md_stage, (fit, run, key))
+
+    def property_rows(
+        self, cell: Mapping[str, Any], records: Mapping[str, Record]
+    ) -> Iterator[dict[str, Any]]:
+        """Lay out a cell's properties beside the reference values; a row for every expected one."""
+        if not self._wants_properties(cell):
+            return
+        if cell["status"] != "done" or self.setting is None or self.card is None:
+            reason = (
+                NO_CARD if cell["status"] == "done" else f"the model is {cell['status']}: {cell['reason']}"
+            )
+            yield {**cell, "structure": "", "property": "", "status": "skipped", "reason": reason}
+            return
+        record = records.get(properties_key(cell["fit_key"], self.setting, self.study.properties))
+        if record is None:
+            return
+        found = {(row["structure"], row["name"]): row for row in record.rows}
+        for task in tasks(self.setting, self.study.properties.names):
+            for structure, name in task.keys:
+                missing = {"status": record.status, "reason": record.reason}
+                row = {**cell, **found.get((structure, name), missing)}
+                reference, source = reference_of(self.card, structure, name)
+                row |= {"structure": structure, "property": name}
+                yield {**row, "reference": reference, "reference_source": source}
+
+    def md_rows(self, cell: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[dict[str, Any]]:
+        """Lay out a cell's runs of molecular dynamics; a row for every run."""
+        runs = self._runs_of(cell)
+        if self.study.md.enabled and self._wants(cell, self.study.md.seeds) and self.setting is None:
+            yield {**cell, "status": "skipped", "reason": NO_CARD}
+        for run in runs:
+            facts = {
+                "ensemble": run.ensemble,
+                "temperature_k": run.temperature_k,
+                "velocity_seed": run.velocity_seed,
+                "n_atoms": len(run.crystal.conventional(run.repeat)),
+                "timestep_fs": run.timestep_fs,
+            }
+            if cell["status"] != "done":
+                reason = f"the model is {cell['status']}: {cell['reason']}"
+                yield {**cell, **facts, "status": "skipped", "reason": reason}
+            elif (record := records.get(md_key(cell["fit_key"], run))) is not None:
+                ended = record.rows[0] if record.rows else {}
+                status = {"status": record.status, "reason": record.reason or ended.get("reason", "")}
+                yield {**cell, **facts, **ended, **record.facts, **status}
+
+    def _wants(self, cell: Mapping[str, Any], seeds: tuple[int, ...]) -> bool:
+        return not seeds or cell["seed"] in seeds
+
+    def _wants_properties(self, cell: Mapping[str, Any]) -> bool:
+        return self.study.properties.enabled and self._wants(cell, self.study.properties.seeds)
+
+    def _runs_of(self, cell: Mapping[str, Any]) -> tuple[MdRun, ...]:
+        return self.runs if self._wants(cell, self.study.md.seeds) else ()
+
+
+@dataclass
+class _Loop:
+    """Runs trials, which do not depend on each other, and records them as they end."""
+
+    store: Store
+    executor: Executor
+    on_progress: Callable[[Progress], None]
+    total: int
+    reused: int
+    records: dict[str, Record] = field(default_factory=dict)
+    computed: Counter[str] = field(default_factory=Counter)
+
+    def run(self, trials: list[Trial]) -> None:
+        """Run ``trials`` to their ends, or until Ctrl-C."""
+        futures: dict[Future[Outcome], Trial] = {}
+        try:
+            for trial in trials:
+                futures[self._submit(trial)] = trial
+            while futures:
+                self._report({trial.stage for trial in futures.values()})
+                for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                    self._end(futures.pop(future), outcome_of(future, self.store.root))
+            self._report(set())
+        except KeyboardInterrupt:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+        except DiskFull:
+            self.executor.shutdown(wait=True, cancel_futures=True)
+            raise
+
+    def _submit(self, trial: Trial) -> Future[Outcome]:
+        root: Path = self.store.root
+        return self.executor.submit(trial.function, root, *trial.arguments)
+
+    def _end(self, trial: Trial, outcome: Outcome) -> None:
+        value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
+        record = Record(trial.key, outcome.status, outcome.reason, value["rows"], value["facts"])
+        self.store.put([record])
+        self.records[trial.key] = record
+        self.computed[trial.stage] += outcome.computed
+
+    def _report(self, running: set[str]) -> None:
+        failed = sum(record.status != "done" for record in self.records.values())
+        done = len(self.records) - failed
+        self.on_progress(Progress(self.total, self.reused, done, failed, tuple(sorted(running))))

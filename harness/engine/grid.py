@@ -1,0 +1,86 @@
+"""Expand a study to its cells, purely."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from crossprune.harness.engine.study import Study
+from crossprune.harness.errors import StudyError, unknown_name
+from crossprune.harness.selection.candidates import POOLINGS, SCALINGS
+from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """How a subset of a data set's training part is chosen."""
+
+    dataset: str
+    chooser: str
+    method: str
+    fraction: float
+    seed: int
+    scaling: str = "standard"
+    """A key of `SCALINGS`; empty for a method that looks at no features."""
+    pooling: str = "mean"
+    """A key of `POOLINGS`; empty for a method that does not pool atoms."""
+    budget: str = "configurations"
+    """What the fraction is a fraction of."""
+
+    @property
+    def how(self) -> Choice:
+        """The choice without the names of data set and chooser: keys rest on their content instead."""
+        return replace(self, dataset="", chooser="")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One retrained model: a choice of data and the model fitted to it."""
+
+    choice: Choice
+    model: str
+
+
+def expand(study: Study) -> tuple[Cell, ...]:
+    """List the cells of a study in a fixed order that does not depend on the order of its lists.
+
+    Raises
+    ------
+    StudyError
+        If a selection method, scaling, pooling or budget is unknown.
+    """
+    for method in study.methods:
+        _require("selection method", method, METHODS)
+    for scaling in study.scalings:
+        _require("scaling", scaling, SCALINGS)
+    for pooling in study.poolings:
+        _require("pooling", pooling, POOLINGS)
+    _require("budget", study.budget, BUDGETS)
+    cells = (
+        Cell(Choice(dataset, chooser, method, fraction, seed, scaling, pooling, study.budget), model)
+        for dataset, (chooser, method, scaling, pooling), fraction, seed, model in itertools.product(
+            study.datasets, _spaces(study), study.fractions, study.seeds, study.models
+        )
+    )
+    return tuple(sorted(set(cells)))
+
+
+def _require(kind: str, name: str, known: Iterable[str]) -> None:
+    if name not in (allowed := tuple(known)):
+        raise StudyError(unknown_name(kind, name, allowed))
+
+
+def _spaces(study: Study) -> Iterator[tuple[str, str, str, str]]:
+    """Give chooser, method, scaling and pooling, without the axes that play no part.
+
+    A method that looks at no features comes once, under ``random``; that base line is always there.
+    """
+    yield RANDOM, RANDOM, "", ""
+    axes = (study.choosers, study.methods, study.scalings, study.poolings)
+    for chooser, method, scaling, pooling in itertools.product(*axes):
+        if chooser != RANDOM and METHODS[method].described:
+            yield chooser, method, scaling, pooling if METHODS[method].pooled else ""
+    for method in study.methods:
+        if not METHODS[method].described:
+            yield RANDOM, method, "", ""

@@ -1,0 +1,55 @@
+"""Keys of stored stages: the content of the inputs, the options, the code and the versions they rest on."""
+
+from __future__ import annotations
+
+from crossprune.harness.contract import IntArray, Weights
+from crossprune.harness.engine.grid import Choice
+from crossprune.harness.evaluation import metrics, properties, stability
+from crossprune.harness.evaluation.properties import PropertyOptions, Setting
+from crossprune.harness.evaluation.stability import MdRun
+from crossprune.harness.fingerprint import canonical_hash, package_versions, source_hash
+from crossprune.harness.lookup import AdapterSpec
+from crossprune.harness.selection import methods
+
+
+def features_key(dataset_key: str, spec: AdapterSpec) -> str:
+    """Key of the features of all frames of a data set."""
+    return canonical_hash("features", dataset_key, spec.prepare_fingerprint)
+
+
+def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
+    """Key of what a fitter computes once per data set."""
+    return canonical_hash("prepare", dataset_key, spec.prepare_fingerprint)
+
+
+def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str:
+    """Key of a chosen subset."""
+    code = source_hash(methods.__name__)
+    versions = package_versions(["numpy", "scikit-learn"])
+    return canonical_hash("selection", dataset_key, features, choice.how, code, versions)
+
+
+def fit_key(prepared: str, spec: AdapterSpec, subset: IntArray, weights: Weights, seed: int | None) -> str:
+    """Key of a fit: it rests on the chosen indices, not on who chose them."""
+    return canonical_hash("fit", prepared, spec.fingerprint, subset, dict(weights), seed)
+
+
+def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> str:
+    """Key of a potential's properties; the reference values are no part of it."""
+    code, versions = source_hash(properties.__name__), package_versions(["ase", "phonopy"])
+    return canonical_hash("properties", fit_key, setting, options.names, options.budget_s, code, versions)
+
+
+def md_key(fit_key: str, run: MdRun) -> str:
+    """Key of one run of molecular dynamics."""
+    code, versions = source_hash(stability.__name__), package_versions(["ase"])
+    return canonical_hash("md", fit_key, run, code, versions)
+
+
+def cell_key(
+    dataset_key: str, chooser: AdapterSpec | None, how: object, model: AdapterSpec, weights: Weights
+) -> str:
+    """Key of a cell; ``chooser`` is None where chance chooses."""
+    fingerprint = None if chooser is None else chooser.fingerprint
+    code = [source_hash(methods.__name__), source_hash(metrics.__name__)]
+    return canonical_hash("cell", dataset_key, fingerprint, how, model.fingerprint, dict(weights), code)

@@ -1,0 +1,113 @@
+"""How a task ended: its exceptions, its death or its limits as a status, a full disk as an error."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
+from crossprune.harness.store.disk import almost_full, disk_full, is_full
+from crossprune.harness.store.objects import SCRATCH
+from crossprune.harness.store.records import Status
+from pebble import ProcessExpired
+from threadpoolctl import ThreadpoolController
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage gave: its value, or the status and reason of its failure."""
+
+    status: Status
+    reason: str = ""
+    value: Any = None
+    computed: bool = False
+    """False where the artefact was in the store already."""
+
+
+def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
+    """Turn a stage's exception into a status with its traceback; a full disk is the run's affair.
+
+    Raises
+    ------
+    DiskFull
+        If the stage cannot write.
+    """
+
+    @functools.wraps(stage)
+    def run(root: Path, *args: Any) -> Outcome:
+        try:
+            # One BLAS thread everywhere: more would change the last bits from executor to executor.
+            with scratch_folder(), _libraries(len(sys.modules)).limit(limits=1):
+                value, computed = stage(root, *args)
+        except CellTimeout as error:
+            return Outcome("timeout", str(error))
+        except (MemoryError, CellOutOfMemory) as error:
+            return Outcome("out_of_memory", str(error) or "MemoryError")
+        except CellCrash as error:
+            return Outcome("crashed", str(error))
+        except Exception as error:
+            if is_full(error):
+                raise disk_full(error, root) from None
+            return Outcome("failed", traceback.format_exc())
+        return Outcome("done", value=value, computed=computed)
+
+    return run
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> ThreadpoolController:
+    """Find the BLAS libraries of this process, which takes milliseconds; again when modules were imported."""
+    return ThreadpoolController()
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[None]:
+    """Make temporary files of a stage lie in one folder, so that nothing stays behind if it is killed."""
+    before, environment = tempfile.tempdir, os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+        try:
+            tempfile.tempdir = os.environ["TMPDIR"] = folder
+            yield
+        finally:
+            tempfile.tempdir = before
+            if environment is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = environment
+
+
+def outcome_of(future: Future[Outcome], root: Path) -> Outcome:
+    """Read a task's outcome; a killed or hung worker becomes a status.
+
+    Raises
+    ------
+    DiskFull
+        If the task, or the pool for it, could not write.
+    """
+    try:
+        return future.result()
+    except TimeoutError:
+        return Outcome("timeout", "the wall-time limit was reached and the worker killed")
+    except CellOutOfMemory as error:
+        return Outcome("out_of_memory", str(error))
+    except ProcessExpired as error:
+        code = -error.exitcode if error.exitcode < 0 else None
+        name = signal.Signals(code).name if code in set(signal.Signals) else f"exit code {error.exitcode}"
+        if name == "SIGBUS" and almost_full(root):
+            raise disk_full(error, root) from None
+        hint = "; often the system's out-of-memory killer" if name == "SIGKILL" else ""
+        return Outcome("crashed", f"the worker died of {name}{hint}")
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(error, root) from None
+        raise

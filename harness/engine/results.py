@@ -1,0 +1,126 @@
+"""The results as one long table: a row per cell, split and group."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from crossprune.harness.engine.grid import Cell
+from crossprune.harness.evaluation.metrics import ALL, METRICS
+from crossprune.harness.store.objects import write_file
+from crossprune.harness.store.records import Record
+
+AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
+STATE = ("split", "group", "status", "reason")
+SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
+COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
+PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
+COLUMNS = (*AXES, *STATE, *METRICS, *SIZES, *COSTS, *PROVENANCE)
+NUMBERS = (*METRICS, *SIZES, *COSTS)
+PER_ROW = ("split", "group", *METRICS, "n_eval_configurations", "n_eval_atoms")
+SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
+VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
+"""Columns that may differ between two runs of the same study; all others are equal bit for bit."""
+
+PROPERTY_COLUMNS = (
+    *AXES, "structure", "property", "value", "reference", "error", "relative_error", "status", "reason",
+    "wall_s", "reference_source", "cell", "fit_key",
+)  # fmt: skip
+"""Columns of the table of properties: a row per cell and property; units are in the property's name."""
+MD_NUMBERS = (
+    "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps",
+    "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
+)  # fmt: skip
+MD_COLUMNS = (
+    *AXES, "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
+    "cell", "fit_key",
+)  # fmt: skip
+"""Columns of the table of molecular dynamics: a row per cell and run."""
+
+
+def to_table(cells: Iterable[tuple[int, Cell, Record]]) -> pd.DataFrame:
+    """Lay out records as the results table; a cell without metrics is one row with its status.
+
+    Parameters
+    ----------
+    cells
+        Place in the table, cell and record; in any order, looked at one by one.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    places: list[int] = []
+    lengths: list[int] = []
+    for place, cell, record in cells:
+        shared = {**vars(cell.choice), "model": cell.model, "status": record.status}
+        shared |= {"reason": record.reason, "cell": record.key, **record.facts}
+        for name in SHARED:
+            columns[name].append(shared.get(name))
+        rows = record.rows or [{"split": "test", "group": ALL}]
+        for name in PER_ROW:
+            columns[name] += [row.get(name) for row in rows]
+        places.append(place)
+        lengths.append(len(rows))
+    counts = np.array(lengths, dtype=np.int64)
+    order = np.argsort(np.repeat(np.array(places, dtype=np.int64), counts), kind="stable")
+    owner = np.repeat(np.arange(len(places)), counts)[order]
+    taken = {name: owner if name in SHARED else order for name in COLUMNS}
+    return pd.DataFrame({name: _column(name, columns[name]).take(taken[name]) for name in COLUMNS})
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    """Turn values into an array of the column's type; a missing text is empty."""
+    if name in ("fraction", "seed"):
+        return np.asarray(values)
+    if name in NUMBERS:
+        return np.array(values, dtype="float64")
+    return pd.array(["" if value is None else str(value) for value in values], dtype="str")
+
+
+def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Lay out properties: value, reference, error (value − reference) and error over reference."""
+    table = pd.DataFrame(list(rows), columns=list(PROPERTY_COLUMNS))
+    numbers = ["value", "reference", "wall_s"]
+    table[numbers] = table[numbers].astype("float64")
+    table["error"] = table["value"] - table["reference"]
+    table["relative_error"] = table["error"] / table["reference"].abs()
+    return _with_texts(table, (*AXES, "structure", "property", "status", "reason", "reference_source"))
+
+
+def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Lay out runs of molecular dynamics; ``survived`` is missing where a run did not take place."""
+    table = pd.DataFrame(list(rows), columns=list(MD_COLUMNS))
+    table[list(MD_NUMBERS)] = table[list(MD_NUMBERS)].astype("float64")
+    table["survived"] = table["survived"].astype("boolean")
+    return _with_texts(table, (*AXES, "ensemble", "status", "reason", "failure", "trajectory"))
+
+
+def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    texts = [column for column in columns if column not in ("fraction", "seed")]
+    table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
+    return table
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write the table as Parquet, atomically."""
+    write_file(path, lambda temporary: table.to_parquet(temporary, index=False))
+
+
+@functools.cache
+def code_version() -> Mapping[str, str]:
+    """Return the installed version and, for a checkout, its commit (``+`` if it has local changes)."""
+    folder = Path(__file__).parent
+    commit = ""
+    try:
+        git = functools.partial(subprocess.run, cwd=folder, capture_output=True, text=True, timeout=10)
+        found = git(["git", "rev-parse", "--short=12", "HEAD"])
+        if found.returncode == 0:
+            changed = git(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+            commit = found.stdout.strip() + ("+" if changed else "")
+    except (OSError, subprocess.TimeoutExpired):
+        pass
+    return {"crossprune_version": version("crossprune"), "commit": commit}

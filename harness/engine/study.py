@@ -1,0 +1,112 @@
+"""What to run: a study, read from TOML into frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crossprune.harness.contract import GroupWeight
+from crossprune.harness.errors import StudyError, unknown_name
+from crossprune.harness.evaluation.properties import PropertyOptions
+from crossprune.harness.evaluation.stability import MdOptions
+from crossprune.harness.tables import from_table, read_toml
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on one stage of one cell."""
+
+    timeout_s: float = 3600.0
+    """Wall time, seconds; a stage that takes longer ends as ``timeout``."""
+    memory_gb: float | None = None
+    """Memory, GB (10⁹ bytes); a stage that takes more ends as ``out_of_memory``. Default: what there is."""
+
+    def __post_init__(self) -> None:
+        """Check that a limit is above zero."""
+        for name in ("timeout_s", "memory_gb"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} is {value:g}; give a number above 0")
+
+
+@dataclass(frozen=True)
+class Study:
+    """The axes of the matrix and everything that its cells depend on."""
+
+    name: str
+    """Name in reports."""
+    datasets: tuple[str, ...]
+    """Names of data sets, or paths of extended-XYZ files or ASE databases."""
+    models: tuple[str, ...]
+    """Adapters (or variants of them, see ``options``) to retrain."""
+    choosers: tuple[str, ...] = ()
+    """Adapters whose latent space chooses; the random base line is always added."""
+    methods: tuple[str, ...] = ("fps",)
+    """Selection methods."""
+    scalings: tuple[str, ...] = ("standard",)
+    """How the axes of a latent space are weighted: none, standard or whitened."""
+    poolings: tuple[str, ...] = ("mean",)
+    """How atoms become one point per configuration: mean, sum or max."""
+    budget: str = "configurations"
+    """What a fraction is a fraction of: configurations, atoms or labels."""
+    fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    """Kept fractions of the training set, in (0, 1]; see ``budget``."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Repetitions."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
+    weights: Mapping[str, GroupWeight] = field(default_factory=dict)
+    """Relative weights per group of configurations."""
+    data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Loading options per data set: keys, splits, filters."""
+    limits: Limits = field(default_factory=Limits)
+    """Bounds on a stage."""
+    properties: PropertyOptions = field(default_factory=PropertyOptions)
+    """Which physical properties of the fitted models are computed."""
+    md: MdOptions = field(default_factory=MdOptions)
+    """Which molecular dynamics the fitted models must survive."""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at data sets or adapters."""
+        for axis in ("datasets", "models", "methods", "scalings", "poolings", "fractions", "seeds"):
+            if not getattr(self, axis):
+                raise ValueError(f"{axis} is empty; give at least one")
+        axes = ("datasets", "models", "choosers", "methods", "scalings", "poolings", "fractions", "seeds")
+        for axis in axes:
+            values = getattr(self, axis)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{axis} has a value twice: {list(values)}")
+        for fraction in self.fractions:
+            if not 0 < fraction <= 1:
+                raise ValueError(f"fraction {fraction} is not in (0, 1]; 0.1 keeps 10 % of the training set")
+
+
+TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")
+
+
+def read_study(path: Path) -> Study:
+    """Read a study file.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing, is not TOML, or has an unknown, missing or wrong entry.
+    """
+    return parse_study(read_toml(path), str(path))
+
+
+def parse_study(document: Mapping[str, Any], where: str) -> Study:
+    """Build a study from a parsed TOML document; ``where`` is its name in messages."""
+    for table in document:
+        if table not in TABLES:
+            raise StudyError(f"{where}: {unknown_name('table', table, TABLES)}")
+    axes = document.get("study")
+    if not isinstance(axes, Mapping):
+        raise StudyError(f"{where}: the table [study] is missing")
+    for table in TABLES[1:]:
+        if table in axes:
+            raise StudyError(f"{where}: [study]: {table} is a table of its own, [{table}]")
+    rest = {table: document[table] for table in TABLES[1:] if table in document}
+    return from_table(Study, {**axes, **rest}, f"{where}: [study]")

@@ -1,0 +1,256 @@
+"""Look after a store: verify it, remove what nothing refers to, and merge another one in."""
+
+from __future__ import annotations
+
+import filecmp
+import itertools
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from crossprune.harness.store.objects import Store
+from crossprune.harness.store.records import Record
+
+Artefact = tuple[str, str]
+"""A stage and its key."""
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is."""
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "dataset": ("frames.npz", "dataset.json"),
+    "features": ("features.npy",),
+    "selection": ("indices.npy",),
+    "fit": ("predictions.npz", "facts.json", "subset.npy", "potential/potential.json"),
+    "md": ("trajectory.extxyz",),
+}
+"""Files without which an artefact of a stage is not complete."""
+VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
+"""Facts that differ between two runs of the same cell."""
+BATCH = 1000
+
+
+def quiet(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a look at every record and artefact found."""
+
+    n_records: int
+    n_artefacts: int
+    broken: tuple[str, ...]
+    """A line for each thing that cannot be read, is not complete or is missing."""
+    orphans: tuple[str, ...]
+    """Artefacts that no record refers to; harmless, ``gc`` removes them."""
+    leftovers: tuple[str, ...]
+    """Temporary folders."""
+
+
+def verify(store: Store, on_progress: Progress = quiet) -> Verdict:
+    """Read every artefact and record.
+
+    Arrays are checked for their size, archives for their checksums, JSON files for their form.
+    """
+    broken = [f"records: {fault}" for fault in store.faults()]
+    referred: set[Artefact] = set()
+    n_records = 0
+    for record in store.read():
+        n_records += 1
+        referred |= refers_to(record)
+    artefacts = list(store.artefacts())
+    present = {(stage, key) for stage, key, _ in artefacts}
+    for number, (stage, key, folder) in enumerate(artefacts):
+        broken += [f"{stage} {key}: {fault}" for fault in faults_of(stage, folder)]
+        on_progress(number + 1, len(artefacts))
+    lost = [one for one in sorted(referred - present) if one[0] in ("fit", "dataset", "md")]
+    broken += [f"{stage} {key}: a record refers to it, and it is not there" for stage, key in lost]
+    orphans = [f"{stage} {key}" for stage, key in sorted(present - referred)]
+    leftovers = sorted(folder.name for folder in (store.root / "tmp").iterdir())
+    return Verdict(n_records, len(artefacts), tuple(broken), tuple(orphans), tuple(leftovers))
+
+
+def refers_to(record: Record) -> set[Artefact]:
+    """List the artefacts that a record rests on."""
+    found = {(stage, key) for stage, key in record.facts.get("rests_on", ())}
+    found |= {(stage, record.facts[f"{stage}_key"]) for stage in ("fit", "dataset") if _has(record, stage)}
+    if "trajectory" in record.facts:
+        found.add(("md", Path(record.facts["trajectory"]).parent.name))
+    return found
+
+
+def _has(record: Record, stage: str) -> bool:
+    return bool(record.facts.get(f"{stage}_key"))
+
+
+def faults_of(stage: str, folder: Path) -> Iterator[str]:
+    """Say what is wrong with an artefact."""
+    for name in REQUIRED.get(stage, ()):
+        if not (folder / name).is_file():
+            yield f"{name} is missing"
+    for path in sorted(folder.rglob("*")):
+        try:
+            if path.suffix == ".npy":
+                np.load(path, mmap_mode="r")
+            elif path.suffix == ".npz":
+                with zipfile.ZipFile(path) as archive:
+                    if (damaged := archive.testzip()) is not None:
+                        yield f"{path.name}: {damaged} does not match its checksum"
+            elif path.suffix == ".json":
+                json.loads(path.read_text())
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            yield f"{path.name}: {error}"
+
+
+@dataclass(frozen=True)
+class Waste:
+    """What may be removed from a store."""
+
+    artefacts: tuple[tuple[Artefact, int], ...]
+    """Stage, key and size in bytes."""
+    records: tuple[str, ...]
+    leftovers: tuple[tuple[Path, int], ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size for _, size in (*self.artefacts, *self.leftovers))
+
+
+def find_waste(
+    store: Store,
+    wanted: Collection[str] | None = None,
+    needed: Collection[Artefact] = (),
+    *,
+    min_age_s: float = 0.0,
+) -> Waste:
+    """List what nothing refers to.
+
+    Parameters
+    ----------
+    store
+        The store.
+    wanted
+        Keys of the cells to keep; None for all. Trials (properties, dynamics) are kept with their fit.
+    needed
+        Artefacts to keep whether a record refers to them or not.
+    min_age_s
+        Artefacts and leftovers younger than this, s, are kept: a run may be about to record them.
+    """
+    kept: set[Artefact] = set(needed)
+    trials: list[tuple[str, str, set[Artefact]]] = []
+    dropped = []
+    for record in store.read():
+        if record.facts.get("trial"):
+            trials.append((record.key, record.facts["fit_key"], refers_to(record)))
+        elif wanted is None or record.key in wanted:
+            kept |= refers_to(record)
+        else:
+            dropped.append(record.key)
+    for key, fit, artefacts in trials:
+        if wanted is None or ("fit", fit) in kept:
+            kept |= artefacts
+        else:
+            dropped.append(key)
+    newest = time.time() - min_age_s
+    artefacts_found = tuple(
+        ((stage, key), _size(folder))
+        for stage, key, folder in store.artefacts()
+        if (stage, key) not in kept and folder.stat().st_mtime <= newest
+    )
+    leftovers = (folder for folder in (store.root / "tmp").iterdir() if folder.stat().st_mtime <= newest)
+    return Waste(artefacts_found, tuple(dropped), tuple((folder, _size(folder)) for folder in leftovers))
+
+
+def remove(store: Store, waste: Waste, on_progress: Progress = quiet) -> None:
+    """Remove waste: records first, then artefacts, each moved out of its place before it is deleted."""
+    for start in range(0, len(waste.records), BATCH):
+        store.forget(waste.records[start : start + BATCH])
+    for number, ((stage, key), _) in enumerate(waste.artefacts):
+        store.discard(stage, key)
+        on_progress(number + 1, len(waste.artefacts))
+    for folder, _ in waste.leftovers:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What came in, and where the two stores disagree; what was here stays then."""
+
+    n_artefacts: int
+    n_records: int
+    conflicts: tuple[str, ...]
+
+
+def merge(store: Store, other: Store, on_progress: Progress = quiet) -> Merged:
+    """Bring the artefacts and records of ``other`` in; files are linked where the file system allows it."""
+    artefacts = list(other.artefacts())
+    conflicts, brought = [], 0
+    for number, (stage, key, folder) in enumerate(artefacts):
+        if not store.has(stage, key):
+            store.write(stage, key, lambda place, folder=folder: _link(folder, place))  # type: ignore[misc]
+            brought += 1
+        elif differ := _different(folder, store.path(stage, key)):
+            conflicts.append(f"{stage} {key}: {', '.join(differ)}")
+        on_progress(number + 1, len(artefacts))
+    n_records = 0
+    for batch in _batched(other.read()):
+        here = store.records([record.key for record in batch])
+        new = [one for one in batch if one.key not in here or _better(one, here[one.key])]
+        both = [(one, here[one.key]) for one in batch if one.key in here]
+        conflicts += [f"record {one.key}: other numbers" for one, ours in both if _unlike(one, ours)]
+        store.put(new)
+        n_records += len(new)
+    return Merged(brought, n_records, tuple(conflicts))
+
+
+def _better(one: Record, here: Record) -> bool:
+    return one.status == "done" and here.status != "done"
+
+
+def _unlike(one: Record, other: Record) -> bool:
+    """Tell whether a cell is done in both and differs in more than times, machines and versions."""
+    if not one.status == other.status == "done":
+        return False
+
+    def essence(record: Record) -> str:
+        facts = {name: value for name, value in record.facts.items() if name not in VOLATILE}
+        return json.dumps([record.rows, facts], sort_keys=True)
+
+    return essence(one) != essence(other)
+
+
+def _different(one: Path, other: Path) -> list[str]:
+    """List the arrays of two artefacts that differ; other files carry times and names."""
+    names = {path.relative_to(one) for path in one.rglob("*.np[yz]")}
+    names |= {path.relative_to(other) for path in other.rglob("*.np[yz]")}
+    same, _, _ = filecmp.cmpfiles(one, other, list(map(str, names)), shallow=False)
+    return sorted({*map(str, names)} - set(same))
+
+
+def _link(source: Path, place: Path) -> None:
+    shutil.copytree(source, place, copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+def _link_or_copy(source: str, place: str) -> Any:
+    try:
+        os.link(source, place)
+    except OSError:
+        return shutil.copy2(source, place)
+    return place
+
+
+def _batched(records: Iterable[Record]) -> Iterator[list[Record]]:
+    iterator = iter(records)
+    while batch := list(itertools.islice(iterator, BATCH)):
+        yield batch

@@ -1,0 +1,1 @@
+"""What a potential is worth: errors, physical properties, stable dynamics."""

@@ -1,0 +1,123 @@
+"""What a data set says about the crystal of its models: cells, temperatures, ab-initio snapshots."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from crossprune.harness.data.cards import Card, DataOptions, load_dataset
+from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
+from crossprune.harness.data.frames import DataSet, group_of
+from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
+from crossprune.harness.evaluation.rdf import radial_distribution
+from crossprune.harness.evaluation.stability import MdOptions, MdRun
+
+NEIGHBOURS = 4.0
+"""Å within which the shortest distance of a data set is looked for first."""
+TEMPERATURE = re.compile(r"at (\d+) K$")
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Ab-initio MD of the crystal at one temperature."""
+
+    temperature_k: float
+    crystal: Crystal
+    repeat: int
+    rdf: tuple[float, ...]
+
+
+def setting_of(card: Card) -> Setting:
+    """Return the crystal of a card, and the cells of its reference calculations."""
+    protocol = card.protocol
+    crystal = Crystal(protocol.prototype, tuple(sorted(card.elements)), protocol.lattice_parameter_angstrom)
+    return Setting(
+        crystal, protocol.vacancy_cell, protocol.vacancy_repeat, protocol.phonon_repeat, protocol.slabs
+    )
+
+
+def reference_of(card: Card, structure: str, name: str) -> tuple[float, str]:
+    """Return a property's reference value on a card and where it comes from; NaN if there is none."""
+    if structure not in card.reference or name not in card.reference[structure].values:
+        return float("nan"), ""
+    return card.reference[structure].values[name], card.reference[structure].source
+
+
+def shortest_distance(frames: Sequence[Atoms]) -> float:
+    """Return the shortest distance (Å) between two atoms in any of ``frames``."""
+    shortest = np.inf
+    for atoms in frames:
+        distances = neighbor_list("d", atoms, min(shortest, NEIGHBOURS))
+        shortest = min(shortest, distances.min(initial=np.inf))
+    return float(shortest)
+
+
+def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions) -> list[MdRun]:
+    """List the runs of a study for one data set.
+
+    At the card's lattice parameter, at the temperatures that the study asks for; and in the cells of the
+    ab-initio snapshots, with their radial distribution function to compare with.
+    """
+    crystal = setting_of(card).crystal
+    melting = card.protocol.melting_temperature_k
+    plain = MdRun(
+        crystal=crystal,
+        repeat=options.repeat or VACANCY_REPEAT[crystal.prototype],
+        ensemble="nvt",
+        temperature_k=melting,
+        velocity_seed=0,
+        shortest_distance=shortest_distance([dataset.frames[index] for index in dataset.indices("train")]),
+        steps=options.steps,
+        timestep_fs=options.timestep_fs,
+        relaxation_time_fs=options.relaxation_time_fs,
+        check_every=options.check_every,
+        budget_s=options.budget_s,
+    )
+    runs = [
+        dataclasses.replace(plain, ensemble=ensemble, temperature_k=fraction * melting)
+        for ensemble in options.ensembles
+        for fraction in options.melting_fractions
+    ]
+    if options.reference_temperatures:
+        runs += [
+            dataclasses.replace(
+                plain,
+                crystal=one.crystal,
+                repeat=one.repeat,
+                temperature_k=one.temperature_k,
+                reference=one.rdf,
+            )
+            for one in snapshots(card, data)
+        ]
+    return [
+        dataclasses.replace(run, velocity_seed=seed) for run in runs for seed in range(options.n_velocities)
+    ]
+
+
+def snapshots(card: Card, data: DataOptions) -> list[Snapshots]:
+    """Gather the ab-initio snapshots of the perfect crystal, by temperature; none if a card names none."""
+    if not card.protocol.snapshots:
+        return []
+    dataset = load_dataset(card.name, options=dataclasses.replace(data, group_by="trajectory"))
+    return list(_snapshots(card, dataset))
+
+
+def _snapshots(card: Card, dataset: DataSet) -> Iterator[Snapshots]:
+    prototype: Prototype = card.protocol.prototype
+    for group in sorted(set(dataset.groups)):
+        match = TEMPERATURE.search(group)
+        frames = [atoms for atoms in dataset.frames if group_of(atoms) == group]
+        if match is None or not group.startswith(card.protocol.snapshots):
+            continue
+        repeat = round((len(frames[0]) / ATOMS_PER_CUBE[prototype]) ** (1 / 3))
+        edge = frames[0].get_volume() ** (1 / 3)
+        cubic = np.allclose(frames[0].cell.array, edge * np.eye(3), atol=1e-3)
+        same = all(np.allclose(atoms.cell.array, frames[0].cell.array) for atoms in frames)
+        if len(frames[0]) == ATOMS_PER_CUBE[prototype] * repeat**3 and cubic and same:
+            crystal = Crystal(prototype, tuple(sorted(card.elements)), edge / repeat)
+            yield Snapshots(float(match[1]), crystal, repeat, tuple(radial_distribution(frames).tolist()))

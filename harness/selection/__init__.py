@@ -1,0 +1,1 @@
+"""Methods that choose configurations in a latent space."""

@@ -1,0 +1,127 @@
+"""Choose configurations in a latent space: the table of methods, and budgets."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from crossprune.harness.contract import IntArray
+from crossprune.harness.errors import StudyError
+from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.clustering import birch, kmeans
+from crossprune.harness.selection.entropy import entropy_greedy, set_cover
+from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
+from crossprune.harness.selection.optimal_design import d_optimal, leverage
+
+RANDOM = "random"
+"""Name of the base line, as chooser and as method."""
+BUDGETS = ("configurations", "atoms", "labels")
+"""What a fraction is a fraction of."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A selection method and what it depends on."""
+
+    choose: Callable[[Candidates, int, np.random.Generator], IntArray]
+    """``(candidates, n_chosen, rng) -> indices``, distinct, in the order of picking."""
+    described: bool = True
+    """It looks at features; if not, it needs no chooser and runs once, beside random."""
+    pooled: bool = True
+    """It looks at one point per configuration; if not, at atoms, and pooling plays no part."""
+    nested: bool = True
+    """Larger budgets contain smaller ones."""
+
+
+def random_subset(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
+    """Draw configurations uniformly without replacement; larger budgets contain smaller ones."""
+    return rng.permutation(candidates.n_configurations)[:n_chosen]
+
+
+def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
+    """Draw at random in each group, in proportion to its size, to within one configuration.
+
+    The i-th drawn of a group of n gets the rank (i + u) / n with one uniform u per group (systematic
+    sampling, Cochran 1977, ch. 8); the smallest ranks are chosen, so larger budgets contain smaller.
+    """
+    names, groups = np.unique(np.asarray(candidates.groups, dtype=np.str_), return_inverse=True)
+    if len(groups) != candidates.n_configurations:
+        raise ValueError("stratified needs the group of every configuration")
+    ranks = np.empty(len(groups))
+    for group, shift in enumerate(rng.uniform(size=len(names))):
+        members = rng.permutation(np.flatnonzero(groups == group))
+        ranks[members] = (np.arange(len(members)) + shift) / len(members)
+    return np.argsort(ranks, kind="stable")[:n_chosen].astype(np.int64)
+
+
+METHODS: dict[str, Method] = {
+    RANDOM: Method(random_subset, described=False, pooled=False),
+    "stratified": Method(stratified, described=False, pooled=False),
+    "fps": Method(farthest_point),
+    "fps_atoms": Method(farthest_environment, pooled=False),
+    "gradient_fps": Method(gradient_guided),
+    "cur": Method(leverage),
+    "d_optimal": Method(d_optimal),
+    "kmeans": Method(kmeans, nested=False),
+    "birch": Method(birch, nested=False),
+    "set_cover": Method(set_cover, pooled=False),
+    "entropy": Method(entropy_greedy, pooled=False),
+}
+"""Selection methods by the name that a study uses."""
+
+
+def budget(fraction: float, n_configurations: int) -> int:
+    """Return how many configurations a fraction means: rounded to nearest, at least one.
+
+    Raises
+    ------
+    StudyError
+        If the fraction is not in (0, 1].
+    """
+    if not 0 < fraction <= 1:
+        raise StudyError(f"fraction {fraction} is not in (0, 1]; 0.1 keeps 10 % of the training set")
+    return min(n_configurations, max(1, int(fraction * n_configurations + 0.5)))
+
+
+def choose(
+    method: str,
+    candidates: Candidates,
+    fraction: float,
+    rng: np.random.Generator,
+    costs: IntArray | None = None,
+) -> IntArray:
+    """Choose a fraction of the configurations, or of what they cost.
+
+    Parameters
+    ----------
+    method
+        A key of `METHODS`.
+    candidates
+        What to choose from.
+    fraction
+        Of the number of configurations or of the sum of ``costs``, in (0, 1].
+    rng
+        The only source of randomness.
+    costs
+        Atoms or labels per configuration, shape (n_configurations,); None counts configurations. The
+        picks are taken in their order as long as they fit, at least one.
+
+    Returns
+    -------
+    IntArray
+        Distinct indices of configurations, in the order of picking.
+    """
+    select = METHODS[method].choose
+    n_all = candidates.n_configurations
+    n_chosen = budget(fraction, n_all)
+    if costs is None or fraction == 1.0:
+        return select(candidates, n_chosen, rng)
+    limit = fraction * float(costs.sum())
+    while True:
+        picked = select(candidates, n_chosen, copy.deepcopy(rng))
+        spent = np.cumsum(costs[picked])
+        if spent[-1] > limit or n_chosen == n_all:
+            return picked[: max(1, int(np.searchsorted(spent, limit, side="right")))]
+        n_chosen = min(n_all, max(n_chosen + 1, int(1.1 * n_chosen * limit / spent[-1])))

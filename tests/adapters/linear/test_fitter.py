@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from crossprune.adapters.linear.fitter import LinearOptions, solve
+from crossprune.harness.errors import DataError
+
+
+def problem(rows=60, columns=7, seed=0):
+    rng = np.random.default_rng(seed)
+    design = rng.normal(size=(rows, columns)) * np.logspace(-6, 3, columns)
+    truth = rng.normal(size=columns) / np.logspace(-6, 3, columns)
+    return design, design @ truth + 0.01 * rng.normal(size=rows)
+
+
+def test_without_ridge_it_is_least_squares():
+    design, target = problem()
+    found = solve(design, target, n_offsets=2, ridge=0.0)
+    norms = np.linalg.norm(design, axis=0)
+    expected = np.linalg.lstsq(design / norms, target, rcond=None)[0] / norms
+    np.testing.assert_allclose(np.concatenate([found.coefficients, found.offsets]), expected, rtol=1e-9)
+
+
+def test_ridge_minimises_the_documented_function():
+    design, target = problem()
+    ridge = 1e-2
+    norms = np.linalg.norm(design, axis=0)
+    penalty = np.diag(np.sqrt(ridge) * norms)
+    penalty[-1] = 0.0
+    augmented = np.vstack([design, penalty]) / norms
+    expected = np.linalg.lstsq(augmented, np.concatenate([target, np.zeros(7)]), rcond=None)[0] / norms
+    found = solve(design, target, n_offsets=1, ridge=ridge)
+    np.testing.assert_allclose(np.concatenate([found.coefficients, found.offsets]), expected, rtol=1e-9)
+
+
+def test_condition_number_is_that_of_the_scaled_design():
+    design, target = problem()
+    scaled = design / np.linalg.norm(design, axis=0)
+    assert solve(design, target, 0, 1e-10).condition_number == pytest.approx(np.linalg.cond(scaled), rel=1e-8)
+
+
+def test_fewer_rows_than_columns_give_the_smallest_solution():
+    design, target = problem(rows=3)
+    found = solve(design, target, n_offsets=0, ridge=0.0)
+    np.testing.assert_allclose(design @ found.coefficients, target, rtol=1e-6)
+
+
+def test_nan_is_refused():
+    design, target = problem()
+    design[3, 2] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        solve(design, target, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"ridge": -1.0}, "ridge must not be negative"),
+        ({"energy_weight": 0.0, "force_weight": 0.0}, "nothing to fit"),
+    ],
+)
+def test_impossible_options_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        LinearOptions(**values)

@@ -1,0 +1,142 @@
+"""Simulated nights: each must say exactly what changed, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from crossprune.harness.analysis.nights import Night, compare, history, load_nights, save_night, to_markdown
+from crossprune.harness.engine.loop import run
+from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.study import parse_study
+from crossprune.harness.store.objects import Store
+from crossprune.reports.history import write_history
+
+SNAP = {"twojmax": 4, "cutoff": 4.5}
+
+
+@pytest.fixture
+def live(tmp_path, require_adapter):
+    require_adapter("snap")
+
+    def night(name, **options):
+        axes = {
+            "name": "nightly",
+            "datasets": ["si-pbe"],
+            "choosers": ["snap"],
+            "fractions": [0.3, 0.6],
+            "seeds": [0, 1],
+            "models": ["snap", "flaky"],
+        }
+        tables = {"snap": SNAP, "flaky": {"adapter": "mean"}, **options}
+        study = parse_study({"study": axes, "options": tables, "data": {"si-pbe": {"smoke": True}}}, "x")
+        result = run(study, Store(tmp_path), SerialExecutor())
+        save_night(tmp_path, name, result.table, result.inputs)
+        return load_nights(tmp_path)[-1]
+
+    return night
+
+
+@pytest.mark.slow
+def test_nights_say_exactly_what_changed(live, tmp_path):
+    first = live("1")
+    quiet = compare(first, live("2"))
+    assert quiet.causes == ()
+    assert not quiet.alarm
+    assert quiet.unchanged == 16
+    assert len(quiet.worse) + len(quiet.better) + len(quiet.newly_failing) == 0
+
+    third = live("3", snap={**SNAP, "energy_weight": 3.0})
+    option = compare(first, third)
+    assert option.causes == ("snap: option energy_weight 300.0 → 3.0",)
+    assert set(option.worse["model"]) | set(option.better["model"]) == {"snap"}
+    assert len(option.newly_failing) == 0
+    energies = option.worse[option.worse["metric"] == "energy_mae_mev_per_atom"]
+    assert len(energies) > len(option.better[option.better["metric"] == "energy_mae_mev_per_atom"])
+
+    fourth = live("4", snap={**SNAP, "energy_weight": 3.0}, flaky={"adapter": "broken"})
+    failing = compare(third, fourth)
+    assert failing.alarm
+    assert len(failing.newly_failing) == 8
+    assert set(failing.newly_failing["model"]) == {"flaky"}
+    assert len(failing.worse) == 0
+    summary = to_markdown("4", failing, "3")
+    assert "**Look at this.**" in summary
+    assert "newly failing 8" in summary
+    assert "the adapter 'broken' always raises" in summary
+    assert "flaky: adapter mean → broken" in summary
+
+    nights = load_nights(tmp_path)
+    assert [night.name for night in nights] == ["1", "2", "3", "4"]
+    followed = history(nights)
+    flaky = followed[(followed["model"] == "flaky") & (followed["night"] == "4")]
+    assert flaky["done"].sum() == 0
+    assert flaky["not_done"].sum() == 8
+    page = write_history(nights, tmp_path).read_text()
+    assert "4 nights, the last 4" in page
+
+
+def inputs(code="a", options=None, version="1", data="d"):
+    return {
+        "adapters": {
+            "snap": {
+                "adapter": "snap",
+                "options": options or {},
+                "code": code,
+                "versions": {"lammps": version},
+            }
+        },
+        "datasets": {"si-pbe": data},
+    }
+
+
+def table(factor=1.0, status="done"):
+    import pandas as pd
+
+    rows = [
+        {
+            "dataset": "si-pbe",
+            "chooser": "random",
+            "method": "random",
+            "scaling": "",
+            "pooling": "",
+            "budget": "configurations",
+            "fraction": 0.5,
+            "seed": seed,
+            "model": "snap",
+            "split": "test",
+            "group": "all",
+            "status": status,
+            "reason": "",
+            "cell": f"{seed}",
+            "energy_mae_mev_per_atom": 10.0 + seed,
+            "force_mae_ev_per_angstrom": (0.1 + 0.01 * seed) * factor,
+        }
+        for seed in range(3)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("factor", "worse", "alarm"),
+    [(1.0, 0, False), (1.0005, 0, False), (1.02, 3, False), (1.5, 3, True), (0.5, 0, False)],
+)
+def test_an_alarm_needs_more_than_the_seed_spread(factor, worse, alarm):
+    found = compare(Night("1", table(), inputs()), Night("2", table(factor), inputs()))
+    assert len(found.worse) == worse
+    assert found.alarm is alarm
+
+
+@pytest.mark.parametrize(
+    ("after", "cause"),
+    [
+        (inputs(version="2"), "snap: lammps 1 → 2"),
+        (inputs(code="b"), "snap: code changed"),
+        (inputs(options={"twojmax": 8}), "snap: option twojmax absent → 8"),
+        (inputs(data="e"), "data set si-pbe: content or split changed"),
+    ],
+)
+def test_causes_are_named(after, cause):
+    assert compare(Night("1", table(), inputs()), Night("2", table(), after)).causes == (cause,)
+
+
+def test_the_first_night_has_nothing_to_compare():
+    assert "first night" in to_markdown("1", None)

@@ -1,0 +1,219 @@
+"""Reading and refusing: every broken file or frame gives one message with file, frame and remedy."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
+from ase.io import write
+from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.formats import Keys, read_ase, read_mlearn
+from crossprune.harness.data.frames import energy_of, forces_of, group_of, stress_of
+from crossprune.harness.data.validation import MIN_DISTANCE, too_close
+from crossprune.harness.errors import DataError
+
+VOIGT = np.arange(1.0, 7.0) / 100
+
+
+def labelled(seed=0, *, group="bulk", stress=True, **results) -> Atoms:
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.05, seed=seed)
+    atoms.info["group"] = group
+    labels = {"energy": -4.0 - seed, "forces": np.full((4, 3), 0.1 * seed)} | results
+    if stress:
+        labels["stress"] = VOIGT
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    return atoms
+
+
+@pytest.fixture
+def frames():
+    return [labelled(seed) for seed in range(6)]
+
+
+@pytest.mark.parametrize("name", ["data.extxyz", "data.xyz", "data.extxyz.gz", "data.db"])
+def test_labels_survive(tmp_path, frames, name):
+    if name.endswith(".db"):
+        with connect(tmp_path / name) as database:
+            for atoms in frames:
+                database.write(atoms, group=atoms.info["group"])
+    else:
+        write(tmp_path / name, frames, format="extxyz")
+    records = read_ase(tmp_path / name, Keys())
+    for atoms, record in zip(frames, records, strict=True):
+        assert energy_of(record.atoms) == pytest.approx(energy_of(atoms))
+        np.testing.assert_allclose(forces_of(record.atoms), forces_of(atoms), atol=1e-8)
+        np.testing.assert_allclose(stress_of(record.atoms), VOIGT, atol=1e-12)
+        assert group_of(record.atoms) == "bulk"
+
+
+def test_free_energy_comes_first_because_the_forces_are_its_derivative(tmp_path):
+    write(tmp_path / "data.extxyz", labelled(0, energy=-1.0, free_energy=-1.5))
+    [record] = read_ase(tmp_path / "data.extxyz", Keys())
+    assert energy_of(record.atoms) == -1.5
+    [record] = read_ase(tmp_path / "data.extxyz", Keys(energy="energy"))
+    assert energy_of(record.atoms) == -1.0
+
+
+def test_own_keys_and_virial_sign(tmp_path):
+    atoms = bulk("Cu", cubic=True)
+    virial = np.diag([3.0, 2.0, 1.0])
+    virial[0, 1] = virial[1, 0] = 0.5
+    atoms.info |= {"dft_energy": -2.0, "dft_virial": virial, "kind": "hot", "time": 7}
+    atoms.arrays["dft_forces"] = np.ones((4, 3))
+    write(tmp_path / "data.xyz", atoms, format="extxyz")
+    keys = Keys(energy="dft_energy", forces="dft_forces", virial="dft_virial", group="kind", order="time")
+    [record] = read_ase(tmp_path / "data.xyz", keys)
+    assert (energy_of(record.atoms), group_of(record.atoms), record.order) == (-2.0, "hot", 7)
+    expected = -np.array([3.0, 2.0, 1.0, 0.0, 0.0, 0.5]) / atoms.get_volume()
+    np.testing.assert_allclose(stress_of(record.atoms), expected, atol=1e-10)
+
+
+def breakage(kind: str) -> tuple[Atoms, str]:
+    atoms = labelled(9)
+    results = atoms.calc.results
+    if kind == "nan":
+        results["forces"][1, 2] = np.nan
+        return atoms, "forces has NaN or infinite values; recompute or remove"
+    if kind == "infinite energy":
+        results["energy"] = np.inf
+        return atoms, "energy has NaN or infinite values; recompute or remove"
+    if kind == "no energy":
+        del results["energy"]
+        atoms.info["dft_energy"] = -1.0
+        return atoms, "no energy; set energy_key = 'dft_energy'; keys of this frame: dft_energy, group"
+    if kind == "no forces":
+        del results["forces"]
+        return atoms, "no forces; label the frame, or set forces_key"
+    if kind == "no cell":
+        atoms.cell[:] = 0
+        del results["stress"]
+        return atoms, "periodic, but the cell has no volume; give the cell or set pbc to false"
+    atoms.positions *= 0.1
+    return atoms, f"two atoms are closer than {MIN_DISTANCE} Å; give positions and cell in Å"
+
+
+@pytest.mark.parametrize("kind", ["nan", "infinite energy", "no energy", "no forces", "no cell", "units"])
+def test_broken_frame(tmp_path, frames, kind):
+    bad, message = breakage(kind)
+    path = tmp_path / "data.extxyz"
+    for atoms in [*frames[:2], bad, *frames[2:]]:
+        write(path, atoms, format="extxyz", append=True)
+    with pytest.raises(DataError, match=rf"data\.extxyz, frame 2: {message}"):
+        load_dataset(path)
+
+
+def test_wrong_shape_of_forces(tmp_path):
+    atoms = bulk("Cu", cubic=True)
+    atoms.info["energy"] = -1.0
+    atoms.arrays["two"] = np.ones((4, 2))
+    write(tmp_path / "data.extxyz", atoms)
+    with pytest.raises(DataError, match=r"frame 0: forces has shape \(4, 2\), expected \(4, 3\); check"):
+        load_dataset(tmp_path / "data.extxyz", options=DataOptions(forces_key="two"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"energy_key": "enrgy"}, r"frame 0: no 'enrgy' \(energy_key\); keys of this frame: .*energy"),
+        ({"group_key": "kind"}, r"frame 0: no 'kind' \(group_key\); keys of this frame: group"),
+        ({"split_key": "part"}, r"frame 0: no 'part' \(split_key\); keys of this frame: group"),
+        ({"split_key": "group"}, r"frame 0: no part of a given split \('bulk'\); set split_key"),
+        ({"order_key": "time"}, r"no frame has 'time' \(order_key\)"),
+    ],
+)
+def test_unknown_key(tmp_path, frames, options, message):
+    write(tmp_path / "data.extxyz", frames)
+    with pytest.raises(DataError, match=message):
+        load_dataset(tmp_path / "data.extxyz", options=DataOptions(**options))
+
+
+@pytest.mark.parametrize("cut", [-20, -200, 40])
+def test_truncated_xyz(tmp_path, frames, cut):
+    write(tmp_path / "whole.extxyz", frames)
+    (tmp_path / "cut.extxyz").write_text((tmp_path / "whole.extxyz").read_text()[:cut])
+    with pytest.raises(DataError, match=r"cut\.extxyz, frame \d: not readable .* truncated or malformed"):
+        load_dataset(tmp_path / "cut.extxyz")
+
+
+def test_truncated_gzip(tmp_path, frames):
+    write(tmp_path / "whole.extxyz", frames)
+    packed = gzip.compress((tmp_path / "whole.extxyz").read_bytes())
+    (tmp_path / "cut.extxyz.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"cut\.extxyz\.gz, frame \d: not readable"):
+        load_dataset(tmp_path / "cut.extxyz.gz")
+
+
+def test_files_that_are_no_data(tmp_path):
+    (tmp_path / "empty.extxyz").touch()
+    with pytest.raises(DataError, match=r"empty.extxyz is empty; give a file"):
+        load_dataset(tmp_path / "empty.extxyz")
+    with pytest.raises(DataError, match=r"no such file: .*missing.extxyz"):
+        load_dataset(tmp_path / "missing.extxyz")
+    (tmp_path / "frames.pdf").write_text("x")
+    with pytest.raises(DataError, match=r"unknown kind of file; allowed: .xyz, .extxyz, .db, .json"):
+        load_dataset(tmp_path / "frames.pdf")
+    (tmp_path / "frames.db").write_text("no database")
+    with pytest.raises(DataError, match=r"frames.db, frame 0: not readable .*not a database"):
+        load_dataset(tmp_path / "frames.db")
+
+
+def test_duplicates_across_train_and_test(tmp_path, frames):
+    path = tmp_path / "data.extxyz"
+    write(path, [*frames, frames[3]])
+    with pytest.raises(DataError, match=r"frame 3 and .*frame 6.* same structure; 1 duplicates .*allow_dup"):
+        load_dataset(path)
+    assert len(load_dataset(path, options=DataOptions(allow_duplicates=True)).frames) == 7
+
+
+@pytest.mark.parametrize("distance", [MIN_DISTANCE - 0.02, MIN_DISTANCE + 0.02])
+def test_distance_through_a_skewed_boundary(distance):
+    cell = np.array([[4.0, 0.0, 0.0], [2.5, 3.0, 0.0], [-1.5, 1.0, 3.5]])
+    direction = np.array([0.6, -0.5, 0.62])
+    direction /= np.linalg.norm(direction)
+    near_corner = 1e-3 * cell.sum(axis=0)
+    atoms = Atoms("Si2", [near_corner, near_corner - distance * direction], cell=cell, pbc=True)
+    atoms.wrap()
+    assert too_close(atoms) == (distance < MIN_DISTANCE)
+
+
+def mlearn_entry(**changes) -> dict:
+    sites = [{"species": [{"element": "Mo", "occu": 1}], "xyz": [x, x, x]} for x in (0.0, 1.58)]
+    lattice = {"matrix": (3.16 * np.eye(3)).tolist()}
+    outputs = {"energy": -21.0, "forces": [[0.0] * 3] * 2, "virial_stress": [10.0, 20, 30, 40, 50, 60]}
+    outputs |= changes
+    return {"structure": {"lattice": lattice, "sites": sites}, "outputs": outputs, "group": "Elastic"}
+
+
+def read_entries(path, text):
+    path.write_text(text)
+    return read_mlearn(path, stress_order=("xx", "yy", "zz", "xy", "yz", "xz"), group_from="entry")
+
+
+def test_mlearn_stress_becomes_tension_in_ase_order(tmp_path):
+    [record] = read_entries(tmp_path / "a.json", json.dumps([mlearn_entry()]))
+    gpa = -np.array([1.0, 2.0, 3.0, 5.0, 6.0, 4.0])
+    np.testing.assert_allclose(stress_of(record.atoms) * 160.2176634, gpa, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([mlearn_entry(energy=float("nan"))], "frame 0: energy has NaN"),
+        ([mlearn_entry(), mlearn_entry(forces=[[0.0] * 3])], r"frame 1: forces has shape \(1, 3\)"),
+        ([{"structure": {}}], "frame 0: not an entry of the mlearn schema .KeyError: 'group'"),
+        ([], "holds no list of structures"),
+    ],
+)
+def test_broken_mlearn_entry(tmp_path, entries, message):
+    with pytest.raises(DataError, match=message):
+        read_entries(tmp_path / "a.json", json.dumps(entries))
+
+
+def test_truncated_json(tmp_path):
+    with pytest.raises(DataError, match=r"a\.json is truncated or not JSON .*; fetch it again"):
+        read_entries(tmp_path / "a.json", json.dumps([mlearn_entry()])[:-30])

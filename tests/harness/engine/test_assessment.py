@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.io import read, write
+from crossprune.harness.data.cards import load_card, load_dataset
+from crossprune.harness.engine.assessment import assess
+from crossprune.harness.engine.loop import run
+from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.study import parse_study
+from crossprune.harness.evaluation.properties import tasks
+from crossprune.harness.evaluation.references import setting_of
+from crossprune.harness.store.objects import Store
+
+SETTING = setting_of(load_card("si-pbe"))
+LATTICE = {"enabled": True, "names": ["lattice"]}
+SNAP = {"twojmax": 4, "cutoff": 4.5}
+SMOKE = {"si-pbe": {"smoke": True}}
+MD = {
+    "enabled": True,
+    "ensembles": ["nve"],
+    "melting_fractions": [0.5],
+    "steps": 20,
+    "repeat": 1,
+    "n_velocities": 2,
+}
+
+
+def study(properties=None, md=None, *, models=("snap",), fractions=(1.0,), options=SNAP, data=SMOKE, **axes):
+    return parse_study(
+        {
+            "study": {
+                "name": "test",
+                "datasets": ["si-pbe"],
+                "models": list(models),
+                "fractions": list(fractions),
+                "seeds": [0],
+                **axes,
+            },
+            "options": {"snap": options} if "snap" in models else {},
+            "data": data,
+            "properties": properties or {},
+            "md": md or {},
+        },
+        "test",
+    )
+
+
+@pytest.fixture
+def go(tmp_path, require_adapter):
+    require_adapter("snap")
+    store = Store(tmp_path / "store")
+
+    def both(given, **settings):
+        results = run(given, store, SerialExecutor())
+        return results, assess(given, store, SerialExecutor(), results.table, **settings)
+
+    both.store = store
+    return both
+
+
+def test_tables_have_a_row_per_property_and_per_run(go):
+    _, tried = go(study(LATTICE, MD))
+    assert list(tried.properties["property"]) == [
+        name for task in tasks(SETTING, ["lattice"]) for _, name in task.keys
+    ]
+    done = tried.properties.set_index("property")
+    assert done.loc["lattice_parameter_angstrom", "reference"] == pytest.approx(5.4769, abs=1e-4)
+    assert done.loc["lattice_parameter_angstrom", "relative_error"] == pytest.approx(0, abs=0.05)
+    assert "reference.py" in done.loc["bulk_modulus_gpa", "reference_source"]
+    assert list(tried.md["velocity_seed"]) == [0, 1]
+    assert (tried.md["ms_per_atom_step"] > 0).all()
+    assert tried.left == 0
+
+
+def test_the_trajectory_is_kept_with_energies(go):
+    _, tried = go(study(md=MD))
+    frames = read(go.store.root / tried.md["trajectory"].iloc[0], ":")
+    assert len(frames) == 3
+    assert np.isfinite([atoms.get_potential_energy() for atoms in frames]).all()
+    assert frames[0].get_momenta().any()
+
+
+def test_a_second_run_computes_nothing_and_a_new_property_no_fit(go):
+    go(study(LATTICE, MD))
+    results, again = go(study(LATTICE, MD))
+    assert not again.computed
+    results, more = go(study({**LATTICE, "names": ["lattice", "elastic"]}, {**MD, "n_velocities": 3}))
+    assert not results.computed
+    assert more.computed == {"properties": 1, "md": 1}
+
+
+@pytest.mark.slow
+def test_a_model_fitted_on_three_configurations_is_reported_and_the_run_goes_on(go):
+    # almost without regularisation: with it, even three configurations give a smooth potential that survives
+    loose = {"twojmax": 6, "cutoff": 4.7, "quadratic": True, "ridge": 1e-14}
+    md = {**MD, "steps": 300, "melting_fractions": [1.2]}
+    given = study(LATTICE, md, fractions=(3 / 16, 1.0), options=loose, seeds=[0, 1, 2])
+    results, tried = go(given)
+    few = results.table[results.table["fraction"] < 1]
+    assert set(few["n_configurations"]) == {3.0}
+    unstable = tried.md[(tried.md["fraction"] < 1) & ~tried.md["survived"]]
+    assert len(unstable)
+    assert (unstable["reason"] != "").all()
+    assert (unstable["survival_ps"] < unstable["length_ps"]).all()
+    assert set(tried.md["status"]) == {"done"}
+    assert set(tried.md["fraction"]) == set(given.fractions)
+    assert (tried.properties["status"].isin(["done", "suspect"]) | (tried.properties["reason"] != "")).all()
+
+
+def test_a_failed_model_has_rows_that_say_so(go):
+    _, tried = go(study(LATTICE, MD, models=("broken",)))
+    assert set(tried.properties["status"]) == set(tried.md["status"]) == {"skipped"}
+    assert tried.properties["reason"].str.contains("the model is failed").all()
+    assert len(tried.md) == 2
+
+
+def test_a_data_set_without_a_card_says_so(go, tmp_path):
+    write(tmp_path / "own.extxyz", list(load_dataset("si-pbe").frames[:40]))
+    own = str(tmp_path / "own.extxyz")
+    _, tried = go(study(LATTICE, MD, models=("mean",), datasets=[own], data={}))
+    for table in (tried.properties, tried.md):
+        assert list(table["reason"]) == ["the data set has no card that names its crystal"]
+
+
+def test_only_cells_of_the_named_seeds_are_tried(go):
+    _, tried = go(study({**LATTICE, "seeds": [1]}, {**MD, "seeds": [0]}, seeds=[0, 1], fractions=(0.5,)))
+    assert set(tried.properties["seed"]) == {1}
+    assert set(tried.md["seed"]) == {0}
+
+
+def test_without_either_table_nothing_is_tried(go):
+    _, tried = go(study())
+    assert tried.properties.empty
+    assert tried.md.empty

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.units import GPa
+from crossprune.harness.contract import Predictions
+from crossprune.harness.evaluation.metrics import METRICS, errors, errors_by_group
+
+SIZES = np.array([1, 2, 4])
+
+
+def zero():
+    return Predictions(np.zeros(3), np.zeros((7, 3)), np.full((3, 6), np.nan))
+
+
+def test_energy_errors_are_per_atom_and_force_errors_per_component():
+    labels = zero()
+    forces = np.zeros((7, 3))
+    forces[1] = [0.3, 0.0, 0.0]
+    predicted = Predictions(np.array([0.010, 0.010, 0.010]), forces, labels.stresses)
+    found = errors(predicted, labels, SIZES, np.array([0, 1]))
+    assert found["energy_mae_mev_per_atom"] == pytest.approx((10 + 5) / 2)
+    assert found["energy_rmse_mev_per_atom"] == pytest.approx(np.sqrt((100 + 25) / 2))
+    assert found["force_mae_ev_per_angstrom"] == pytest.approx(0.3 / 9)
+    assert found["force_rmse_ev_per_angstrom"] == pytest.approx(0.3 / 3)
+    assert np.isnan(found["stress_mae_gpa"])
+
+
+def test_stress_errors_are_over_the_frames_that_have_stress():
+    labels, stresses = zero(), np.full((3, 6), np.nan)
+    stresses[2] = 0.0
+    labels = Predictions(labels.energies, labels.forces, stresses)
+    predicted = Predictions(labels.energies, labels.forces, np.full((3, 6), 2 * GPa))
+    assert errors(predicted, labels, SIZES, np.arange(3))["stress_mae_gpa"] == pytest.approx(2.0)
+
+
+def test_groups_add_up_to_all():
+    rng = np.random.default_rng(0)
+    labels = zero()
+    predicted = Predictions(rng.normal(size=3), rng.normal(size=(7, 3)), labels.stresses)
+    rows = errors_by_group(predicted, labels, SIZES, ["b", "a", "b"], np.arange(3))
+    assert [row["group"] for row in rows] == ["all", "a", "b"]
+    assert rows[0]["n_eval_atoms"] == rows[1]["n_eval_atoms"] + rows[2]["n_eval_atoms"] == 7
+    weighted = sum(row["force_mae_ev_per_angstrom"] * row["n_eval_atoms"] for row in rows[1:]) / 7
+    assert rows[0]["force_mae_ev_per_angstrom"] == pytest.approx(weighted)
+    assert set(METRICS) <= rows[0].keys()

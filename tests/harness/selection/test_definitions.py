@@ -1,0 +1,218 @@
+"""Every method against its definition, written down naively, on small input."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from crossprune.harness.selection import entropy as kernels
+from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.clustering import birch, kmeans, weighted_components
+from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy, entropy_greedy, set_cover
+from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
+from crossprune.harness.selection.optimal_design import d_optimal, leverage, leverage_scores
+
+
+@pytest.fixture
+def candidates():
+    rng = np.random.default_rng(5)
+    lengths = rng.integers(1, 6, 25)
+    n_atoms = lengths.sum()
+    return Candidates(
+        rng.normal(size=(n_atoms, 4)),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        force_norms=rng.uniform(0.1, 1, n_atoms),
+    )
+
+
+def generator():
+    return np.random.default_rng(3)
+
+
+def atoms_of(candidates, points):
+    return [points[a:b] for a, b in itertools.pairwise(candidates.offsets)]
+
+
+def greedy(scores, start, n_chosen):
+    """Pick the best ``scores(chosen)`` among what is left."""
+    chosen = [start]
+    while len(chosen) < n_chosen:
+        found = np.array(scores(chosen), dtype=float)
+        found[chosen] = -np.inf
+        chosen.append(int(np.argmax(found)))
+    return chosen
+
+
+def test_farthest_point(candidates):
+    points, start = candidates.points(), generator().permutation(25)[0]
+
+    def scores(chosen):
+        return [min(np.linalg.norm(point - points[j]) for j in chosen) for point in points]
+
+    assert farthest_point(candidates, 9, generator()).tolist() == greedy(scores, start, 9)
+
+
+def test_farthest_point_equals_scikit_matter(candidates):
+    from skmatter.sample_selection import FPS
+
+    order = generator().permutation(25)
+    selector = FPS(n_to_select=12, initialize=0).fit(candidates.points()[order])
+    assert farthest_point(candidates, 12, generator()).tolist() == order[selector.selected_idx_].tolist()
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 21])
+def test_farthest_environment(candidates, block, monkeypatch):
+    monkeypatch.setattr("crossprune.harness.selection.farthest.BLOCK", block)
+    atoms = atoms_of(candidates, candidates.environments())
+    start = generator().permutation(25)[0]
+
+    def scores(chosen):
+        picked = np.concatenate([atoms[j] for j in chosen])
+        return [max(min(np.linalg.norm(x - y) for y in picked) for x in one) for one in atoms]
+
+    assert farthest_environment(candidates, 9, generator()).tolist() == greedy(scores, start, 9)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_gradient_guided(candidates, beta):
+    points = candidates.points()
+    force = np.array([one.mean() for one in atoms_of(candidates, candidates.force_norms)]) ** beta
+
+    def scores(chosen):
+        return [
+            g * min(np.linalg.norm(p - points[j]) for j in chosen) for g, p in zip(force, points, strict=True)
+        ]
+
+    picked = gradient_guided(candidates, 9, generator(), beta=beta).tolist()
+    assert picked == greedy(scores, picked[0], 9)
+
+
+def test_gradient_guided_starts_with_probability_of_the_force(candidates):
+    force = np.array([one.mean() for one in atoms_of(candidates, candidates.force_norms)])
+    starts = [gradient_guided(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
+    shares = np.bincount(starts, minlength=25) / 4000
+    np.testing.assert_allclose(shares, force / force.sum(), atol=0.02)  # 4 deviations of a share of 0.1
+
+
+def test_gradient_guided_without_weight_is_farthest_point(candidates):
+    plain = farthest_point(candidates, 9, generator())
+    np.testing.assert_array_equal(gradient_guided(candidates, 9, generator(), beta=0.0), plain)
+
+
+def test_gradient_guided_needs_forces():
+    with pytest.raises(ValueError, match="needs forces"):
+        gradient_guided(Candidates(np.ones((2, 1)), np.arange(3)), 1, generator())
+
+
+def test_leverage_is_the_diagonal_of_the_hat_matrix(candidates):
+    rows = np.column_stack([np.ones(25), candidates.points()])
+    hat = rows @ np.linalg.pinv(rows)
+    np.testing.assert_allclose(leverage_scores(candidates.points()), np.diag(hat), atol=1e-12)
+
+
+def test_leverage_draws_in_proportion(candidates):
+    scores = leverage_scores(candidates.points())
+    first = [leverage(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
+    np.testing.assert_allclose(np.bincount(first, minlength=25) / 4000, scores / scores.sum(), atol=0.02)
+
+
+def test_d_optimal_picks_the_largest_determinant(candidates):
+    rows = np.column_stack([np.ones(25), candidates.points()])
+    ridge = 1e-6 * np.square(rows).mean() * np.eye(5)
+
+    def scores(chosen):
+        return [np.linalg.slogdet(rows[[*chosen, i]].T @ rows[[*chosen, i]] + ridge)[1] for i in range(25)]
+
+    expected = greedy(scores, int(np.argmax(scores([]))), 12)
+    assert d_optimal(candidates, 12, generator()).tolist() == expected
+
+
+def test_log_kernel_sum_far_below_underflow():
+    points = np.array([[0.0], [100.0]])
+    found = kernels.log_kernel_sum(points, points[:1], 1.0)
+    np.testing.assert_allclose(found, [0.0, -5000.0])
+
+
+def test_entropy_and_diversity_count_distinct_environments():
+    points = np.repeat(np.arange(4.0)[:, None] * 100, 3, axis=0)
+    assert entropy(points, 1.0) == pytest.approx(np.log(4))
+    assert diversity(points, 1.0) == pytest.approx(np.log(4))
+    assert entropy(points[:3], 1.0) == pytest.approx(0.0)
+
+
+def test_bandwidth_passes_equal_environments_over():
+    points = np.repeat(np.arange(6.0)[:, None], 2, axis=0)
+    assert bandwidth_of(points, generator()) == pytest.approx(1.0)
+
+
+def kernel(x, y, bandwidth):
+    return np.exp(-np.square(x[:, None] - y[None]).sum(axis=-1) / (2 * bandwidth**2))
+
+
+@pytest.mark.parametrize("block", [1, 1 << 21])
+def test_set_cover(candidates, block, monkeypatch):
+    monkeypatch.setattr("crossprune.harness.selection.entropy.BLOCK", block)
+    points = candidates.environments()
+    atoms, bandwidth = atoms_of(candidates, points), bandwidth_of(points, generator())
+    own = np.array([-np.log(kernel(one, one, bandwidth).mean(axis=1)).mean() for one in atoms])
+
+    def scores(chosen):
+        picked = np.concatenate([atoms[j] for j in chosen])
+        return [
+            (-np.log(kernel(one, picked, bandwidth).sum(axis=1))).max() + h
+            for one, h in zip(atoms, own, strict=True)
+        ]
+
+    expected = greedy(scores, int(np.argmax(own)), 9)
+    assert set_cover(candidates, 9, generator()).tolist() == expected
+
+
+def test_entropy_greedy(candidates):
+    points = candidates.environments()
+    atoms, bandwidth = atoms_of(candidates, points), bandwidth_of(points, generator())
+    own = np.array([-np.log(kernel(one, one, bandwidth).mean(axis=1)).mean() for one in atoms])
+
+    def scores(chosen):
+        return [
+            -np.log(
+                kernel(one, np.concatenate([*(atoms[j] for j in chosen), one]), bandwidth).sum(axis=1)
+            ).mean()
+            for one in atoms
+        ]
+
+    expected = greedy(scores, int(np.argmax(own)), 9)
+    assert entropy_greedy(candidates, 9, generator()).tolist() == expected
+
+
+@pytest.mark.parametrize("method", [kmeans, birch])
+def test_one_configuration_from_each_well_separated_cluster(method):
+    rng = np.random.default_rng(0)
+    centres = 40 * rng.normal(size=(6, 3))
+    points = np.concatenate([centre + rng.normal(size=(20, 3)) for centre in centres])
+    picked = method(Candidates(points, np.arange(121)), 6, generator())
+    assert sorted(picked // 20) == list(range(6))
+    for index in picked:  # the nearest to the centre of its cluster
+        members = points[index // 20 * 20 :][:20]
+        distances = np.linalg.norm((members - members.mean(axis=0)) / points.std(axis=0), axis=1)
+        if method is kmeans:
+            assert np.argmin(distances) == index % 20
+
+
+def test_components_of_direct_are_weighted_by_explained_variance():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(500, 2))
+    points = np.column_stack([base[:, 0], base[:, 0], base[:, 0], base[:, 1]])
+    points = (points - points.mean(axis=0)) / points.std(axis=0)
+    components = weighted_components(points)
+    values = np.sort(np.linalg.eigvalsh(np.cov(points.T)))[::-1]
+    assert components.shape[1] == (values > values.mean()).sum() == 1
+    np.testing.assert_allclose(components[:, 0].std(ddof=1), np.sqrt(values[0]) * values[0] / values.sum())
+
+
+@pytest.mark.parametrize("method", [kmeans, birch])
+def test_clusters_of_identical_points_are_filled_up(method):
+    points = np.repeat([[0.0, 1.0], [5.0, 2.0]], 10, axis=0)
+    picked = method(Candidates(points, np.arange(21)), 7, generator())
+    assert len(set(picked.tolist())) == 7
+    assert set(picked[:2] // 10) == {0, 1}
