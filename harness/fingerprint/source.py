@@ -14,6 +14,9 @@ from crossprune.harness.fingerprint.places import Place, find
 from crossprune.harness.fingerprint.syntax import Import, Source, read
 from crossprune.harness.fingerprint.values import canonical_hash
 
+HERE = __name__.partition(".")[0]
+PARENT = Import("", "", "", "", renamed=False, again=0)
+"""Stands for the import of a package above a module."""
 NO_CONTENT = frozenset({errors.__name__})
 """Modules that hold wording only: an edited message makes no result stale."""
 Find = Callable[[str], Place | None]
@@ -38,7 +41,7 @@ def source_hash(module: str) -> str:
 
 def hash_of_code(module: str, find: Find) -> str:
     """Hash as `source_hash` does, with another way to find modules; nothing is remembered between calls."""
-    return _Reader(find, {module.partition(".")[0], __name__.partition(".")[0]}).hash(module)
+    return _Reader(find, {module.partition(".")[0], HERE}).hash(module)
 
 
 class _Reader:
@@ -72,6 +75,7 @@ class _Reader:
             if name in links:
                 continue
             resolved = [(one, *self._resolve(one.module, one.name)) for one in self._imports(name)]
+            resolved += [(PARENT, one, "") for one in self._parents(name)]
             links[name] = resolved
             waiting += [target for _, target, _ in resolved if target not in NO_CONTENT]
         return links
@@ -85,6 +89,13 @@ class _Reader:
             self.sources[name] = read(place.content, name, place.is_package, place.is_python)
         return self.sources[name]
 
+    def _parents(self, name: str) -> list[str]:
+        """Return the packages above a module, which run before it; ours hold names only."""
+        parts = name.split(".")
+        if parts[0] == HERE:
+            return []
+        return [".".join(parts[:end]) for end in range(1, len(parts))]
+
     def _imports(self, name: str) -> list[Import]:
         return [one for one in self.source(name).imports if one.module.partition(".")[0] in self.own]
 
@@ -96,12 +107,12 @@ class _Reader:
         source = self.source(module)
         if not name or name == "*":
             return module, name
-        if not source.is_package:
+        if not source.is_package or name in source.defined:
             return module, name
-        for one in self._imports(module):
-            if not one.scope and one.local == name:
-                return self._resolve(one.module, one.name)
-        if name not in source.defined and self.find(f"{module}.{name}") is not None:
+        given = [one for one in source.imports if one.local == name]
+        if len(given) == 1 and not given[0].scope and given[0].module.partition(".")[0] in self.own:
+            return self._resolve(given[0].module, given[0].name)
+        if not given and self.find(f"{module}.{name}") is not None:
             return f"{module}.{name}", ""
         return module, name
 
@@ -109,11 +120,11 @@ class _Reader:
         """Hash what a module says together with what it imports, the order of its import statements aside."""
         source = self.source(module)
         own = [
-            [one.scope, source.place_of(one.local), one.local if name else "", name, colours.get(target, "")]
+            [one.scope, str(source.label_of(one, name)), str(one.again), name, colours.get(target, "")]
             for one, target, name in links
         ]
         foreign = [
-            [one.scope, source.place_of(one.local), one.local, one.name, one.module]
+            [one.scope, str(source.label_of(one, one.name)), str(one.again), one.name, one.module]
             for one in source.imports
             if one.module.partition(".")[0] not in self.own
         ]

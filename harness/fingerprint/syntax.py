@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import resolve_name
+
+from crossprune.harness import errors
 
 
 @dataclass(frozen=True)
@@ -15,13 +18,17 @@ class Import:
     """One name that an import statement binds."""
 
     scope: str
-    """Functions and classes around the statement, joined by dots; empty at the top."""
+    """Functions, classes and blocks (``if``, ``try``) around the statement; empty at the top."""
     local: str
-    """The name that is bound; empty for a star."""
+    """The name that is bound; empty for a star, and for ``import a.b``, whose code says ``a.b`` again."""
     module: str
     """The module that is named, in full."""
     name: str
     """What is taken from it; empty for the module itself."""
+    renamed: bool
+    """Whether the statement gives the name itself (``as``)."""
+    again: int
+    """How often the same block has bound the name before."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Source:
     """A module's code, read."""
 
     digest: str
-    """Hash of the code without imports, texts, and the local names that imports bind."""
+    """Hash of the code without imports, texts, and the names that imports bind as they find them."""
     imports: tuple[Import, ...]
     """What is imported at run time, from anywhere."""
     is_package: bool
@@ -38,9 +45,12 @@ class Source:
     places: Mapping[str, int] = field(default_factory=dict)
     """Imported names in the order in which the code first uses them."""
 
-    def place_of(self, local: str) -> int:
-        """Return when an imported name is first used, counted from 0; -1 if never, or not only for that."""
-        return self.places.get(local, -1)
+    def label_of(self, one: Import, name: str) -> str | int:
+        """Return what stands for an imported name in the code: its place there, or the name itself.
+
+        A module is known by its place, because its name may change; a function or class is not.
+        """
+        return self.places.get(one.local, one.local) if not name else one.local
 
 
 @functools.lru_cache(maxsize=1024)
@@ -51,7 +61,8 @@ def read(content: bytes, module: str, is_package: bool, is_python: bool = True) 
     package = module if is_package else module.rpartition(".")[0]
     collector = _Imports(package)
     tree = collector.visit(ast.parse(content))
-    bound = {one.local for one in collector.imports if one.local}
+    bound = {one.local for one in collector.imports if one.local and not one.renamed}
+    bound -= {one.local for one in collector.imports if one.renamed}
     namer = _Placeholders(bound - _bound_otherwise(tree))
     text = ast.dump(namer.visit(tree))
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -80,6 +91,10 @@ def _bound_otherwise(tree: ast.Module) -> set[str]:
             names.add(node.name or "")
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             names.add(node.id)
+        elif isinstance(node, (ast.MatchAs, ast.MatchStar)):
+            names.add(node.name or "")
+        elif isinstance(node, ast.MatchMapping):
+            names.add(node.rest or "")
     return names
 
 
@@ -90,6 +105,8 @@ class _Imports(ast.NodeTransformer):
         self.package = package
         self.imports: list[Import] = []
         self._scope: list[str] = []
+        self._n_blocks: Counter[str] = Counter()
+        self._seen: Counter[tuple[str, str]] = Counter()
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Drop strings that stand alone: docstrings, and texts after a field."""
@@ -107,11 +124,38 @@ class _Imports(ast.NodeTransformer):
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _within  # noqa: N815
 
-    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+    def _blocks(self, node: ast.stmt) -> ast.AST:
+        """Visit a statement with blocks, and number these: which of them imports what is content."""
+        here = ".".join(self._scope)
+        number = self._n_blocks[here]
+        self._n_blocks[here] += 1
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                self._scope.append(f"{number}{name}")
+                setattr(node, name, self._all(value))
+                self._scope.pop()
+            elif isinstance(value, ast.AST):
+                self.visit(value)
+        return node
+
+    visit_Try = visit_TryStar = visit_With = visit_For = visit_While = visit_Match = _blocks  # noqa: N815
+
+    def _all(self, nodes: list[ast.AST]) -> list[ast.AST]:
+        found: list[ast.AST] = []
+        for place, one in enumerate(nodes):
+            if isinstance(one, (ast.ExceptHandler, ast.match_case)):
+                self._scope.append(str(place))
+                found.append(self.generic_visit(one))
+                self._scope.pop()
+            elif not (isinstance(one, ast.stmt) and _is_text(one)):
+                visited = self.visit(one)
+                found += visited if isinstance(visited, list) else [visited] if visited is not None else []
+        return found
+
+    def visit_Import(self, node: ast.Import) -> None:
         """Note ``import a.b as c``; what binds ``a`` only stays, because the code says ``a.b`` again."""
         for alias in node.names:
-            self._note(alias.asname or "", alias.name, "")
-        return None
+            self._note(alias.asname or "", alias.name, "", renamed=True)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Note ``from a import b as c``."""
@@ -120,23 +164,32 @@ class _Imports(ast.NodeTransformer):
             base = resolve_name("." * node.level + base, self.package)
         for alias in node.names:
             local = "" if alias.name == "*" else alias.asname or alias.name
-            self._note(local, base, alias.name)
+            self._note(local, base, alias.name, renamed=alias.asname is not None)
 
-    def _note(self, local: str, module: str, name: str) -> None:
-        self.imports.append(Import(".".join(self._scope), local, module, name))
+    def _note(self, local: str, module: str, name: str, *, renamed: bool) -> None:
+        scope = ".".join(self._scope)
+        again = self._seen[scope, local] if local else 0
+        self._seen[scope, local] += 1
+        self.imports.append(Import(scope, local, module, name, renamed, again))
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
         """Keep what runs: ``if TYPE_CHECKING`` does not."""
         if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            return self.generic_visit(ast.Module(node.orelse, [])).body  # type: ignore[attr-defined,no-any-return]
-        return self.generic_visit(node)
+            return self._all(list(node.orelse))
+        return self._blocks(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Drop the words of an error, and nothing else of it."""
-        for one in ast.walk(node):
-            if isinstance(one, ast.Constant) and isinstance(one.value, str):
-                one.value = ""
+        """Drop the words of an error, and nothing else of it; other exceptions may carry texts that count."""
+        if isinstance(node.exc, ast.Call) and _is_error(node.exc.func):
+            for one in ast.walk(node.exc):
+                if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                    one.value = ""
         return self.generic_visit(node)
+
+
+def _is_error(called: ast.expr) -> bool:
+    name = ast.unparse(called).rpartition(".")[2]
+    return name.endswith("Error") or isinstance(getattr(errors, name, None), type)
 
 
 def _is_text(node: ast.stmt) -> bool:

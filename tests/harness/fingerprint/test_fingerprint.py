@@ -24,15 +24,19 @@ def test_absent_packages_are_named():
     assert fingerprint.package_versions(["no-such-package"]) == {"no-such-package": "absent"}
 
 
-def code(root="fam.model", **files):
-    """Hash a package ``fam`` of the given modules; ``room__init`` is ``fam/room/__init__.py``."""
+def code(root="fam.model", *, outside=False, **files):
+    """Hash a package of the given modules; ``room__init`` is ``fam/room/__init__.py``.
+
+    It stands for crossprune itself, or for a package from ``outside``, whose faces may do anything.
+    """
+    top = "fam" if outside else "crossprune"
     given = {"__init__": "", "room__init": '"""A face."""\n', **files}
     modules = {}
     for name, text in given.items():
         is_package = name.endswith("__init") or name == "__init__"
         dotted = "fam" if name == "__init__" else f"fam.{name.removesuffix('__init').replace('__', '.')}"
-        modules[dotted] = Place(text.encode(), is_package)
-    return hash_of_code(root, modules.get)
+        modules[dotted.replace("fam", top)] = Place(text.replace("fam", top).encode(), is_package)
+    return hash_of_code(root.replace("fam", top), modules.get)
 
 
 KERNEL = "def f():\n    return 1\n"
@@ -71,7 +75,7 @@ def test_an_import_inside_a_function_counts():
     [
         ("from fam.kernel import f\nX = f()\n", "from fam.zeta import f\nX = f()\n"),
         ("from fam import kernel\nX = kernel.f()\n", "from fam import zeta\nX = zeta.f()\n"),
-        ("from fam import kernel as k\nX = k.f()\n", "from fam.room import zeta as z\nX = z.f()\n"),
+        ("from fam import kernel as k\nX = k.f()\n", "from fam.room import zeta as k\nX = k.f()\n"),
         ("import fam.kernel as k\nX = k.f()\n", "import fam.zeta as k\nX = k.f()\n"),
         ("from .kernel import f\nX = f()\n", "from fam.room.zeta import f\nX = f()\n"),
         # Sorted import lines change places with a name.
@@ -88,7 +92,9 @@ def test_a_module_may_be_renamed_and_moved(before, after):
 
 
 def test_the_root_may_be_renamed():
-    assert code(root="fam.room.other", room__other=MODEL, kernel=KERNEL) == code(model=MODEL, kernel=KERNEL)
+    text = {"room__init": "", "kernel": KERNEL}
+    moved = code(root="fam.other", other=MODEL, **text)
+    assert moved == code(model=MODEL, **text)
 
 
 def test_what_comes_from_where_counts():
@@ -138,6 +144,63 @@ def test_what_a_package_defines_itself_counts():
     assert code(model=model, room__init="LIMIT = 1\n") != code(model=model, room__init="LIMIT = 2\n")
 
 
+TWO = {"a": "f = 1\n", "b": "f = 2\n"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "try:\n    from fam.{} import f\nexcept ImportError:\n    from fam.{} import f\n",
+        "import sys\nif sys.argv:\n    from fam.{} import f\nelse:\n    from fam.{} import f\n",
+        "from fam.{} import f\nfrom fam.{} import f\n",
+        "from fam import {} as x\nfrom fam import {} as y\n\ndef g(x, y):\n    return x\n\nZ = x.f - y.f\n",
+        "from fam import {} as x\nfrom fam import {} as y\n",
+        "for _ in range(2):\n    from fam.{} import f\nwhile f:\n    from fam.{} import f\n",
+        "match 1:\n    case 1:\n        from fam.{} import f\n    case _:\n        from fam.{} import f\n",
+        "try:\n    x = 1\nexcept OSError:\n    from fam.{} import f\nexcept:\n    from fam.{} import f\n",
+    ],
+)
+def test_what_is_imported_where_may_not_change_places(model):
+    assert code(model=model.format("a", "b"), **TWO) != code(model=model.format("b", "a"), **TWO)
+
+
+def test_a_name_that_a_match_captures_is_not_taken_for_an_import():
+    matched = "from fam.kernel import f\n\ndef g(v):\n    match v:\n        case [f]:\n            return f\n"
+    other = (
+        "from fam.kernel import f as h\n\ndef g(v):\n    match v:\n        case [f]:\n            return h\n"
+    )
+    assert code(model=matched, kernel=KERNEL) != code(model=other, kernel=KERNEL)
+
+
+@pytest.mark.parametrize(
+    "face",
+    [
+        "try:\n    from fam.room.a import f\nexcept ImportError:\n    from fam.room.b import f\n",
+        '"""A room."""\nfrom fam.room.a import f\nfrom fam.room.b import f\n',
+        '"""A room."""\nfrom fam.room.a import f\nfrom fam.room.b import g\nf = g(f)\n',
+        '"""A room."""\nfrom fam.room.a import *\nfrom fam.room.b import *\n',
+        '"""A room."""\ndef __getattr__(name):\n    from fam.room.b import f\n    return f\n',
+    ],
+)
+def test_a_face_that_does_more_than_name_is_not_looked_through(face):
+    files = {"room__init": face, "room__a": "f = 1\n", "model": "from fam.room import f\nX = f\n"}
+    assert code(room__b="g = f = 1\n", **files) != code(room__b="g = f = 2\n", **files)
+
+
+def test_a_package_from_outside_that_does_something_when_it_is_imported_counts():
+    model = {"room__model": "X = 1\n"}
+    quiet, loud = "import numpy\n", "import numpy\nnumpy.seterr(all='raise')\n"
+    root = "fam.room.model"
+    for name in ("room__init", "__init__"):
+        before = code(root=root, outside=True, **{name: quiet}, **model)
+        assert code(root=root, outside=True, **{name: loud}, **model) != before
+
+
+def test_exceptions_that_carry_values_count():
+    model = "class Found(Exception):\n    pass\n\ndef g():\n    raise Found('{}')\n"
+    assert code(model=model.format("fps")) != code(model=model.format("cur"))
+
+
 def test_circles_of_imports_end():
     files = {
         "model": "from fam.a import f\n",
@@ -157,7 +220,7 @@ def test_imports_for_type_checkers_and_the_words_of_errors_do_not_count():
 
 
 def test_a_module_that_is_not_there_has_no_key():
-    with pytest.raises(ModuleNotFoundError, match=r"no module 'fam\.lost'"):
+    with pytest.raises(ModuleNotFoundError, match=r"no module 'crossprune\.lost'"):
         code(model="from fam.lost import f\n")
     with pytest.raises(ModuleNotFoundError, match=r"no module 'crossprune\.harness\.lost'"):
         source_hash("crossprune.harness.lost")
