@@ -21,9 +21,9 @@ from crossprune.harness.contract import (
     read_header,
 )
 from crossprune.harness.errors import DataError, MissingPackage, StudyError, unknown_name
-from crossprune.harness.fingerprint import canonical_hash, package_versions, source_hash
+from crossprune.harness.fingerprint import canonical_hash, defining_module, package_versions, source_hash
 from crossprune.harness.tables import from_table
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 GROUP = "crossprune.adapters"
@@ -74,9 +74,30 @@ class AdapterSpec:
         return {
             "adapter": self.adapter,
             "options": dataclasses.asdict(self.options),
-            "code": source_hash(cls.__module__),
+            "code": _code_of(self.adapter, cls),
             "versions": package_versions(cls.distributions),
         }
+
+
+def _code_of(name: str, cls: type[Adapter[Any]]) -> list[str]:
+    """Hash the module that defines an adapter, that which its family names, and those of its base classes."""
+    module, _, attribute = family_of(name).adapter.partition(":")
+    defining = defining_module(module, attribute.partition(".")[0])
+    modules = dict.fromkeys([cls.__module__, defining])
+    own = {one.__module__.partition(".")[0] for one in cls.__mro__} & _tops_of(module)
+    return [source_hash(one, frozenset(own)) for one in modules]
+
+
+@functools.cache
+def _tops_of(module: str) -> frozenset[str]:
+    """Return the top-level packages that came with a module's, and those of all packages with families."""
+    tops = {family.adapter.partition(".")[0].partition(":")[0] for family in families().values()}
+    here = module.partition(".")[0]
+    if here == __name__.partition(".")[0]:
+        return frozenset(tops)
+    provided = metadata.packages_distributions()
+    together = {top for top, names in provided.items() if set(names) & set(provided.get(here, ()))}
+    return frozenset(tops | together)
 
 
 def families() -> Mapping[str, Family]:
@@ -98,7 +119,9 @@ def _registry() -> tuple[dict[str, Family], list[BrokenFamily]]:
         try:
             family = _family_of(entry.name, entry.value, entry.load())
             _require_new_names(family, found.values())
-        except (Exception, SystemExit) as error:  # whatever a package from outside does when it is imported
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a package from outside does when it is imported
             broken.append(BrokenFamily(entry.name, package, _reason(error)))
         else:
             found[family.name] = family
@@ -120,6 +143,8 @@ def _require_new_names(family: Family, others: Iterable[Family]) -> None:
     for other in others:
         if family.name == other.name:
             raise StudyError(f"there is a family {other.name!r} already: {other.adapter}; give another name")
+        if other.name in family.potentials or family.name in other.potentials:
+            raise StudyError(f"potentials of the family {other.name!r} are its own to read")
         for kind in ("readers", "potentials", "formats"):
             if taken := sorted(set(getattr(family, kind)) & set(getattr(other, kind))):
                 raise StudyError(f"{kind} {', '.join(taken)}: taken by the family {other.name!r}")
@@ -170,7 +195,7 @@ def _missing(requirement: str) -> tuple[str, ...]:
                 f"{wanted.name} {installed.version}, as it is installed, has no extra {', '.join(unknown)}; "
                 f"it has: {', '.join(sorted(known)) or 'none'}; install again if that has changed"
             )
-        always = [one for one in map(Requirement, installed.requires or []) if _applies(one, {""})]
+        always = [one for one in _requires(wanted.name) if _applies(one, {""})]
         found = [text for one in always for text in _unmet(one)] + _unmet_extras(wanted)
     return tuple(dict.fromkeys(found))
 
@@ -188,10 +213,17 @@ def _unmet(wanted: Requirement) -> list[str]:
 def _unmet_extras(wanted: Requirement) -> list[str]:
     """List what is not met of the extras of an installed distribution, and of the extras that these name."""
     found = []
-    for one in map(Requirement, metadata.requires(wanted.name) or []):
+    for one in _requires(wanted.name):
         if not _applies(one, {""}) and _applies(one, wanted.extras):
             found += _unmet(one) or (_unmet_extras(one) if one.extras else [])
     return found
+
+
+def _requires(distribution: str) -> list[Requirement]:
+    try:
+        return [Requirement(one) for one in metadata.requires(distribution) or []]
+    except InvalidRequirement as error:
+        raise StudyError(f"the metadata of {distribution} cannot be read: {error}") from None
 
 
 def _applies(requirement: Requirement, extras: Collection[str]) -> bool:
@@ -221,6 +253,14 @@ def adapter_class(name: str) -> type[Adapter[Any]]:
     cls = _import(family.adapter, name)
     if not (isinstance(cls, type) and issubclass(cls, (Descriptor, Fitter))):
         raise StudyError(f"adapter {name!r}: {family.adapter} is neither a Descriptor nor a Fitter")
+    if cls.name != name:
+        raise StudyError(f"adapter {name!r}: the class {family.adapter} calls itself {cls.name!r}")
+    saved = getattr(getattr(cls, "potential_type", None), "adapter", name)
+    if saved not in (name, *family.potentials):
+        raise StudyError(
+            f"adapter {name!r}: its potentials are saved as {saved!r}, which its family does not read; "
+            f"set adapter = {name!r} in the potential's class, or name it in the family's `potentials`"
+        )
     return cls
 
 
@@ -314,7 +354,8 @@ def _import(target: str, family: str) -> Any:
             require_packages(family)
         raise StudyError(f"{target} of the family {family!r} cannot be imported: {_reason(error)}") from error
     for part in name.split("."):
-        if not hasattr(found, part):
-            raise StudyError(f"{module} does not define {name}")
-        found = getattr(found, part)
+        try:
+            found = getattr(found, part)
+        except Exception as error:
+            raise StudyError(f"{module} does not define {name}: {_reason(error)}") from error
     return found

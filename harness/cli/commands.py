@@ -59,7 +59,7 @@ def adapters() -> None:
     lines = []
     for name, family in sorted(families().items()):
         marks, problem = _look_at(name)
-        view.add_row(name, *marks, escape(family.about))
+        view.add_row(name, *marks, escape(family.about.partition("\n")[0]))
         lines += [f"{name}: {problem}"] if problem else []
     lines += [f"{one.name}: broken: {one.reason} (package {one.package})" for one in broken_families()]
     console.print(view)

@@ -22,8 +22,9 @@ class FileFormat:
 
     def __post_init__(self) -> None:
         """Refuse what is no list of endings or names no function."""
-        if isinstance(self.endings, str) or not all(isinstance(one, str) for one in self.endings):
-            raise ValueError(f"endings must be a tuple of strings, got {self.endings!r}")
+        endings: object = self.endings
+        if not (isinstance(endings, tuple) and all(isinstance(one, str) for one in endings)):
+            raise ValueError(f"endings must be a tuple of strings, got {endings!r}")
         _require_target("writer", self.writer)
 
 
@@ -53,21 +54,22 @@ class Family:
 
     def __post_init__(self) -> None:
         """Refuse what the harness could not use, field by field."""
-        if not (isinstance(self.name, str) and self.name) or not isinstance(self.about, str):
-            raise ValueError(f"name and about must be texts, got {self.name!r} and {self.about!r}")
+        for kind in ("name", "about", "requires"):
+            if not isinstance(getattr(self, kind), str):
+                raise ValueError(f"{kind} must be a text, got {getattr(self, kind)!r}")
         _require_target("adapter", self.adapter)
         for kind in ("readers", "potentials", "formats"):
-            if not isinstance(getattr(self, kind), Mapping):
-                raise ValueError(f"{kind} must be a mapping of names, got {getattr(self, kind)!r}")
-        for kind in ("readers", "potentials"):
-            for name, target in getattr(self, kind).items():
-                _require_target(f"{kind}[{name!r}]", target)
-        for name, one in self.formats.items():
-            if not isinstance(one, FileFormat):
-                raise ValueError(f"formats[{name!r}] must be a FileFormat, got {one!r}")
+            given: object = getattr(self, kind)
+            if not isinstance(given, Mapping) or not all(isinstance(one, str) for one in given):
+                raise ValueError(f"{kind} must be a mapping of names, got {given!r}")
+            for name, one in given.items():
+                if kind != "formats":
+                    _require_target(f"{kind}[{name!r}]", one)
+                elif not isinstance(one, FileFormat):
+                    raise ValueError(f"formats[{name!r}] must be a FileFormat, got {one!r}")
         try:
             Requirement(self.requires or "crossprune")
-        except (InvalidRequirement, TypeError):
+        except InvalidRequirement:
             raise ValueError(
                 f"requires must be what pip installs, such as 'crossprune-mine[all]', got {self.requires!r}"
             ) from None

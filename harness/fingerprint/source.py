@@ -7,7 +7,7 @@ or be renamed; what is imported from where is content, by what the module says t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from crossprune.harness import errors
 from crossprune.harness.fingerprint.places import Place, find
@@ -15,7 +15,7 @@ from crossprune.harness.fingerprint.syntax import Import, Source, read
 from crossprune.harness.fingerprint.values import canonical_hash
 
 HERE = __name__.partition(".")[0]
-PARENT = Import("", "", "", "", renamed=False, again=0)
+PARENT = Import(-1, "", "", "", renamed=False, again=0, at_top=True)
 """Stands for the import of a package above a module."""
 NO_CONTENT = frozenset({errors.__name__})
 """Modules that hold wording only: an edited message makes no result stale."""
@@ -25,23 +25,35 @@ _Link = tuple[Import, str, str]
 
 
 @functools.cache
-def source_hash(module: str) -> str:
+def source_hash(module: str, own: Collection[str] = ()) -> str:
     """Hash a module's code and that of every module of its package, or of crossprune, that it imports.
 
     Comments, docstrings, the words of errors, imports for type checkers, and the names of own modules do
     not count. A face (a package's ``__init__`` that gathers names) counts only where it defines something.
+
+    Parameters
+    ----------
+    module
+        Name of the module.
+    own
+        Top-level packages beside the module's own and crossprune whose code counts as well.
 
     Raises
     ------
     ModuleNotFoundError
         If the module, or one of its own that it imports, is not there.
     """
-    return hash_of_code(module, find)
+    return hash_of_code(module, find, own)
 
 
-def hash_of_code(module: str, find: Find) -> str:
+def hash_of_code(module: str, find: Find, own: Collection[str] = ()) -> str:
     """Hash as `source_hash` does, with another way to find modules; nothing is remembered between calls."""
-    return _Reader(find, {module.partition(".")[0], HERE}).hash(module)
+    return _Reader(find, {module.partition(".")[0], HERE, *own}).hash(module)
+
+
+def defining_module(module: str, name: str) -> str:
+    """Return the module that defines ``name``, of those that ``module`` gathers names from."""
+    return _Reader(find, {module.partition(".")[0], HERE}).resolve(module, name)[0]
 
 
 class _Reader:
@@ -74,7 +86,7 @@ class _Reader:
             name = waiting.pop()
             if name in links:
                 continue
-            resolved = [(one, *self._resolve(one.module, one.name)) for one in self._imports(name)]
+            resolved = [(one, *self.resolve(one.module, one.name)) for one in self._imports(name)]
             resolved += [(PARENT, one, "") for one in self._parents(name)]
             links[name] = resolved
             waiting += [target for _, target, _ in resolved if target not in NO_CONTENT]
@@ -99,7 +111,7 @@ class _Reader:
     def _imports(self, name: str) -> list[Import]:
         return [one for one in self.source(name).imports if one.module.partition(".")[0] in self.own]
 
-    def _resolve(self, module: str, name: str) -> tuple[str, str]:
+    def resolve(self, module: str, name: str) -> tuple[str, str]:
         """Return the module that defines ``name`` of ``module`` and its name there, ``""`` for a module.
 
         Faces are looked through: only what defines a name counts, not all that the face gathers.
@@ -110,9 +122,10 @@ class _Reader:
         if not source.is_package or name in source.defined:
             return module, name
         given = [one for one in source.imports if one.local == name]
-        if len(given) == 1 and not given[0].scope and given[0].module.partition(".")[0] in self.own:
-            return self._resolve(given[0].module, given[0].name)
-        if not given and self.find(f"{module}.{name}") is not None:
+        itself = [one for one in given if (one.module, one.name) == (module, name)]  # ``from . import name``
+        if len(given) == 1 and not itself and given[0].at_top and given[0].module.split(".")[0] in self.own:
+            return self.resolve(given[0].module, given[0].name)
+        if given == itself and self.find(f"{module}.{name}") is not None:
             return f"{module}.{name}", ""
         return module, name
 
@@ -120,11 +133,11 @@ class _Reader:
         """Hash what a module says together with what it imports, the order of its import statements aside."""
         source = self.source(module)
         own = [
-            [one.scope, str(source.label_of(one, name)), str(one.again), name, colours.get(target, "")]
+            [str(one.run), str(source.label_of(one, name)), str(one.again), name, colours.get(target, "")]
             for one, target, name in links
         ]
         foreign = [
-            [one.scope, str(source.label_of(one, one.name)), str(one.again), one.name, one.module]
+            [str(one.run), str(source.label_of(one, one.name)), str(one.again), one.name, one.module]
             for one in source.imports
             if one.module.partition(".")[0] not in self.own
         ]

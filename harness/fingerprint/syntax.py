@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import resolve_name
+from typing import Any
 
 from crossprune.harness import errors
 
@@ -17,8 +17,8 @@ from crossprune.harness import errors
 class Import:
     """One name that an import statement binds."""
 
-    scope: str
-    """Functions, classes and blocks (``if``, ``try``) around the statement; empty at the top."""
+    run: int
+    """Number of the run of import statements that it stands in: between two runs, there is other code."""
     local: str
     """The name that is bound; empty for a star, and for ``import a.b``, whose code says ``a.b`` again."""
     module: str
@@ -28,7 +28,9 @@ class Import:
     renamed: bool
     """Whether the statement gives the name itself (``as``)."""
     again: int
-    """How often the same block has bound the name before."""
+    """How often the run has bound the name before; a star may bind any, so it counts all before it."""
+    at_top: bool
+    """Whether the statement stands at the top of the module, in no function, class or block."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ class Source:
     """Imported names in the order in which the code first uses them."""
 
     def label_of(self, one: Import, name: str) -> str | int:
-        """Return what stands for an imported name in the code: its place there, or the name itself.
+        """Return what stands for an import in the code: a name, or for a module the place of its first use.
 
-        A module is known by its place, because its name may change; a function or class is not.
+        A module's name may change; ``import a.b`` is known by its name, for the code says it again.
         """
+        if not one.local and not one.name:
+            return one.module
         return self.places.get(one.local, one.local) if not name else one.local
 
 
@@ -104,79 +108,62 @@ class _Imports(ast.NodeTransformer):
     def __init__(self, package: str) -> None:
         self.package = package
         self.imports: list[Import] = []
-        self._scope: list[str] = []
-        self._n_blocks: Counter[str] = Counter()
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self._n_runs = 0
+        self._depth = 0
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Drop strings that stand alone: docstrings, and texts after a field."""
-        super().generic_visit(node)
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
-        return node
-
-    def _within(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
-        self._scope.append(node.name)
-        self.generic_visit(node)
-        self._scope.pop()
-        return node
-
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _within  # noqa: N815
-
-    def _blocks(self, node: ast.stmt) -> ast.AST:
-        """Visit a statement with blocks, and number these: which of them imports what is content."""
-        here = ".".join(self._scope)
-        number = self._n_blocks[here]
-        self._n_blocks[here] += 1
+    def visit(self, node: ast.AST) -> Any:
+        """Visit a node, block by block."""
+        self._depth += 1
         for name, value in ast.iter_fields(node):
-            if isinstance(value, list):
-                self._scope.append(f"{number}{name}")
-                setattr(node, name, self._all(value))
-                self._scope.pop()
-            elif isinstance(value, ast.AST):
-                self.visit(value)
-        return node
-
-    visit_Try = visit_TryStar = visit_With = visit_For = visit_While = visit_Match = _blocks  # noqa: N815
-
-    def _all(self, nodes: list[ast.AST]) -> list[ast.AST]:
-        found: list[ast.AST] = []
-        for place, one in enumerate(nodes):
-            if isinstance(one, (ast.ExceptHandler, ast.match_case)):
-                self._scope.append(str(place))
-                found.append(self.generic_visit(one))
-                self._scope.pop()
-            elif not (isinstance(one, ast.stmt) and _is_text(one)):
-                visited = self.visit(one)
-                found += visited if isinstance(visited, list) else [visited] if visited is not None else []
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                setattr(node, name, self._block(value))
+        found = super().visit(node)
+        self._depth -= 1
         return found
 
-    def visit_Import(self, node: ast.Import) -> None:
-        """Note ``import a.b as c``; what binds ``a`` only stays, because the code says ``a.b`` again."""
-        for alias in node.names:
-            self._note(alias.asname or "", alias.name, "", renamed=True)
+    def _block(self, nodes: list[ast.stmt]) -> list[ast.stmt]:
+        """Take imports, texts and code for type checkers out; a mark stays for a run of imports."""
+        found: list[ast.stmt] = []
+        run: list[Import] = []
+        for one in [one for node in nodes for one in _at_run_time(node)]:
+            if isinstance(one, (ast.Import, ast.ImportFrom)):
+                if not run:
+                    found.append(ast.Expr(ast.Constant(f"imports {self._n_runs}")))
+                    self._n_runs += 1
+                run += self._bound(one, run)
+            else:
+                self.imports += run
+                run = []
+                found.append(one)
+        self.imports += run
+        return found
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Note ``from a import b as c``."""
-        base = node.module or ""
-        if node.level:
+    def _bound(self, node: ast.Import | ast.ImportFrom, before: list[Import]) -> list[Import]:
+        """List what an import statement binds."""
+        found: list[Import] = []
+        base = getattr(node, "module", None) or ""
+        if isinstance(node, ast.ImportFrom) and node.level:
             base = resolve_name("." * node.level + base, self.package)
         for alias in node.names:
-            local = "" if alias.name == "*" else alias.asname or alias.name
-            self._note(local, base, alias.name, renamed=alias.asname is not None)
-
-    def _note(self, local: str, module: str, name: str, *, renamed: bool) -> None:
-        scope = ".".join(self._scope)
-        again = self._seen[scope, local] if local else 0
-        self._seen[scope, local] += 1
-        self.imports.append(Import(scope, local, module, name, renamed, again))
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
-        """Keep what runs: ``if TYPE_CHECKING`` does not."""
-        if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            return self._all(list(node.orelse))
-        return self._blocks(node)
+            star = alias.name == "*"
+            if isinstance(node, ast.ImportFrom):
+                local, module, name = alias.asname or alias.name, base, alias.name
+            else:
+                local, module, name = alias.asname or "", alias.name, ""
+            same = [one for one in (*before, *found) if star or (local and one.local == local)]
+            renamed = alias.asname is not None or isinstance(node, ast.Import)
+            found.append(
+                Import(
+                    self._n_runs - 1,
+                    "" if star else local,
+                    module,
+                    name,
+                    renamed,
+                    len(same),
+                    self._depth == 1,
+                )
+            )
+        return found
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         """Drop the words of an error, and nothing else of it; other exceptions may carry texts that count."""
@@ -190,6 +177,15 @@ class _Imports(ast.NodeTransformer):
 def _is_error(called: ast.expr) -> bool:
     name = ast.unparse(called).rpartition(".")[2]
     return name.endswith("Error") or isinstance(getattr(errors, name, None), type)
+
+
+def _at_run_time(node: ast.stmt) -> list[ast.stmt]:
+    """Return what a statement does at run time: a text nothing, ``if TYPE_CHECKING`` its other branch."""
+    if _is_text(node):
+        return []
+    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        return [one for other in node.orelse for one in _at_run_time(other)]
+    return [node]
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -25,6 +25,7 @@ class Potential(MeanPotential):
     adapter = "twin-of-old"
 class Twin(Mean):
     name = "twin"
+    potential_type = Potential
 def read(text):
     element, energy = text.split("=")
     return Potential({element: float(energy)})
@@ -140,6 +141,23 @@ BROKEN = {
         {"__init__": NEEDS.replace("needs-package", "nested-package"), "adapter": ADAPTER},
         "adapter 'nested' needs no-such-thing: pip install 'nested-package[all]'",
     ),
+    "usurper": (
+        {"__init__": FAMILY.replace('{"twin-of-old":', '{"mean":'), "adapter": ADAPTER},
+        "broken: potentials of the family 'mean' are its own to read",
+    ),
+    "foreign": (
+        {"__init__": FAMILY, "adapter": ADAPTER.replace('adapter = "twin-of-old"', 'adapter = "snap"')},
+        "broken: adapter 'foreign': its potentials are saved as 'snap', which its family does not read",
+    ),
+    "alias": (
+        {"__init__": FAMILY, "adapter": ADAPTER.replace('name = "twin"', 'name = "nobody"')},
+        "broken: adapter 'alias': the class alias.adapter:Twin calls itself 'nobody'",
+    ),
+    "numbered": (
+        {"__init__": FAMILY.replace('{"twin":', "{3:"), "adapter": ADAPTER},
+        "broken: ValueError: readers must be a mapping of names, got {3:",
+    ),
+    "stubborn": ({"__init__": "raise GeneratorExit('no')"}, "broken: GeneratorExit: no"),
     "outdated": (
         {"__init__": NEEDS.replace("needs-package", "outdated-package"), "adapter": ADAPTER},
         "adapter 'outdated' needs numpy>=999 (installed: ",
@@ -157,6 +175,8 @@ def broken_site(tmp_path_factory):
         for path, text in renamed.items():
             if path.endswith("__init__.py") and name not in ("misnamed", "number"):
                 text = text.replace('name="twin"', f'name="{name}"')
+            if path.endswith("adapter.py"):
+                text = text.replace('name = "twin"', f'name = "{name}"')
             text = text.replace("twin.adapter", f"{name}.adapter").replace(
                 '"twin-of-old"', f'"{name}-of-old"'
             )
@@ -206,7 +226,8 @@ def test_a_name_that_is_taken_leaves_the_family_inside_as_it_is(tmp_path):
 
 @pytest.mark.slow
 def test_a_class_may_stand_for_a_family_without_anything_else(tmp_path):
-    folder = install(tmp_path, {"twin.py": ADAPTER}, entry="twin = twin:Twin")
+    alone = ADAPTER.replace("    potential_type = Potential\n", "")
+    folder = install(tmp_path, {"twin.py": alone}, entry="twin = twin:Twin")
     listing = run(folder, "adapters").stdout
     assert row(listing, "twin")
     assert "all can be used" in listing

@@ -32,24 +32,24 @@ def install(package, site):
 
 @pytest.mark.slow
 def test_a_package_outside_passes_the_contract_and_runs_in_a_study(tmp_path):
-    scaffold.outside("histo", tmp_path / "package")
+    scaffold.outside("zzhisto", tmp_path / "package")
     site = install(tmp_path / "package", tmp_path / "site")
-    checked = crossprune(site, "check", "histo")
+    checked = crossprune(site, "check", "zzhisto")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "0 failed" in checked.stdout
     (site / "study.toml").write_text(
-        '[study]\nname = "x"\ndatasets = ["si-pbe"]\nmodels = ["histo"]\nchoosers = ["histo"]\n'
-        "fractions = [0.5]\nseeds = [0]\n[options.histo]\nn_bins = 8\n[data.si-pbe]\nsmoke = true\n"
+        '[study]\nname = "x"\ndatasets = ["si-pbe"]\nmodels = ["zzhisto"]\nchoosers = ["zzhisto"]\n'
+        "fractions = [0.5]\nseeds = [0]\n[options.zzhisto]\nn_bins = 8\n[data.si-pbe]\nsmoke = true\n"
     )
     done = crossprune(site, "run", "study.toml", "--store", "out", "--workers", 1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 done" in done.stdout
     saved = next((site / "out" / "objects" / "fit").rglob("coefficients.txt"))
-    read = crossprune(site, "evaluate", f"histo:{saved.parent}", "--data", "si-pbe")
+    read = crossprune(site, "evaluate", f"zzhisto:{saved.parent}", "--data", "si-pbe")
     assert read.returncode == 0, read.stderr
-    lost = crossprune(site, "evaluate", "histo:nowhere", "--data", "si-pbe")
+    lost = crossprune(site, "evaluate", "zzhisto:nowhere", "--data", "si-pbe")
     assert lost.returncode == 2
-    assert "nowhere holds no readable histo potential" in lost.stderr
+    assert "nowhere holds no readable zzhisto potential" in lost.stderr
     listing = crossprune(site, "adapters").stdout
     assert "Smooth histograms of pair distances, with ridge regression." in listing
     assert "all can be used" in listing
@@ -57,13 +57,13 @@ def test_a_package_outside_passes_the_contract_and_runs_in_a_study(tmp_path):
 
 @pytest.mark.slow
 def test_its_own_packages_are_an_extra_of_its_own(tmp_path):
-    written = scaffold.outside("histo", tmp_path / "package")
+    written = scaffold.outside("zzhisto", tmp_path / "package")
     settings = next(path for path in written if path.name == "pyproject.toml")
     settings.write_text(settings.read_text().replace("all = []", 'all = ["no-such-package>=2"]'))
     site = install(tmp_path / "package", tmp_path / "site")
-    done = crossprune(site, "check", "histo")
+    done = crossprune(site, "check", "zzhisto")
     assert done.returncode == 2
-    assert "adapter 'histo' needs no-such-package: pip install 'crossprune-histo[all]'" in done.stderr
+    assert "adapter 'zzhisto' needs no-such-package: pip install 'crossprune-zzhisto[all]'" in done.stderr
 
 
 def entry_of(name):
@@ -76,7 +76,7 @@ def test_in_a_checkout_the_table_stays_sorted_and_the_adapter_passes(tmp_path):
     for name in ("api", "harness", "adapters", "datasets", "reports"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     (checkout / "changes").mkdir()
-    written = scaffold.inside("histo", checkout)
+    written = scaffold.inside("zzhisto", checkout)
     assert all(path.is_file() for path in written)
     package = tmp_path / "crossprune"
     shutil.copytree(checkout, package)
@@ -84,11 +84,11 @@ def test_in_a_checkout_the_table_stays_sorted_and_the_adapter_passes(tmp_path):
     names = re.findall(
         r'^        name="(\w+)",$', (checkout / "adapters" / "__init__.py").read_text(), re.MULTILINE
     )
-    assert "histo" in names
+    assert "zzhisto" in names
     assert names == sorted(names)
     untouched = (ROOT / "adapters" / "__init__.py").read_text()
-    assert (checkout / "adapters" / "__init__.py").read_text().replace(entry_of("histo"), "") == untouched
-    checked = crossprune(tmp_path, "check", "histo")
+    assert (checkout / "adapters" / "__init__.py").read_text().replace(entry_of("zzhisto"), "") == untouched
+    checked = crossprune(tmp_path, "check", "zzhisto")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "0 failed" in checked.stdout
 
@@ -116,9 +116,9 @@ def test_a_shared_room_is_left_alone(tmp_path):
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(StudyError, match="is not empty"):
-        scaffold.outside("histo", tmp_path)
+        scaffold.outside("zzhisto", tmp_path)
     with pytest.raises(StudyError, match="is no checkout of crossprune"):
-        scaffold.inside("histo", tmp_path)
+        scaffold.inside("zzhisto", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x", "mtp", "longername"])

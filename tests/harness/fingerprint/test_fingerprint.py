@@ -156,12 +156,42 @@ TWO = {"a": "f = 1\n", "b": "f = 2\n"}
         "from fam import {} as x\nfrom fam import {} as y\n\ndef g(x, y):\n    return x\n\nZ = x.f - y.f\n",
         "from fam import {} as x\nfrom fam import {} as y\n",
         "for _ in range(2):\n    from fam.{} import f\nwhile f:\n    from fam.{} import f\n",
+        "class C:\n    @property\n    def x(self):\n        from fam.{} import f\n        return f\n"
+        "    @x.setter\n    def x(self, v):\n        from fam.{} import f\n        return f\n",
+        "from fam.{} import *\nfrom fam.{} import *\n",
+        "from fam.{} import *\nfrom fam.{} import f\n",
+        "from fam.{} import f\nx = f\nfrom fam.{} import f\n",
         "match 1:\n    case 1:\n        from fam.{} import f\n    case _:\n        from fam.{} import f\n",
         "try:\n    x = 1\nexcept OSError:\n    from fam.{} import f\nexcept:\n    from fam.{} import f\n",
     ],
 )
 def test_what_is_imported_where_may_not_change_places(model):
     assert code(model=model.format("a", "b"), **TWO) != code(model=model.format("b", "a"), **TWO)
+
+
+def test_an_import_before_a_definition_of_the_same_name_is_not_one_after_it():
+    define = "def f():\n    return 3\n"
+    assert code(model="from fam.a import f\n" + define, **TWO) != code(
+        model=define + "from fam.a import f\n", **TWO
+    )
+
+
+def test_modules_that_a_module_hands_on_may_not_change_places():
+    model = "from fam import mid\nX = mid.fast.f\n"
+    mid = "from fam import {} as fast\nfrom fam import {} as slow\n"
+    assert code(model=model, mid=mid.format("a", "b"), **TWO) != code(
+        model=model, mid=mid.format("b", "a"), **TWO
+    )
+
+
+def test_modules_in_dotted_use_may_not_exchange_what_they_say():
+    model = "import fam.a\nimport fam.b\nX = fam.a.f\n"
+    assert code(model=model, a="f = 1\n", b="f = 2\n") != code(model=model, a="f = 2\n", b="f = 1\n")
+
+
+def test_a_package_that_names_its_own_modules():
+    files = {"__init__": "from . import kernel\n", "model": "from fam import kernel\nX = kernel.f()\n"}
+    assert code(outside=True, kernel=KERNEL, **files) != code(outside=True, kernel="f = 2\n", **files)
 
 
 def test_a_name_that_a_match_captures_is_not_taken_for_an_import():
