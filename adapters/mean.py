@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from crossprune.harness.contract import (
     require_elements,
 )
 from crossprune.harness.data.frames import element_counts, energy_of
+from crossprune.harness.errors import DataError
 
 PARAMETERS = "mean.json"
 
@@ -54,7 +56,12 @@ class MeanPotential(Potential):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the energies."""
-        return cls(json.loads((folder / PARAMETERS).read_text()))
+        energies = json.loads((folder / PARAMETERS).read_text())
+        if not isinstance(energies, dict) or not all(
+            isinstance(one, float) and math.isfinite(one) for one in energies.values()
+        ):
+            raise DataError(f"{folder / PARAMETERS} holds no finite energy per element")
+        return cls(energies)
 
     def export(self, folder: Path) -> list[Path]:
         """Write the energies as JSON: there is no other native format."""

@@ -11,9 +11,15 @@ from ase import Atoms
 from crossprune.adapters.linear.fitter import LinearFitter, LinearOptions, LinearPotential, Rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.programs.lammps import Box, LammpsPotential, Session, require_lammps
+from crossprune.adapters.programs.pair_commands import FOLDER
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
+from crossprune.harness.errors import DataError
 
 ENERGY_ROWS, STRESS_ROWS = 1, 6
+COEFFICIENTS, PARAMETERS = "model.snapcoeff", "model.snapparam"
+"""Names of LAMMPS's two files of a SNAP."""
+KEYS = ("rcutfac", "twojmax", "rfac0", "rmin0", "bzeroflag", "quadraticflag", "chemflag")
+"""Parameters that a fit writes; LAMMPS would take a default for one that is missing."""
 GLOBAL, ATOM, ARRAY = 0, 1, 2  # LAMMPS's constants for what `extract_compute` returns
 
 
@@ -64,7 +70,8 @@ class SnapPotential(LammpsPotential, LinearPotential):
     ) -> None:
         super().__init__(elements, commands, files, info)
         if coefficients is None or offsets is None:
-            blocks = _read_coefficients(files["model.snapcoeff"], len(elements))
+            _require_parameters(files)
+            blocks = _read_coefficients(files[COEFFICIENTS], len(elements))
             offsets, coefficients = blocks[:, 0], blocks[:, 1:].ravel()
         self.coefficients = coefficients
         self.offsets = offsets
@@ -123,30 +130,25 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         names = " ".join(self.elements)
         commands = [
             "pair_style snap",
-            f"pair_coeff * * {{folder}}/model.snapcoeff {{folder}}/model.snapparam {names}",
+            f"pair_coeff * * {FOLDER}{COEFFICIENTS} {FOLDER}{PARAMETERS} {names}",
         ]
         blocks = solution.coefficients.reshape(len(self.elements), -1)
         lines = ["# fitted by crossprune", f"{len(self.elements)} {blocks.shape[1] + 1}"]
         for element, offset, block in zip(self.elements, solution.offsets, blocks, strict=True):
             lines.append(f"{element} {self._radius(element):.17g} {self._weight(element):.17g}")
             lines += [f"{value:.17g}" for value in (offset, *block)]
-        files = {"model.snapcoeff": "\n".join(lines) + "\n", "model.snapparam": self._parameters()}
+        files = {COEFFICIENTS: "\n".join(lines) + "\n", PARAMETERS: self._parameters()}
         return SnapPotential(
             self.elements, commands, files, coefficients=solution.coefficients, offsets=solution.offsets
         )
 
     def _parameters(self) -> str:
         options = self.options
-        values = {
-            "rcutfac": f"{options.cutoff:.17g}",
-            "twojmax": options.twojmax,
-            "rfac0": f"{options.rfac0:.17g}",
-            "rmin0": f"{options.rmin0:.17g}",
-            "bzeroflag": 1,
-            "quadraticflag": int(options.quadratic),
-            "chemflag": int(options.explicit_multi_element),
-        }
-        return "# fitted by crossprune\n" + "".join(f"{key} {value}\n" for key, value in values.items())
+        lengths = [f"{value:.17g}" for value in (options.cutoff, options.rfac0, options.rmin0)]
+        switches = [1, int(options.quadratic), int(options.explicit_multi_element)]
+        values = [lengths[0], options.twojmax, *lengths[1:], *switches]
+        lines = [f"{key} {value}\n" for key, value in zip(KEYS, values, strict=True)]
+        return "# fitted by crossprune\n" + "".join(lines)
 
     def _load(self, atoms: Atoms, style: str, *, quadratic: bool) -> Box:
         """Run LAMMPS on ``atoms`` with one descriptor compute."""
@@ -199,9 +201,36 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         return self.options.element_weights.get(element, float(spaced[self.elements.index(element)]))
 
 
+def _require_parameters(files: Mapping[str, str]) -> None:
+    """Raise `DataError` unless both files are there, and the parameters are those that a fit writes."""
+    if set(files) != {COEFFICIENTS, PARAMETERS}:
+        raise DataError(
+            f"a SNAP consists of {COEFFICIENTS} and {PARAMETERS}, got {', '.join(files) or 'none'}"
+        )
+    words = [line.split() for line in files[PARAMETERS].splitlines() if not line.startswith("#")]
+    given = [line[0] for line in words if len(line) == 2]
+    if sorted(given) != sorted(KEYS) or len(given) != len(words):
+        raise DataError(f"{PARAMETERS} must set {', '.join(KEYS)}, each once; it sets {', '.join(given)}")
+
+
 def _read_coefficients(text: str, n_elements: int) -> FloatArray:
-    """Read a coefficient file: shape (n_elements, 1 + n_coefficients), the offset first."""
+    """Read a coefficient file: shape (n_elements, 1 + n_coefficients), the offset first.
+
+    Raises
+    ------
+    DataError
+        If it is not of so many elements, has more or fewer lines than it announces, or a line is no number.
+    """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    per_element = int(lines[0].split()[1])
-    starts = [2 + index * (per_element + 1) for index in range(n_elements)]
-    return np.array([[float(line) for line in lines[start : start + per_element]] for start in starts])
+    try:
+        given, per_element = map(int, lines[0].split()) if lines else (0, 0)
+        starts = [2 + index * (per_element + 1) for index in range(given)]
+        values = [[float(line) for line in lines[start : start + per_element]] for start in starts]
+    except ValueError as error:
+        raise DataError(f"{COEFFICIENTS}: {error}; is it damaged?") from None
+    if given != n_elements or len(lines) != 1 + given * (per_element + 1) or per_element < 2:
+        raise DataError(
+            f"{COEFFICIENTS} has {len(lines)} lines, and announces {given} elements of {per_element} "
+            f"coefficients; expected {n_elements} elements; is it cut off?"
+        )
+    return np.array(values)

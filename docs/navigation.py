@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 SECTIONS = (
-    ("Guide", ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md")),
+    (
+        "Guide",
+        ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md", "security.md"),
+    ),
     ("Large studies", ("clusters.md", "store.md", "speed.md")),
     ("Methods", ("selection.md", "statistics.md")),
     ("Model families", "families"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 100
+"""Characters of a name that a message shows."""
+
 
 class UserError(ValueError):
     """Something the user gave is wrong; the message says what to do."""
@@ -78,4 +81,5 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"unknown {kind} {str(name)!r}{hint} known: {', '.join(names) or 'none'}"
+    shown = repr(str(name)) if len(str(name)) <= LONGEST else f"{str(name)[:LONGEST]!r}…"
+    return f"unknown {kind} {shown}{hint} known: {', '.join(names) or 'none'}"

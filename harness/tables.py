@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from crossprune.harness.errors import StudyError, unknown_name
 
 T = TypeVar("T")
+SHOWN = 40
+"""Characters of a wrong number that a message shows."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -69,6 +72,17 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         raise StudyError(f"{where}: {error}") from None
 
 
+def _finite(value: float, where: str) -> float:
+    """Return a number as float; no option means anything as NaN, infinity or beyond what a float holds."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise StudyError(f"{where}: expected a finite number, got {str(value)[:SHOWN]}")
+    return number
+
+
 def convert(hint: Any, value: Any, where: str) -> Any:
     """Check ``value`` against a type hint; integers become floats and lists tuples where asked."""
     origin, args = get_origin(hint), get_args(hint)
@@ -97,8 +111,8 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise StudyError(f"{where}: expected a table, got {value!r}")
         return from_table(hint, value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _finite(value, where)
     if hint is Any or hint is object:
         return value
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import pandas as pd
+from crossprune.harness.engine.spreadsheet import without_formulas
 
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
@@ -19,7 +20,7 @@ CSV_SAFE = ",:;/()=+*!$'@~"
 def csv_uri(table: pd.DataFrame) -> str:
     """Return a ``data:`` address that downloads the table as CSV, numbers with six digits."""
     return "data:text/csv;charset=utf-8," + quote(
-        table.to_csv(index=False, float_format="%.6g"), safe=CSV_SAFE
+        without_formulas(table).to_csv(index=False, float_format="%.6g"), safe=CSV_SAFE
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.engine.spreadsheet import without_formulas
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.reports import figures, tables
@@ -114,7 +115,7 @@ def _write_csv(results: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
     from pyarrow.csv import write_csv
 
-    write_csv(pa.Table.from_pandas(results, preserve_index=False), path)
+    write_csv(pa.Table.from_pandas(without_formulas(results), preserve_index=False), path)
 
 
 def render(

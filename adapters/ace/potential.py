@@ -47,6 +47,9 @@ def read_model(path: Path) -> tuple[AceModel, dict[str, str]]:
     except DataError as error:
         text = str(error)
         raise DataError(text if str(path) in text else f"{path}: {text}") from None
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, MemoryError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"{path} cannot be read as {path.suffix}, it is damaged: {reason}") from error
 
 
 def species_of(atoms: Atoms, elements: Sequence[str]) -> IntArray:

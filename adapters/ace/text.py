@@ -53,6 +53,8 @@ class _Tokens:
         return self.words[self.at - 1][0]
 
     def numbers(self, count: int) -> FloatArray:
+        if not 0 <= count <= len(self.words) - self.at:
+            raise DataError(f"{self.place}: the file ends before the {count} numbers that it announces")
         values = np.empty(count)
         for index in range(count):
             place = self.place

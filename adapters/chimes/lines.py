@@ -28,6 +28,10 @@ DECORATION = ("#", "index", "---")
 """Beginnings of lines that only dress up a table."""
 BLOCKS = {"TRIPLETTYPE PARAMS:": 3, "QUADRUPLETYPE PARAMS:": 4}
 COUNTS = {"ATOM PAIR TRIPLETS:": 3, "ATOM PAIR QUADRUPLETS:": 4}
+MEMBERS = ("ATOMS:", "ATYMS:")
+"""What stands before a cluster's atom types; older files have the second."""
+LARGEST_POWER = 100
+"""Far above published orders (25); a damaged number must not ask for all memory."""
 DEFAULT_PENALTY = (0.01, 1.0e4)
 """Kick-in distance (Å) and strength (kcal/mol/Å³) where a file states none, as in the calculator."""
 
@@ -129,6 +133,13 @@ class Reader:
         value = self.integer(line, position, wanted)
         if value < 0:
             self.fail(line, f"{wanted} is negative")
+        return value
+
+    def power(self, line: Line, position: int) -> int:
+        """Return one word of a line as the power of a polynomial."""
+        value = self.count(line, position, "a power")
+        if value > LARGEST_POWER:
+            self.fail(line, f"power {value}; at most {LARGEST_POWER} are read")
         return value
 
     def content(self) -> Content:
@@ -238,7 +249,7 @@ class Reader:
         """Read the terms of one 3- or 4-body cluster type."""
         n_pairs = len(pairs_of(body))
         atoms, pairs = self.next("INDEX: … ATOMS: …"), self.next("PAIRS: …")
-        if atoms.words[0] != "INDEX:" or len(atoms.words) != 3 + body or atoms.words[2] != "ATOMS:":
+        if atoms.words[0] != "INDEX:" or len(atoms.words) != 3 + body or atoms.words[2] not in MEMBERS:
             self.fail(atoms, f"expected 'INDEX: <n> ATOMS:' and {body} atom types")
         if pairs.words[0] != "PAIRS:" or len(pairs.words) < 2 + n_pairs:
             self.fail(pairs, f"expected 'PAIRS:' and {n_pairs} pairs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 from ase import Atoms
@@ -15,6 +15,7 @@ from crossprune.adapters.chimes.reader import read_file
 from crossprune.adapters.chimes.writer import to_text
 from crossprune.adapters.linear.fitter import LinearPotential
 from crossprune.harness.contract import Prediction
+from crossprune.harness.errors import DataError
 
 PARAMETERS, SETTINGS = "params.txt", "chimes.json"
 SelfImages = Literal["calculator", "once"]
@@ -62,6 +63,9 @@ class ChimesPotential(LinearPotential):
     def read(cls, folder: Path) -> Self:
         """Read what `write` wrote."""
         settings = json.loads((folder / SETTINGS).read_text())
+        known = get_args(SelfImages)
+        if not isinstance(settings, dict) or settings.get("self_images") not in known:
+            raise DataError(f"{folder / SETTINGS}: expected self_images, one of {', '.join(known)}")
         return cls(read_file(folder / PARAMETERS), settings["self_images"])
 
     def export(self, folder: Path) -> list[Path]:

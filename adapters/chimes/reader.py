@@ -99,7 +99,7 @@ class PairTable:
         atoms = tuple(self.type_of(row, word) for word in row.words[1:3])
         if len(line.words) != 5 or {self.type_of(line, word) for word in line.words[3:]} != set(atoms):
             reader.fail(line, f"expected the parameters of {row.words[1]} {row.words[2]}")
-        degrees = np.array([[reader.count(term, 0, "a power") + 1] for term in terms], dtype=np.int64)
+        degrees = np.array([[reader.power(term, 0) + 1] for term in terms], dtype=np.int64)
         morse = reader.number(row, len(row.words) - 1, "the Morse length")
         if morse <= 0:
             reader.fail(row, "the Morse length must be positive")
@@ -122,7 +122,7 @@ class PairTable:
         for row in rows:
             if len(row.words) != n_pairs + 4:
                 reader.fail(row, f"expected index, {n_pairs} powers, two indices and a coefficient")
-        degrees = [[reader.count(row, 1 + p, "a power") for p in range(n_pairs)] for row in rows]
+        degrees = [[reader.power(row, 1 + p) for p in range(n_pairs)] for row in rows]
         return ClusterType(
             atoms=atoms,
             inner=tuple(pair.inner[0] for pair in pairs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.gap import gap_fit
 from crossprune.adapters.gap.fast import SparseModel
+from crossprune.adapters.gap.received import require_gap
 from crossprune.adapters.programs import quip
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.errors import DataError
@@ -65,9 +67,16 @@ class GapPotential(Potential):
         try:
             paths = [folder / gap_fit.XML, *sorted(folder.glob(f"{gap_fit.XML}.sparseX.*"))]
             files = {path.name: path.read_bytes() for path in paths}
-            return cls((), float((folder / "cutoff.txt").read_text()), files)
+            cutoff = float((folder / "cutoff.txt").read_text())
         except (OSError, ValueError) as error:
             raise DataError(f"{folder} holds no readable GAP: {error}") from None
+        if not 0 < cutoff < math.inf:
+            raise DataError(f"{folder / 'cutoff.txt'}: the cutoff is {cutoff:g} Å")
+        try:
+            require_gap(files)
+        except DataError as error:
+            raise DataError(f"{folder}: {error}") from None
+        return cls((), cutoff, files)
 
     def export(self, folder: Path) -> list[Path]:
         """Write ``gap.xml`` and its sparse points, as QUIP and LAMMPS's ``pair_style quip`` read them."""
@@ -80,7 +89,10 @@ class GapPotential(Potential):
         if self._quip is None:
             with tempfile.TemporaryDirectory(prefix="crossprune-gap-") as folder:
                 self.export(Path(folder))
-                self._quip = quip.quippy("potential").Potential(
-                    param_filename=str(Path(folder, gap_fit.XML)), calculation_always_required=True
-                )
+                try:
+                    self._quip = quip.quippy("potential").Potential(
+                        param_filename=str(Path(folder, gap_fit.XML)), calculation_always_required=True
+                    )
+                except RuntimeError as error:
+                    raise DataError(f"QUIP cannot read this GAP: {' '.join(str(error).split())}") from None
         return self._quip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from crossprune.adapters.nnp.functions import Angular, Radial, SymmetryFunctions
-from crossprune.adapters.nnp.network import Network
-from crossprune.harness.errors import DataError
+from crossprune.adapters.nnp.network import ACTIVATIONS, Network
+from crossprune.harness.errors import DataError, unknown_name
 
 LAYOUT = 1
 """Version of the archive's layout."""
+BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError)
+"""What broken archives raise besides the usual."""
 
 
 def write(
@@ -52,10 +56,10 @@ def read(path: Path) -> tuple[SymmetryFunctions, list[list[Network]], dict[str, 
         If the file is missing or is not such an archive.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             header = json.loads(str(archive["header"]))
             if header["layout"] != LAYOUT:
-                raise DataError(f"{path} has layout {header['layout']}, this version reads {LAYOUT}")
+                raise DataError(f"{path} has layout {header['layout']!r}, this version reads {LAYOUT}")
             arrays = {name: archive[name] for name in archive.files if name != "header"}
         functions = SymmetryFunctions(
             header["cutoff"],
@@ -69,9 +73,51 @@ def read(path: Path) -> tuple[SymmetryFunctions, list[list[Network]], dict[str, 
             ]
             for number, member in enumerate(header["activations"])
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        require_usable(functions, members, header["offsets"])
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, *BROKEN) as error:
         raise DataError(f"{path} holds no readable networks: {error}") from None
     return functions, members, header["offsets"]
+
+
+def require_usable(
+    functions: SymmetryFunctions, members: Sequence[Sequence[Network]], offsets: Mapping[str, float]
+) -> None:
+    """Check that numbers are finite, and that networks fit their functions and themselves.
+
+    Raises
+    ------
+    ValueError
+        If they do not; the message says where.
+    """
+    numbers = [functions.cutoff, *(offsets[element] for element in functions.elements)]
+    for listed in functions.of_element.values():
+        numbers += [value for one in listed for value in asdict(one).values() if isinstance(value, float)]
+    if not np.isfinite(np.array(numbers, dtype=np.float64)).all() or functions.cutoff <= 0:
+        raise ValueError("cutoff, energies per element or symmetry functions are not finite numbers")
+    if not members or any(len(member) != len(functions.elements) for member in members):
+        raise ValueError(f"expected one network for each of {', '.join(functions.elements)}")
+    for member in members:
+        for element, network in zip(functions.elements, member, strict=True):
+            _require_whole(network, len(functions.of_element[element]), element)
+
+
+def _require_whole(network: Network, n_inputs: int, element: str) -> None:
+    """Check one network: inputs, layers that follow each other, finite numbers."""
+    if unknown := set(network.activations) - set(ACTIVATIONS):
+        raise ValueError(unknown_name("activation", sorted(unknown)[0], ACTIVATIONS))
+    width = n_inputs
+    for weight, bias in zip(network.weights, network.biases, strict=True):
+        if weight.ndim != 2 or weight.shape[0] != width or bias.shape != weight.shape[1:]:
+            raise ValueError(f"the layers of the network of {element} do not follow each other")
+        width = weight.shape[1]
+    ranges = (network.centre, network.scale, network.lowest, network.highest)
+    if width != 1 or any(one.shape != (n_inputs,) for one in ranges):
+        raise ValueError(f"the network of {element} does not fit its {n_inputs} symmetry functions")
+    arrays = (*network.weights, *network.biases, *ranges)
+    if not all(one.dtype == np.float64 and np.isfinite(one).all() for one in arrays) or not all(
+        network.scale
+    ):
+        raise ValueError(f"the network of {element} holds something else than finite numbers")
 
 
 def _function(table: dict[str, Any]) -> Radial | Angular:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree
+from crossprune.adapters.nnp.files import require_usable
 from crossprune.adapters.nnp.functions import Angular, Radial, SymmetryFunctions
 from crossprune.adapters.nnp.network import ACTIVATIONS, Network
 from crossprune.harness.contract import FloatArray
@@ -136,8 +137,10 @@ def read(spec: str) -> tuple[SymmetryFunctions, list[list[Network]], dict[str, f
     if not folder.is_dir():
         raise StudyError(f"'nnp:{spec}': no such folder {name!r}; expected nnp:<folder>[:<units>]")
     try:
-        return _read(folder, *UNITS[units or "eV-Angstrom"])
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        found = _read(folder, *UNITS[units or "eV-Angstrom"])
+        require_usable(*found)
+        return found
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{folder} holds no readable n2p2 potential: {error!r}") from None
@@ -227,8 +230,11 @@ def _functions(
 
 def _read_connections(path: Path, sizes: Sequence[int]) -> tuple[list[FloatArray], list[FloatArray]]:
     shapes = list(itertools.pairwise(sizes))
+    lines = path.read_text().splitlines()
+    if min(sizes) < 1 or sum(a * b + b for a, b in shapes) > len(lines):
+        raise DataError(f"{path} has {len(lines)} lines, too few for a network of {list(sizes)} nodes")
     weights, biases = [np.full(shape, np.nan) for shape in shapes], [np.full(n, np.nan) for _, n in shapes]
-    for line in path.read_text().splitlines():
+    for line in lines:
         words = line.split("#")[0].split()
         if not words:
             continue

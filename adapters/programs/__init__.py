@@ -4,9 +4,9 @@ from crossprune.adapters.programs.lammps import (
     Box,
     LammpsPotential,
     Session,
-    read_potential,
     require_lammps,
 )
+from crossprune.adapters.programs.lammps_files import read_potential
 from crossprune.adapters.programs.pacemaker_frames import write_frames
 from crossprune.adapters.programs.process import Finished, run
 from crossprune.adapters.programs.quip import boxed, stress_from, virial_of

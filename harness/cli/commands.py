@@ -279,7 +279,7 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     from crossprune.harness.analysis.answer import read_results
     from crossprune.harness.analysis.comparisons import labelled
     from crossprune.harness.data import frames
-    from crossprune.harness.errors import StudyError
+    from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
 
     axes = ["dataset", "chooser", "method", "fraction", "seed"]
@@ -287,6 +287,10 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     table = table[table["status"] == "done"].drop_duplicates(axes)
     found = table
     for name, value in wanted.items():
+        if name in ("dataset", "chooser", "method") and value not in (known := set(table[name])):
+            raise StudyError(
+                f"{root}: {unknown_name('data set' if name == 'dataset' else name, value, known)}"
+            )
         same = np.isclose(found[name], value) if name == "fraction" else found[name] == value
         found = found[same]
     if len(found) != 1:
@@ -311,10 +315,11 @@ def _values(table: pd.DataFrame) -> str:
 
 def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:
     from ase.io import write
+    from crossprune.harness.engine.archive import make_folder_of
     from crossprune.harness.lookup import frame_writer
     from crossprune.harness.store.objects import write_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(path)
     if style == "extxyz":
         write_file(path, lambda temporary: write(temporary, frames, format="extxyz"))
     else:

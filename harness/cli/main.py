@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import math
 import os
 import platform
 import shlex
@@ -15,6 +17,7 @@ import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
 from crossprune.harness.errors import DiskFull, MissingPackage, UserError
+from crossprune.harness.names import shortened
 from crossprune.harness.store.disk import is_full
 from rich.console import Console
 from rich.markup import escape
@@ -65,11 +68,10 @@ def main() -> NoReturn:
     try:
         app()
     except (UserError, MissingPackage) as error:
-        Console(stderr=True).print(
-            f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
-        )
-        sys.exit(WRONG_CALL)
+        _fail(str(error))
     except (DiskFull, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _fail(f"a name is too long for the file system: {shortened(str(error.filename))}")
         if not is_full(error):
             raise
         Console(stderr=True).print(
@@ -77,6 +79,11 @@ def main() -> NoReturn:
         )
         sys.exit(SOME_FAILED)
     sys.exit(ALL_DONE)
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(WRONG_CALL)
 
 
 @app.command()
@@ -157,6 +164,8 @@ def _execute(
     if data:
         study = dataclasses.replace(study, datasets=tuple(data))
     if memory_gb is not None:
+        if not 0 < memory_gb < math.inf:
+            raise StudyError(f"--memory-gb is {memory_gb:g}; give a number above 0")
         study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
@@ -217,9 +226,13 @@ def nightly(
     2: the call or the study is wrong.
     """
     from crossprune.harness.analysis.nights import compare, load_nights, save_night, to_markdown
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.names import fault_of_name
     from crossprune.harness.store.objects import write_file
     from crossprune.reports.history import write_history
 
+    if night is not None and (fault := fault_of_name(night)):
+        raise StudyError(f"--night: {fault}")
     settings, kept, result = _execute(study, store, workers, retry or [], None, executor)
     name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
     earlier = [one for one in load_nights(kept.root) if one.name != name]

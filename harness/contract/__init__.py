@@ -8,14 +8,9 @@ from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate
 from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights
 from crossprune.harness.contract.family import Family, FileFormat
 from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
-from crossprune.harness.contract.potential import (
-    HEADER,
-    Potential,
-    PotentialCalculator,
-    read_header,
-    require_elements,
-)
+from crossprune.harness.contract.potential import Potential, PotentialCalculator, require_elements
 from crossprune.harness.contract.prediction import Prediction, Predictions
+from crossprune.harness.contract.saved import HEADER, read_header
 
 __all__ = [
     "HEADER",

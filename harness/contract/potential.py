@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from crossprune.harness.contract.motion import Dynamics, Thermostat
 from crossprune.harness.contract.prediction import Prediction, Predictions
-from crossprune.harness.errors import DataError
-
-HEADER = "potential.json"
-"""File in a saved potential's folder that says which adapter reads it."""
+from crossprune.harness.contract.saved import HEADER, read_header, require_as_saved, write_header
+from crossprune.harness.errors import DataError, MissingPackage, UserError
 
 
 class Potential(ABC):
@@ -68,11 +65,11 @@ class Potential(ABC):
         """Write the family's native files, ready for LAMMPS or the family's tools; return them."""
 
     def save(self, folder: Path) -> None:
-        """Save into ``folder`` with a header that names adapter, elements and facts of the fit."""
+        """Save into ``folder`` with a header: adapter, elements, facts of the fit, checksums of the files."""
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / HEADER).unlink(missing_ok=True)
         self.write(folder)
-        header = {"adapter": self.adapter, "elements": list(self.elements), "info": self.info}
-        (folder / HEADER).write_text(json.dumps(header, indent=1, sort_keys=True))
+        write_header(folder, self.adapter, self.elements, self.info)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -81,13 +78,26 @@ class Potential(ABC):
         Raises
         ------
         DataError
-            If the folder holds no potential of this adapter.
+            If the folder holds no potential of this adapter, or one that is not as it was saved.
         """
         header = read_header(folder)
         if header["adapter"] != cls.adapter:
             raise DataError(f"{folder} holds a potential of {header['adapter']!r}, not of {cls.adapter!r}")
-        potential = cls.read(folder)
-        potential.elements = tuple(header["elements"])
+        require_as_saved(folder, header["files"])
+        try:
+            potential = cls.read(folder)
+        except (UserError, MissingPackage):
+            raise
+        except Exception as error:  # checksums prove no good will: whatever a reader meets in strange files
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DataError(f"{folder} holds no readable {cls.adapter} potential: {reason}") from error
+        given = tuple(header["elements"])
+        if potential.elements and set(potential.elements) != set(given):
+            raise DataError(
+                f"{folder}: {HEADER} says {', '.join(given)}, the parameters are of "
+                f"{', '.join(map(str, potential.elements))}"
+            )
+        potential.elements = potential.elements or given
         potential.info = dict(header["info"])
         return potential
 
@@ -104,21 +114,6 @@ def require_elements(atoms: Atoms, elements: Sequence[str], owner: str) -> None:
             f"{owner} knows {', '.join(elements)}, but the structure {atoms.get_chemical_formula()} "
             f"has {', '.join(unknown)}; choose a potential or data set with matching elements"
         )
-
-
-def read_header(folder: Path) -> dict[str, Any]:
-    """Read the header of a saved potential.
-
-    Raises
-    ------
-    DataError
-        If the folder has no readable header.
-    """
-    try:
-        header: dict[str, Any] = json.loads((folder / HEADER).read_text())
-        return {"adapter": header["adapter"], "elements": header["elements"], "info": header["info"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder} holds no saved potential: {HEADER}: {error}") from None
 
 
 class PotentialCalculator(Calculator):

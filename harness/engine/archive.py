@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from crossprune.harness.engine.grid import Cell, Choice
 from crossprune.harness.engine.results import to_table
+from crossprune.harness.engine.spreadsheet import without_formulas
 from crossprune.harness.engine.upkeep import Artefact, Progress, quiet
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store, write_file
@@ -33,7 +34,7 @@ def export_results(
     Raises
     ------
     StudyError
-        If ``target`` has another ending.
+        If ``target`` has another ending, or its folder cannot be made.
     DiskFull
         If it cannot be written.
     """
@@ -51,6 +52,7 @@ def export_results(
         if not count:
             yield to_table([])
 
+    make_folder_of(target)
     write_file(target, _to_csv(pieces()) if target.suffix == ".csv" else _to_parquet(pieces()))
     return count
 
@@ -73,6 +75,7 @@ def export_indices(store: Store, target: Path, keys: Iterable[str] | None = None
             if path.is_file():
                 rows.append((record.key, record.facts["fit_key"], np.load(path)))
     table = pd.DataFrame(rows, columns=["cell", "fit_key", "indices"])
+    make_folder_of(target)
     write_file(target, lambda path: table.to_parquet(path, index=False))
     return len(rows)
 
@@ -90,14 +93,29 @@ def export_artefacts(
                 archive.add(folder, str(folder.relative_to(store.root)))
                 on_progress(number + 1, len(found))
 
+    make_folder_of(target)
     write_file(target, write)
     return len(found)
+
+
+def make_folder_of(target: Path) -> None:
+    """Make the folder of a file that is about to be written.
+
+    Raises
+    ------
+    StudyError
+        If that cannot be done, as where a part of the path is a file.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"cannot write {target}: {error}; give another place") from None
 
 
 def _to_csv(pieces: Iterator[pd.DataFrame]) -> Any:
     def write(path: Path) -> None:
         for number, piece in enumerate(pieces):
-            piece.to_csv(path, mode="a", header=number == 0, index=False)
+            without_formulas(piece).to_csv(path, mode="a", header=number == 0, index=False)
 
     return write
 

@@ -134,7 +134,8 @@ def executor_from(path: Path, timeout_s: float, memory_gb: float | None = None) 
     Parameters
     ----------
     path
-        Python file that defines ``config`` (a ``parsl.Config``), or a TOML file of `ClusterOptions`.
+        Python file (``.py``) that defines ``config`` (a ``parsl.Config``) and is executed, or a TOML file
+        (``.toml``) of `ClusterOptions`.
     timeout_s
         Wall time of a task.
     memory_gb
@@ -143,11 +144,15 @@ def executor_from(path: Path, timeout_s: float, memory_gb: float | None = None) 
     Raises
     ------
     StudyError
-        If the file is missing or defines no configuration.
+        If the file is missing, has another ending, or defines no configuration.
     MissingPackage
         If Parsl is not installed.
     """
     _require_parsl()
+    if path.suffix not in (".py", ".toml"):  # nothing is executed that does not look like code
+        raise StudyError(
+            f"{path}: a cluster is a TOML file (.toml), or a Python file (.py), which is executed"
+        )
     if path.suffix == ".toml":
         options, labelled, labels = read_cluster(path)
         return ParslExecutor(configuration(options, path.parent, labelled), timeout_s, memory_gb, labels)

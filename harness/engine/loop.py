@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.frames import DataSet
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import Cell, Choice, expand
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
@@ -22,7 +23,7 @@ from crossprune.harness.engine.outcome import Outcome, outcome_of
 from crossprune.harness.engine.results import code_version, to_table
 from crossprune.harness.engine.stored import put_dataset
 from crossprune.harness.engine.study import Study
-from crossprune.harness.errors import DiskFull
+from crossprune.harness.errors import DiskFull, StudyError, unknown_name
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.store.objects import Store
@@ -142,6 +143,14 @@ def data_options(study: Study, name: str) -> DataOptions:
     return from_table(DataOptions, study.data.get(name, {}), f"[data.{name}]")
 
 
+def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
+    """Raise `StudyError` if a ``[weights.GROUP]`` table names a group that no data set of the study has."""
+    known = {group for dataset in datasets for group in dataset.groups}
+    for group in study.weights:
+        if group not in known:
+            raise StudyError(f"[weights.{group}]: {unknown_name('group', group, known)}")
+
+
 @dataclass(frozen=True)
 class _Plan:
     """The cells of a study with their keys, and what it takes to run them."""
@@ -162,6 +171,7 @@ class _Plan:
         datasets = {
             name: load_dataset(name, options=data_options(study, name)) for name in sorted(study.datasets)
         }
+        require_groups(study, datasets.values())
         for spec, dataset in itertools.product(specs.values(), datasets.values()):
             spec.make(dataset.elements)  # reports a missing package, or elements it cannot handle, at once
         dataset_keys = {name: put_dataset(store, dataset) for name, dataset in datasets.items()}

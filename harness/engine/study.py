@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,12 @@ from crossprune.harness.contract import GroupWeight
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.evaluation.stability import MdOptions
+from crossprune.harness.names import fault_of_name, fault_of_path
+from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.tables import from_table, read_toml
+
+LARGEST_SEED = 2**63 - 1
+"""What a column of whole numbers holds."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Limits:
         """Check that a limit is above zero."""
         for name in ("timeout_s", "memory_gb"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value:g}; give a number above 0")
 
 
@@ -70,6 +76,7 @@ class Study:
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at data sets or adapters."""
+        self._check_names()
         for axis in ("datasets", "models", "methods", "scalings", "poolings", "fractions", "seeds"):
             if not getattr(self, axis):
                 raise ValueError(f"{axis} is empty; give at least one")
@@ -81,6 +88,26 @@ class Study:
         for fraction in self.fractions:
             if not 0 < fraction <= 1:
                 raise ValueError(f"fraction {fraction} is not in (0, 1]; 0.1 keeps 10 % of the training set")
+        for seed in self.seeds:
+            if not 0 <= seed <= LARGEST_SEED:
+                raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
+        if not 0 < self.properties.budget_s < math.inf:
+            raise ValueError(f"properties: budget_s is {self.properties.budget_s:g}; give a number above 0")
+        for group, weight in self.weights.items():
+            for name, value in vars(weight).items():
+                if not 0 <= value < math.inf:
+                    raise ValueError(f"weights.{group}: {name} is {value:g}; give a number of at least 0")
+
+    def _check_names(self) -> None:
+        """Refuse names that are no names, since folders and files are called after them."""
+        for label in (self.name, *self.models, *self.choosers, *self.options):
+            if fault := fault_of_name(label):
+                raise ValueError(fault)
+        for dataset in self.datasets:
+            if fault := fault_of_path(dataset):
+                raise ValueError(f"datasets: {fault}")
+        if RANDOM in self.models or RANDOM in self.options:
+            raise ValueError(f"{RANDOM!r} is the choice by chance, which is always added; it is no model")
 
 
 TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")

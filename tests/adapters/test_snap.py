@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from crossprune.adapters.programs.lammps import Box, LammpsPotential, read_potential
+from crossprune.adapters.programs import Box, LammpsPotential, read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.errors import StudyError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossprune.adapters.programs.lammps import read_potential
+from crossprune.adapters.programs import read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.data.frames import DataSet, content_hash, offsets

@@ -30,6 +30,15 @@ class Outer:
             raise ValueError(f"cutoff must be positive, got {self.cutoff} Å")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize(
+    "make", [lambda x: {"cutoff": x}, lambda x: {"inner": {"width": x}}, lambda x: {"limit": x}]
+)
+def test_numbers_are_finite(make, value):
+    with pytest.raises(StudyError, match=r"(cutoff|width|limit): expected a finite number, got .{1,45}$"):
+        from_table(Outer, {"name": "x", **make(value)}, "[x]")
+
+
 def test_reads_nested_tables_and_turns_integers_into_floats():
     table = {
         "name": "x",

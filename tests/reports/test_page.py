@@ -180,6 +180,19 @@ def test_tables_download_as_csv(make_results, tmp_path):
     assert len(pd.read_csv(tmp_path / "results.csv")) == len(results)
 
 
+def test_names_that_look_like_formulas_are_texts_in_every_csv(make_results, tmp_path):
+    name = '=HYPERLINK("http://x")'
+    results = make_results(plain, models=("snap", name))
+    _, page = write(results, tmp_path)
+    assert set(pd.read_csv(tmp_path / "results.csv")["model"]) == {"snap", f"'{name}"}
+    addresses = [
+        attrs["href"] for _, attrs in page.elements if attrs.get("href", "").startswith("data:text/csv")
+    ]
+    tables = [unquote(one.partition(",")[2]) for one in addresses]
+    assert any("'=HYPERLINK" in one for one in tables)
+    assert not [one for one in tables if re.search(r'(^|[,\n])"?=', one)]
+
+
 def test_headline_is_readable_without_scripts(make_results, tmp_path):
     _, page = write(make_results(plain), tmp_path)
     assert "Data chosen by the model's own descriptor against random data: undecided" in page.text

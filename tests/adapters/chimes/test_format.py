@@ -50,6 +50,19 @@ def test_writing_and_reading_lose_nothing(elements):
     assert_same(written, reader.parse(writer.to_text(written, ["a comment"]), "test"))
 
 
+def test_older_files_call_the_atoms_of_a_cluster_another_name():
+    written = force_field(("C", "O"))
+    text = writer.to_text(written)
+    assert text.count("ATOMS: ") > 4
+    assert_same(written, reader.parse(text.replace("ATOMS: ", "ATYMS: "), "test"))
+
+
+def test_a_damaged_power_does_not_ask_for_all_memory():
+    text = writer.to_text(force_field(("C",)))
+    with pytest.raises(DataError, match=r"power 1000000000; at most 100 are read"):
+        reader.parse(text.replace("\n3 ", "\n1000000000 ", 1), "test")
+
+
 @pytest.mark.parametrize("name", FORCE_FIELDS)
 def test_published_files_survive_a_round_trip(name, data_folder):
     read = reader.read_file(data_folder("chimes") / "force_fields" / f"{name}.txt")

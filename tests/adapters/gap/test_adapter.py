@@ -286,7 +286,7 @@ def test_export_is_what_quip_reads(potential, tmp_path):
 def test_damaged_folder_is_named(potential, tmp_path):
     potential.save(tmp_path)
     (tmp_path / "gap.xml").unlink()
-    with pytest.raises(DataError, match="no readable GAP"):
+    with pytest.raises(DataError, match=r"gap\.xml is missing"):
         GapPotential.load(tmp_path)
 
 

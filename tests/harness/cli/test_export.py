@@ -104,13 +104,20 @@ def test_a_vague_description_lists_what_there_is(run, tmp_path):
     with pytest.raises(
         StudyError, match=r"0 chosen sets .* fit; --chooser: mean, random; .*--fraction: 0.25"
     ):
-        export(run, "--chooser", "snap", "--output", path)
+        export(run, "--chooser", "mean", "--fraction", "0.3", "--output", path)
+    with pytest.raises(StudyError, match=r"unknown chooser 'nope'; known: mean, random"):
+        export(run, "--chooser", "nope", "--output", path)
+    with pytest.raises(StudyError, match=r"unknown data set 'si-pb'; did you mean 'si-pbe'"):
+        export(run, "--data", "si-pb", "--output", path)
     with pytest.raises(StudyError, match="--split is for a data set"):
         export(run, "--split", "test", "--output", path)
     assert not path.exists()
 
 
 def test_wrong_calls_say_what_is_allowed(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match=r"cannot write .*file/a\.xyz: .*; give another place"):
+        export("si-pbe", "--output", tmp_path / "file" / "a.xyz")
     with pytest.raises(StudyError, match=r"--chooser, --seed: for the folder of a finished run"):
         export("si-pbe", "--chooser", "snap", "--seed", 0, "--output", tmp_path / "a.xyz")
     with pytest.raises(StudyError, match="unknown format 'pacemakr'; did you mean 'pacemaker'"):

@@ -189,6 +189,12 @@ def test_an_adapter_runs_on_workers_of_its_own(study, tmp_path):
         ("c.toml", '[labels.gpu]\nadapters = ["nnp"]\nnode = 2', "unknown key 'node'; did you mean 'nodes'"),
         ("c.py", "x = 1", "does not define config"),
         ("missing.py", None, "no such file"),
+        (
+            "c.txt",
+            "raise SystemExit(17)",
+            r"a TOML file \(.toml\), or a Python file \(.py\), which is executed",
+        ),
+        ("config", "raise SystemExit(17)", "a TOML file"),
     ],
 )
 def test_wrong_configurations_are_explained(name, text, message, tmp_path):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from crossprune.harness.contract import GroupWeight
+from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.grid import expand
+from crossprune.harness.engine.loop import require_groups
 from crossprune.harness.engine.study import Limits, parse_study, read_study
 from crossprune.harness.errors import StudyError
 
@@ -65,11 +67,54 @@ def test_weights_are_read_per_group():
             r"unknown key 'force'; did you mean 'forces'",
         ),
         ({"study": {**AXES, "options": {}}}, r"options is a table of its own"),
+        ({"study": {**AXES, "name": "../x"}}, r"'../x' is no name"),
+        ({"study": {**AXES, "name": "a\0b"}}, r"is no name"),
+        ({"study": {**AXES, "name": "a" * 5000}}, r"\(5000 characters\) is no name"),
+        ({"study": {**AXES, "models": ["a/b"]}, "options": {"a/b": {"adapter": "mean"}}}, "'a/b' is no name"),
+        ({"study": AXES, "options": {"\x1b[2J": {"adapter": "mean"}}}, "is no name"),
+        ({"study": {**AXES, "datasets": ["a\0.xyz"]}}, r"datasets: .* is no path"),
+        ({"study": {**AXES, "models": ["random"]}}, r"'random' is the choice by chance"),
+        ({"study": {**AXES, "seeds": [2**64]}}, r"seed 18446744073709551616 is not between 0 and"),
+        ({"study": {**AXES, "seeds": [-1]}}, r"seed -1 is not between 0 and"),
+        ({"study": AXES, "weights": {"G": {"energy": -1}}}, r"weights.G: energy is -1; .* at least 0"),
+        ({"study": AXES, "weights": {"G": {"forces": float("nan")}}}, r"forces: expected a finite number"),
+        ({"study": AXES, "weights": {"G": {"stress": float("inf")}}}, r"stress: expected a finite number"),
+        (
+            {"study": AXES, "limits": {"timeout_s": float("nan")}},
+            r"timeout_s: expected a finite number, got nan",
+        ),
+        ({"study": AXES, "limits": {"memory_gb": 10**400}}, r"memory_gb: expected a finite number, got 1000"),
+        (
+            {"study": AXES, "properties": {"budget_s": -1}},
+            r"properties: budget_s is -1; give a number above 0",
+        ),
     ],
 )
 def test_wrong_studies_say_what_is_wrong(document, message):
     with pytest.raises(StudyError, match=message):
         parse_study(document, "x.toml")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0])
+def test_limits_made_in_code_are_checked_too(value):
+    with pytest.raises(ValueError, match="give a number above 0"):
+        Limits(timeout_s=value)
+    with pytest.raises(ValueError, match="give a number above 0"):
+        Limits(memory_gb=value)
+
+
+def test_the_largest_seed_is_a_number_of_the_table():
+    assert parse(seeds=[0, 2**63 - 1]).seeds == (0, 2**63 - 1)
+
+
+def test_weights_of_a_group_that_no_data_set_has_are_refused():
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    for group, message in (("Vacancy", "did you mean 'vacancy'"), ("x", "known: ")):
+        study = parse_study({"study": AXES, "weights": {group: {"energy": 2}}}, "x.toml")
+        with pytest.raises(StudyError, match=rf"\[weights.{group}\]: unknown group '{group}'.*{message}"):
+            require_groups(study, [dataset])
+    study = parse_study({"study": AXES, "weights": {dataset.groups[0]: {"energy": 2}}}, "x.toml")
+    require_groups(study, [dataset])
 
 
 def test_axes_that_play_no_part_are_left_out():

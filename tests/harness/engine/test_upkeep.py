@@ -148,6 +148,9 @@ def test_exports_hold_every_cell(study, tmp_path):
     extra = ["--study", path, "--indices", names[2], "--artefacts", names[3]]
     code, output = call("export", store.root, names[1], *extra)
     assert code == 0, output
+    missing = tmp_path / "not" / "there" / "all.csv"
+    assert CliRunner().invoke(app, ["store", "export", str(store.root), str(missing)]).exit_code == 0
+    assert missing.read_bytes() == names[0].read_bytes()
     pd.testing.assert_frame_equal(pd.read_parquet(names[1]), table)
     chosen = pd.read_parquet(names[2]).set_index("cell")["indices"]
     sizes = table.drop_duplicates("cell").set_index("cell")["n_configurations"]
@@ -180,6 +183,7 @@ def test_wrong_calls_are_explained(tmp_path, study):
         (["merge", store.root, store.root], "are the same store"),
         (["export", store.root, "x.xlsx"], r"allowed endings: .parquet, .csv"),
         (["export", store.root, "x.csv", "--artefacts", "y.tar"], "--artefacts needs --study"),
+        (["export", store.root, store.root / "cells.sqlite" / "x.csv"], "give another place"),
     ):
         done = CliRunner().invoke(app, ["store", *map(str, words)])
         assert said in str(done.exception)

@@ -20,6 +20,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/fitter.py": LINEAR,
     "adapters/linear/least_squares.py": LINEAR,
     "adapters/programs/lammps.py": {"snap"},
+    "adapters/programs/pair_commands.py": {"snap"},
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
     "adapters/programs/quip.py": {"gap"},
@@ -29,6 +30,7 @@ SHARED: dict[str, set[str]] = {
     "harness/contract/motion.py": EVERY,
     "harness/contract/potential.py": EVERY,
     "harness/contract/prediction.py": EVERY,
+    "harness/contract/saved.py": EVERY,
     "harness/data/frames.py": EVERY - {"broken"},
     "harness/tables.py": LINEAR,
 }
