@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import shlex
+import signal
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
-from crossprune.harness.errors import DiskFull, MissingPackage, UserError
+from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.store.disk import is_full
 from rich.console import Console
 from rich.markup import escape
@@ -69,6 +70,13 @@ def main() -> NoReturn:
             f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(WRONG_CALL)
+    except NoWorkers as error:
+        Console(stderr=True).print(
+            f"[bold red]no workers:[/] {escape(str(error))}; the same command goes on from here",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(SOME_FAILED)
     except (DiskFull, OSError) as error:
         if not is_full(error):
             raise
@@ -129,7 +137,21 @@ def _run(
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
-def _execute(
+def _execute(*given: Any) -> tuple[Study, Store, RunResult]:
+    """Run a study and write its table; leave the program if the run is interrupted, by Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _execute_all(*given)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from here")
+        sys.exit(INTERRUPTED)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _execute_all(
     path: Path,
     folder: Path | None,
     workers: int,
@@ -138,7 +160,6 @@ def _execute(
     where: str,
     memory_gb: float | None = None,
 ) -> tuple[Study, Store, RunResult]:
-    """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
 
     from crossprune.harness.cli.console import print_assessment, print_summary, progress_display
