@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 LONGEST = 100
@@ -42,6 +43,25 @@ class CellOutOfMemory(Exception):
 
 class CellCrash(Exception):
     """A program that a stage runs was killed by a signal."""
+
+
+class WorkerDied(Exception):
+    """A worker process ended by itself or was killed; negative exit codes are signals."""
+
+    def __init__(self, exit_code: int, detail: str = "") -> None:
+        super().__init__(exit_code, detail)
+        self.exit_code, self.detail = exit_code, detail
+
+    def __str__(self) -> str:
+        """Name the signal or the exit code."""
+        code = -self.exit_code if self.exit_code < 0 else None
+        known = {int(one): one.name for one in signal.Signals}
+        name = known.get(code, f"exit code {self.exit_code}") if code else f"exit code {self.exit_code}"
+        return f"the worker died of {name}{'; ' if self.detail else ''}{self.detail}"
+
+
+class NoWorkers(Exception):
+    """No worker process comes up, so nothing can be computed; the message says why."""
 
 
 class DiskFull(Exception):

@@ -16,9 +16,11 @@ except ModuleNotFoundError:
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile ``function`` at its first call and cache the machine code; numba releases the lock."""
-    decorate: Callable[[Kernel], Any] = numba.njit(
-        cache=True, nogil=True, error_model="numpy", fastmath={"contract"}
-    )
+    """Compile ``function`` at its first call and cache the machine code; numba releases the lock.
+
+    Products are not fused with sums: which ones are would depend on whether a kernel is compiled now or read
+    from the cache, and with it the last bits of a fit. Rows take as long either way.
+    """
+    decorate: Callable[[Kernel], Any] = numba.njit(cache=True, nogil=True, error_model="numpy")
     kernel: Kernel = decorate(function)
     return kernel

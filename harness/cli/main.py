@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import shlex
+import signal
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
-from crossprune.harness.errors import DiskFull, MissingPackage, UserError
+from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
 from crossprune.harness.store.disk import is_full
 from rich.console import Console
@@ -69,6 +70,13 @@ def main() -> NoReturn:
         app()
     except (UserError, MissingPackage) as error:
         _fail(str(error))
+    except NoWorkers as error:
+        Console(stderr=True).print(
+            f"[bold red]no workers:[/] {escape(str(error))}; the same command goes on from here",
+            highlight=False,
+            soft_wrap=True,
+        )
+        sys.exit(SOME_FAILED)
     except (DiskFull, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             _fail(f"a name is too long for the file system: {shortened(str(error.filename))}")
@@ -136,7 +144,21 @@ def _run(
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
-def _execute(
+def _execute(*given: Any) -> tuple[Study, Store, RunResult]:
+    """Run a study and write its table; leave the program if the run is interrupted, by Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _execute_all(*given)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on from here")
+        sys.exit(INTERRUPTED)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _execute_all(
     path: Path,
     folder: Path | None,
     workers: int,
@@ -145,7 +167,6 @@ def _execute(
     where: str,
     memory_gb: float | None = None,
 ) -> tuple[Study, Store, RunResult]:
-    """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
 
     from crossprune.harness.cli.console import print_assessment, print_summary, progress_display

@@ -17,7 +17,7 @@ from crossprune.harness.engine.outcome import Outcome, outcome_of
 from crossprune.harness.engine.results import AXES, md_table, properties_table
 from crossprune.harness.engine.study import Study
 from crossprune.harness.engine.trials import md_stage, properties_stage
-from crossprune.harness.errors import DiskFull
+from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.properties import Setting, tasks
 from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.stability import MdRun
@@ -208,7 +208,7 @@ class _Loop:
             self._report(set())
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
-        except DiskFull:
+        except (DiskFull, NoWorkers):
             self.executor.shutdown(wait=True, cancel_futures=True)
             raise
 

@@ -6,21 +6,24 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
+from crossprune.harness.engine import herd
 from crossprune.harness.engine.pool import LocalPool
-from crossprune.harness.errors import MissingPackage, StudyError
+from crossprune.harness.errors import MissingPackage, NoWorkers, StudyError, WorkerDied
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.tables import from_table, read_toml
 
 T = TypeVar("T")
 LABEL = "crossprune"
 """Label of the workers that no adapter has for itself."""
+HEARTBEAT_S, PATIENCE_S = 10, 30
+"""How often Parsl's parts tell each other that they live, and after what silence they give each other up."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class ParslExecutor(Executor):
                 f"{known}: each label must be one of them, and one must be left for all other tasks"
             )
         self._limits, self._labels = (timeout_s, memory_gb), dict(labels)
+        for one in config.executors:
+            _keep_together(one)
         self._kernel = parsl.load(config)
         self._others = ParslPoolExecutor(dfk=self._kernel, executors=others)
         self._pools = {
@@ -107,7 +112,13 @@ class ParslExecutor(Executor):
         """Queue a task, on its adapter's own executor if it has one."""
         label = next((self._labels.get(one.adapter) for one in args if isinstance(one, AdapterSpec)), None)
         pool = self._others if label is None else self._pools[label]
-        future: Future[T] = pool.submit(isolated, self._limits, function, *args, **kwargs)
+        future: Future[T] = Future()
+        try:
+            inner: Future[T] = pool.submit(isolated, self._limits, function, *args, **kwargs)
+        except Exception as error:  # Parsl refuses tasks when it can no longer run them
+            future.set_exception(NoWorkers(f"Parsl takes no task: {error}"))
+            return future
+        inner.add_done_callback(lambda ended: _pass_on(ended, future))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -115,6 +126,42 @@ class ParslExecutor(Executor):
         if wait and not cancel_futures:
             self._kernel.wait_for_current_tasks()
         self._kernel.cleanup()
+
+
+def _pass_on(ended: Future[T], future: Future[T]) -> None:
+    """Give a task's result to the caller's future; lost machines become the engine's own errors."""
+    from parsl.errors import ParslError
+    from parsl.executors.errors import BadStateException
+    from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+
+    if ended.cancelled():
+        future.set_exception(CancelledError())
+        return
+    error = ended.exception()
+    if error is None:
+        future.set_result(ended.result())
+    elif isinstance(error, (ManagerLost, WorkerLost)):
+        future.set_exception(WorkerDied(-9, f"its machine or its worker pool was lost as well: {error}"))
+    elif isinstance(error, (BadStateException, ParslError)):
+        future.set_exception(NoWorkers(f"Parsl cannot run tasks any more: {error}"))
+    else:
+        future.set_exception(error)
+
+
+def _keep_together(executor: Any) -> None:
+    """Tie the processes of an executor to each other, so that nothing of a run outlives it.
+
+    The interchange dies with this process; a worker pool that hears no more of it ends after `PATIENCE_S`,
+    and its workers end with it.
+    """
+    from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+
+    if getattr(executor, "launch_cmd", None) != DEFAULT_LAUNCH_CMD:
+        return  # whoever sets a command of his own keeps it
+    executor.launch_cmd = f"{sys.executable} -m {herd.__name__} {DEFAULT_LAUNCH_CMD}"
+    executor.interchange_launch_cmd = herd.tied(executor.interchange_launch_cmd)
+    executor.heartbeat_period = min(executor.heartbeat_period, HEARTBEAT_S)
+    executor.heartbeat_threshold = min(executor.heartbeat_threshold, PATIENCE_S)
 
 
 def isolated(limits: tuple[float, float | None], function: Callable[..., T], *args: Any, **kwargs: Any) -> T:

@@ -23,7 +23,7 @@ from crossprune.harness.engine.outcome import Outcome, outcome_of
 from crossprune.harness.engine.results import code_version, to_table
 from crossprune.harness.engine.stored import put_dataset
 from crossprune.harness.engine.study import Study
-from crossprune.harness.errors import DiskFull, StudyError, unknown_name
+from crossprune.harness.errors import DiskFull, NoWorkers, StudyError, unknown_name
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.store.objects import Store
@@ -97,6 +97,8 @@ def run(
         If an adapter of the study needs a package that is not installed.
     DiskFull
         If a task or the store cannot write; cells that have not ended have no record.
+    NoWorkers
+        If no worker process comes up, or the cluster takes no tasks any more.
     """
     plan = _Plan.of(study, store)
     again = set(retry)
@@ -235,7 +237,7 @@ class _Loop:
             self.executor.shutdown(wait=True, cancel_futures=True)
             self.store.remove_leftovers()
             self._save()
-        except DiskFull:
+        except (DiskFull, NoWorkers):
             self.executor.shutdown(wait=True, cancel_futures=True)
             self.store.remove_leftovers()
             with contextlib.suppress(DiskFull):

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol
 
 import psutil
-from crossprune.harness.store.objects import SCRATCH
 
-T = TypeVar("T")
 INTERVAL_S = 0.1
 """Shortest pause between two looks; it grows so that looking costs at most 2 % of a core."""
 SPARE = 0.03
 """Where less than this share of the machine's memory is free, the largest task is stopped."""
+
+
+class Watched(Protocol):
+    """A place for a worker: which process is in a task, and how it is killed."""
+
+    busy: bool
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process, or None."""
+
+    def kill(self, reason: str, pid: int | None) -> None:
+        """Kill the worker if it still is the process ``pid`` and in its task."""
 
 
 class MemoryGuard:
@@ -34,22 +42,20 @@ class MemoryGuard:
     ----------
     limit_gb
         Memory allowed to a task, GB (10⁹ bytes); None for what the machine has.
+    watched
+        The places of the pool's workers.
     """
 
-    def __init__(self, limit_gb: float | None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
+    def __init__(self, limit_gb: float | None, watched: Sequence[Watched]) -> None:
         self._limit_gb = limit_gb
-        self._reasons: dict[int, str] = {}
+        self._watched = watched
         self._kills = _system_kills()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def reason(self, pid: int, exit_code: int) -> str:
-        """Say how a dead worker ran out of memory, or return an empty string if it did not."""
-        (self.folder / str(pid)).unlink(missing_ok=True)
-        if known := self._reasons.pop(pid, ""):
-            return known
+    def reason(self, exit_code: int) -> str:
+        """Say that the system ended a worker for lack of memory, or return an empty string if it did not."""
         before, self._kills = self._kills, _system_kills()
         if exit_code == -signal.SIGKILL and self._kills > before:
             return "the system's out-of-memory killer ended the worker; fewer workers leave more to each"
@@ -59,7 +65,6 @@ class MemoryGuard:
         """Stop watching."""
         self._ended.set()
         self._thread.join()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _watch(self) -> None:
         pause = INTERVAL_S
@@ -69,58 +74,24 @@ class MemoryGuard:
             pause = max(INTERVAL_S, 50 * (time.perf_counter() - start))
 
     def _look(self) -> None:
-        used = {pid: memory for pid in self._running() if (memory := private_gb(pid)) > 0}
+        places = {place.pid: place for place in self._watched if place.busy and place.pid is not None}
+        used = {pid: memory for pid in places if (memory := private_gb(pid)) > 0}
         if not used:
             return
         largest = max(used, key=used.__getitem__)
         machine = psutil.virtual_memory()
         for pid, memory in used.items():
             if self._limit_gb is not None and memory > self._limit_gb:
-                self._stop(pid, f"the task used {memory:.2f} GB of memory, {self._limit_gb:g} GB are allowed")
+                allowed = f"{self._limit_gb:g} GB are allowed"
+                places[pid].kill(f"the task used {memory:.2f} GB of memory, {allowed}", pid)
                 return
         if machine.available < SPARE * machine.total < 1e9 * used[largest]:
             free, total = machine.available / 1e9, machine.total / 1e9
-            self._stop(
-                largest,
+            places[largest].kill(
                 f"the task used {used[largest]:.2f} GB of memory, the most of all, when the machine had "
                 f"{free:.2f} of {total:.1f} GB left; fewer workers leave more to each",
+                largest,
             )
-
-    def _running(self) -> list[int]:
-        """List the workers that are in a task."""
-        mine = os.getpid()
-        found = []
-        for mark in self.folder.iterdir() if self.folder.is_dir() else ():
-            with contextlib.suppress(psutil.Error):  # its worker ended
-                if psutil.Process(int(mark.name)).ppid() == mine:
-                    found.append(int(mark.name))
-        return found
-
-    def _stop(self, pid: int, reason: str) -> None:
-        """Kill a worker and its children if it is still in its task: between tasks it may hold a lock."""
-        with contextlib.suppress(psutil.Error):
-            worker = psutil.Process(pid)
-            worker.suspend()
-            while worker.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
-                time.sleep(1e-3)
-            if not (self.folder / str(pid)).exists():
-                worker.resume()
-                return
-            self._reasons[pid] = reason
-            for child in worker.children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
-            worker.kill()
-
-
-def marked(folder: Path, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run a task; while it runs, a file named after this process lies in ``folder``."""
-    mark = folder / str(os.getpid())
-    mark.touch()
-    try:
-        return function(*args, **kwargs)
-    finally:
-        mark.unlink(missing_ok=True)
 
 
 def private_gb(pid: int) -> float:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
+from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, WorkerDied
 from crossprune.harness.store.disk import almost_full, disk_full, is_full
 from crossprune.harness.store.objects import SCRATCH
 from crossprune.harness.store.records import Status
-from pebble import ProcessExpired
 from threadpoolctl import ThreadpoolController
 
 
@@ -93,6 +92,8 @@ def outcome_of(future: Future[Outcome], root: Path) -> Outcome:
     ------
     DiskFull
         If the task, or the pool for it, could not write.
+    NoWorkers
+        If no worker comes up.
     """
     try:
         return future.result()
@@ -100,13 +101,11 @@ def outcome_of(future: Future[Outcome], root: Path) -> Outcome:
         return Outcome("timeout", "the wall-time limit was reached and the worker killed")
     except CellOutOfMemory as error:
         return Outcome("out_of_memory", str(error))
-    except ProcessExpired as error:
-        code = -error.exitcode if error.exitcode < 0 else None
-        name = signal.Signals(code).name if code in set(signal.Signals) else f"exit code {error.exitcode}"
-        if name == "SIGBUS" and almost_full(root):
+    except WorkerDied as error:
+        if error.exit_code == -signal.SIGBUS and almost_full(root):
             raise disk_full(error, root) from None
-        hint = "; often the system's out-of-memory killer" if name == "SIGKILL" else ""
-        return Outcome("crashed", f"the worker died of {name}{hint}")
+        hint = "; often the system's out-of-memory killer" if error.exit_code == -signal.SIGKILL else ""
+        return Outcome("crashed", f"{error}{hint}")
     except OSError as error:
         if is_full(error):
             raise disk_full(error, root) from None

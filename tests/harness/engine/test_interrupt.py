@@ -1,4 +1,4 @@
-"""Ctrl-C stops a run cleanly: what is done is kept, the table says so, and the same command goes on."""
+"""Ctrl-C or SIGTERM stops a run cleanly: what is done is kept, and the same command goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ how = "hang"
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done_and_leaves_no_process(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_keeps_what_is_done_and_leaves_no_process(number, tmp_path):
     import psutil
 
     (tmp_path / "study.toml").write_text(STUDY)
@@ -46,7 +47,7 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_process(tmp_path):
             time.sleep(0.1)
         time.sleep(1.0)
         workers = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
     assert "interrupted: 1 cells left" in output
