@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
-    from crossprune.harness.engine.upkeep import Progress
     from crossprune.harness.store.objects import Store
+    from crossprune.harness.store.upkeep import Progress
 
 BROKEN = 1
 SHOWN = 20
@@ -36,7 +36,7 @@ def verify(store: StoreFolder) -> None:
 
     Exit code 0: all is whole; 1: something is broken (the list says what).
     """
-    from crossprune.harness.engine import upkeep
+    from crossprune.harness.store import upkeep
 
     with _progress("artefacts") as show:
         found = upkeep.verify(_open(store), show)
@@ -65,7 +65,7 @@ def gc(
 
     Example: `crossprune store gc mo`, then `crossprune store gc mo --delete`
     """
-    from crossprune.harness.engine import upkeep
+    from crossprune.harness.store import upkeep
 
     opened = _open(store)
     cells, needed = _needs(opened, study) if study else (None, ())
@@ -92,7 +92,7 @@ def merge(
 
     Exit code 0: no conflict; 1: the two stores disagree somewhere (the list says where).
     """
-    from crossprune.harness.engine import upkeep
+    from crossprune.harness.store import upkeep
 
     target, source = _open(store), _open(other)
     if target.root == source.root:
@@ -146,7 +146,7 @@ def _needs(store: Store, studies: list[Path]) -> tuple[set[str], set[tuple[str, 
     """Return the keys of the cells of studies, and the artefacts that these need or made."""
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.study import read_study
-    from crossprune.harness.engine.upkeep import refers_to
+    from crossprune.harness.store.upkeep import refers_to
 
     cells: set[str] = set()
     needed: set[tuple[str, str]] = set()

@@ -226,7 +226,7 @@ def test_a_name_that_is_taken_leaves_the_family_inside_as_it_is(tmp_path):
 
 @pytest.mark.slow
 def test_a_class_may_stand_for_a_family_without_anything_else(tmp_path):
-    alone = ADAPTER.replace("    potential_type = Potential\n", "")
+    alone = ADAPTER.replace('adapter = "twin-of-old"', 'adapter = "twin"')
     folder = install(tmp_path, {"twin.py": alone}, entry="twin = twin:Twin")
     listing = run(folder, "adapters").stdout
     assert row(listing, "twin")
