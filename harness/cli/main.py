@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
+from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, UserError
 from crossprune.harness.store.disk import is_full
 from rich.console import Console
@@ -63,7 +64,8 @@ DataOption = Annotated[
 def main() -> NoReturn:
     """Run the command line; errors of the user's end in one line and exit code 2."""
     try:
-        app()
+        with warnings_of_others_shown():
+            app()
     except (UserError, MissingPackage) as error:
         Console(stderr=True).print(
             f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
