@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import shlex
+import sqlite3
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
+from crossprune.harness.engine.readonly import can_write, is_denied
 from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, UserError
 from crossprune.harness.store.disk import is_full
@@ -71,7 +73,15 @@ def main() -> NoReturn:
             f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(WRONG_CALL)
-    except (DiskFull, OSError) as error:
+    except (DiskFull, OSError, sqlite3.OperationalError) as error:
+        if is_denied(error):
+            Console(stderr=True).print(
+                f"[bold red]error:[/] {escape(str(error))}; give a folder that can be written, "
+                "or make a copy of the store and name that",
+                highlight=False,
+                soft_wrap=True,
+            )
+            sys.exit(WRONG_CALL)
         if not is_full(error):
             raise
         Console(stderr=True).print(
@@ -165,6 +175,9 @@ def _execute(
     executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry, on_progress=show)
+    if not (can_write(store.root) or +result.computed or result.left):
+        executor.shutdown()
+        _say_what_is_held(store, result)
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
     unit = "cells"
@@ -182,6 +195,16 @@ def _execute(
         console.print(f"interrupted: {result.left} {unit} left; the same command goes on from here")
         sys.exit(INTERRUPTED)
     return study, store, result
+
+
+def _say_what_is_held(store: Store, result: RunResult) -> NoReturn:
+    """End a run that had nothing to compute in a store that cannot be written."""
+    from crossprune.harness.cli.console import print_matrix, print_summary
+
+    print_summary(console, result)
+    print_matrix(console, result.table)
+    console.print(f"{store.root} cannot be written: tables and report in it stay as they are", soft_wrap=True)
+    sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
 def _executor(where: str, workers: int, limits: Limits) -> Executor:
@@ -304,7 +327,10 @@ def analyze(
     from crossprune.harness.cli.console import print_analysis
 
     print_analysis(console, analyse(store), full=full)
-    console.print(f"tables: {(store / 'analysis').resolve()}", soft_wrap=True, highlight=False)
+    kept = str((store / "analysis").resolve())
+    if not can_write(store / "analysis"):
+        kept = f"not written, {kept} cannot be"
+    console.print(f"tables: {kept}", soft_wrap=True, highlight=False)
 
 
 for command in (

@@ -54,7 +54,9 @@ def test_a_warning_of_our_own_stays_what_the_caller_made_of_it(tmp_path):
 @pytest.mark.slow
 def test_a_run_where_every_warning_is_an_error_has_all_cells(tmp_path):
     (tmp_path / "study.toml").write_text(STUDY)
-    program = "import warnings; warnings.simplefilter('error')\nfrom crossprune.harness.cli.main import main\nmain()"
+    program = (
+        "import warnings as w; w.simplefilter('error'); import crossprune.harness.cli.main as m; m.main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, "run", "study.toml", "--store", "out", "--workers", "1"],
         cwd=Path(tmp_path),
