@@ -135,7 +135,7 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
 
 def _logs(values: FloatArray, ratio: bool) -> FloatArray:
     """Return log2 of ratios, or of errors over the least error of their column."""
-    logs: FloatArray = np.log2(np.where(values > 0, values, np.nan))
+    logs: FloatArray = np.log2(np.where((values > 0) & np.isfinite(values), values, np.nan))
     return logs if ratio else logs - np.fmin.reduce(logs, axis=0, keepdims=True)
 
 
@@ -207,7 +207,7 @@ def _spread(sizes: Sequence[int]) -> list[int]:
 
 def log_ticks(values: pd.Series) -> list[float]:
     """Return up to about six round ticks within the range of the values, evenly spread in the logarithm."""
-    positive = values[values > 0]
+    positive = values[(values > 0) & np.isfinite(values)]
     if positive.empty:
         return []
     low, high = np.log10(float(positive.min())), np.log10(float(positive.max()))

@@ -48,7 +48,9 @@ def measured(mean: float, standard_error: float) -> str:
     """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most four of the mean."""
     if math.isnan(mean):
         return "–"
-    scale = mean if math.isnan(standard_error) or standard_error == 0 else standard_error
+    if math.isinf(mean):
+        return f"{mean:.0f}"
+    scale = standard_error if math.isfinite(standard_error) and standard_error else mean
     digits = 2 if scale == mean else 1
     wanted = digits - math.floor(math.log10(abs(scale))) if scale else 0
     ceiling = 3 - math.floor(math.log10(abs(mean))) if mean else wanted
@@ -63,7 +65,7 @@ def rounded(value: object) -> str:
         return str(value)
     if math.isnan(value):
         return "–"
-    if float(value).is_integer():
+    if math.isinf(value) or float(value).is_integer():
         return f"{value:.0f}"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 

@@ -25,6 +25,7 @@ from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
+from crossprune.harness.engine.readonly import can_write
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
@@ -53,7 +54,7 @@ def read_results(root: Path) -> pd.DataFrame:
 
 
 def analyse(root: Path) -> dict[str, pd.DataFrame]:
-    """Compute all tables of a finished run and write each to ``analysis/NAME.parquet``.
+    """Compute all tables of a finished run; write each to ``analysis/NAME.parquet`` where that can be.
 
     Raises
     ------
@@ -63,14 +64,15 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
     results = read_results(root)
     diagnostics = diagnostics_of(root, results)
     tables = {**stored_statistics(root, results), **diagnostics}
-    _write(root / "analysis", diagnostics)
+    if can_write(root / "analysis"):
+        _write(root / "analysis", diagnostics)
     return tables
 
 
 def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """As `statistics_of`, computed once: a store keeps them in ``analysis/`` for its table and this code.
 
-    A folder that is no store keeps nothing.
+    A folder that is no store, or cannot be written, keeps nothing.
     """
     if not (root / "objects").is_dir():
         return statistics_of(root, results)
@@ -84,6 +86,8 @@ def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFra
     if known["stamp"] == stamp and all(path.is_file() for path in paths.values()):
         return {name: pd.read_parquet(path) for name, path in paths.items()}
     tables = statistics_of(root, results)
+    if not can_write(folder):
+        return tables
     note.unlink(missing_ok=True)
     _write(folder, tables)
     write_file(note, lambda path: path.write_text(json.dumps({"stamp": stamp, "tables": list(tables)})))

@@ -169,7 +169,7 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
         if store.has("dataset", key)
     }
     held = [paths[row.fit_key].is_file() and row.dataset_key in sizes for row in sets.itertuples()]
-    sets = sets[held].reset_index(drop=True)
+    sets = sets[np.array(held, dtype=np.bool_)].reset_index(drop=True)  # an empty list would name columns
     sets["way"] = way_of(sets)
     subsets = {key: np.load(paths[key]) for key in sorted(set(sets["fit_key"]))}
     sets["subset"] = [subsets[key] for key in sets["fit_key"]]

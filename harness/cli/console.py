@@ -170,6 +170,9 @@ READABLE_ROWS = 30
 def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full: bool = False) -> None:
     """Print the tables of an analysis; of long ones only a digest, unless ``full``."""
     for name, whole in tables.items():
+        if whole.empty:
+            console.print(f"{name}: {TITLES[name]}: nothing to compare", highlight=False)
+            continue
         table = whole if full else _digest(name, whole)
         view = Table(title=f"{name}: {TITLES[name]}", title_justify="left")
         columns = [column for column in table.columns if column not in ("p_smallest", "seed_deviation")]

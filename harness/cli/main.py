@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import signal
+import sqlite3
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
+from crossprune.harness.engine.readonly import can_write, is_denied
+from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
 from crossprune.harness.store.disk import is_full
@@ -67,7 +70,8 @@ DataOption = Annotated[
 def main() -> NoReturn:
     """Run the command line; errors of the user's end in one line and exit code 2."""
     try:
-        app()
+        with warnings_of_others_shown():
+            app()
     except (UserError, MissingPackage) as error:
         _fail(str(error))
     except NoWorkers as error:
@@ -77,9 +81,11 @@ def main() -> NoReturn:
             soft_wrap=True,
         )
         sys.exit(SOME_FAILED)
-    except (DiskFull, OSError) as error:
+    except (DiskFull, OSError, sqlite3.OperationalError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             _fail(f"a name is too long for the file system: {shortened(str(error.filename))}")
+        if is_denied(error):
+            _fail(f"{error}; give a folder that can be written, or make a copy of the store and name that")
         if not is_full(error):
             raise
         Console(stderr=True).print(
@@ -193,6 +199,9 @@ def _execute_all(
     executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
         result = engine.run(study, store, executor, retry=retry, on_progress=show)
+    if not (can_write(store.root) or +result.computed or result.left):
+        executor.shutdown()
+        _say_what_is_held(store, result)
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
     unit = "cells"
@@ -210,6 +219,16 @@ def _execute_all(
         console.print(f"interrupted: {result.left} {unit} left; the same command goes on from here")
         sys.exit(INTERRUPTED)
     return study, store, result
+
+
+def _say_what_is_held(store: Store, result: RunResult) -> NoReturn:
+    """End a run that had nothing to compute in a store that cannot be written."""
+    from crossprune.harness.cli.console import print_matrix, print_summary
+
+    print_summary(console, result)
+    print_matrix(console, result.table)
+    console.print(f"{store.root} cannot be written: tables and report in it stay as they are", soft_wrap=True)
+    sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
 def _executor(where: str, workers: int, limits: Limits) -> Executor:
@@ -336,7 +355,10 @@ def analyze(
     from crossprune.harness.cli.console import print_analysis
 
     print_analysis(console, analyse(store), full=full)
-    console.print(f"tables: {(store / 'analysis').resolve()}", soft_wrap=True, highlight=False)
+    kept = str((store / "analysis").resolve())
+    if not can_write(store / "analysis"):
+        kept = f"not written, {kept} cannot be"
+    console.print(f"tables: {kept}", soft_wrap=True, highlight=False)
 
 
 for command in (

@@ -116,11 +116,9 @@ def _frames(path: Path) -> Iterator[Atoms]:
         raise DataError(f"{path} is empty; give a file with labelled structures")
     count = 0
     try:
-        if suffix in XYZ_SUFFIXES:
-            source = ase.io.iread(path, index=":", format="extxyz")
-        else:
-            source = (row.toatoms(add_additional_information=True) for row in ase.db.connect(path).select())
-        for atoms in source:
+        for atoms in (
+            ase.io.iread(path, index=":", format="extxyz") if suffix in XYZ_SUFFIXES else _rows(path)
+        ):
             yield atoms
             count += 1
     except (ValueError, KeyError, IndexError, TypeError, OSError, EOFError, sqlite3.Error) as error:
@@ -131,6 +129,13 @@ def _frames(path: Path) -> Iterator[Atoms]:
             f"{path}, frame {count}: not readable ({reason}); the file is truncated or malformed: "
             "write it again, or cut it before this frame"
         ) from None
+
+
+def _rows(path: Path) -> Iterator[Atoms]:
+    """Yield the frames of an ASE database; only inside ``with`` does ASE close its connection."""
+    with ase.db.connect(path) as database:
+        for row in database.select():
+            yield row.toatoms(add_additional_information=True)
 
 
 def _group(info: dict[str, Any], keys: Keys, place: str) -> str:

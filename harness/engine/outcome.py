@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, WorkerDied
 from crossprune.harness.store.disk import almost_full, disk_full, is_full
 from crossprune.harness.store.objects import SCRATCH
@@ -46,7 +47,8 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
     def run(root: Path, *args: Any) -> Outcome:
         try:
             # One BLAS thread everywhere: more would change the last bits from executor to executor.
-            with scratch_folder(), _libraries(len(sys.modules)).limit(limits=1):
+            single = _libraries(len(sys.modules)).limit(limits=1)
+            with scratch_folder(), single, warnings_of_others_shown():
                 value, computed = stage(root, *args)
         except CellTimeout as error:
             return Outcome("timeout", str(error))

@@ -98,7 +98,7 @@ def test_a_database_that_cannot_grow_keeps_what_it_has(tmp_path):
     assert set(store.statuses()) == {"a"}
     assert not store.has("fit", "abcd")
     assert not list((store.root / "tmp").iterdir())
-    with sqlite3.connect(store.root / "cells.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(store.root / "cells.sqlite")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     store.put([big])
     assert store.statuses()["b"] == "failed"

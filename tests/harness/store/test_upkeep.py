@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -164,7 +165,7 @@ def test_a_store_of_the_first_layout_is_brought_up_to_date(study):
     path, store, table = study(0.5)
     records = store.records(store.statuses())
     (store.root / "cells.sqlite").unlink()
-    with sqlite3.connect(store.root / "cells.sqlite") as database:
+    with contextlib.closing(sqlite3.connect(store.root / "cells.sqlite")) as database, database:
         database.execute("CREATE TABLE cells (key TEXT PRIMARY KEY, record TEXT NOT NULL)")
         for key, record in records.items():
             body = {name: getattr(record, name) for name in ("status", "reason", "rows", "facts")}
