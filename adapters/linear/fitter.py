@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -198,7 +198,10 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         # Sorted: sums of the same numbers in another order would differ in the last bits.
-        solution = self.solve(weighted_rows(self, prepared, np.sort(subset), weights))
+        rows, basis = weighted_rows(self, prepared, np.sort(subset), weights).determined()
+        solution = self.solve(rows)
+        if basis.shape[1] < len(basis):  # otherwise these are the offsets, to the last bit
+            solution = replace(solution, offsets=basis @ solution.offsets)
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
             solution = Solution(solution.coefficients, known, solution.condition_number)
