@@ -84,6 +84,11 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         """Number of coefficients of all elements."""
         return int(self._columns[-1])
 
+    def column_kinds(self) -> IntArray:
+        """Return how many neighbours' functions each function is a product of."""
+        ranks = [function.rank for function in self._functions]
+        return np.tile(np.array(ranks, dtype=np.int64), len(self.elements))
+
     def solve(self, rows: WeightedRows) -> Solution:
         """Hold higher degrees down more, by the given strength or by that of greatest evidence.
 

@@ -56,6 +56,8 @@ class WeightedRows:
     force_labels: Sequence[FloatArray]
     force_weights: FloatArray
     blocks: Sequence[FloatArray | None]
+    vanishing: NDArray[np.bool_] | None = None
+    """Columns that hold rounding noise only, shape (k,), or None: they stand for zeros."""
 
     def determined(self) -> tuple[WeightedRows, FloatArray]:
         """Replace the columns of offsets by the combinations of them that the compositions determine.
@@ -83,6 +85,8 @@ class WeightedRows:
             start, stop = stop, stop + len(rows)
             np.multiply(rows, weight, out=design[start:stop, : rows.shape[1]])
             np.multiply(labels, weight, out=target[start:stop])
+        if self.vanishing is not None:
+            design[:, np.flatnonzero(self.vanishing)] = 0.0
         return design, target
 
     def gram(self) -> FloatArray:
@@ -131,6 +135,8 @@ def solve_blocks(rows: WeightedRows, ridge: FloatArray) -> Solution | None:
     DataError
         If a row or a label is not finite.
     """
+    if rows.vanishing is not None:
+        return None  # sums of products have them in
     gram = rows.gram()
     norms = np.sqrt(np.diag(gram))
     norms[norms == 0] = 1.0

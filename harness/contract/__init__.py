@@ -16,9 +16,12 @@ from crossprune.harness.contract.potential import (
     require_elements,
 )
 from crossprune.harness.contract.prediction import Prediction, Predictions
+from crossprune.harness.contract.vanishing import SMALLEST_SLOPE, SMALLEST_VALUE, vanishing
 
 __all__ = [
     "HEADER",
+    "SMALLEST_SLOPE",
+    "SMALLEST_VALUE",
     "Adapter",
     "Capabilities",
     "Descriptor",
@@ -41,4 +44,5 @@ __all__ = [
     "allocate",
     "read_header",
     "require_elements",
+    "vanishing",
 ]
