@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 from ase import Atoms
+from crossprune.adapters.linear.offsets import regressed
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -98,5 +99,5 @@ class Mean(Descriptor[MeanOptions], Fitter[MeanOptions]):
     ) -> MeanPotential:
         """Regress energies on element counts."""
         energies = np.array([energy_of(prepared.frames[index]) for index in subset])
-        per_element = np.linalg.lstsq(prepared.arrays["counts"][subset], energies, rcond=None)[0]
+        per_element = regressed(prepared.arrays["counts"][subset], energies)
         return MeanPotential(dict(zip(self.elements, per_element.tolist(), strict=True)))

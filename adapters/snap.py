@@ -12,7 +12,7 @@ from crossprune.adapters.linear.fitter import LinearFitter, LinearOptions, Linea
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.programs.lammps import Box, LammpsPotential, Session, require_lammps
 from crossprune.adapters.programs.pair_commands import FOLDER
-from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
+from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, IntArray, require_elements
 from crossprune.harness.errors import DataError
 
 ENERGY_ROWS, STRESS_ROWS = 1, 6
@@ -101,6 +101,12 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
     def n_columns(self) -> int:
         """Number of coefficients of all elements."""
         return len(self.elements) * self._per_element(quadratic=self.options.quadratic)
+
+    def column_kinds(self) -> IntArray:
+        """Return 0 for bispectrum components, 1 for their products."""
+        linear = self._per_element(quadratic=False)
+        block = np.arange(self._per_element(quadratic=self.options.quadratic)) >= linear
+        return np.tile(block.astype(np.int64), len(self.elements))
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the bispectrum components of each atom (dimensionless); never their products."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from crossprune.harness.errors import DataError, unknown_name
+from crossprune.harness.evaluation.soundness import EXPLODED, clipped
 
 RANDOM = "random"
 """Chooser and method of the base line."""
@@ -56,7 +57,7 @@ def check_columns(results: pd.DataFrame) -> None:
 
 def cells(results: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell, whatever its status, with its sizes, costs, status and reason."""
-    columns = [*CELL, *SIZES, *COSTS, "status", "reason"]
+    columns = [*CELL, *SIZES, *COSTS, "status", "reason", *(["flag"] if "flag" in results else [])]
     first = results.sort_values("split", key=lambda split: split != "test", kind="stable")
     return first.loc[:, columns].drop_duplicates(CELL).sort_values(CELL, ignore_index=True)
 
@@ -77,7 +78,7 @@ def cell_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     -------
     pd.DataFrame
         Columns of `CELL`, ``n_configurations`` and ``error`` (the metric's unit), NaN where the cell
-        is not done or has no such error.
+        is not done or has no such error; of an exploded fit the error of `mean`.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def cell_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     if metric not in known:
         raise DataError(unknown_name("metric", metric, known))
     chosen = (results["status"] == "done") & (results["split"] == split) & (results["group"] == "all")
-    errors = results.loc[chosen, [*CELL, metric]].rename(columns={metric: "error"})
+    errors = clipped(results).loc[chosen, [*CELL, metric]].rename(columns={metric: "error"})
     return cells(results)[[*CELL, "n_configurations"]].merge(errors, on=CELL, how="left")
 
 
@@ -188,8 +189,11 @@ def curves_of(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(results: pd.DataFrame) -> pd.DataFrame:
-    """List the cells that are not done, with status and reason."""
+    """List the cells that are not done, with status and reason, and those whose fits exploded."""
     table = cells(results)
+    if "flag" in table:
+        gone = table["flag"].astype(str).str.startswith(EXPLODED)
+        table.loc[gone, "status"], table.loc[gone, "reason"] = EXPLODED, table.loc[gone, "flag"]
     return table.loc[table["status"] != "done", [*CELL, "status", "reason"]].reset_index(drop=True)
 
 

@@ -23,7 +23,7 @@ from crossprune.adapters.linear.blocks import WeightedRows
 from crossprune.adapters.linear.evidence import ard_ridges, evidence_ridge
 from crossprune.adapters.linear.fitter import LinearFitter, Rows
 from crossprune.adapters.linear.least_squares import Solution, compress, solve
-from crossprune.adapters.programs.pacemaker_frames import reference_energies
+from crossprune.adapters.linear.offsets import element_energies
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -83,6 +83,11 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     def n_columns(self) -> int:
         """Number of coefficients of all elements."""
         return int(self._columns[-1])
+
+    def column_kinds(self) -> IntArray:
+        """Return how many neighbours' functions each function is a product of."""
+        ranks = [function.rank for function in self._functions]
+        return np.tile(np.array(ranks, dtype=np.int64), len(self.elements))
 
     def solve(self, rows: WeightedRows) -> Solution:
         """Hold higher degrees down more, by the given strength or by that of greatest evidence.
@@ -167,11 +172,12 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     ) -> PacePotential:
         if not frames:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        energies = element_energies(frames, self.elements, self.isolated_atom_energies)
         task = pacemaker.Task(
             start=self._core.model,
             frames=frames,
             weights=weights,
-            references=reference_energies(frames, self.elements, self.isolated_atom_energies),
+            references=dict(zip(self.elements, energies.tolist(), strict=True)),
             energy_weight=self.options.energy_weight,
             force_weight=self.options.force_weight,
             seed=int(rng.integers(1, pacemaker.SEED_LIMIT)),

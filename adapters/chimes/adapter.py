@@ -73,6 +73,13 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
         """Compute the design rows; the last column is the penalty."""
         return self._model.rows(atoms)
 
+    def column_kinds(self) -> IntArray:
+        """Return the number of atoms of each column's clusters: each factor of a term has its own cutoff."""
+        kinds = np.zeros(self.n_columns, dtype=np.int64)
+        for body, tables in self._model.tables.items():
+            kinds[int(tables.first[0]) : int(tables.first[-1])] = body
+        return kinds
+
     def potential(self, solution: Solution) -> ChimesPotential:
         """Make the potential from its coefficients (eV), the penalty's not among them."""
         return ChimesPotential(

@@ -15,6 +15,7 @@ from crossprune.adapters.gap.fast import fit_rows, predict_rows, prepare_rows
 from crossprune.adapters.gap.files import parameter_files
 from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.gap.potential import GapPotential
+from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.programs import process, quip
 from crossprune.harness.contract import (
     Capabilities,
@@ -29,8 +30,8 @@ from crossprune.harness.contract import (
     Weights,
     require_elements,
 )
-from crossprune.harness.data.frames import element_counts, energy_of, forces_of, group_of
-from crossprune.harness.errors import DataError, TooFewFrames
+from crossprune.harness.data.frames import energy_of, forces_of, group_of
+from crossprune.harness.errors import TooFewFrames
 
 SETTINGS = "settings.txt"
 """gap_fit's arguments as a file, because it cuts long ones on the command line."""
@@ -130,7 +131,8 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         frames = [prepared.frames[index] for index in subset]
         if not frames:
             raise TooFewFrames("GAP needs at least one frame, got none")
-        baseline = self._baseline(frames)
+        energies = element_energies(frames, self.elements, self.isolated_atom_energies)
+        baseline = dict(zip(self.elements, energies.tolist(), strict=True))
         if self.options.fitter == "gap_fit":
             return self._run_gap_fit(frames, weights, baseline, rng)
         sparse = fit_rows(prepared, subset, self.elements, self.options, weights, baseline)
@@ -168,23 +170,6 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             "n_sparse": float(sum(n_sparse.values())),
         }
         return GapPotential(self.elements, self.options.reach, files, info)
-
-    def _baseline(self, frames: Sequence[Atoms]) -> dict[str, float]:
-        """Return the energy per element that is subtracted first (eV): given, or regressed on ``frames``.
-
-        An element that the subset lacks gets the mean of the others.
-        """
-        if self.isolated_atom_energies is not None:
-            missing = sorted(set(self.elements) - set(self.isolated_atom_energies))
-            if missing:
-                raise DataError(f"no isolated-atom energy of {', '.join(missing)}; give all elements or none")
-            return {element: self.isolated_atom_energies[element] for element in self.elements}
-        counts = element_counts(frames, self.elements)
-        present = counts.sum(axis=0) > 0
-        energies = np.array([energy_of(atoms) for atoms in frames])
-        values = np.full(len(self.elements), energies.sum() / counts.sum())
-        values[present] = np.linalg.lstsq(counts[:, present], energies, rcond=None)[0]
-        return dict(zip(self.elements, values.tolist(), strict=True))
 
     def _command(
         self,

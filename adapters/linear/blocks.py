@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from crossprune.adapters.linear.least_squares import NOT_FINITE, Solution
+from crossprune.adapters.linear.offsets import determined
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
@@ -55,6 +56,24 @@ class WeightedRows:
     force_labels: Sequence[FloatArray]
     force_weights: FloatArray
     blocks: Sequence[FloatArray | None]
+    vanishing: NDArray[np.bool_] | None = None
+    """Columns that hold rounding noise only, shape (k,), or None: they stand for zeros."""
+
+    def determined(self) -> tuple[WeightedRows, FloatArray]:
+        """Replace the columns of offsets by the combinations of them that the compositions determine.
+
+        Returns
+        -------
+        tuple
+            Rows with an offset per column of the basis, and the basis of `determined`, shape
+            (n_offsets, rank): offsets per element are the basis times the offsets that are solved for.
+        """
+        k = self.dense.shape[1] - self.n_offsets
+        basis = determined(self.dense[:, k:])
+        if basis.shape[1] == self.n_offsets:
+            return self, basis
+        dense = np.hstack([self.dense[:, :k], self.dense[:, k:] @ basis])
+        return replace(self, dense=dense, n_offsets=basis.shape[1]), basis
 
     def stacked(self) -> tuple[FloatArray, FloatArray]:
         """Stack all weighted rows and labels: shape (n_rows, k + n_offsets) and (n_rows,)."""
@@ -66,6 +85,8 @@ class WeightedRows:
             start, stop = stop, stop + len(rows)
             np.multiply(rows, weight, out=design[start:stop, : rows.shape[1]])
             np.multiply(labels, weight, out=target[start:stop])
+        if self.vanishing is not None:
+            design[:, np.flatnonzero(self.vanishing)] = 0.0
         return design, target
 
     def gram(self) -> FloatArray:
@@ -114,6 +135,8 @@ def solve_blocks(rows: WeightedRows, ridge: FloatArray) -> Solution | None:
     DataError
         If a row or a label is not finite.
     """
+    if rows.vanishing is not None:
+        return None  # sums of products have them in
     gram = rows.gram()
     norms = np.sqrt(np.diag(gram))
     norms[norms == 0] = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -21,6 +21,7 @@ from crossprune.adapters.linear.blocks import (
 )
 from crossprune.adapters.linear.least_squares import Solution, solve
 from crossprune.harness.contract import (
+    SMALLEST_SLOPE,
     Fitter,
     FloatArray,
     GroupWeight,
@@ -32,6 +33,7 @@ from crossprune.harness.contract import (
     Weights,
     allocate,
     require_elements,
+    vanishing,
 )
 from crossprune.harness.data.frames import (
     element_counts,
@@ -164,6 +166,10 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     def potential(self, solution: Solution) -> LinearPotential:
         """Make the potential from its coefficients."""
 
+    def column_kinds(self) -> IntArray:
+        """Return each column's kind, see `crossprune.harness.contract.vanishing`; override for products."""
+        return np.zeros(self.n_columns, dtype=np.int64)
+
     def solve(self, rows: WeightedRows) -> Solution:
         """Solve the weighted problem with the same ridge for all columns; override for another prior."""
         ridge = np.full(self.n_columns - self.n_known, self.options.ridge)
@@ -174,6 +180,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         """Compute the design rows of every frame, each for itself, and their products where small."""
         starts = offsets(frames)
         n_free = self.n_columns - self.n_known
+        slopes = allocate(workspace, "slopes", (len(frames), self.n_columns))
         wanted = [self.blocks and has_block(len(atoms), n_free) for atoms in frames]
         place = np.where(wanted, np.cumsum(wanted) - 1, -1).astype(np.int64)
         energy = allocate(workspace, "energy", (len(frames), self.n_columns))
@@ -185,11 +192,12 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             rows = self.rows(atoms)
             energy[index] = rows.energy
             forces[3 * starts[index] : 3 * starts[index + 1]] = rows.forces
+            slopes[index] = np.abs(rows.forces).max(axis=0, initial=0.0)
             stress[6 * index : 6 * index + 6] = np.nan if rows.stress is None else rows.stress
             if wanted[index]:
                 blocks[place[index]] = block_of(rows.forces[:, :n_free])
         arrays = {"energy": energy, "forces": forces, "stress": stress, "blocks": blocks, "block": place}
-        return Prepared(frames, {**arrays, "counts": element_counts(frames, self.elements)})
+        return Prepared(frames, {**arrays, "slopes": slopes, "counts": element_counts(frames, self.elements)})
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
@@ -198,7 +206,12 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         # Sorted: sums of the same numbers in another order would differ in the last bits.
-        solution = self.solve(weighted_rows(self, prepared, np.sort(subset), weights))
+        rows, basis = weighted_rows(self, prepared, np.sort(subset), weights).determined()
+        solution = self.solve(rows)
+        if rows.vanishing is not None:
+            solution = replace(solution, coefficients=np.where(rows.vanishing, 0.0, solution.coefficients))
+        if basis.shape[1] < len(basis):  # otherwise these are the offsets, to the last bit
+            solution = replace(solution, offsets=basis @ solution.offsets)
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
             solution = Solution(solution.coefficients, known, solution.condition_number)
@@ -270,7 +283,39 @@ def weighted_rows(
         ],
         force_weights=options.force_weight * np.array([one.forces for one in group])[: len(chosen)],
         blocks=[None if place < 0 else blocks[place] for place in places],
+        vanishing=_vanishing(fitter, prepared, subset, group),
     )
+
+
+def _vanishing(
+    fitter: LinearFitter[AnyLinearOptions],
+    prepared: Prepared,
+    subset: IntArray,
+    group: Sequence[GroupWeight],
+) -> NDArray[np.bool_] | None:
+    """Mark the columns that hold rounding noise in all rows that count; None if there are none.
+
+    Sizes are those of rows without weights: energies per atom and stresses times the volume per atom (no
+    unit), slopes of forces per Å, a length of the order of those over which the functions change.
+    """
+    options, arrays, n_free = fitter.options, prepared.arrays, fitter.n_columns - fitter.n_known
+    sizes = arrays["counts"][subset].sum(axis=1)
+    parts = [
+        (
+            np.abs(arrays["energy"][subset]) / sizes[:, None],
+            [options.energy_weight * g.energy for g in group],
+        ),
+        (arrays["slopes"][subset], [options.force_weight * g.forces for g in group]),
+    ]
+    if options.stress_weight:
+        volumes = np.array([prepared.frames[index].cell.volume for index in subset]) / sizes
+        stress = np.nan_to_num(arrays["stress"].reshape(-1, 6, fitter.n_columns)[subset])
+        parts.append((np.abs(stress).max(axis=1) * volumes[:, None], [g.stress for g in group]))
+    largest = np.max([part.max(axis=0) for part, _ in parts], axis=0)
+    used = np.max([part[np.array(weight) > 0].max(axis=0, initial=0.0) for part, weight in parts], axis=0)
+    kinds = fitter.column_kinds()[:n_free]
+    found = vanishing(used[:n_free], largest[:n_free], kinds, SMALLEST_SLOPE)
+    return found if found.any() else None
 
 
 def _force_starts(prepared: Prepared) -> NDArray[np.int64]:

@@ -55,6 +55,7 @@ def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float |
     square, goal = compress(design, target)
     n = design.shape[1]
     norms = np.linalg.norm(square, axis=0)
+    n_used = int(np.count_nonzero(norms))
     norms[norms == 0] = 1.0
     triangle = np.column_stack([square / norms, goal])
     singular = svdvals(triangle[:, :n])
@@ -69,7 +70,8 @@ def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float |
     else:
         scaled = solve_triangular(r, z)
     coefficients = scaled / norms
-    condition = float(singular[0] / singular[-1]) if singular[-1] > 0 else float("inf")
+    smallest = singular[n_used - 1]  # columns of zeros have no part in it
+    condition = float(singular[0] / smallest) if smallest > 0 else float("inf")
     return Solution(coefficients[: n - n_offsets], coefficients[n - n_offsets :], condition)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
+from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.nnp.functions import default_functions
 from crossprune.adapters.nnp.options import NnpOptions
 from crossprune.adapters.nnp.potential import NnpPotential
@@ -23,8 +24,8 @@ from crossprune.harness.contract import (
     allocate,
     require_elements,
 )
-from crossprune.harness.data.frames import element_counts, energy_of, offsets
-from crossprune.harness.errors import DataError, TooFewFrames
+from crossprune.harness.data.frames import offsets
+from crossprune.harness.errors import TooFewFrames
 
 CUTOFF_FUNCTIONS = {"cosine": 1, "polynomial": 6}
 """Names of the cutoff functions and their numbers in the kernels and in n2p2's files."""
@@ -125,7 +126,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         # Starts have a stream of their own: they do not depend on how many frames were chosen.
         starts, rng = rng.spawn(2)
         frames = [prepared.frames[index] for index in subset]
-        base = self._offsets(frames)
+        base = element_energies(frames, self.elements, self.isolated_atom_energies)
         # The subset's own statistics whiten the inputs: nothing outside it is seen.
         data, whitenings = gathered.training_set(
             self.functions, self.options, prepared, subset, weights, base, rng
@@ -152,20 +153,3 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         return NnpPotential(
             self.functions, members, dict(zip(self.elements, base.tolist(), strict=True)), info
         )
-
-    def _offsets(self, frames: Sequence[Atoms]) -> FloatArray:
-        """Return the energy per element (eV): given, or regressed on ``frames``.
-
-        An element that the subset lacks gets the mean of the others.
-        """
-        if self.isolated_atom_energies is not None:
-            missing = sorted(set(self.elements) - set(self.isolated_atom_energies))
-            if missing:
-                raise DataError(f"no isolated-atom energy of {', '.join(missing)}; give all elements or none")
-            return np.array([self.isolated_atom_energies[element] for element in self.elements])
-        counts = element_counts(frames, self.elements)
-        present = counts.sum(axis=0) > 0
-        energies = np.array([energy_of(atoms) for atoms in frames])
-        values = np.full(len(self.elements), energies.sum() / counts.sum())
-        values[present] = np.linalg.lstsq(counts[:, present], energies, rcond=None)[0]
-        return values

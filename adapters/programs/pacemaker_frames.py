@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from crossprune.adapters.linear.offsets import element_energies
 from crossprune.harness.contract import FloatArray, GroupWeight, Weights
 from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, group_of
 from crossprune.harness.errors import DataError
@@ -16,30 +17,6 @@ SUFFIX = ".pckl.gzip"
 """Ending that pacemaker expects of such a file."""
 LOWEST, HIGHEST = -20.0, 250.0
 """Energies per atom after subtraction, eV, outside of which pacemaker shifts them by itself."""
-
-
-def reference_energies(
-    frames: Sequence[Atoms], elements: Sequence[str], known: Mapping[str, float] | None = None
-) -> dict[str, float]:
-    """Return the energy per element to subtract (eV): the known ones, or regressed on ``frames``.
-
-    An element that ``frames`` lack gets the mean of the others.
-
-    Raises
-    ------
-    DataError
-        If ``known`` lacks an element.
-    """
-    if known is not None:
-        if missing := sorted(set(elements) - set(known)):
-            raise DataError(f"no isolated-atom energy of {', '.join(missing)}; give all elements or none")
-        return {element: known[element] for element in elements}
-    counts = element_counts(frames, elements)
-    present = counts.sum(axis=0) > 0
-    energies = np.array([energy_of(atoms) for atoms in frames])
-    values = np.full(len(elements), energies.sum() / counts.sum())
-    values[present] = np.linalg.lstsq(counts[:, present], energies, rcond=None)[0]
-    return dict(zip(elements, values.tolist(), strict=True))
 
 
 def data_frame(frames: Sequence[Atoms], references: Mapping[str, float]) -> pd.DataFrame:
@@ -95,5 +72,7 @@ def write_data_frame(path: Path, table: pd.DataFrame) -> None:
 
 
 def write_frames(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None = None) -> None:
-    """Write labelled frames as pacemaker's data frame; see `reference_energies` for ``known``."""
-    write_data_frame(path, data_frame(frames, reference_energies(frames, elements_of(frames), known)))
+    """Write labelled frames as pacemaker's data frame; see `element_energies` for ``known``."""
+    elements = elements_of(frames)
+    energies = element_energies(frames, elements, known)
+    write_data_frame(path, data_frame(frames, dict(zip(elements, energies.tolist(), strict=True))))

@@ -12,6 +12,7 @@ import pandas as pd
 from crossprune.harness.analysis import statistics
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.evaluation.soundness import clipped
 from crossprune.harness.selection.methods import RANDOM
 from numpy.typing import NDArray
 from scipy import sparse
@@ -101,9 +102,10 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     """Return every planned cell below the full set with the logarithm of its error.
 
     Columns of `SETTING`, ``chooser``, ``seed``, ``fit_key`` and ``log_error``, NaN where the cell is
-    not done, in an order of their own. The full set is left out: all choosers agree there.
+    not done, in an order of their own; exploded fits are `clipped`. The full set is left out: all
+    choosers agree there.
     """
-    table = labelled(results)
+    table = labelled(clipped(results))
     keys = [*SETTING, "chooser", "seed"]
     if "fit_key" not in table.columns:
         table = table.assign(fit_key="")

@@ -10,6 +10,7 @@ from crossprune.harness.analysis.comparisons import labelled
 from crossprune.harness.analysis.statistics import student_factor
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.evaluation.soundness import clipped
 
 TOLERANCE = 0.05
 """A selection is as good as the full set once its error is at most this much larger."""
@@ -65,7 +66,7 @@ def data_efficiency(
         Student's t on logarithms, cut at 1 and at the smallest fraction of the study, NaN for one
         seed. ``n_censored`` seeds lie at or below that smallest fraction; the remark says so.
     """
-    table = labelled(results)
+    table = labelled(clipped(results))
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
     curves = table[done].dropna(subset=[metric]).sort_values([*WAY, "seed", "fraction"])
     names, number = curves[WAY].to_numpy(dtype=object), curves.groupby(WAY, sort=True).ngroup()

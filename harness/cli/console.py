@@ -12,6 +12,7 @@ from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
+from crossprune.harness.evaluation.soundness import EXPLODED, clipped
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -129,6 +130,7 @@ def print_properties(
 
 def print_matrix(console: Console, table: pd.DataFrame) -> None:
     """Print the answer at the smallest fraction: who chose the data against which model was retrained."""
+    table = clipped(table)
     done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
     for dataset, part in done.groupby("dataset"):
         fraction = part["fraction"].min()
@@ -146,6 +148,8 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
             label = str(chooser) if chooser == method else f"{chooser} ({method})"
             view.add_row(label, *(f"{values.mean():.4f} ± {values.std(ddof=0):.4f}" for values in errors))
         console.print(view)
+    if n_gone := int(done["flag"].str.startswith(EXPLODED).sum()):
+        console.print(f"{n_gone} fits exploded: their errors count as those of `mean`; see the column flag")
     if len(done):
         console.print("mean ± standard deviation over seeds; intervals and all fractions are in the report")
 

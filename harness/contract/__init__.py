@@ -11,9 +11,12 @@ from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
 from crossprune.harness.contract.potential import Potential, PotentialCalculator, require_elements
 from crossprune.harness.contract.prediction import Prediction, Predictions
 from crossprune.harness.contract.saved import HEADER, read_header
+from crossprune.harness.contract.vanishing import SMALLEST_SLOPE, SMALLEST_VALUE, vanishing
 
 __all__ = [
     "HEADER",
+    "SMALLEST_SLOPE",
+    "SMALLEST_VALUE",
     "Adapter",
     "Capabilities",
     "Descriptor",
@@ -36,4 +39,5 @@ __all__ = [
     "allocate",
     "read_header",
     "require_elements",
+    "vanishing",
 ]

@@ -13,17 +13,18 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
+from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.records import Record
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
-STATE = ("split", "group", "status", "reason")
+STATE = ("split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
 PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
-COLUMNS = (*AXES, *STATE, *METRICS, *SIZES, *COSTS, *PROVENANCE)
-NUMBERS = (*METRICS, *SIZES, *COSTS)
-PER_ROW = ("split", "group", *METRICS, "n_eval_configurations", "n_eval_atoms")
+COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
+NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
+PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")
 SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
 """Columns that may differ between two runs of the same study; all others are equal bit for bit."""

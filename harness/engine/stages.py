@@ -25,7 +25,8 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.outcome import guarded
 from crossprune.harness.engine.stored import stage_store, stored_dataset, stored_labels, stored_prepared
-from crossprune.harness.evaluation.metrics import errors_by_part
+from crossprune.harness.evaluation import soundness
+from crossprune.harness.evaluation.metrics import errors_by_part, labels_of
 from crossprune.harness.fingerprint import package_versions, seed_from
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.selection.candidates import Candidates
@@ -164,7 +165,39 @@ def fit_stage(
         predicted = Predictions(**{name: archive[name] for name in archive.files})
     facts = json.loads((folder / "facts.json").read_text())
     rows = errors_by_part(dataset, stored_labels(root, dataset_key), unseen, predicted)
+    if str(facts.get("flag", "")).startswith(soundness.EXPLODED):
+        mean = _as_mean(dataset, subset, unseen)
+        rows = soundness.with_mean(
+            rows, errors_by_part(dataset, stored_labels(root, dataset_key), unseen, mean)
+        )
     return {"rows": rows, "facts": facts}, computed
+
+
+def _as_mean(dataset: frames.DataSet, subset: IntArray, unseen: IntArray) -> Predictions:
+    counts = frames.element_counts(dataset.frames, dataset.elements)
+    energies = np.array([frames.energy_of(dataset.frames[index]) for index in subset])
+    n_atoms = int(counts[unseen].sum())
+    return soundness.as_mean(counts[subset], energies, counts[unseen], n_atoms)
+
+
+def _flag(
+    dataset: frames.DataSet, subset: IntArray, own: Predictions, unseen: IntArray, predicted: Predictions
+) -> str:
+    """Say what makes a fit unsound, or its energies a guess; ``own`` are predictions of `_looked_at`."""
+    looked_at = [dataset.frames[index] for index in _looked_at(subset)]
+    sizes = np.array([len(atoms) for atoms in dataset.frames])
+    flags = [
+        soundness.explosion(own, labels_of(looked_at), sizes[_looked_at(subset)], predicted, sizes[unseen])
+    ]
+    if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
+        counts = frames.element_counts(dataset.frames, dataset.elements)
+        flags.append(soundness.undetermined(counts[subset], counts[unseen]))
+    return "; ".join(filter(None, flags))
+
+
+def _looked_at(subset: IntArray) -> IntArray:
+    n_frames = min(len(subset), soundness.N_LOOKED_AT)
+    return subset[np.linspace(0, len(subset) - 1, n_frames).round().astype(np.int64)]
 
 
 def _fit(
@@ -190,6 +223,7 @@ def _fit(
     fitted = time.perf_counter()
     predicted = adapter.predict(potential, prepared, unseen)
     end = time.perf_counter()
+    own = adapter.predict(potential, prepared, _looked_at(subset))
     _require_finite(predicted, spec.label)
     potential.save(folder / "potential")
     arrays: dict[str, Any] = {
@@ -205,6 +239,7 @@ def _fit(
         "fit_s": fitted - start,
         "predict_s": end - fitted,
         "peak_memory_mb": max(peak_memory_mb(), child),
+        "flag": _flag(dataset, subset, own, unseen, predicted),
         "condition_number": potential.info.get("condition_number"),
         "fit_key": key,
         "dataset_key": dataset_key,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract import SMALLEST_VALUE, FloatArray, IntArray, vanishing
 
 NEGLIGIBLE = 1e-12
-"""Relative deviation below which a direction is rounding noise: 10⁴ times the machine precision."""
+"""Relative variance below which a direction is rounding noise: 10⁴ times the machine precision."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,15 @@ def centre(points: FloatArray) -> FloatArray:
 
 
 def standardise(points: FloatArray) -> FloatArray:
-    """Shift and scale each column to mean 0 and deviation 1; constant columns are dropped."""
+    """Shift and scale each column to mean 0 and deviation 1; constant columns are dropped.
+
+    So are columns that vary by rounding noise only, relative to the largest value of all columns: the
+    columns of a space are one kind of `crossprune.harness.contract.vanishing`.
+    """
     centred = centre(points)
     deviation = centred.std(axis=0)
-    varying = deviation > NEGLIGIBLE * np.abs(points).max(axis=0, initial=0.0)
+    sizes = np.abs(points).max(axis=0, initial=0.0)
+    varying = ~vanishing(deviation, sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE)
     scaled: FloatArray = centred[:, varying] / deviation[varying]
     return scaled
 

@@ -15,7 +15,9 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 import pytest
+from crossprune.harness.evaluation.metrics import METRICS
 from crossprune.reports.page import write_report
+from crossprune.reports.tables import cell_errors
 from crossprune.reports.wording import measured
 
 PROVENANCE = {"study": "mo", "toml": "[study]\nname = 'mo'", "command": "crossprune run mo.toml"}
@@ -218,3 +220,18 @@ def test_no_half_written_file_stays(make_results, tmp_path):
 )
 def test_no_more_digits_than_the_error_allows(mean, error, text):
     assert measured(mean, error) == text
+
+
+def test_exploded_fits_are_listed_and_count_as_mean(make_results, tmp_path):
+    results = make_results(lambda chooser, fraction, seed, model: 0.1, seeds=range(2))
+    gone = (results["seed"] == 0) & (results["model"] == results["model"].iloc[0])
+    flag = "exploded: largest force (eV/Å) 1e+17, allowed 1e+03"
+    results = results.assign(flag=np.where(gone, flag, ""))
+    for metric in METRICS:
+        results[f"mean_{metric}"] = np.where(gone, 0.8, np.nan)
+    results["force_mae_ev_per_angstrom"] = results["force_mae_ev_per_angstrom"].where(~gone, 1e17)
+    _, page = write(results, tmp_path)
+    assert "with an exploded fit, whose errors count as those of mean on the same frames" in page.text
+    assert flag in page.text
+    errors = cell_errors(results, "force_mae_ev_per_angstrom", "test")["error"]
+    assert errors.max() == 0.8

@@ -20,7 +20,8 @@ pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'"
 from crossprune.adapters.ace import Ace, AceOptions
 from crossprune.adapters.ace.potential import read_model
 from crossprune.adapters.linear.fitter import Solution, weighted_rows
-from crossprune.adapters.programs.pacemaker_frames import reference_energies, write_frames
+from crossprune.adapters.linear.offsets import element_energies
+from crossprune.adapters.programs.pacemaker_frames import write_frames
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.frames import energy_of, forces_of
@@ -42,6 +43,12 @@ shutil.copytree(".", os.environ["KEPT"])
 """
 REAL_HELP = "Fitting utility for atomic cluster expansion\npotentials."
 LEAVE = 'shutil.copy(os.environ["LEFT"], "output_potential.yaml")'
+
+
+def energies_of(frames, ace):
+    """Return the energy per element that is subtracted first, eV."""
+    found = element_energies(frames, ace.elements, ace.isolated_atom_energies)
+    return dict(zip(ace.elements, found.tolist(), strict=True))
 
 
 @pytest.fixture
@@ -95,7 +102,7 @@ def test_its_potential_is_read_and_carries_the_reference_energies(program, tmp_p
     ace = by_pacemaker(frames)
     prepared = ace.prepare(frames)
     potential = fit(ace, frames)
-    references = reference_energies(frames, ace.elements)
+    references = energies_of(frames, ace)
     for atoms, found in zip(
         frames, ace.predict(potential, prepared, np.arange(len(frames))).energies, strict=True
     ):
@@ -147,7 +154,7 @@ def test_data_frame_holds_the_chosen_frames(program, tmp_path, frames):
     ace.fit(ace.prepare(frames), chosen, weights={}, rng=np.random.default_rng(0))
     table = pd.read_pickle(kept / "train.pckl.gzip", compression="gzip")
     assert len(table) == 2
-    references = reference_energies([frames[index] for index in chosen], ace.elements)
+    references = energies_of([frames[index] for index in chosen], ace)
     for row, index in zip(table.itertuples(), chosen, strict=True):
         atoms = frames[index]
         assert row.ase_atoms == atoms
@@ -181,7 +188,7 @@ def test_its_loss_is_our_weighted_sum_of_squares(program, tmp_path, frames):
     fit(ace, frames, WEIGHTS)
     table = pd.read_pickle(kept / "train.pckl.gzip", compression="gzip")
     kappa = yaml.safe_load((kept / "input.yaml").read_text())["fit"]["loss"]["kappa"]
-    references = reference_energies(frames, ace.elements)
+    references = energies_of(frames, ace)
     own = Ace(ace.elements, AceOptions(**SMALL, core_fraction=0.0))
     design, target = weighted_rows(own, own.prepare(frames), np.arange(len(frames)), WEIGHTS).stacked()
     ratios = []

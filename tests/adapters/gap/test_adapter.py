@@ -207,17 +207,6 @@ def test_many_elements_and_groups_do_not_overflow_gap_fits_arguments():
     assert potential.predict(frames[0]).energy == pytest.approx(-12.0, abs=0.2)
 
 
-def test_baseline_is_regressed_on_the_subset_or_given():
-    adapter = Gap(["Cu", "Ni"])
-    one = [labelled(bulk("Cu"), -3.0), labelled(bulk("Ni"), -5.0)]
-    assert adapter._baseline(one) == pytest.approx({"Cu": -3.0, "Ni": -5.0})
-    assert adapter._baseline(one[:1]) == pytest.approx({"Cu": -3.0, "Ni": -3.0})
-    given = Gap(["Cu", "Ni"], isolated_atom_energies={"Cu": -0.1, "Ni": -0.2})
-    assert given._baseline(one) == {"Cu": -0.1, "Ni": -0.2}
-    with pytest.raises(DataError, match="no isolated-atom energy of Ni"):
-        Gap(["Cu", "Ni"], isolated_atom_energies={"Cu": -0.1})._baseline(one)
-
-
 @BOTH
 @pytest.mark.parametrize(
     ("name", "frames", "elements"),

@@ -16,6 +16,7 @@ from crossprune.adapters.gap import Gap, GapOptions, GapPotential, fast, gap_fit
 from crossprune.adapters.gap.environments import VOIGT
 from crossprune.adapters.gap.pairs import find_pairs, pair_kernel, pair_kernels
 from crossprune.adapters.gap.sparse import pivots
+from crossprune.adapters.linear.offsets import element_energies
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import energy_of, forces_of, label
@@ -150,7 +151,8 @@ def refit(adapter, files, frames, weights):
     sections = list(sparse_points(files))
     soap = {one[0]: points[:, :-1] for one, points in sections if len(one) == 1}
     kernels = [pair_kernel(one, points[:, 0], adapter.options) for one, points in sections if len(one) == 2]
-    baseline = adapter._baseline(frames)
+    energies = element_energies(frames, adapter.elements, adapter.isolated_atom_energies)
+    baseline = dict(zip(adapter.elements, energies, strict=True))
     options = adapter.options
 
     def rows(atoms):

@@ -132,7 +132,9 @@ def test_isolated_atom_energies_of_the_card_are_the_offsets():
     )
     assert potential.offsets == {"Cu": -0.3}
     with pytest.raises(DataError, match="no isolated-atom energy of Au"):
-        Nnp(["Au", "Cu"], SMALL, {"Cu": -0.3})._offsets([])
+        Nnp(["Au", "Cu"], SMALL, {"Cu": -0.3}).fit(
+            adapter.prepare(sample_frames(["Cu"], 2)), np.arange(2), weights={}, rng=np.random.default_rng(0)
+        )
 
 
 def test_an_element_without_data_keeps_its_offset():

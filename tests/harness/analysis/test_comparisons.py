@@ -10,6 +10,7 @@ import pytest
 from crossprune.harness.analysis import comparisons
 from crossprune.harness.analysis.comparisons import TestErrors as Errors
 from crossprune.harness.analysis.comparisons import against_random, compare, labelled, partial_errors
+from crossprune.harness.evaluation.metrics import METRICS
 from scipy import stats
 
 FORCE = "force_mae_ev_per_angstrom"
@@ -165,3 +166,16 @@ def test_a_study_with_nothing_to_compare_has_no_pairs(kept, verdicts):
     for tests in (None, {"a": Errors(sums, np.ones(20))}):
         assert set(compare(results, FORCE, tests=tests)["verdict"]) == verdicts
         assert set(against_random(results, FORCE, tests=tests)["verdict"]) <= {"no pairs"}
+
+
+def test_an_exploded_fit_counts_as_much_as_mean_and_is_not_missing():
+    table = study(noisy(0, 0.1), models=("snap",), fractions=(0.1,))
+    bad = (table["chooser"] == "snap") & (table["seed"] == 0)
+    flagged = table.assign(flag=np.where(bad, "exploded: largest force (eV/Å) 1e+17", ""))
+    for metric in METRICS:
+        flagged[f"mean_{metric}"] = np.where(bad, 0.8, np.nan)
+    by_hand = table.assign(**{FORCE: table[FORCE].where(~bad, 0.8)})
+    flagged[FORCE] = flagged[FORCE].where(~bad, 1e17)
+    found, expected = compare(flagged, FORCE), compare(by_hand, FORCE)
+    pd.testing.assert_frame_equal(found, expected)
+    assert (found["n_missing"] == 0).all()

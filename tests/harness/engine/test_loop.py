@@ -259,3 +259,18 @@ def test_every_axis_of_selection_is_a_column_and_no_key_collides(serial):
     assert set(cells["status"]) == {"done"}
     names = ["chooser", "method", "scaling", "pooling", "budget"]
     assert len(cells) == len(cells.drop_duplicates(names)) == 2 * (2 + 3 * 2)
+
+
+@pytest.mark.slow
+def test_an_exploded_fit_is_done_flagged_and_keeps_its_errors(serial):
+    """Nothing holds coefficients down here: singular values are kept to the last digit."""
+    wild = {"solver": "svd", "svd_smallest": 1e-18, "order_2b": 24, "order_3b": 6, "cutoff": 5.0}
+    given = study(models=["chimes"], fractions=[0.1, 1.0], seeds=[0], options={"chimes": wild})
+    table = serial(given).table
+    overall = table[(table["group"] == "all") & (table["split"] == "test")]
+    assert set(overall["status"]) == {"done"}
+    gone = overall["flag"].str.startswith("exploded: ")
+    assert gone[overall["fraction"] == 0.1].all()
+    force = "force_mae_ev_per_angstrom"
+    assert (overall.loc[gone, force] > 10 * overall.loc[gone, f"mean_{force}"]).all()
+    assert overall.loc[~gone, [f"mean_{metric}" for metric in METRICS]].isna().all(axis=None)

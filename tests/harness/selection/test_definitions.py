@@ -216,3 +216,15 @@ def test_clusters_of_identical_points_are_filled_up(method):
     picked = method(Candidates(points, np.arange(21)), 7, generator())
     assert len(set(picked.tolist())) == 7
     assert set(picked[:2] // 10) == {0, 1}
+
+
+def test_columns_of_rounding_noise_have_no_say_in_a_space():
+    """Squares of sums that vanish by symmetry: 1e-32, different in every configuration."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(20, 3)) * [1.0, 1e-3, 1e-6]
+    noise = rng.normal(0, 1e-16, (20, 5)) ** 2 * np.geomspace(1, 1e-20, 5)
+    lengths = np.arange(21)
+    together, alone = Candidates(np.hstack([noise, real]), lengths), Candidates(real, lengths)
+    np.testing.assert_allclose(together.points(), alone.points())
+    assert farthest_point(together, 8, generator()).tolist() == farthest_point(alone, 8, generator()).tolist()
+    np.testing.assert_allclose(Candidates(1e-20 * real, lengths).points(), alone.points())
