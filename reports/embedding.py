@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import pandas as pd
-from crossprune.harness.engine.spreadsheet import without_formulas
+from crossprune.harness.store.spreadsheet import without_formulas
 
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""

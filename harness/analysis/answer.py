@@ -25,12 +25,12 @@ from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
-from crossprune.harness.engine.readonly import can_write
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
 from crossprune.harness.fingerprint import canonical_hash, source_hash
 from crossprune.harness.store.objects import Store, write_file
+from crossprune.harness.store.readonly import can_write
 
 METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
 """Errors that the answer rests on."""

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
-from crossprune.harness.engine.readonly import can_write, is_denied
 from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
 from crossprune.harness.store.disk import is_full
+from crossprune.harness.store.readonly import can_write, is_denied
 from rich.console import Console
 from rich.markup import escape
 

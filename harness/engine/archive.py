@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from crossprune.harness.engine.grid import Cell, Choice
 from crossprune.harness.engine.results import to_table
-from crossprune.harness.engine.spreadsheet import without_formulas
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.records import Record
+from crossprune.harness.store.spreadsheet import without_formulas
 from crossprune.harness.store.upkeep import Artefact, Progress, quiet
 
 ROWS = 5000

@@ -6,7 +6,7 @@ import io
 
 import pandas as pd
 import pytest
-from crossprune.harness.engine.spreadsheet import without_formulas
+from crossprune.harness.store.spreadsheet import without_formulas
 
 
 @pytest.mark.parametrize(
