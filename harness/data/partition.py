@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from crossprune.harness.data.formats import Keys, Record
 from crossprune.harness.data.frames import SPLITS, group_of
+from crossprune.harness.data.labels import Keys
+from crossprune.harness.data.records import Record
 from crossprune.harness.data.splits import block_split, group_split, random_split, stratified_split
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
