@@ -88,6 +88,11 @@ def run(
     data: DataOption = None,
     executor: ExecutorOption = "local",
     memory_gb: MemoryOption = None,
+    energy_key: commands.EnergyKeyOption = None,
+    forces_key: commands.ForcesKeyOption = None,
+    stress_key: commands.StressKeyOption = None,
+    virial_key: commands.VirialKeyOption = None,
+    group_key: commands.GroupKeyOption = None,
 ) -> None:
     """Run every cell of a study that the store does not hold; write table and report.
 
@@ -96,11 +101,12 @@ def run(
     Exit code 0: all cells done; 1: some failed, the table is complete (or the disk is full: it says so, and
     the same command goes on); 2: the call or the study is wrong.
     """
+    keys = commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     if study is None:
         with as_file(files(cli) / "demo.toml") as path:
-            _run(path, store, workers, retry, data, executor, memory_gb)
+            _run(path, store, workers, retry, data, executor, memory_gb, keys)
     else:
-        _run(study, store, workers, retry, data, executor, memory_gb)
+        _run(study, store, workers, retry, data, executor, memory_gb, keys)
 
 
 @app.command()
@@ -120,10 +126,11 @@ def _run(
     data: list[str] | None,
     where: str,
     memory_gb: float | None,
+    keys: dict[str, str],
 ) -> NoReturn:
     from crossprune.harness.cli.console import print_matrix
 
-    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb)
+    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
     print_matrix(console, result.table)
     _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
@@ -137,6 +144,7 @@ def _execute(
     data: list[str] | None,
     where: str,
     memory_gb: float | None = None,
+    keys: dict[str, str] | None = None,
 ) -> tuple[Study, Store, RunResult]:
     """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
@@ -154,8 +162,8 @@ def _execute(
         if status not in STATUSES or status == "done":
             raise StudyError(unknown_name("status", status, set(STATUSES) - {"done"}))
     study = read_study(path)
-    if data:
-        study = dataclasses.replace(study, datasets=tuple(data))
+    if data or keys:
+        study = study.with_data(data or [], keys or {})
     if memory_gb is not None:
         study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
     store = Store(folder or Path(f"crossprune-{study.name}"))

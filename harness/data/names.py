@@ -61,14 +61,18 @@ def table_of(
     StudyError
         If a table belongs to no data set of the run, or two belong to this one.
     """
-    known = {_identity(one, cards) for one in names}
     for table in tables:
-        if _identity(table, cards) not in known:
+        if not is_one_of(table, names, cards):
             raise StudyError(f"[data]: {unknown_name('data set', table, names)} (the data sets of this run)")
-    found = [table for table in tables if _identity(table, cards) == _identity(name, cards)]
+    found = [table for table in tables if is_one_of(table, [name], cards)]
     if len(found) > 1:
         raise StudyError(f"[data]: {' and '.join(map(repr, found))} are one data set; write one table")
     return tables[found[0]] if found else None
+
+
+def is_one_of(name: str, names: Collection[str], cards: Collection[str]) -> bool:
+    """Say whether ``name`` is one of ``names``, however their paths are spelt."""
+    return _identity(name, cards) in {_identity(one, cards) for one in names}
 
 
 def check_distinct(names: Collection[str], cards: Collection[str]) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
+from crossprune.harness.data.names import table_of
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import Cell, Choice, expand
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
@@ -138,8 +139,9 @@ def _in_store(plan: _Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
 
 
 def data_options(study: Study, name: str) -> DataOptions:
-    """Read a study's ``[data.NAME]`` table."""
-    return from_table(DataOptions, study.data.get(name, {}), f"[data.{name}]")
+    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error."""
+    table = table_of(study.data, study.datasets, name, list_cards())
+    return from_table(DataOptions, table or {}, f"[data.{name}]")
 
 
 @dataclass(frozen=True)
