@@ -9,7 +9,7 @@ import shlex
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from crossprune.harness import cli
@@ -132,7 +132,7 @@ def _run(
 
     study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
     print_matrix(console, result.table)
-    _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
+    _write_report(store.root, _provenance(study.name, path.read_text(), result))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
@@ -149,7 +149,7 @@ def _execute(
     """Run a study and write its table; leave the program if the run is interrupted."""
     import dataclasses
 
-    from crossprune.harness.cli.console import print_assessment, print_summary, progress_display
+    from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
     from crossprune.harness.engine.results import write_table
@@ -170,7 +170,14 @@ def _execute(
     store.remove_leftovers()
     executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
-        result = engine.run(study, store, executor, retry=retry, on_progress=show)
+        result = engine.run(
+            study,
+            store,
+            executor,
+            retry=retry,
+            on_progress=show,
+            on_notes=lambda notes: print_notes(console, notes),
+        )
     write_table(result.table, store.root / "results.parquet")
     print_summary(console, result)
     unit = "cells"
@@ -237,15 +244,16 @@ def nightly(
     comparison = compare(earlier[-1], tonight) if earlier else None
     summary = to_markdown(name, comparison, earlier[-1].name if earlier else "")
     write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
-    _write_report(kept.root, _provenance(settings.name, study.read_text(), result.table))
+    _write_report(kept.root, _provenance(settings.name, study.read_text(), result))
     write_history(nights, kept.root)
     console.print(summary, markup=False, highlight=False)
     sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
 
 
-def _provenance(name: str, text: str, table: Any) -> dict[str, object]:
+def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
     from crossprune.harness.engine.results import code_version
 
+    table = result.table
     return {
         "study": name,
         "toml": text,
@@ -255,6 +263,7 @@ def _provenance(name: str, text: str, table: Any) -> dict[str, object]:
         "hardware": "; ".join(sorted(set(table["hardware"]) - {""})),
         "versions": "; ".join(sorted({one for text in table["versions"] for one in text.split("; ") if one})),
         "cells": int(table["cell"].nunique()),
+        "notes_on_data": "; ".join(f"{one}: {note}" for one, notes in result.notes.items() for note in notes),
         **code_version(),
     }
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from crossprune import datasets
+from crossprune.harness.data.audit import audit
 from crossprune.harness.data.formats import read_file
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
+from crossprune.harness.data.isolated import take_out
 from crossprune.harness.data.labels import Keys
 from crossprune.harness.data.mlearn import read_mlearn
 from crossprune.harness.data.names import check_name, is_file
@@ -87,18 +89,25 @@ def load_dataset(
         )
     records, notes = _filter(reading.records, options, card, name)
     notes = [*reading.notes, *notes]
+    records, energies, about_atoms = take_out(
+        records, options.isolated_atom_group, options.isolated_atom_energies, name
+    )
+    notes += about_atoms
+    if card is None:
+        notes += audit([one.atoms for one in records])
     parts = partition(records, options, name, given=card is not None)
     if not options.allow_duplicates:
         check_duplicates([one.atoms for one in records], [one.place for one in records], parts)
     kept = [index for index, part in enumerate(parts) if part != DROPPED]
     if len(kept) < len(parts):
         notes.append(f"{len(parts) - len(kept)} frames beside test stretches left out (block_gap)")
-    energies = None if card is None else card.isolated_atom_energies
+    if energies is None and card is not None and card.isolated_atom_energies is not None:
+        energies = dict(card.isolated_atom_energies)
     dataset = DataSet(
         name=name,
         frames=tuple(records[index].atoms for index in kept),
         split=tuple(parts[index] for index in kept),
-        isolated_atom_energies=None if energies is None else dict(energies),
+        isolated_atom_energies=energies,
         notes=tuple(notes),
     )
     return smoke_dataset(dataset) if options.smoke else dataset

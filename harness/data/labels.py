@@ -175,6 +175,8 @@ def _forces(one: RawFrame, keys: Keys, path: Path) -> Any:
         return required(one.columns, keys.forces, "forces_key", one.place)
     if "forces" in one.results:
         return one.results["forces"]
+    if len(one.atoms) == 1 and not one.atoms.pbc.any():
+        return np.zeros((1, 3))
     hint = [name for name in one.columns if "force" in name.lower()]
     remedy = how_to_set("forces_key", hint[0], path) if hint else "label the frame, or set forces_key"
     raise DataError(f"{one.place}: no forces; {remedy}; columns of this frame: {_names(one.atoms.arrays)}")

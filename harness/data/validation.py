@@ -36,7 +36,7 @@ IMPOSSIBLE = {
         "eV/Å",
         "bare nuclei 0.3 Å apart have 1e6; forces in another unit? Or a failed calculation?",
     ),
-    "stress": (1e3, "eV/Å³", "that is 160 TPa; in bar or kbar, or a virial (eV)? Convert it to eV/Å³"),
+    "stress": (5e3, "eV/Å³", "that is 800 TPa; in bar or kbar, or a virial (eV)? Convert it to eV/Å³"),
 }
 """Label to the size beyond which it cannot be meant, the unit, and what it may be."""
 RESERVED_GROUPS = ("all",)
@@ -148,7 +148,7 @@ def _require_finite(values: FloatArray, what: str, place: str) -> None:
 
 def too_close(atoms: Atoms) -> bool:
     """Say whether two atoms, or an atom and its own image, are closer than `MIN_DISTANCE`."""
-    cell = _closed(atoms)
+    cell = closed_cell(atoms)
     if np.any(_heights(cell)[atoms.pbc] < 2 * MIN_DISTANCE):
         if _image_too_close(cell, atoms.pbc):
             return True
@@ -156,7 +156,7 @@ def too_close(atoms: Atoms) -> bool:
     return _pair_too_close(cell, atoms.positions, atoms.pbc)
 
 
-def _closed(atoms: Atoms) -> FloatArray:
+def closed_cell(atoms: Atoms) -> FloatArray:
     """Return the cell with vectors normal to it, as long as the rest, along open directions."""
     periodic = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
     cell: FloatArray = Cell(periodic).complete().array.copy()

@@ -7,7 +7,7 @@ import itertools
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +64,8 @@ class RunResult:
     """Cells without a record: more than 0 only if the run was interrupted."""
     inputs: Mapping[str, Any]
     """What the results rest on: options, code and versions per adapter, content per data set."""
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What loading each data set left out, changed or warns of."""
 
 
 def run(
@@ -73,6 +75,7 @@ def run(
     *,
     retry: Iterable[str] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notes: Callable[[Mapping[str, Sequence[str]]], None] = lambda notes: None,
 ) -> RunResult:
     """Run every cell of ``study`` that ``store`` does not hold, and return the table of all.
 
@@ -88,6 +91,8 @@ def run(
         Statuses to run again. Cells that are ``done`` are never run again.
     on_progress
         Called whenever a cell ends or a task starts.
+    on_notes
+        Called once, before anything runs, with what loading each data set left out, changed or warns of.
 
     Raises
     ------
@@ -99,6 +104,7 @@ def run(
         If a task or the store cannot write; cells that have not ended have no record.
     """
     plan = _Plan.of(study, store)
+    on_notes(plan.notes)
     again = set(retry)
     known = {key: status for key, status in store.statuses(plan.keys.values()).items() if status not in again}
     loop = _Loop(plan, store, executor, on_progress, total=len(plan.keys), reused=len(known))
@@ -114,6 +120,7 @@ def run(
             "adapters": {label: spec.ingredients() for label, spec in plan.specs.items()},
             "datasets": dict(plan.dataset_keys),
         },
+        notes=plan.notes,
     )
 
 
@@ -152,6 +159,8 @@ class _Plan:
     specs: Mapping[str, AdapterSpec]
     dataset_keys: Mapping[str, str]
     keys: Mapping[Cell, str]
+    notes: Mapping[str, Sequence[str]]
+    """What a user must know of each data set."""
 
     @classmethod
     def of(cls, study: Study, store: Store) -> _Plan:
@@ -177,7 +186,8 @@ class _Plan:
             )
             for cell in cells
         }
-        return cls(study, specs, dataset_keys, keys)
+        notes = {name: dataset.notes for name, dataset in datasets.items()}
+        return cls(study, specs, dataset_keys, keys, notes)
 
     def rests_on(self, cell: Cell) -> list[Job]:
         """List the artefacts that a cell's fit rests on."""
