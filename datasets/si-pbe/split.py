@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from crossprune.harness.data.formats import Keys, read_ase
+from crossprune.harness.data.formats import read_file
+from crossprune.harness.data.labels import Keys
 from crossprune.harness.data.frames import group_of
 from crossprune.harness.data.splits import block_split, stratified_split
 
@@ -33,5 +34,5 @@ def draw(records):
 
 if __name__ == "__main__":
     folder = Path(__file__).parent
-    lists = draw(read_ase(folder / "frames.extxyz.gz", Keys(order="step")))
+    lists = draw(read_file(folder / "frames.extxyz.gz", Keys(order="step")).records)
     (folder / "split.json").write_text(json.dumps(lists) + "\n")

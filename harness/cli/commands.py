@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,24 @@ NEXT = (
 )
 """What remains to be done for an adapter in a checkout."""
 console = Console()
+
+EnergyKeyOption = Annotated[str | None, typer.Option("--energy-key", help="Of a file: key of the energies.")]
+ForcesKeyOption = Annotated[str | None, typer.Option("--forces-key", help="Of a file: key of the forces.")]
+StressKeyOption = Annotated[
+    str | None, typer.Option("--stress-key", help="Of a file: key of the stress (eV/Å³, positive = tension).")
+]
+VirialKeyOption = Annotated[
+    str | None, typer.Option("--virial-key", help="Of a file: key of the virial (eV, -volume × stress).")
+]
+GroupKeyOption = Annotated[str | None, typer.Option("--group-key", help="Of a file: key of the group.")]
+
+
+def given_keys(
+    energy: str | None, forces: str | None, stress: str | None, virial: str | None, group: str | None
+) -> dict[str, str]:
+    """Gather the names of labels that were given, as options of `DataOptions`."""
+    keys = {"energy_key": energy, "forces_key": forces, "stress_key": stress, "virial_key": virial}
+    return {option: key for option, key in {**keys, "group_key": group}.items() if key is not None}
 
 
 def datasets() -> None:
@@ -143,6 +162,11 @@ def evaluate(
     ],
     data: Annotated[str, typer.Option("--data", help="Data set or file.")],
     split: Annotated[str, typer.Option("--split", help="Part to evaluate on: test, ood or train.")] = "test",
+    energy_key: EnergyKeyOption = None,
+    forces_key: ForcesKeyOption = None,
+    stress_key: StressKeyOption = None,
+    virial_key: VirialKeyOption = None,
+    group_key: GroupKeyOption = None,
 ) -> None:
     """Evaluate a saved or published potential on labelled data.
 
@@ -151,16 +175,18 @@ def evaluate(
     Schemes: lammps:STYLE:NAME, ace:FILE, chimes:FILE, nnp:FOLDER, and those of installed families.
     """
     import numpy as np
-    from crossprune.harness.data.cards import load_dataset
+    from crossprune.harness.data.cards import DataOptions, load_dataset
     from crossprune.harness.data.frames import SPLITS
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.evaluation.metrics import METRICS, errors_by_group, labels_of
     from crossprune.harness.lookup import load_potential
+    from crossprune.harness.tables import from_table
 
     if split not in SPLITS:
         raise StudyError(unknown_name("split", split, SPLITS))
+    keys = given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     model = load_potential(potential)
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, options=from_table(DataOptions, keys, "options"))
     frames = [dataset.frames[index] for index in dataset.indices(split)]
     if not frames:
         raise StudyError(f"{data} has no {split!r} part")
@@ -174,7 +200,7 @@ def evaluate(
         values = [float(row[name]) for name in METRICS]
         energy, force = (f"{value:.2f}" for value in values[:2]), (f"{value:.4f}" for value in values[2:4])
         stress = "" if np.isnan(values[4]) else f"{values[4]:.3f}"
-        view.add_row(str(row["group"]), str(row["n_eval_configurations"]), *energy, *force, stress)
+        view.add_row(escape(str(row["group"])), str(row["n_eval_configurations"]), *energy, *force, stress)
     view.caption = "energies meV/atom, forces eV/Å per component, stress GPa"
     console.print(f"{potential} on {data}, part {split!r}", highlight=False)
     console.print(view)
@@ -224,6 +250,11 @@ def export(
     method: Annotated[str | None, typer.Option("--method", help="Of a run: how.")] = None,
     fraction: Annotated[float | None, typer.Option("--fraction", help="Of a run: kept fraction.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of a run: repetition.")] = None,
+    energy_key: EnergyKeyOption = None,
+    forces_key: ForcesKeyOption = None,
+    stress_key: StressKeyOption = None,
+    virial_key: VirialKeyOption = None,
+    group_key: GroupKeyOption = None,
 ) -> None:
     """Write a data set, or the set that a study chose, as extended XYZ or as pacemaker's data frame.
 
@@ -231,6 +262,7 @@ def export(
 
     Example: `crossprune export mo --chooser ace --method fps --fraction 0.25 --seed 0 --output chosen.extxyz`
     """
+    from crossprune.harness.data.names import is_file
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.lookup import file_formats
 
@@ -243,7 +275,10 @@ def export(
         raise StudyError(unknown_name("format", style, endings))
     cell = {"dataset": data, "chooser": chooser, "method": method, "fraction": fraction, "seed": seed}
     wanted = {name: value for name, value in cell.items() if value is not None}
-    if (Path(source) / "results.parquet").is_file():
+    keys = given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
+    if is_file(Path(source) / "results.parquet"):
+        if keys:
+            raise StudyError(f"{', '.join(keys)}: for a file; a run's frames have their labels")
         if split is not None:
             raise StudyError("--split is for a data set; a run's chosen set is a part of its training set")
         dataset, frames = _chosen_by(Path(source), wanted)
@@ -251,20 +286,21 @@ def export(
         options = ", ".join(f"--{'data' if name == 'dataset' else name}" for name in wanted)
         raise StudyError(f"{options}: for the folder of a finished run, and {source!r} is none")
     else:
-        dataset, frames = _part_of(source, split)
+        dataset, frames = _part_of(source, split, keys)
     _write_frames(output, style or known[0], frames, dataset)
     console.print(f"wrote {len(frames)} frames: {output}", highlight=False, soft_wrap=True)
 
 
-def _part_of(source: str, split: str | None) -> tuple[DataSet, list[Atoms]]:
+def _part_of(source: str, split: str | None, keys: Mapping[str, str]) -> tuple[DataSet, list[Atoms]]:
     """Load a data set and one part's frames, or all, with their part in ``info``."""
-    from crossprune.harness.data.cards import load_dataset
+    from crossprune.harness.data.cards import DataOptions, load_dataset
     from crossprune.harness.data.frames import SPLITS
     from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.harness.tables import from_table
 
     if split is not None and split not in SPLITS:
         raise StudyError(unknown_name("split", split, SPLITS))
-    dataset = load_dataset(source)
+    dataset = load_dataset(source, options=from_table(DataOptions, keys, "options"))
     if split is not None and split not in dataset.split:
         raise StudyError(f"{source} has no {split!r} part")
     for atoms, part in zip(dataset.frames, dataset.split, strict=True):

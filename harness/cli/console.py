@@ -79,6 +79,14 @@ def _failed(progress: engine.Progress) -> str:
     return f"· {progress.failed} failed " if progress.failed else ""
 
 
+def print_notes(console: Console, notes: Mapping[str, Sequence[str]]) -> None:
+    """Say what loading the data sets left out, changed or warns of."""
+    for name, lines in notes.items():
+        for line in lines:
+            style = "bold yellow" if line.startswith("warning:") else ""
+            console.print(f"{name}: {line}", style=style, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_summary(console: Console, result: engine.RunResult) -> None:
     """Say how the cells ended and what was computed."""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(result.statuses.items()))

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from crossprune.harness import cli
@@ -109,6 +109,11 @@ def run(
     data: DataOption = None,
     executor: ExecutorOption = "local",
     memory_gb: MemoryOption = None,
+    energy_key: commands.EnergyKeyOption = None,
+    forces_key: commands.ForcesKeyOption = None,
+    stress_key: commands.StressKeyOption = None,
+    virial_key: commands.VirialKeyOption = None,
+    group_key: commands.GroupKeyOption = None,
 ) -> None:
     """Run every cell of a study that the store does not hold; write table and report.
 
@@ -117,11 +122,12 @@ def run(
     Exit code 0: all cells done; 1: some failed, the table is complete (or the disk is full: it says so, and
     the same command goes on); 2: the call or the study is wrong.
     """
+    keys = commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     if study is None:
         with as_file(files(cli) / "demo.toml") as path:
-            _run(path, store, workers, retry, data, executor, memory_gb)
+            _run(path, store, workers, retry, data, executor, memory_gb, keys)
     else:
-        _run(study, store, workers, retry, data, executor, memory_gb)
+        _run(study, store, workers, retry, data, executor, memory_gb, keys)
 
 
 @app.command()
@@ -141,12 +147,13 @@ def _run(
     data: list[str] | None,
     where: str,
     memory_gb: float | None,
+    keys: dict[str, str],
 ) -> NoReturn:
     from crossprune.harness.cli.console import print_matrix
 
-    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb)
+    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
     print_matrix(console, result.table)
-    _write_report(store.root, _provenance(study.name, path.read_text(), result.table))
+    _write_report(store.root, _provenance(study.name, path.read_text(), result))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
@@ -172,10 +179,11 @@ def _execute_all(
     data: list[str] | None,
     where: str,
     memory_gb: float | None = None,
+    keys: dict[str, str] | None = None,
 ) -> tuple[Study, Store, RunResult]:
     import dataclasses
 
-    from crossprune.harness.cli.console import print_assessment, print_summary, progress_display
+    from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
     from crossprune.harness.engine.results import write_table
@@ -188,8 +196,8 @@ def _execute_all(
         if status not in STATUSES or status == "done":
             raise StudyError(unknown_name("status", status, set(STATUSES) - {"done"}))
     study = read_study(path)
-    if data:
-        study = dataclasses.replace(study, datasets=tuple(data))
+    if data or keys:
+        study = study.with_data(data or [], keys or {})
     if memory_gb is not None:
         if not 0 < memory_gb < math.inf:
             raise StudyError(f"--memory-gb is {memory_gb:g}; give a number above 0")
@@ -198,7 +206,14 @@ def _execute_all(
     store.remove_leftovers()
     executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
-        result = engine.run(study, store, executor, retry=retry, on_progress=show)
+        result = engine.run(
+            study,
+            store,
+            executor,
+            retry=retry,
+            on_progress=show,
+            on_notes=lambda notes: print_notes(console, notes),
+        )
     if not (can_write(store.root) or +result.computed or result.left):
         executor.shutdown()
         _say_what_is_held(store, result)
@@ -282,15 +297,16 @@ def nightly(
     comparison = compare(earlier[-1], tonight) if earlier else None
     summary = to_markdown(name, comparison, earlier[-1].name if earlier else "")
     write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
-    _write_report(kept.root, _provenance(settings.name, study.read_text(), result.table))
+    _write_report(kept.root, _provenance(settings.name, study.read_text(), result))
     write_history(nights, kept.root)
     console.print(summary, markup=False, highlight=False)
     sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
 
 
-def _provenance(name: str, text: str, table: Any) -> dict[str, object]:
+def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
     from crossprune.harness.engine.results import code_version
 
+    table = result.table
     return {
         "study": name,
         "toml": text,
@@ -300,6 +316,7 @@ def _provenance(name: str, text: str, table: Any) -> dict[str, object]:
         "hardware": "; ".join(sorted(set(table["hardware"]) - {""})),
         "versions": "; ".join(sorted({one for text in table["versions"] for one in text.split("; ") if one})),
         "cells": int(table["cell"].nunique()),
+        "notes_on_data": "; ".join(f"{one}: {note}" for one, notes in result.notes.items() for note in notes),
         **code_version(),
     }
 

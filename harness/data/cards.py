@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from crossprune import datasets
-from crossprune.harness.data.crystals import FACES, Slab
-from crossprune.harness.data.formats import Keys, Record, read_ase, read_mlearn
+from crossprune.harness.data.audit import audit
+from crossprune.harness.data.formats import read_file
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
+from crossprune.harness.data.isolated import take_out
+from crossprune.harness.data.labels import Keys
+from crossprune.harness.data.mlearn import read_mlearn
+from crossprune.harness.data.names import check_name, is_file
 from crossprune.harness.data.partition import DataOptions, partition
-from crossprune.harness.data.sources import Downloader, RemoteFile, is_local, locate, verify
+from crossprune.harness.data.records import Reading, Record
+from crossprune.harness.data.schema import Card
+from crossprune.harness.data.sources import Downloader, locate, verify
 from crossprune.harness.data.splits import DROPPED, smoke_indices
 from crossprune.harness.data.validation import check_duplicates
 from crossprune.harness.errors import DataError, StudyError, unknown_name
@@ -27,133 +31,6 @@ __all__ = ["Card", "DataOptions", "list_cards", "load_card", "load_dataset", "sm
 CARD = "card.toml"
 SMOKE_FRAMES = 30
 """Frames of a smoke subset: every part and group of the embedded sets appears, and it fits in seconds."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One file of a data set."""
-
-    path: str
-    """Path in the repository, or in the card's own folder for embedded data."""
-    git_blob: str
-    """Git blob id: SHA-1 over ``blob <size>`` + NUL + content."""
-    part: Literal["train", "test"] | None = None
-    """Part of the published split; None where a split list says."""
-    commit: str = ""
-    """Commit in which the repository has the file, if it is not the card's."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """How the files are read."""
-
-    reader: Literal["extxyz", "mlearn"]
-    """Extended XYZ, or the JSON schema of mlearn."""
-    stress: bool = True
-    """Whether stress labels are used unless asked otherwise."""
-    stress_reason: str = ""
-    """Why stress is left out, or what is odd about it."""
-    stress_key: str = "virial_stress"
-    """Key of the stress in ``outputs`` (mlearn schema)."""
-    stress_order: tuple[str, ...] = ("xx", "yy", "zz", "xy", "yz", "xz")
-    """Components in the order of the file (mlearn schema; kbar, positive = compression)."""
-    stress_order_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Groups whose components stand in another order (mlearn schema)."""
-    group_from: Literal["entry", "file"] = "entry"
-    """Take the group from each entry, or from the file's name (mlearn schema)."""
-    order_key: str | None = None
-    """Key in ``info`` with the place in a trajectory (extended XYZ)."""
-
-
-@dataclass(frozen=True)
-class Repository:
-    """The public repository that has the files; None for embedded data."""
-
-    url: str
-    """Address of the raw files, without commit and path."""
-    commit: str
-    """Commit in which the files were found."""
-    set_name: str
-    """First folder of a mirror in ``CROSSPRUNE_DATA``."""
-    strip: str = ""
-    """Beginning of the paths that a mirror may leave out."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Reference properties of one structure at the data set's level of theory."""
-
-    source: str
-    """Where the values come from, and with which settings."""
-    values: Mapping[str, float]
-    """Property, unit in its name, to value."""
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What property and molecular-dynamics protocols start from."""
-
-    prototype: Literal["bcc", "fcc", "diamond"]
-    """Crystal structure of the ground state."""
-    lattice_parameter_angstrom: float
-    """Lattice parameter (Å) near the minimum at the data set's level of theory."""
-    melting_temperature_k: float
-    """Experimental melting temperature (K), for temperatures relative to it."""
-    source: str
-    """Where the melting temperature comes from."""
-    vacancy_cell: Literal["conventional", "primitive"] = "conventional"
-    """Cell that is repeated for the vacancy; as in the reference calculation, where there is one."""
-    vacancy_repeat: int = 0
-    """Repeats along each edge; 0 takes 54 (bcc), 108 (fcc) or 64 (diamond) atoms."""
-    phonon_repeat: int = 2
-    """Cubes along each edge of the supercell for phonons."""
-    slabs: tuple[Slab, ...] = FACES
-    """Faces, and how their slabs are cut."""
-    snapshots: str = ""
-    """Group of ab-initio MD snapshots of the crystal, whose trajectories name their temperature."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """Everything known about a data set besides its frames."""
-
-    name: str
-    """Folder name, such as ``mlearn-Mo``."""
-    title: str
-    """One line."""
-    citation: str
-    """Whom to cite."""
-    doi: str
-    """DOI of the publication; empty if there is none."""
-    licence: str
-    """Licence of the data."""
-    elements: tuple[str, ...]
-    """Chemical symbols."""
-    level_of_theory: str
-    """Functional, code and settings."""
-    units: Mapping[str, str]
-    """Units and signs in the files, before conversion."""
-    groups: Mapping[str, str]
-    """Group name to what it holds."""
-    splits: Mapping[str, str]
-    """Part to the rule that fills it."""
-    format: Format
-    files: tuple[DataFile, ...]
-    protocol: Protocol
-    reference: Mapping[str, Reference] = field(default_factory=dict)
-    """Structure to its reference properties."""
-    repository: Repository | None = None
-    split_file: str | None = None
-    """Split list in the card's folder, JSON: part to frame indices."""
-    isolated_atom_energies: Mapping[str, float] | None = None
-    """Energy of each isolated atom (eV) if the source gives it."""
-    notes: tuple[str, ...] = ()
-    """What a user must know."""
-
-    @property
-    def available(self) -> bool:
-        """Whether the files are here, without the network."""
-        return all(is_local(_remote(self, file)) for file in self.files) if self.repository else True
 
 
 def list_cards() -> tuple[str, ...]:
@@ -199,29 +76,38 @@ def load_dataset(
     """
     options = options or DataOptions()
     name = str(name_or_path)
+    check_name(name)
     card = load_card(name) if name in list_cards() else None
     if card is not None:
-        records = _read_card(card, options, downloader)
-    elif Path(name).exists() or Path(name).suffix:
-        records = read_ase(Path(name), options.keys)
+        reading = Reading(_read_card(card, options, downloader))
+    elif is_file(Path(name)) or Path(name).suffix:
+        reading = read_file(Path(name), options.keys)
         name = Path(name).name
     else:
         raise StudyError(
             f"{unknown_name('data set', name, list_cards())}; or give the path of an extended-XYZ file"
         )
-    records, notes = _filter(records, options, card, name)
+    records, notes = _filter(reading.records, options, card, name)
+    notes = [*reading.notes, *notes]
+    records, energies, about_atoms = take_out(
+        records, options.isolated_atom_group, options.isolated_atom_energies, name
+    )
+    notes += about_atoms
+    if card is None:
+        notes += audit([one.atoms for one in records])
     parts = partition(records, options, name, given=card is not None)
     if not options.allow_duplicates:
         check_duplicates([one.atoms for one in records], [one.place for one in records], parts)
     kept = [index for index, part in enumerate(parts) if part != DROPPED]
     if len(kept) < len(parts):
         notes.append(f"{len(parts) - len(kept)} frames beside test stretches left out (block_gap)")
-    energies = None if card is None else card.isolated_atom_energies
+    if energies is None and card is not None and card.isolated_atom_energies is not None:
+        energies = dict(card.isolated_atom_energies)
     dataset = DataSet(
         name=name,
         frames=tuple(records[index].atoms for index in kept),
         split=tuple(parts[index] for index in kept),
-        isolated_atom_energies=None if energies is None else dict(energies),
+        isolated_atom_energies=energies,
         notes=tuple(notes),
     )
     return smoke_dataset(dataset) if options.smoke else dataset
@@ -248,17 +134,6 @@ def card_folder(name: str) -> Path:
     return _root() / name
 
 
-def _remote(card: Card, file: DataFile) -> RemoteFile:
-    assert card.repository is not None
-    return RemoteFile(
-        set_name=card.repository.set_name,
-        path=file.path,
-        url=f"{card.repository.url}/{file.commit or card.repository.commit}/{file.path}",
-        git_blob=file.git_blob,
-        strip=card.repository.strip,
-    )
-
-
 def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) -> list[Record]:
     if options.keys != Keys():
         raise StudyError(
@@ -269,10 +144,10 @@ def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) 
         if card.repository is None:
             path = card_folder(card.name) / file.path
             verify(path, file.git_blob, "install crossprune again")
-            read = read_ase(path, Keys(order=card.format.order_key))
+            read = read_file(path, Keys(order=card.format.order_key)).records
         else:
             read = read_mlearn(
-                locate(_remote(card, file), downloader),
+                locate(card.remote(file), downloader),
                 stress_order=card.format.stress_order if _use_stress(options, card) else None,
                 stress_key=card.format.stress_key,
                 stress_order_of=card.format.stress_order_of,

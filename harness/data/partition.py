@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from crossprune.harness.data.formats import Keys, Record
+from ase.data import atomic_numbers
 from crossprune.harness.data.frames import SPLITS, group_of
+from crossprune.harness.data.labels import Keys
+from crossprune.harness.data.records import Record
 from crossprune.harness.data.splits import block_split, group_split, random_split, stratified_split
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
@@ -35,6 +38,11 @@ class DataOptions:
     """Use stress labels; None as the card recommends, for a file yes."""
     allow_duplicates: bool = False
     """Accept identical structures."""
+    isolated_atom_group: str | None = None
+    """Group of isolated atoms, whose energies become the offsets and which are kept out of all parts; None
+    looks for IsolatedAtom, isolated_atom and the like, an empty text takes none."""
+    isolated_atom_energies: Mapping[str, float] | None = None
+    """Energy of each isolated atom (eV); goes before those of the file or card."""
     smoke: bool = False
     """Keep a tiny subset of all parts and groups, for tests."""
     energy_key: str | None = None
@@ -60,6 +68,11 @@ class DataOptions:
             raise StudyError("block_gap and seed must not be negative")
         if self.max_force_ev_per_angstrom is not None and self.max_force_ev_per_angstrom <= 0:
             raise StudyError("max_force_ev_per_angstrom must be positive")
+        for element, energy in (self.isolated_atom_energies or {}).items():
+            if element not in atomic_numbers or not math.isfinite(energy):
+                raise StudyError(
+                    f"isolated_atom_energies: {element} = {energy}; give eV by symbol, such as {{Cu = -0.3}}"
+                )
         if self.stress_key and self.virial_key:
             raise StudyError("give stress_key or virial_key, not both")
 

@@ -7,15 +7,16 @@ import itertools
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
 from crossprune.harness.data.frames import DataSet
+from crossprune.harness.data.names import table_of
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import Cell, Choice, expand
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
@@ -64,6 +65,8 @@ class RunResult:
     """Cells without a record: more than 0 only if the run was interrupted."""
     inputs: Mapping[str, Any]
     """What the results rest on: options, code and versions per adapter, content per data set."""
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What loading each data set left out, changed or warns of."""
 
 
 def run(
@@ -73,6 +76,7 @@ def run(
     *,
     retry: Iterable[str] = (),
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_notes: Callable[[Mapping[str, Sequence[str]]], None] = lambda notes: None,
 ) -> RunResult:
     """Run every cell of ``study`` that ``store`` does not hold, and return the table of all.
 
@@ -88,6 +92,8 @@ def run(
         Statuses to run again. Cells that are ``done`` are never run again.
     on_progress
         Called whenever a cell ends or a task starts.
+    on_notes
+        Called once, before anything runs, with what loading each data set left out, changed or warns of.
 
     Raises
     ------
@@ -101,6 +107,7 @@ def run(
         If no worker process comes up, or the cluster takes no tasks any more.
     """
     plan = _Plan.of(study, store)
+    on_notes(plan.notes)
     again = set(retry)
     known = {key: status for key, status in store.statuses(plan.keys.values()).items() if status not in again}
     loop = _Loop(plan, store, executor, on_progress, total=len(plan.keys), reused=len(known))
@@ -116,6 +123,7 @@ def run(
             "adapters": {label: spec.ingredients() for label, spec in plan.specs.items()},
             "datasets": dict(plan.dataset_keys),
         },
+        notes=plan.notes,
     )
 
 
@@ -141,8 +149,9 @@ def _in_store(plan: _Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
 
 
 def data_options(study: Study, name: str) -> DataOptions:
-    """Read a study's ``[data.NAME]`` table."""
-    return from_table(DataOptions, study.data.get(name, {}), f"[data.{name}]")
+    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error."""
+    table = table_of(study.data, study.datasets, name, list_cards())
+    return from_table(DataOptions, table or {}, f"[data.{name}]")
 
 
 def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
@@ -161,6 +170,8 @@ class _Plan:
     specs: Mapping[str, AdapterSpec]
     dataset_keys: Mapping[str, str]
     keys: Mapping[Cell, str]
+    notes: Mapping[str, Sequence[str]]
+    """What a user must know of each data set."""
 
     @classmethod
     def of(cls, study: Study, store: Store) -> _Plan:
@@ -187,7 +198,8 @@ class _Plan:
             )
             for cell in cells
         }
-        return cls(study, specs, dataset_keys, keys)
+        notes = {name: dataset.notes for name, dataset in datasets.items()}
+        return cls(study, specs, dataset_keys, keys, notes)
 
     def rests_on(self, cell: Cell) -> list[Job]:
         """List the artefacts that a cell's fit rests on."""

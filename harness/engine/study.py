@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crossprune.harness.contract import GroupWeight
+from crossprune.harness.data.cards import list_cards
+from crossprune.harness.data.names import check_distinct, is_one_of, table_of
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.evaluation.stability import MdOptions
@@ -85,6 +88,7 @@ class Study:
             values = getattr(self, axis)
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis} has a value twice: {list(values)}")
+        check_distinct(self.datasets, list_cards())
         for fraction in self.fractions:
             if not 0 < fraction <= 1:
                 raise ValueError(f"fraction {fraction} is not in (0, 1]; 0.1 keeps 10 % of the training set")
@@ -108,6 +112,39 @@ class Study:
                 raise ValueError(f"datasets: {fault}")
         if RANDOM in self.models or RANDOM in self.options:
             raise ValueError(f"{RANDOM!r} is the choice by chance, which is always added; it is no model")
+
+    def with_data(self, names: Sequence[str], keys: Mapping[str, str]) -> Study:
+        """Return the study with other data sets, or with other names of the labels in its files.
+
+        Parameters
+        ----------
+        names
+            Data sets instead of its own; empty keeps them. Tables of its own that are not among them are
+            left out, all other ``[data.NAME]`` tables must belong to one of them.
+        keys
+            Options such as ``energy_key`` that replace those of each file's table.
+
+        Raises
+        ------
+        StudyError
+            If a data set is given twice, or keys are given and no data set is a file.
+        """
+        cards, chosen = list_cards(), tuple(names) or self.datasets
+        files = [name for name in chosen if name not in cards]
+        if keys and not files:
+            raise StudyError(
+                f"{', '.join(keys)}: for files of your own; the cards of {', '.join(chosen)} say how"
+            )
+        unused = [name for name in self.datasets if not is_one_of(name, chosen, cards)]
+        data = {name: table for name, table in self.data.items() if not is_one_of(name, unused, cards)}
+        for name in files if keys else ():
+            table = table_of(data, [*chosen, *data], name, cards) or {}
+            data = {other: one for other, one in data.items() if not is_one_of(other, [name], cards)}
+            data[name] = {**table, **keys}
+        try:
+            return dataclasses.replace(self, datasets=chosen, data=data)
+        except ValueError as error:
+            raise StudyError(f"--data: {error}") from None
 
 
 TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")
@@ -135,5 +172,9 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
     for table in TABLES[1:]:
         if table in axes:
             raise StudyError(f"{where}: [study]: {table} is a table of its own, [{table}]")
+    for key, value in document.get("data", {}).items():
+        if not isinstance(value, Mapping):
+            example = f'[data."{next(iter(axes.get("datasets", ())), "NAME")}"]'
+            raise StudyError(f"{where}: [data]: {key} belongs into the table of a data set: {example}")
     rest = {table: document[table] for table in TABLES[1:] if table in document}
     return from_table(Study, {**axes, **rest}, f"{where}: [study]")

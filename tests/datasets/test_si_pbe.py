@@ -11,7 +11,8 @@ from ase.build import bulk
 from ase.io import read
 from ase.units import GPa
 from crossprune.harness.data.cards import DataOptions, card_folder, load_card, load_dataset
-from crossprune.harness.data.formats import Keys, read_ase
+from crossprune.harness.data.formats import read_file
+from crossprune.harness.data.labels import Keys
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
 from crossprune.harness.evaluation.phonons import CUBE, POINTS
 
@@ -25,7 +26,7 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def records():
-    return read_ase(FOLDER / "frames.extxyz.gz", Keys(order="step"))
+    return read_file(FOLDER / "frames.extxyz.gz", Keys(order="step")).records
 
 
 def members(dataset, group):

@@ -11,8 +11,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.io import write
 from crossprune.harness.data.cards import DataOptions, load_dataset
-from crossprune.harness.data.formats import Keys, read_ase, read_mlearn
+from crossprune.harness.data.formats import read_file
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, stress_of
+from crossprune.harness.data.labels import Keys
+from crossprune.harness.data.mlearn import read_mlearn
 from crossprune.harness.data.validation import MIN_DISTANCE, too_close
 from crossprune.harness.errors import DataError
 
@@ -43,7 +45,7 @@ def test_labels_survive(tmp_path, frames, name):
                 database.write(atoms, group=atoms.info["group"])
     else:
         write(tmp_path / name, frames, format="extxyz")
-    records = read_ase(tmp_path / name, Keys())
+    records = read_file(tmp_path / name, Keys()).records
     for atoms, record in zip(frames, records, strict=True):
         assert energy_of(record.atoms) == pytest.approx(energy_of(atoms))
         np.testing.assert_allclose(forces_of(record.atoms), forces_of(atoms), atol=1e-8)
@@ -53,9 +55,9 @@ def test_labels_survive(tmp_path, frames, name):
 
 def test_free_energy_comes_first_because_the_forces_are_its_derivative(tmp_path):
     write(tmp_path / "data.extxyz", labelled(0, energy=-1.0, free_energy=-1.5))
-    [record] = read_ase(tmp_path / "data.extxyz", Keys())
+    [record] = read_file(tmp_path / "data.extxyz", Keys()).records
     assert energy_of(record.atoms) == -1.5
-    [record] = read_ase(tmp_path / "data.extxyz", Keys(energy="energy"))
+    [record] = read_file(tmp_path / "data.extxyz", Keys(energy="energy")).records
     assert energy_of(record.atoms) == -1.0
 
 
@@ -67,7 +69,7 @@ def test_own_keys_and_virial_sign(tmp_path):
     atoms.arrays["dft_forces"] = np.ones((4, 3))
     write(tmp_path / "data.xyz", atoms, format="extxyz")
     keys = Keys(energy="dft_energy", forces="dft_forces", virial="dft_virial", group="kind", order="time")
-    [record] = read_ase(tmp_path / "data.xyz", keys)
+    [record] = read_file(tmp_path / "data.xyz", keys).records
     assert (energy_of(record.atoms), group_of(record.atoms), record.order) == (-2.0, "hot", 7)
     expected = -np.array([3.0, 2.0, 1.0, 0.0, 0.0, 0.5]) / atoms.get_volume()
     np.testing.assert_allclose(stress_of(record.atoms), expected, atol=1e-10)
@@ -85,14 +87,14 @@ def breakage(kind: str) -> tuple[Atoms, str]:
     if kind == "no energy":
         del results["energy"]
         atoms.info["dft_energy"] = -1.0
-        return atoms, "no energy; set energy_key = 'dft_energy'; keys of this frame: dft_energy, group"
+        return atoms, "no energy; give --energy-key dft_energy, or set energy_key = "
     if kind == "no forces":
         del results["forces"]
         return atoms, "no forces; label the frame, or set forces_key"
     if kind == "no cell":
         atoms.cell[:] = 0
         del results["stress"]
-        return atoms, "periodic, but the cell has no volume; give the cell or set pbc to false"
+        return atoms, "periodic, but the cell has no volume: a vector along a periodic direction is zero"
     atoms.positions *= 0.1
     return atoms, f"two atoms are closer than {MIN_DISTANCE} Å; give positions and cell in Å"
 
