@@ -16,6 +16,7 @@ from ase import Atoms
 from crossprune.harness.contract import (
     Descriptor,
     Fitter,
+    FloatArray,
     IntArray,
     Predictions,
     Weights,
@@ -166,33 +167,42 @@ def fit_stage(
     facts = json.loads((folder / "facts.json").read_text())
     rows = errors_by_part(dataset, stored_labels(root, dataset_key), unseen, predicted)
     if str(facts.get("flag", "")).startswith(soundness.EXPLODED):
-        mean = _as_mean(dataset, subset, unseen)
+        mean = _as_mean(root, dataset_key, subset, unseen)
         rows = soundness.with_mean(
             rows, errors_by_part(dataset, stored_labels(root, dataset_key), unseen, mean)
         )
     return {"rows": rows, "facts": facts}, computed
 
 
-def _as_mean(dataset: frames.DataSet, subset: IntArray, unseen: IntArray) -> Predictions:
-    counts = frames.element_counts(dataset.frames, dataset.elements)
+def _as_mean(root: Path, dataset_key: str, subset: IntArray, unseen: IntArray) -> Predictions:
+    dataset = stored_dataset(root, dataset_key)
+    counts = _counts(root, dataset_key)
     energies = np.array([frames.energy_of(dataset.frames[index]) for index in subset])
     n_atoms = int(counts[unseen].sum())
     return soundness.as_mean(counts[subset], energies, counts[unseen], n_atoms)
 
 
 def _flag(
-    dataset: frames.DataSet, subset: IntArray, own: Predictions, unseen: IntArray, predicted: Predictions
+    root: Path, dataset_key: str, subset: IntArray, own: Predictions, unseen: IntArray, predicted: Predictions
 ) -> str:
     """Say what makes a fit unsound, or its energies a guess; ``own`` are predictions of `_looked_at`."""
+    dataset = stored_dataset(root, dataset_key)
     looked_at = [dataset.frames[index] for index in _looked_at(subset)]
     sizes = np.array([len(atoms) for atoms in dataset.frames])
     flags = [
         soundness.explosion(own, labels_of(looked_at), sizes[_looked_at(subset)], predicted, sizes[unseen])
     ]
     if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
-        counts = frames.element_counts(dataset.frames, dataset.elements)
+        counts = _counts(root, dataset_key)
         flags.append(soundness.undetermined(counts[subset], counts[unseen]))
     return "; ".join(filter(None, flags))
+
+
+@functools.lru_cache(maxsize=2)
+def _counts(root: Path, dataset_key: str) -> FloatArray:
+    """Count atoms per element once for all fits of a data set."""
+    dataset = stored_dataset(root, dataset_key)
+    return frames.element_counts(dataset.frames, dataset.elements)
 
 
 def _looked_at(subset: IntArray) -> IntArray:
@@ -239,7 +249,7 @@ def _fit(
         "fit_s": fitted - start,
         "predict_s": end - fitted,
         "peak_memory_mb": max(peak_memory_mb(), child),
-        "flag": _flag(dataset, subset, own, unseen, predicted),
+        "flag": _flag(root, dataset_key, subset, own, unseen, predicted),
         "condition_number": potential.info.get("condition_number"),
         "fit_key": key,
         "dataset_key": dataset_key,
