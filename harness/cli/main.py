@@ -159,12 +159,14 @@ def _run(
 
 def _execute(*given: Any) -> tuple[Study, Store, RunResult]:
     """Run a study and write its table; leave the program if the run is interrupted, by Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _execute_all(*given)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -27,7 +27,7 @@ models = ["mean"]
         ),
         (["run", f"{LONG}.toml"], "a name is too long for the file system: 'aaaa"),
         (["evaluate", LONG, "--data", "si-pbe"], "a name is too long for the file system"),
-        (["export", LONG, "--output", "x.xyz"], "a name is too long for the file system"),
+        (["export", LONG, "--output", "x.xyz"], "the name of a data set has 5000 characters"),
         (["export", "si-pbe", "--output", f"{LONG}.xyz"], "a name is too long for the file system"),
     ],
     ids=lambda value: " ".join(value)[:50] if isinstance(value, list) else None,
