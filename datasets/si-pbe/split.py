@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from crossprune.harness.data.formats import read_file
-from crossprune.harness.data.labels import Keys
+from crossprune.harness.data.files.formats import read_file
+from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import group_of
 from crossprune.harness.data.splits import block_split, stratified_split
 

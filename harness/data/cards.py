@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 from crossprune import datasets
 from crossprune.harness.data.audit import audit
-from crossprune.harness.data.formats import read_file
+from crossprune.harness.data.copies import settle
+from crossprune.harness.data.files.formats import read_file
+from crossprune.harness.data.files.labels import Keys
+from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
 from crossprune.harness.data.isolated import take_out
-from crossprune.harness.data.labels import Keys
-from crossprune.harness.data.mlearn import read_mlearn
 from crossprune.harness.data.names import check_name, is_file
-from crossprune.harness.data.partition import DataOptions, partition
+from crossprune.harness.data.partition import DataOptions, method_of, partition, sides_of
 from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.schema import Card
 from crossprune.harness.data.sources import Downloader, locate, verify
 from crossprune.harness.data.splits import DROPPED, smoke_indices
-from crossprune.harness.data.validation import check_duplicates
+from crossprune.harness.data.twins import twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 from crossprune.harness.tables import from_table, read_toml
 
@@ -95,12 +96,22 @@ def load_dataset(
     notes += about_atoms
     if card is None:
         notes += audit([one.atoms for one in records])
-    parts = partition(records, options, name, given=card is not None)
-    if not options.allow_duplicates:
-        check_duplicates([one.atoms for one in records], [one.place for one in records], parts)
+    frames, places = [one.atoms for one in records], [one.place for one in records]
+    given = card is not None
+    copy_of = twins(
+        frames, sides_of(records, options) if method_of(options, given=given) == "given" else None
+    )
+    parts = partition(records, options, name, given=given, copy_of=copy_of)
+    if beside := parts.count(DROPPED):
+        notes.append(f"{beside} frames beside test stretches left out (block_gap)")
+    parts, about_copies = settle(frames, places, parts, copy_of, options.duplicates)
+    notes += about_copies
+    for part in ("train", "test"):
+        if part not in parts:
+            raise StudyError(
+                f"{name}: no frame is left for the {part!r} part; change the split, or duplicates"
+            )
     kept = [index for index, part in enumerate(parts) if part != DROPPED]
-    if len(kept) < len(parts):
-        notes.append(f"{len(parts) - len(kept)} frames beside test stretches left out (block_gap)")
     if energies is None and card is not None and card.isolated_atom_energies is not None:
         energies = dict(card.isolated_atom_energies)
     dataset = DataSet(

@@ -61,8 +61,9 @@ def table_of(
     StudyError
         If a table belongs to no data set of the run, or two belong to this one.
     """
+    is_there = name in cards or is_file(Path(name))  # if not, that is what loading says
     for table in tables:
-        if not is_one_of(table, names, cards):
+        if is_there and not is_one_of(table, names, cards):
             raise StudyError(f"[data]: {unknown_name('data set', table, names)} (the data sets of this run)")
     found = [table for table in tables if is_one_of(table, [name], cards)]
     if len(found) > 1:

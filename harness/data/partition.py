@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ase.data import atomic_numbers
+from crossprune.harness.data.copies import Choice
+from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import SPLITS, group_of
-from crossprune.harness.data.labels import Keys
 from crossprune.harness.data.records import Record
 from crossprune.harness.data.splits import block_split, group_split, random_split, stratified_split
 from crossprune.harness.errors import DataError, StudyError, unknown_name
@@ -36,8 +37,9 @@ class DataOptions:
     """Drop frames in which an atom's force is larger (eV/Å); the data set's notes say how many."""
     use_stress: bool | None = None
     """Use stress labels; None as the card recommends, for a file yes."""
-    allow_duplicates: bool = False
-    """Accept identical structures."""
+    duplicates: Choice = "refuse"
+    """``refuse`` identical structures, ``drop`` all but one of them and the test and ood frames that have a
+    copy by symmetry in train, or ``keep`` everything."""
     isolated_atom_group: str | None = None
     """Group of isolated atoms, whose energies become the offsets and which are kept out of all parts; None
     looks for IsolatedAtom, isolated_atom and the like, an empty text takes none."""
@@ -90,7 +92,9 @@ class DataOptions:
         )
 
 
-def partition(records: Sequence[Record], options: DataOptions, name: str, *, given: bool) -> list[str]:
+def partition(
+    records: Sequence[Record], options: DataOptions, name: str, *, given: bool, copy_of: Sequence[int]
+) -> list[str]:
     """Return the part of each record: ``train``, ``test``, ``ood``, or dropped.
 
     Parameters
@@ -103,6 +107,9 @@ def partition(records: Sequence[Record], options: DataOptions, name: str, *, giv
         The data set, for messages.
     given
         Whether the source has a split of its own, so that it is the default.
+    copy_of
+        For each frame the first one that it is a copy of by symmetry, or itself: a split that is drawn,
+        not given, puts copies on one side.
 
     Raises
     ------
@@ -118,18 +125,33 @@ def partition(records: Sequence[Record], options: DataOptions, name: str, *, giv
         held_out = set(options.ood_groups)
     for group in sorted(held_out.difference(groups)):
         raise StudyError(f"{name}: ood_groups: {unknown_name('group', group, set(groups))}")
-    method = options.split or ("given" if given or options.split_key else "stratified")
+    method = method_of(options, given=given)
     inside = [index for index, group in enumerate(groups) if group not in held_out]
     parts = ["ood"] * len(records)
-    drawn = _draw(method, [records[index] for index in inside], options)
-    for index, part in zip(inside, drawn, strict=True):
-        parts[index] = part
+    leader: dict[int, int] = {}
+    for index in inside:
+        leader.setdefault(index if method == "given" else copy_of[index], index)
+    drawn = _draw(method, [records[index] for index in leader.values()], options)
+    part_of = dict(zip(leader, drawn, strict=True))
+    for index in inside:
+        parts[index] = part_of[index if method == "given" else copy_of[index]]
     for part in ("train", "test"):
         if part not in parts:
             raise StudyError(
                 f"{name}: no frame is left for the {part!r} part; change test_fraction, ood_groups or split"
             )
     return parts
+
+
+def method_of(options: DataOptions, *, given: bool) -> str:
+    """Return the rule of the split; ``given`` says whether the source has one of its own."""
+    return options.split or ("given" if given or options.split_key else "stratified")
+
+
+def sides_of(records: Sequence[Record], options: DataOptions) -> list[tuple[str | None, bool]]:
+    """Return what parts the frames of a given split: their part in the source, and whether held out."""
+    held_out = options.ood_groups or ()
+    return [(record.part, group_of(record.atoms) in held_out) for record in records]
 
 
 def _given(record: Record) -> str:

@@ -31,7 +31,7 @@ def test_stress_of_lithium_is_left_out_unless_asked_for():
     assert "Li's shear virials change sign" in dataset.notes[0]
     asked = load("mlearn-Li", use_stress=True)
     assert all(stress_of(atoms) is not None for atoms in asked.frames)
-    assert asked.notes == ()
+    assert [note for note in asked.notes if "stress" in note] == []
 
 
 def test_a_trajectory_can_be_held_out_whole():

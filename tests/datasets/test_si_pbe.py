@@ -11,8 +11,8 @@ from ase.build import bulk
 from ase.io import read
 from ase.units import GPa
 from crossprune.harness.data.cards import DataOptions, card_folder, load_card, load_dataset
-from crossprune.harness.data.formats import read_file
-from crossprune.harness.data.labels import Keys
+from crossprune.harness.data.files.formats import read_file
+from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
 from crossprune.harness.evaluation.phonons import CUBE, POINTS
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
-from crossprune.harness.data.mlearn import read_mlearn
+from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import energy_of, group_of, stress_of
 from crossprune.harness.data.sources import RemoteFile, is_local, locate
 

@@ -77,7 +77,7 @@ def test_extended_xyz_of_a_data_set_reads_back_with_groups_and_split(tmp_path):
     path = tmp_path / "all.extxyz"
     export("si-pbe", "--output", path)
     dataset = load_dataset("si-pbe")
-    again = load_dataset(path, options=DataOptions(split_key="split", allow_duplicates=True))
+    again = load_dataset(path, options=DataOptions(split_key="split", duplicates="keep"))
     assert again.split == dataset.split
     assert again.groups == dataset.groups
     for one, other in zip(again.frames, dataset.frames, strict=True):

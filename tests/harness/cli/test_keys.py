@@ -81,14 +81,15 @@ def test_keys_on_the_command_line_go_before_those_of_the_table():
     assert (options.energy_key, options.seed) == ("b", 3)
 
 
-def test_a_table_must_belong_to_a_data_set_of_the_run():
+def test_a_table_must_belong_to_a_data_set_of_the_run(data):
     with pytest.raises(StudyError, match=r"unknown data set 'inn\.xyz'; did you mean 'in\.xyz'\?"):
         data_options(study(data={"inn.xyz": {}}), "in.xyz")
     with pytest.raises(StudyError, match=r"\[data\]: energy_key belongs .*: \[data\.\"in\.xyz\"\]"):
         study(data={"energy_key": "x"})
 
 
-def test_other_data_need_no_tables_of_the_study_s_own():
+def test_other_data_need_no_tables_of_the_study_s_own(data):
+    (data.parent / "third.xyz").touch()
     given = study(data={"in.xyz": {"seed": 1}, "own.xyz": {"seed": 2}}).with_data(["./own.xyz"], {})
     assert data_options(given, "./own.xyz").seed == 2
     with pytest.raises(StudyError, match=r"unknown data set 'own\.xyz'"):

@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from crossprune.harness.data.cards import load_dataset
-from crossprune.harness.data.extxyz import read_frames
+from crossprune.harness.data.files.extxyz import read_frames
 from crossprune.harness.errors import DataError
 
 HEADER = 'Lattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.5'

@@ -11,10 +11,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.io import write
 from crossprune.harness.data.cards import DataOptions, load_dataset
-from crossprune.harness.data.formats import read_file
+from crossprune.harness.data.files.formats import read_file
+from crossprune.harness.data.files.labels import Keys
+from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, stress_of
-from crossprune.harness.data.labels import Keys
-from crossprune.harness.data.mlearn import read_mlearn
 from crossprune.harness.data.validation import MIN_DISTANCE, too_close
 from crossprune.harness.errors import DataError
 
@@ -167,9 +167,11 @@ def test_files_that_are_no_data(tmp_path):
 def test_duplicates_across_train_and_test(tmp_path, frames):
     path = tmp_path / "data.extxyz"
     write(path, [*frames, frames[3]])
-    with pytest.raises(DataError, match=r"frame 3 and .*frame 6.* same structure; 1 duplicates .*allow_dup"):
+    with pytest.raises(
+        DataError, match=r"frame 3 and .*frame 6.* same structure; 1 duplicates .*duplicates = "
+    ):
         load_dataset(path)
-    assert len(load_dataset(path, options=DataOptions(allow_duplicates=True)).frames) == 7
+    assert len(load_dataset(path, options=DataOptions(duplicates="keep")).frames) == 7
 
 
 @pytest.mark.parametrize("distance", [MIN_DISTANCE - 0.02, MIN_DISTANCE + 0.02])

@@ -9,9 +9,9 @@ from ase.build import bulk, fcc111
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.io import write
-from crossprune.harness.data.formats import read_file
+from crossprune.harness.data.files.formats import read_file
+from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
-from crossprune.harness.data.labels import Keys
 from crossprune.harness.errors import DataError
 
 

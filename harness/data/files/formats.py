@@ -10,9 +10,9 @@ from typing import Any
 
 import ase.db
 from ase import Atoms
-from crossprune.harness.data.extxyz import OPENERS, read_frames
-from crossprune.harness.data.labels import Keys, RawFrame, labelled, number, required
-from crossprune.harness.data.mlearn import is_mlearn, read_json, read_mlearn
+from crossprune.harness.data.files.extxyz import OPENERS, read_frames
+from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required
+from crossprune.harness.data.files.mlearn import is_mlearn, read_json, read_mlearn
 from crossprune.harness.data.names import is_file
 from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.validation import check_frame

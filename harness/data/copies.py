@@ -1,0 +1,77 @@
+"""What is done about copies: exact ones, and those by symmetry that lie on two sides of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ase import Atoms
+from crossprune.harness.data.splits import DROPPED
+from crossprune.harness.data.validation import check_duplicates, duplicates
+
+Choice = Literal["refuse", "drop", "keep"]
+TESTED = ("test", "ood")
+
+
+def settle(
+    frames: Sequence[Atoms],
+    places: Sequence[str],
+    parts: Sequence[str],
+    copy_of: Sequence[int],
+    choice: Choice,
+) -> tuple[list[str], list[str]]:
+    """Refuse, drop or keep copies.
+
+    Parameters
+    ----------
+    frames, places
+        All frames, and where they come from.
+    parts
+        Part of each.
+    copy_of
+        As `twins` returns.
+    choice
+        ``refuse`` accepts no exact copy; ``drop`` leaves out exact copies but one, and the test and ood
+        frames that have a copy by symmetry in train; ``keep`` leaves all where they are.
+
+    Returns
+    -------
+    tuple
+        The part of each frame, some of them dropped; and what a user must know.
+
+    Raises
+    ------
+    DataError
+        If a structure occurs twice and that is refused.
+    """
+    if choice == "refuse":
+        check_duplicates(frames, places, parts)
+    settled, notes = list(parts), []
+    exact = [] if choice == "refuse" else duplicates(frames)
+    if exact and choice == "keep":
+        notes.append(f"{len(exact)} exact copies of other frames kept")
+    elif exact:
+        _drop_exact(settled, exact)
+        notes.append(f"{len(exact)} exact copies of other frames left out")
+    in_train = {root for root, part in zip(copy_of, settled, strict=True) if part == "train"}
+    for part in TESTED:
+        leaking = [i for i, own in enumerate(settled) if own == part and copy_of[i] in in_train]
+        if not leaking:
+            continue
+        what = f"{len(leaking)} of {settled.count(part)} {part} frames have a copy by symmetry in train"
+        remedy = "left out" if choice == "drop" else 'duplicates = "drop" leaves them out'
+        notes.append(f"{what} (the same, rotated, mirrored, re-ordered or repeated): {remedy}")
+        for index in leaking if choice == "drop" else ():
+            settled[index] = DROPPED
+    return settled, notes
+
+
+def _drop_exact(parts: list[str], pairs: Sequence[tuple[int, int]]) -> None:
+    """Leave one of each set of exact copies: one in train if there is one, otherwise the first."""
+    kept: dict[int, int] = {}
+    for first, copy in pairs:
+        other = kept.get(first, first)
+        better = parts[copy] == "train" and parts[other] != "train"
+        stays, goes = (copy, other) if better else (other, copy)
+        kept[first] = stays
+        parts[goes] = DROPPED
