@@ -51,6 +51,16 @@ def test_a_warning_of_our_own_stays_what_the_caller_made_of_it(tmp_path):
     assert "goes away" in outcome.reason
 
 
+def test_a_filter_for_one_kind_makes_no_other_kind_visible(tmp_path):
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", category=UnicodeWarning)  # as phonopy does for one of NumPy's
+        assert announce("ase.atoms", DeprecationWarning)(tmp_path).status == "done"
+        assert not shown
+        assert announce("ase.atoms", UnicodeWarning)(tmp_path).status == "done"
+        assert len(shown) == 1
+
+
 @pytest.mark.slow
 def test_a_run_where_every_warning_is_an_error_has_all_cells(tmp_path):
     (tmp_path / "study.toml").write_text(STUDY)
