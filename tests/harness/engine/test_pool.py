@@ -133,7 +133,7 @@ def _fail():
 
 
 def test_what_cannot_be_sent_is_that_tasks_error(pool):
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(Exception, match=r"pickle|local object"):  # Python 3.11 or 3.13
         pool.submit(lambda: 1).result(timeout=60)
     with pytest.raises(RuntimeError, match="the result cannot be sent"):
         pool.submit(threading.Lock).result(timeout=60)
