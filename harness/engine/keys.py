@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from crossprune.harness.contract import IntArray, Weights
 from crossprune.harness.engine.grid import Choice
-from crossprune.harness.evaluation import metrics, properties, stability
+from crossprune.harness.evaluation import metrics, properties, soundness, stability
 from crossprune.harness.evaluation.properties import PropertyOptions, Setting
 from crossprune.harness.evaluation.stability import MdRun
-from crossprune.harness.fingerprint import canonical_hash, package_versions, source_hash
+from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
 from crossprune.harness.lookup import AdapterSpec
-from crossprune.harness.selection import methods
+from crossprune.harness.selection import gathering
+
+FIT_LAYOUT = 2
+"""Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to."""
 
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:
@@ -24,14 +27,31 @@ def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
 
 def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str:
     """Key of a chosen subset."""
-    code = source_hash(methods.__name__)
+    code = source_hash(gathering.__name__)
     versions = package_versions(["numpy", "scikit-learn"])
-    return canonical_hash("selection", dataset_key, features, choice.how, code, versions)
+    seed = selection_seed(dataset_key, choice)
+    return canonical_hash("selection", dataset_key, features, choice.how, seed, code, versions)
 
 
-def fit_key(prepared: str, spec: AdapterSpec, subset: IntArray, weights: Weights, seed: int | None) -> str:
+def selection_seed(dataset_key: str, choice: Choice) -> int:
+    """Seed of a selection: of data set, method and seed only, so that all choosers start alike."""
+    return seed_from("selection", dataset_key, choice.method, choice.seed)
+
+
+def fit_key(
+    dataset_key: str, prepared: str, spec: AdapterSpec, subset: IntArray, weights: Weights, seed: int | None
+) -> str:
     """Key of a fit: it rests on the chosen indices, not on who chose them."""
-    return canonical_hash("fit", prepared, spec.fingerprint, subset, dict(weights), seed)
+    number = fit_seed(dataset_key, seed)
+    return canonical_hash("fit", FIT_LAYOUT, prepared, spec.fingerprint, subset, dict(weights), number)
+
+
+def fit_seed(dataset_key: str, seed: int | None) -> int:
+    """Seed of a fit: of data set and seed only, so that networks of one seed start alike, whoever chose.
+
+    Neither a renamed option nor moved code changes a fit.
+    """
+    return seed_from("fit", dataset_key, seed)
 
 
 def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> str:
@@ -51,5 +71,5 @@ def cell_key(
 ) -> str:
     """Key of a cell; ``chooser`` is None where chance chooses."""
     fingerprint = None if chooser is None else chooser.fingerprint
-    code = [source_hash(methods.__name__), source_hash(metrics.__name__)]
+    code = [source_hash(module.__name__) for module in (gathering, metrics, soundness)]
     return canonical_hash("cell", dataset_key, fingerprint, how, model.fingerprint, dict(weights), code)

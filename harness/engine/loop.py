@@ -335,8 +335,8 @@ class _Loop:
     def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:
         spec, weights = self.plan.specs[cell.model], self.plan.study.weights
         seed = cell.choice.seed if adapter_class(spec.adapter).is_seeded(spec.options) else None
-        key = fit_key(prepared, spec, subset, weights, seed)
         dataset_key = self.plan.dataset_keys[cell.choice.dataset]
+        key = fit_key(dataset_key, prepared, spec, subset, weights, seed)
         return self._submit(
             ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), seed, key
         )

@@ -27,6 +27,12 @@ CLIPS = tuple(f"mean_{metric}" for metric in METRICS)
 """Columns of the errors of `mean` on the same frames; filled for exploded fits only."""
 
 
+def looked_at(subset: IntArray) -> IntArray:
+    """Return the frames among the chosen ones whose predictions `explosion` judges."""
+    n_frames = min(len(subset), N_LOOKED_AT)
+    return subset[np.linspace(0, len(subset) - 1, n_frames).round().astype(np.int64)]
+
+
 def explosion(
     own: Predictions, own_labels: Predictions, own_sizes: IntArray, others: Predictions, other_sizes: IntArray
 ) -> str:

@@ -37,6 +37,12 @@ SHARED: dict[str, set[str]] = {
     "harness/tables.py": LINEAR,
 }
 """Families whose keys change with a file outside their own room; a file that is not named changes none."""
+STAGES = {
+    "selection": ("harness.selection.gathering", {"selection", "data/frames.py", "contract/vanishing.py"}),
+    "cells": ("harness.evaluation.soundness", {"evaluation/soundness.py", "evaluation/metrics.py"}),
+}
+"""The module that the keys of a stage rest on, and the folders and files of which every line counts."""
+NOT_CHOOSING = {"harness/selection/diagnostics.py", "harness/selection/__init__.py"}
 ADAPTER_OF = {"mean": "mean", "broken": "broken", "snap": "snap"}
 
 
@@ -98,6 +104,26 @@ def test_a_changed_file_makes_those_stale_that_rest_on_it_and_no_others(checkout
         if changed != expected(name):
             wrong.append(f"{name}: changes {sorted(changed)}, expected {sorted(expected(name))}")
     assert not wrong, "\n".join(wrong)
+
+
+def stages(root: Path) -> dict[str, str]:
+    find = find_in(root)
+    return {stage: hash_of_code(f"crossprune.{module}", find) for stage, (module, _) in STAGES.items()}
+
+
+@pytest.mark.slow
+def test_a_changed_line_of_selection_or_judgement_makes_cells_stale_and_no_fits(checkout):
+    before = stages(checkout)
+    for stage, (_, counting) in STAGES.items():
+        for name in sorted(counting):
+            found = checkout / "harness" / name
+            for path in [found] if found.is_file() else sorted(found.glob("*.py")):
+                content = path.read_text()
+                path.write_text(f"{content}\nPLANTED = 1\n")
+                changed = stages(checkout)[stage] != before[stage]
+                path.write_text(content)
+                counts = str(path.relative_to(checkout)) not in NOT_CHOOSING and path.name != "__init__.py"
+                assert changed == counts, f"{stage}: {path}"
 
 
 def move(checkout: Path, old: str, new: str) -> None:

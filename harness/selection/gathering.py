@@ -1,0 +1,77 @@
+"""Gather what a selection method may look at, and choose: the part of a selection that keys rest on."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.data import frames
+from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.methods import METHODS, choose
+
+
+def select(
+    dataset: frames.DataSet,
+    features: FloatArray | None,
+    *,
+    method: str,
+    scaling: str,
+    pooling: str,
+    fraction: float,
+    budget: str,
+    rng: np.random.Generator,
+) -> IntArray:
+    """Choose frames of the training part; return their indices in the data set, ascending.
+
+    Parameters
+    ----------
+    dataset
+        Only frames of its training part are looked at.
+    features
+        Of all atoms of all frames, shape (Σ n_atoms, k); None for a method that looks at none.
+    method, scaling, pooling, budget
+        Keys of `METHODS`, `SCALINGS`, `POOLINGS`, and one of `BUDGETS`.
+    fraction
+        Of the training part, or of what it costs, in (0, 1].
+    rng
+        The only source of randomness.
+    """
+    train = dataset.indices("train")
+    candidates = gather(dataset, train, features if METHODS[method].described else None, scaling, pooling)
+    picked = choose(method, candidates, fraction, rng, costs(dataset, train, budget))
+    return np.sort(train[picked])
+
+
+def gather(
+    dataset: frames.DataSet, part: IntArray, features: FloatArray | None, scaling: str, pooling: str
+) -> Candidates:
+    """Gather features, groups and forces of the frames ``part``, and of no others."""
+    starts = frames.offsets(dataset.frames)
+    lengths = np.diff(starts)[part]
+    if features is None:
+        values = np.empty((int(lengths.sum()), 0))
+    else:
+        values = np.concatenate([features[starts[index] : starts[index + 1]] for index in part])
+    forces = np.concatenate([frames.forces_of(dataset.frames[index]) for index in part])
+    groups = dataset.groups
+    return Candidates(
+        features=values,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        groups=[groups[index] for index in part],
+        force_norms=np.linalg.norm(forces, axis=1),
+        scaling=scaling,
+        pooling=pooling,
+    )
+
+
+def costs(dataset: frames.DataSet, part: IntArray, budget: str) -> IntArray | None:
+    """Return what each configuration costs in atoms or labels; None where each costs the same."""
+    if budget == "configurations":
+        return None
+    cost = len if budget == "atoms" else n_labels
+    return np.array([cost(dataset.frames[index]) for index in part], dtype=np.int64)
+
+
+def n_labels(atoms: Atoms) -> int:
+    """Count a configuration's labels: energy, forces and, where known, stress."""
+    return 1 + 3 * len(atoms) + (0 if frames.stress_of(atoms) is None else 6)
