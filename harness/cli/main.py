@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from crossprune.harness import cli
 from crossprune.harness.cli import commands, store_commands
-from crossprune.harness.engine.warned import warnings_of_others_shown
+from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
 from crossprune.harness.store.disk import is_full

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from crossprune.harness.data.cards import Card, list_cards, load_card, load_dataset
 from crossprune.harness.engine.keys import md_key, properties_key
-from crossprune.harness.engine.loop import Progress, data_options
-from crossprune.harness.engine.outcome import Outcome, outcome_of
+from crossprune.harness.engine.loop import Progress
+from crossprune.harness.engine.outcome import Outcome
+from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.results import AXES, md_table, properties_table
+from crossprune.harness.engine.schedule import Schedule, Task
+from crossprune.harness.engine.stages import md_stage, properties_stage
 from crossprune.harness.engine.study import Study
-from crossprune.harness.engine.trials import md_stage, properties_stage
 from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.properties import Setting, tasks
 from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
@@ -25,16 +26,6 @@ from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record
 
 NO_CARD = "the data set has no card that names its crystal"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One stage on one fitted model."""
-
-    stage: str
-    key: str
-    function: Callable[..., Outcome]
-    arguments: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -77,9 +68,9 @@ def assess(
     """
     cells = results.drop_duplicates("cell")
     plans = {name: _Plan.of(study, name) for name in sorted(set(cells["dataset"]))}
-    trials = {trial.key: trial for cell in _rows(cells) for trial in plans[cell["dataset"]].trials(cell)}
+    trials = {trial.job[1]: trial for cell in _rows(cells) for trial in plans[cell["dataset"]].trials(cell)}
     known = {key: record for key, record in store.records(trials).items() if record.status not in set(retry)}
-    loop = _Loop(store, executor, on_progress, len(trials), len(known))
+    loop = _Loop(study, store, executor, on_progress, len(trials), len(known))
     loop.run([trial for key, trial in trials.items() if key not in known])
     records = {**known, **loop.records}
     return Assessment(
@@ -115,7 +106,7 @@ class _Plan:
         runs = md_runs(card, study.md, load_dataset(name, options=data), data) if study.md.enabled else []
         return cls(study, card, setting_of(card), tuple(runs))
 
-    def trials(self, cell: Mapping[str, Any]) -> Iterator[Trial]:
+    def trials(self, cell: Mapping[str, Any]) -> Iterator[Task]:
         """List the trials of a cell's fit; cells that share a fit share them."""
         if cell["status"] != "done" or self.setting is None:
             return
@@ -123,10 +114,10 @@ class _Plan:
         if self._wants_properties(cell):
             key = properties_key(fit, self.setting, self.study.properties)
             arguments: tuple[Any, ...] = (fit, self.setting, self.study.properties)
-            yield Trial("properties", key, properties_stage, arguments)
+            yield Task(("properties", key), properties_stage, arguments)
         for run in self._runs_of(cell):
             key = md_key(fit, run)
-            yield Trial("md", key, md_stage, (fit, run, key))
+            yield Task(("md", key), md_stage, (fit, run, key))
 
     def property_rows(
         self, cell: Mapping[str, Any], records: Mapping[str, Record]
@@ -187,6 +178,7 @@ class _Plan:
 class _Loop:
     """Runs trials, which do not depend on each other, and records them as they end."""
 
+    study: Study
     store: Store
     executor: Executor
     on_progress: Callable[[Progress], None]
@@ -195,35 +187,34 @@ class _Loop:
     records: dict[str, Record] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
 
-    def run(self, trials: list[Trial]) -> None:
+    def run(self, trials: list[Task]) -> None:
         """Run ``trials`` to their ends, or until Ctrl-C."""
-        futures: dict[Future[Outcome], Trial] = {}
+        timeout_s = self.study.limits.timeout_s
+        schedule = Schedule(self.store.root, self.executor, timeout_s, self.store.remove_leftovers)
+        for trial in trials:
+            schedule.add(trial)
         try:
-            for trial in trials:
-                futures[self._submit(trial)] = trial
-            while futures:
-                self._report({trial.stage for trial in futures.values()})
-                for future in wait(futures, return_when=FIRST_COMPLETED).done:
-                    self._end(futures.pop(future), outcome_of(future, self.store.root))
-            self._report(set())
+            while schedule:
+                self._report(+schedule.running)
+                self._end(schedule.next())
+            self._report(())
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
         except (DiskFull, NoWorkers):
             self.executor.shutdown(wait=True, cancel_futures=True)
             raise
 
-    def _submit(self, trial: Trial) -> Future[Outcome]:
-        root: Path = self.store.root
-        return self.executor.submit(trial.function, root, *trial.arguments)
+    def _end(self, ended: list[tuple[Task, Outcome]]) -> None:
+        records = []
+        for trial, outcome in ended:
+            value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
+            stage, key = trial.job
+            records.append(Record(key, outcome.status, outcome.reason, value["rows"], value["facts"]))
+            self.computed[stage] += outcome.computed
+        self.store.put(records)
+        self.records |= {record.key: record for record in records}
 
-    def _end(self, trial: Trial, outcome: Outcome) -> None:
-        value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
-        record = Record(trial.key, outcome.status, outcome.reason, value["rows"], value["facts"])
-        self.store.put([record])
-        self.records[trial.key] = record
-        self.computed[trial.stage] += outcome.computed
-
-    def _report(self, running: set[str]) -> None:
+    def _report(self, running: Iterable[str]) -> None:
         failed = sum(record.status != "done" for record in self.records.values())
         done = len(self.records) - failed
         self.on_progress(Progress(self.total, self.reused, done, failed, tuple(sorted(running))))

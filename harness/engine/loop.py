@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import queue
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
-from crossprune.harness.data.frames import DataSet
-from crossprune.harness.data.names import table_of
-from crossprune.harness.engine import stages
-from crossprune.harness.engine.grid import Cell, Choice, expand
-from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
-from crossprune.harness.engine.outcome import Outcome, outcome_of
+from crossprune.harness.engine.grid import Cell
+from crossprune.harness.engine.outcome import Outcome
+from crossprune.harness.engine.plan import Plan
 from crossprune.harness.engine.results import code_version, to_table
-from crossprune.harness.engine.stored import put_dataset
+from crossprune.harness.engine.schedule import Job, Schedule, Task
 from crossprune.harness.engine.study import Study
-from crossprune.harness.errors import DiskFull, NoWorkers, StudyError, unknown_name
-from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
-from crossprune.harness.selection.methods import RANDOM
+from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record, Status
-from crossprune.harness.tables import from_table
 
-Job = tuple[str, str]
-"""A stage and its key."""
 KEEP_S, KEEP_RECORDS = 1.0, 500
 """How long, and how many, records wait to be stored in one transaction."""
 
@@ -106,7 +95,7 @@ def run(
     NoWorkers
         If no worker process comes up, or the cluster takes no tasks any more.
     """
-    plan = _Plan.of(study, store)
+    plan = Plan.of(study, store)
     on_notes(plan.notes)
     again = set(retry)
     known = {key: status for key, status in store.statuses(plan.keys.values()).items() if status not in again}
@@ -129,16 +118,16 @@ def run(
 
 def stored_cells(study: Study, store: Store) -> Iterator[tuple[int, Cell, Record]]:
     """Read the cells of a study that have a record, one by one: place in its table, cell, record."""
-    return _in_store(_Plan.of(study, store), store)
+    return _in_store(Plan.of(study, store), store)
 
 
 def needs(study: Study, store: Store) -> tuple[set[str], set[Job]]:
     """Return the keys of a study's cells, and the artefacts that they need before they are fitted."""
-    plan = _Plan.of(study, store)
+    plan = Plan.of(study, store)
     return set(plan.keys.values()), {job for cell in plan.keys for job in plan.rests_on(cell)}
 
 
-def _in_store(plan: _Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
+def _in_store(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
     """Read the records of a plan one by one; cells of the same content share one."""
     cells: dict[str, list[tuple[int, Cell]]] = {}
     for place, (cell, key) in enumerate(plan.keys.items()):
@@ -148,75 +137,11 @@ def _in_store(plan: _Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
             yield place, cell, record
 
 
-def data_options(study: Study, name: str) -> DataOptions:
-    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error."""
-    table = table_of(study.data, study.datasets, name, list_cards())
-    return from_table(DataOptions, table or {}, f"[data.{name}]")
-
-
-def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
-    """Raise `StudyError` if a ``[weights.GROUP]`` table names a group that no data set of the study has."""
-    known = {group for dataset in datasets for group in dataset.groups}
-    for group in study.weights:
-        if group not in known:
-            raise StudyError(f"[weights.{group}]: {unknown_name('group', group, known)}")
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The cells of a study with their keys, and what it takes to run them."""
-
-    study: Study
-    specs: Mapping[str, AdapterSpec]
-    dataset_keys: Mapping[str, str]
-    keys: Mapping[Cell, str]
-    notes: Mapping[str, Sequence[str]]
-    """What a user must know of each data set."""
-
-    @classmethod
-    def of(cls, study: Study, store: Store) -> _Plan:
-        labels = {*study.models, *study.choosers} - {RANDOM}
-        specs = {label: resolve(label, study.options) for label in sorted(labels)}
-        for label in study.options:
-            if label not in specs:
-                resolve(label, study.options)
-        cells = expand(study)
-        datasets = {
-            name: load_dataset(name, options=data_options(study, name)) for name in sorted(study.datasets)
-        }
-        require_groups(study, datasets.values())
-        for spec, dataset in itertools.product(specs.values(), datasets.values()):
-            spec.make(dataset.elements)  # reports a missing package, or elements it cannot handle, at once
-        dataset_keys = {name: put_dataset(store, dataset) for name, dataset in datasets.items()}
-        keys = {
-            cell: cell_key(
-                dataset_keys[cell.choice.dataset],
-                specs.get(cell.choice.chooser),
-                cell.choice.how,
-                specs[cell.model],
-                study.weights,
-            )
-            for cell in cells
-        }
-        notes = {name: dataset.notes for name, dataset in datasets.items()}
-        return cls(study, specs, dataset_keys, keys, notes)
-
-    def rests_on(self, cell: Cell) -> list[Job]:
-        """List the artefacts that a cell's fit rests on."""
-        choice, dataset = cell.choice, self.dataset_keys[cell.choice.dataset]
-        found = [("dataset", dataset), ("prepare", prepare_key(dataset, self.specs[cell.model]))]
-        features = None
-        if choice.chooser != RANDOM:
-            features = features_key(dataset, self.specs[choice.chooser])
-            found.append(("features", features))
-        return [*found, ("selection", selection_key(dataset, features, choice))]
-
-
 @dataclass
 class _Loop:
     """Submits a task as soon as its inputs are there, each task once, and records cells as they end."""
 
-    plan: _Plan
+    plan: Plan
     store: Store
     executor: Executor
     on_progress: Callable[[Progress], None]
@@ -224,25 +149,29 @@ class _Loop:
     reused: int
     statuses: dict[str, Status] = field(default_factory=dict)
     computed: Counter[str] = field(default_factory=Counter)
-    _outcomes: dict[Job, Outcome] = field(default_factory=dict)
-    _waiting: dict[Job, list[Cell]] = field(default_factory=dict)
-    _futures: dict[Future[Outcome], Job] = field(default_factory=dict)
-    _running: Counter[str] = field(default_factory=Counter)
-    _ended: queue.SimpleQueue[Future[Outcome]] = field(default_factory=queue.SimpleQueue)
+    _ended: dict[Job, Outcome] = field(default_factory=dict)
+    """Outcomes of tasks, and of fits that failed."""
+    _fitting: dict[Job, list[Cell]] = field(default_factory=dict)
+    """Fits that were submitted, and the cells that share them."""
     _unsaved: list[Record] = field(default_factory=list)
     _oldest: float = 0.0
     _failed: int = 0
 
     def run(self, cells: list[Cell]) -> None:
         """Run ``cells`` to their ends, or until Ctrl-C."""
+        timeout_s = self.plan.study.limits.timeout_s
+        self._schedule = Schedule(self.store.root, self.executor, timeout_s, self.store.remove_leftovers)
+        self._graph = self._graph_of(cells)
         try:
-            for model, dataset in sorted({(cell.model, cell.choice.dataset) for cell in cells}):
-                self._prepare(model, dataset)
-            for cell in cells:
-                self._advance(cell)
-            while self._futures:
+            self._graph.prepare()
+            self._advance()
+            while self._schedule:
                 self._report()
-                self._finish(self._next())
+                for task, outcome in self._schedule.next(self._patience()):
+                    self._finish(task, outcome)
+                self._advance()
+                if self._unsaved and not self._patience():
+                    self._save()
             self._save()
             self._report()
         except KeyboardInterrupt:
@@ -256,100 +185,67 @@ class _Loop:
                 self._save()
             raise
 
-    def _next(self) -> Future[Outcome]:
-        """Wait for a task to end; records that wait too long meanwhile are stored."""
-        if self._unsaved:
-            with contextlib.suppress(queue.Empty):
-                return self._ended.get(timeout=max(0.0, self._oldest + KEEP_S - time.monotonic()))
-            self._save()
-        return self._ended.get()
+    def _graph_of(self, cells: list[Cell]) -> TopologicalSorter[Job | Cell]:
+        """Say once what waits for what: orders for features, cells for their order and what is prepared."""
+        graph: TopologicalSorter[Job | Cell] = TopologicalSorter()
+        for cell in cells:
+            if reason := self.plan.unable(cell):
+                self._end(cell, Outcome("skipped", reason))
+                continue
+            graph.add(cell, *self.plan.needs[cell])
+            for job in self.plan.needs[cell]:
+                graph.add(job, *self.plan.before[job])
+        return graph
 
-    def _finish(self, future: Future[Outcome]) -> None:
-        job = self._futures.pop(future)
-        self._running[job[0]] -= 1
-        outcome = self._outcomes[job] = outcome_of(future, self.store.root)
-        self.computed[job[0]] += outcome.computed
-        if outcome.status in ("timeout", "out_of_memory", "crashed"):
-            self.store.remove_leftovers()
-        for cell in self._waiting.pop(job, []):
-            self._advance(cell)
-        if job[0] == "fit" and outcome.status == "done":
-            del self._outcomes[job]  # its rows; a later cell that shares the fit reads them again
+    def _patience(self) -> float | None:
+        """Return how long, in seconds, records may still wait to be stored; None if there are none."""
+        if not self._unsaved:
+            return None
+        full = len(self._unsaved) >= KEEP_RECORDS
+        return 0.0 if full else max(0.0, self._oldest + KEEP_S - time.monotonic())
 
-    def _advance(self, cell: Cell) -> None:
-        """Take a cell as far as it goes: to the job that it has to wait for, or to its end."""
-        if reason := self._unable(cell):
-            self._end(cell, Outcome("skipped", reason))
+    def _finish(self, task: Task, outcome: Outcome) -> None:
+        self.computed[task.job[0]] += outcome.computed
+        if task.job not in self._fitting:
+            self._ended[task.job] = outcome
+            self._graph.done(task.job)
             return
-        chosen = self._selection(cell.choice)
-        if not isinstance(chosen, Outcome):
-            self._waiting.setdefault(chosen, []).append(cell)
+        for cell in self._fitting.pop(task.job):
+            self._end(cell, outcome)
+        if outcome.status != "done":  # a later cell that shares a fit that ended well reads it again
+            self._ended[task.job] = outcome
+
+    def _advance(self) -> None:
+        """Let everything whose inputs have ended take its turn."""
+        while ready := self._graph.get_ready():
+            for one in ready:
+                if isinstance(one, Cell):
+                    self._graph.done(one)
+                    self._fit(one)
+                elif (failed := self._failure(self.plan.before[one])) is not None:
+                    self._ended[one] = failed
+                    self._graph.done(one)
+                else:
+                    self._schedule.add(self.plan.tasks[one])
+
+    def _failure(self, jobs: Iterable[Job]) -> Outcome | None:
+        """Return the outcome of the first of ``jobs`` that did not end well."""
+        return next((self._ended[job] for job in jobs if self._ended[job].status != "done"), None)
+
+    def _fit(self, cell: Cell) -> None:
+        """Submit a cell's fit unless it was, or end the cell if there is nothing to fit to."""
+        needs = self.plan.needs[cell]
+        if (failed := self._failure(needs)) is not None:
+            self._end(cell, failed)
             return
-        prepared = self._prepare(cell.model, cell.choice.dataset)
-        if chosen.status != "done" or prepared not in self._outcomes:
-            if chosen.status != "done":
-                self._end(cell, chosen)
-            else:
-                self._waiting.setdefault(prepared, []).append(cell)
-            return
-        if self._outcomes[prepared].status != "done":
-            self._end(cell, self._outcomes[prepared])
-            return
-        fit = self._fit(cell, chosen.value, prepared[1])
-        if fit in self._outcomes:
-            self._end(cell, self._outcomes[fit])
+        task = self.plan.fit(cell, self._ended[needs[0]].value)
+        if task.job in self._ended:
+            self._end(cell, self._ended[task.job])
+        elif task.job in self._fitting:
+            self._fitting[task.job].append(cell)
         else:
-            self._waiting.setdefault(fit, []).append(cell)
-
-    def _unable(self, cell: Cell) -> str:
-        """Say why an adapter cannot take this part, or return an empty string."""
-        specs = self.plan.specs
-        chooser = cell.choice.chooser
-        if chooser != RANDOM and not adapter_class(specs[chooser].adapter).capabilities.describes:
-            return f"adapter {specs[chooser].adapter!r} has no descriptor, so it cannot choose data"
-        if not adapter_class(specs[cell.model].adapter).capabilities.fits:
-            return f"adapter {specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
-        return ""
-
-    def _prepare(self, model: str, dataset: str) -> Job:
-        spec, dataset_key = self.plan.specs[model], self.plan.dataset_keys[dataset]
-        key = prepare_key(dataset_key, spec)
-        return self._submit(("prepare", key), stages.prepare_stage, dataset_key, spec, key)
-
-    def _selection(self, choice: Choice) -> Outcome | Job:
-        """Return the outcome of a selection, or the job to wait for."""
-        dataset_key = self.plan.dataset_keys[choice.dataset]
-        features = None
-        if choice.chooser != RANDOM:
-            spec = self.plan.specs[choice.chooser]
-            features = features_key(dataset_key, spec)
-            job = self._submit(("features", features), stages.features_stage, dataset_key, spec, features)
-            if job not in self._outcomes:
-                return job
-            if self._outcomes[job].status != "done":
-                return self._outcomes[job]
-        key = selection_key(dataset_key, features, choice)
-        job = self._submit(("selection", key), stages.selection_stage, dataset_key, features, choice, key)
-        return self._outcomes.get(job, job)
-
-    def _fit(self, cell: Cell, subset: np.ndarray[Any, Any], prepared: str) -> Job:
-        spec, weights = self.plan.specs[cell.model], self.plan.study.weights
-        seed = cell.choice.seed if adapter_class(spec.adapter).is_seeded(spec.options) else None
-        dataset_key = self.plan.dataset_keys[cell.choice.dataset]
-        key = fit_key(dataset_key, prepared, spec, subset, weights, seed)
-        return self._submit(
-            ("fit", key), stages.fit_stage, dataset_key, spec, prepared, subset, dict(weights), seed, key
-        )
-
-    def _submit(self, job: Job, stage: Callable[..., Outcome], *args: Any) -> Job:
-        """Submit a job unless it was submitted before."""
-        if job not in self._outcomes and job not in self._waiting:
-            self._waiting[job] = []
-            future = self.executor.submit(stage, self.store.root, *args)
-            self._futures[future] = job
-            self._running[job[0]] += 1
-            future.add_done_callback(self._ended.put)
-        return job
+            self._fitting[task.job] = [cell]
+            self._schedule.add(task)
 
     def _end(self, cell: Cell, outcome: Outcome) -> None:
         key = self.plan.keys[cell]
@@ -360,11 +256,8 @@ class _Loop:
         if not self._unsaved:
             self._oldest = time.monotonic()
         self._unsaved.append(record)
-        if len(self._unsaved) >= KEEP_RECORDS or time.monotonic() > self._oldest + KEEP_S:
-            self._save()
         self.statuses[key] = outcome.status
         self._failed += outcome.status not in ("done", "skipped")
-        self._report()
 
     def _save(self) -> None:
         records, self._unsaved = self._unsaved, []
@@ -372,6 +265,6 @@ class _Loop:
             self.store.put(records)
 
     def _report(self) -> None:
-        running = tuple(sorted(+self._running))
+        running = tuple(sorted(+self._schedule.running))
         done = len(self.statuses) - self._failed
         self.on_progress(Progress(self.total, self.reused, done, self._failed, running))

@@ -5,22 +5,29 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import signal
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, WorkerDied
 from crossprune.harness.store.disk import almost_full, disk_full, is_full
 from crossprune.harness.store.objects import SCRATCH
 from crossprune.harness.store.records import Status
 from threadpoolctl import ThreadpoolController
+
+OTHERS = r"(?!crossprune(\.|$))"
+"""Modules whose warnings are not ours."""
+Stage = Callable[..., tuple[Any, bool]]
+"""``(root of the store, ...) -> (value, computed)``; ``computed`` is False where the store held it."""
 
 
 @dataclass(frozen=True)
@@ -32,37 +39,76 @@ class Outcome:
     value: Any = None
     computed: bool = False
     """False where the artefact was in the store already."""
+    wall_s: float = 0.0
+    """How long it took, seconds."""
 
 
-def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
-    """Turn a stage's exception into a status with its traceback; a full disk is the run's affair.
+def run_all(root: Path, spec: object, calls: Sequence[tuple[Stage, tuple[Any, ...]]]) -> list[Outcome]:
+    """Run stages one after another; an exception is the status of its own stage, with its traceback.
+
+    Parameters
+    ----------
+    root
+        The store.
+    spec
+        The adapter whose stages they are, by which a cluster may tell tasks apart.
+    calls
+        Stages and their arguments after ``root``.
 
     Raises
     ------
     DiskFull
-        If the stage cannot write.
+        If a stage cannot write: that is the run's affair.
     """
+    with scratch_folder(), warnings_of_others_shown():
+        return [_attempt(root, stage, arguments) for stage, arguments in calls]
 
-    @functools.wraps(stage)
-    def run(root: Path, *args: Any) -> Outcome:
-        try:
-            # One BLAS thread everywhere: more would change the last bits from executor to executor.
-            single = _libraries(len(sys.modules)).limit(limits=1)
-            with scratch_folder(), single, warnings_of_others_shown():
-                value, computed = stage(root, *args)
-        except CellTimeout as error:
-            return Outcome("timeout", str(error))
-        except (MemoryError, CellOutOfMemory) as error:
-            return Outcome("out_of_memory", str(error) or "MemoryError")
-        except CellCrash as error:
-            return Outcome("crashed", str(error))
-        except Exception as error:
-            if is_full(error):
-                raise disk_full(error, root) from None
-            return Outcome("failed", traceback.format_exc())
-        return Outcome("done", value=value, computed=computed)
 
-    return run
+def _attempt(root: Path, stage: Stage, arguments: tuple[Any, ...]) -> Outcome:
+    start = time.perf_counter()
+    try:
+        # One BLAS thread everywhere: more would change the last bits from executor to executor.
+        with _libraries(len(sys.modules)).limit(limits=1):
+            value, computed = stage(root, *arguments)
+    except CellTimeout as error:
+        return Outcome("timeout", str(error))
+    except (MemoryError, CellOutOfMemory) as error:
+        return Outcome("out_of_memory", str(error) or "MemoryError")
+    except CellCrash as error:
+        return Outcome("crashed", str(error))
+    except Exception as error:
+        if is_full(error):
+            raise disk_full(error, root) from None
+        return Outcome("failed", traceback.format_exc())
+    return Outcome("done", value=value, computed=computed, wall_s=time.perf_counter() - start)
+
+
+@contextlib.contextmanager
+def warnings_of_others_shown() -> Iterator[None]:
+    """Show warnings of other packages where filters (``python -W error``) would raise them.
+
+    What NumPy or ASE announce for a later version says nothing about a model, so it must not end a cell.
+    What no filter raises stays as it is: phonopy's filter for one kind must not make all others visible.
+    """
+    before: list[tuple[Any, ...]] = list(warnings.filters)
+    if not any(action == "error" for action, *_ in before):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        for action, message, category, module, line in reversed(before):  # the last one added comes first
+            place = _pattern(module)
+            warnings.filterwarnings(action, _pattern(message), category, place, line)
+            if action == "error" and not place:
+                warnings.filterwarnings("default", _pattern(message), category, OTHERS, line)
+        yield
+
+
+def _pattern(part: str | re.Pattern[str] | None) -> str:
+    """Return the text of a filter's pattern; the interpreter's own filters hold plain words."""
+    if isinstance(part, re.Pattern):
+        return part.pattern
+    return re.escape(part) + r"\Z" if part else ""
 
 
 @functools.lru_cache(maxsize=1)
@@ -87,8 +133,8 @@ def scratch_folder() -> Iterator[None]:
                 os.environ["TMPDIR"] = environment
 
 
-def outcome_of(future: Future[Outcome], root: Path) -> Outcome:
-    """Read a task's outcome; a killed or hung worker becomes a status.
+def outcomes_of(future: Future[list[Outcome]], root: Path) -> list[Outcome] | Outcome:
+    """Read the outcomes of a task's stages; of a worker that was killed or hung, the one that it was.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from crossprune.harness.engine.workers import NotBegun, Worker, dumps
 from crossprune.harness.errors import CellOutOfMemory, NoWorkers, WorkerDied
 
 T = TypeVar("T")
-TASKS_PER_WORKER = 1000
+TASKS_PER_WORKER = 200
 """Tasks after which a worker is replaced, so that memory which a library loses does not pile up: a new one
 costs 2 s of processor time (imports, data set), a task of a linear family 10 ms."""
 STARTS = 5
@@ -29,6 +29,9 @@ PAUSE_S = 0.2
 
 class SerialExecutor(Executor):
     """Runs each task at once in this process; for debugging, and as the reference for other executors."""
+
+    capacity = 1
+    """Tasks that it can use at a time."""
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run the task before returning."""
@@ -67,6 +70,7 @@ class LocalPool(Executor):
     """
 
     def __init__(self, workers: int, timeout_s: float, memory_gb: float | None = None) -> None:
+        self.capacity = 2 * workers  # a worker that ends its task finds the next one waiting
         self._timeout_s = timeout_s
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._slots = [_Slot(self._tasks, timeout_s) for _ in range(workers)]

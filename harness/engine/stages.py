@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.io import write
 from crossprune.harness.contract import (
     Descriptor,
     Fitter,
@@ -24,20 +25,27 @@ from crossprune.harness.data import frames
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
-from crossprune.harness.engine.outcome import guarded
-from crossprune.harness.engine.stored import stage_store, stored_dataset, stored_labels, stored_prepared
+from crossprune.harness.engine.stored import (
+    stage_store,
+    stored_dataset,
+    stored_labels,
+    stored_potential,
+    stored_prepared,
+)
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import errors_by_part, labels_of
+from crossprune.harness.evaluation.properties import PropertyOptions, Setting, compute_properties
+from crossprune.harness.evaluation.stability import MdRun, run_md
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
-from crossprune.harness.selection.gathering import n_labels, select
+from crossprune.harness.selection.gathering import n_labels, order
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
+TRAJECTORY = "trajectory.extxyz"
 OWN = "own_"
 """What marks predictions of frames that the model was fitted to, those that `soundness` looks at."""
 
 
-@guarded
 def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
     """Describe all frames of a data set."""
     store = stage_store(root)
@@ -58,7 +66,6 @@ def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) ->
     return None, True
 
 
-@guarded
 def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
     """Compute everything of a model that does not depend on the chosen subset."""
     store = stage_store(root)
@@ -80,18 +87,17 @@ def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> 
     return None, True
 
 
-@guarded
 def selection_stage(
     root: Path, dataset_key: str, features: str | None, choice: Choice, key: str
 ) -> tuple[IntArray, bool]:
-    """Choose frames of the training part; return their indices in the data set, ascending."""
+    """Choose frames of the training part; return their indices in the data set, in the order of picking."""
     store = stage_store(root)
-    path = store.path("selection", key) / "indices.npy"
+    path = store.path("selection", key) / "order.npy"
     if path.exists():
         return np.load(path), False
     described = features is not None
     values = np.load(store.path("features", features) / "features.npy", mmap_mode="r") if described else None
-    indices = select(
+    picked = order(
         stored_dataset(root, dataset_key),
         values,
         method=choice.method,
@@ -101,11 +107,10 @@ def selection_stage(
         budget=choice.budget,
         rng=np.random.default_rng(selection_seed(dataset_key, choice)),
     )
-    store.write("selection", key, lambda folder: np.save(folder / "indices.npy", indices))
-    return indices, True
+    store.write("selection", key, lambda folder: np.save(folder / "order.npy", picked))
+    return picked, True
 
 
-@guarded
 def fit_stage(
     root: Path,
     dataset_key: str,
@@ -235,3 +240,21 @@ def _require_finite(predicted: Predictions, label: str) -> None:
 def _versions(spec: AdapterSpec) -> str:
     versions = package_versions(adapter_class(spec.adapter).distributions)
     return "; ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def properties_stage(
+    root: Path, fit_key: str, setting: Setting, options: PropertyOptions
+) -> tuple[dict[str, Any], bool]:
+    """Compute the properties of a fitted potential; a row each, whatever fails."""
+    found = compute_properties(stored_potential(root, fit_key).calculator(), setting, options)
+    facts = {"trial": True, "fit_key": fit_key}
+    return {"rows": [dataclasses.asdict(one) for one in found], "facts": facts}, True
+
+
+def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, Any], bool]:
+    """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
+    result, kept = run_md(stored_potential(root, fit_key), run)
+    folder = stage_store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
+    trajectory = str((folder / TRAJECTORY).relative_to(root))
+    facts = {"trial": True, "fit_key": fit_key, "trajectory": trajectory}
+    return {"rows": [{**dataclasses.asdict(result), "survived": result.survived}], "facts": facts}, True

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, choose
+from crossprune.harness.selection.methods import budget as budget_of
 
 
-def select(
+def order(
     dataset: frames.DataSet,
     features: FloatArray | None,
     *,
@@ -21,7 +24,7 @@ def select(
     budget: str,
     rng: np.random.Generator,
 ) -> IntArray:
-    """Choose frames of the training part; return their indices in the data set, ascending.
+    """Choose frames of the training part; return their indices in the data set, in the order of picking.
 
     Parameters
     ----------
@@ -32,14 +35,45 @@ def select(
     method, scaling, pooling, budget
         Keys of `METHODS`, `SCALINGS`, `POOLINGS`, and one of `BUDGETS`.
     fraction
-        Of the training part, or of what it costs, in (0, 1].
+        Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
+        fractions out of this order.
     rng
         The only source of randomness.
     """
     train = dataset.indices("train")
+    if fraction == 1.0:
+        return train
     candidates = gather(dataset, train, features if METHODS[method].described else None, scaling, pooling)
-    picked = choose(method, candidates, fraction, rng, costs(dataset, train, budget))
-    return np.sort(train[picked])
+    return train[choose(method, candidates, fraction, rng, costs(dataset, train, budget))]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The frames that a study may choose, and what each costs."""
+
+    train: IntArray
+    """Their indices in the data set, ascending."""
+    costs: IntArray | None
+    """Atoms or labels of each; None where all cost the same."""
+
+    @classmethod
+    def of(cls, dataset: frames.DataSet, budget: str) -> Pool:
+        """Gather the training part."""
+        train = dataset.indices("train")
+        return cls(train, costs(dataset, train, budget))
+
+    def subset(self, picked: IntArray, fraction: float) -> IntArray:
+        """Take a fraction out of an order of picking that holds it; ascending indices.
+
+        The picks are taken in their order as long as they fit, at least one.
+        """
+        if fraction == 1.0:
+            return self.train
+        if self.costs is None:
+            return np.sort(picked[: budget_of(fraction, len(self.train))])
+        spent = np.cumsum(self.costs[np.searchsorted(self.train, picked)])
+        kept = np.searchsorted(spent, fraction * float(self.costs.sum()), side="right")
+        return np.sort(picked[: max(1, int(kept))])
 
 
 def gather(

@@ -7,7 +7,7 @@ import pytest
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.grid import expand
-from crossprune.harness.engine.loop import require_groups
+from crossprune.harness.engine.plan import require_groups
 from crossprune.harness.engine.study import Limits, parse_study, read_study
 from crossprune.harness.errors import StudyError
 

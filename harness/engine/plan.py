@@ -1,0 +1,175 @@
+"""What a run has to do: the cells of a study with their keys, and the graph of the jobs that they rest on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from crossprune.harness.contract import IntArray
+from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
+from crossprune.harness.data.frames import DataSet
+from crossprune.harness.data.names import table_of
+from crossprune.harness.engine import stages
+from crossprune.harness.engine.grid import Cell, Choice, expand
+from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
+from crossprune.harness.engine.schedule import Job, Task
+from crossprune.harness.engine.stored import put_dataset
+from crossprune.harness.engine.study import Study
+from crossprune.harness.errors import StudyError, unknown_name
+from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
+from crossprune.harness.selection.gathering import Pool
+from crossprune.harness.selection.methods import METHODS, RANDOM
+from crossprune.harness.store.objects import Store
+from crossprune.harness.tables import from_table
+
+ONCE, FITS, CHOICES = range(3)
+"""Urgencies. What is computed once per data set comes first, for all else waits for it; then fits, so that
+cells end; then the choice of more data to fit to."""
+
+
+def data_options(study: Study, name: str) -> DataOptions:
+    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error."""
+    table = table_of(study.data, study.datasets, name, list_cards())
+    return from_table(DataOptions, table or {}, f"[data.{name}]")
+
+
+def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
+    """Raise `StudyError` if a ``[weights.GROUP]`` table names a group that no data set of the study has."""
+    known = {group for dataset in datasets for group in dataset.groups}
+    for group in study.weights:
+        if group not in known:
+            raise StudyError(f"[weights.{group}]: {unknown_name('group', group, known)}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a study with their keys, and what it takes to run them."""
+
+    study: Study
+    specs: Mapping[str, AdapterSpec]
+    dataset_keys: Mapping[str, str]
+    pools: Mapping[str, Pool]
+    """What may be chosen of each data set."""
+    keys: Mapping[Cell, str]
+    tasks: Mapping[Job, Task]
+    """Everything but the fits: features, what is prepared, and orders of picking."""
+    before: Mapping[Job, tuple[Job, ...]]
+    """The jobs that a task, or a cell's fit, waits for."""
+    needs: Mapping[Cell, tuple[Job, Job]]
+    """The order that a cell's data are taken from, and what its model prepares."""
+    notes: Mapping[str, Sequence[str]]
+    """What a user must know of each data set."""
+
+    @classmethod
+    def of(cls, study: Study, store: Store) -> Plan:
+        """Load the data sets of a study and work out its jobs; the data sets are stored for the workers."""
+        labels = {*study.models, *study.choosers} - {RANDOM}
+        specs = {label: resolve(label, study.options) for label in sorted(labels)}
+        for label in study.options:
+            if label not in specs:
+                resolve(label, study.options)
+        cells = expand(study)
+        datasets = {
+            name: load_dataset(name, options=data_options(study, name)) for name in sorted(study.datasets)
+        }
+        require_groups(study, datasets.values())
+        for spec, dataset in itertools.product(specs.values(), datasets.values()):
+            spec.make(dataset.elements)  # reports a missing package, or elements it cannot handle, at once
+        dataset_keys = {name: put_dataset(store, dataset) for name, dataset in datasets.items()}
+        keys = {
+            cell: cell_key(
+                dataset_keys[cell.choice.dataset],
+                specs.get(cell.choice.chooser),
+                cell.choice.how,
+                specs[cell.model],
+                study.weights,
+            )
+            for cell in cells
+        }
+        jobs = _Jobs(study, specs, dataset_keys)
+        needs = {cell: jobs.of(cell) for cell in cells}
+        return cls(
+            study=study,
+            specs=specs,
+            dataset_keys=dataset_keys,
+            pools={name: Pool.of(dataset, study.budget) for name, dataset in datasets.items()},
+            keys=keys,
+            tasks=jobs.tasks,
+            before=jobs.before,
+            needs=needs,
+            notes={name: dataset.notes for name, dataset in datasets.items()},
+        )
+
+    def rests_on(self, cell: Cell) -> list[Job]:
+        """List the artefacts that a cell's fit rests on."""
+        order, prepared = self.needs[cell]
+        dataset = ("dataset", self.dataset_keys[cell.choice.dataset])
+        return [dataset, prepared, *self.before[order], order]
+
+    def unable(self, cell: Cell) -> str:
+        """Say why an adapter cannot take its part in a cell, or return an empty string."""
+        chooser = cell.choice.chooser
+        if chooser != RANDOM and not adapter_class(self.specs[chooser].adapter).capabilities.describes:
+            return f"adapter {self.specs[chooser].adapter!r} has no descriptor, so it cannot choose data"
+        if not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
+            return f"adapter {self.specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
+        return ""
+
+    def fit(self, cell: Cell, order: IntArray) -> Task:
+        """Return the fit of a cell, whose data come first in ``order``; cells may share one."""
+        choice, spec, weights = cell.choice, self.specs[cell.model], self.study.weights
+        seed = choice.seed if adapter_class(spec.adapter).is_seeded(spec.options) else None
+        dataset_key, prepared = self.dataset_keys[choice.dataset], self.needs[cell][1][1]
+        subset = self.pools[choice.dataset].subset(order, choice.fraction)
+        key = fit_key(dataset_key, prepared, spec, subset, weights, seed)
+        arguments = (dataset_key, spec, prepared, subset, dict(weights), seed, key)
+        return Task(("fit", key), stages.fit_stage, arguments, spec, dataset_key, FITS)
+
+
+class _Jobs:
+    """Gathers the jobs of cells, each once."""
+
+    def __init__(
+        self, study: Study, specs: Mapping[str, AdapterSpec], dataset_keys: Mapping[str, str]
+    ) -> None:
+        self._specs, self._dataset_keys = specs, dataset_keys
+        below = [fraction for fraction in study.fractions if fraction < 1]
+        self._largest = max(below, default=1.0)
+        self._orders: dict[Choice, Job] = {}
+        self._prepared: dict[tuple[str, str], Job] = {}
+        self.tasks: dict[Job, Task] = {}
+        self.before: dict[Job, tuple[Job, ...]] = {}
+
+    def of(self, cell: Cell) -> tuple[Job, Job]:
+        """Return the order and what is prepared for a cell."""
+        choice, named = cell.choice, (cell.choice.dataset, cell.model)
+        if METHODS[choice.method].nested and choice.fraction < 1:
+            choice = replace(choice, fraction=self._largest)
+        if choice not in self._orders:
+            self._orders[choice] = self._order(choice)
+        if named not in self._prepared:
+            dataset, spec = self._dataset_keys[named[0]], self._specs[cell.model]
+            key = prepare_key(dataset, spec)
+            task = Task(("prepare", key), stages.prepare_stage, (dataset, spec, key), spec, dataset, ONCE)
+            self._prepared[named] = self._add(task)
+        return self._orders[choice], self._prepared[named]
+
+    def _order(self, choice: Choice) -> Job:
+        dataset, spec, features, before = self._dataset_keys[choice.dataset], None, None, ()
+        if choice.chooser != RANDOM:
+            spec = self._specs[choice.chooser]
+            features = features_key(dataset, spec)
+            task = Task(
+                ("features", features), stages.features_stage, (dataset, spec, features), spec, dataset, ONCE
+            )
+            before = (self._add(task),)
+        key = selection_key(dataset, features, choice)
+        arguments = (dataset, features, choice, key)
+        return self._add(
+            Task(("selection", key), stages.selection_stage, arguments, spec, dataset, CHOICES), before
+        )
+
+    def _add(self, task: Task, before: tuple[Job, ...] = ()) -> Job:
+        self.tasks[task.job], self.before[task.job] = task, before
+        return task.job
