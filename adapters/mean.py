@@ -20,6 +20,7 @@ from crossprune.harness.contract import (
     IntArray,
     Potential,
     Prediction,
+    Predictions,
     Prepared,
     Weights,
     require_elements,
@@ -92,7 +93,8 @@ class Mean(Descriptor[MeanOptions], Fitter[MeanOptions]):
         """Count the elements."""
         for atoms in frames:
             require_elements(atoms, self.elements, "adapter 'mean'")
-        return Prepared(frames, {"counts": element_counts(frames, self.elements)})
+        crystals = np.array([atoms.cell.rank == 3 for atoms in frames], dtype=np.bool_)
+        return Prepared(frames, {"counts": element_counts(frames, self.elements), "crystals": crystals})
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
@@ -101,3 +103,11 @@ class Mean(Descriptor[MeanOptions], Fitter[MeanOptions]):
         energies = np.array([energy_of(prepared.frames[index]) for index in subset])
         per_element = regressed(prepared.arrays["counts"][subset], energies)
         return MeanPotential(dict(zip(self.elements, per_element.tolist(), strict=True)))
+
+    def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
+        """Multiply the counts of the elements by their energies."""
+        assert isinstance(potential, MeanPotential)
+        counts, crystals = prepared.arrays["counts"][indices], prepared.arrays["crystals"][indices]
+        energies = counts @ np.array([potential.energies[one] for one in self.elements])
+        stresses = np.where(crystals[:, None], 0.0, np.full((len(indices), 6), np.nan))
+        return Predictions(energies, np.zeros((int(counts.sum()), 3)), stresses)

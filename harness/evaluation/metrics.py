@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.units import GPa
 from crossprune.harness.contract import FloatArray, IntArray, Predictions
 from crossprune.harness.data.frames import DataSet, energy_of, forces_of, offsets, stress_of
+from numpy.typing import NDArray
 
 ALL = "all"
 """Group name of the row over all groups."""
@@ -32,10 +33,10 @@ def labels_of(frames: Sequence[Atoms]) -> Predictions:
     )
 
 
-def errors(
-    predicted: Predictions, labels: Predictions, sizes: IntArray, chosen: IntArray
-) -> dict[str, float]:
-    """Compute the error metrics over some frames.
+def errors_by_group(
+    predicted: Predictions, labels: Predictions, sizes: IntArray, groups: Sequence[str], chosen: IntArray
+) -> list[dict[str, float | str | int]]:
+    """Compute the error metrics over ``chosen`` and over each group in it; one mapping per row.
 
     Parameters
     ----------
@@ -43,45 +44,18 @@ def errors(
         For all frames.
     sizes
         Atoms per frame, shape (n_frames,).
+    groups
+        Group of each frame.
     chosen
-        Indices of the frames to average over.
+        Indices of the frames to average over, at least one.
 
     Returns
     -------
-    dict
+    list
         `METRICS`: energies per atom (meV), forces per component (eV/Å), stress per component (GPa;
         NaN where no frame has it).
     """
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    atoms = np.concatenate([np.arange(starts[index], starts[index + 1]) for index in chosen])
-    energy = 1e3 * (predicted.energies - labels.energies)[chosen] / sizes[chosen]
-    force = (predicted.forces - labels.forces)[atoms]
-    stress = (predicted.stresses - labels.stresses)[chosen] / GPa
-    has_stress = np.isfinite(labels.stresses[chosen]).all(axis=1)
-    return {
-        "energy_mae_mev_per_atom": _mae(energy),
-        "energy_rmse_mev_per_atom": _rmse(energy),
-        "force_mae_ev_per_angstrom": _mae(force),
-        "force_rmse_ev_per_angstrom": _rmse(force),
-        "stress_mae_gpa": _mae(stress[has_stress]) if has_stress.any() else float("nan"),
-    }
-
-
-def errors_by_group(
-    predicted: Predictions, labels: Predictions, sizes: IntArray, groups: Sequence[str], chosen: IntArray
-) -> list[dict[str, float | str | int]]:
-    """Compute `errors` over ``chosen`` and over each group in it; one mapping per row."""
-    names = np.array(groups)[chosen]
-    parts = [(ALL, chosen)] + [(name, chosen[names == name]) for name in sorted(set(names.tolist()))]
-    return [
-        {
-            "group": name,
-            "n_eval_configurations": len(part),
-            "n_eval_atoms": int(sizes[part].sum()),
-            **errors(predicted, labels, sizes, part),
-        }
-        for name, part in parts
-    ]
+    return _means(_sums_of_frames(predicted, labels, sizes), sizes, np.asarray(groups), chosen)
 
 
 def errors_by_part(
@@ -103,19 +77,57 @@ def errors_by_part(
     sizes = np.diff(offsets(dataset.frames))
     of_unseen = np.repeat(np.isin(np.arange(len(sizes)), unseen), sizes)
     known = Predictions(labels.energies[unseen], labels.forces[of_unseen], labels.stresses[unseen])
-    groups, parts = np.array(dataset.groups)[unseen], np.array(dataset.split)[unseen]
+    sizes, groups, parts = sizes[unseen], np.array(dataset.groups)[unseen], np.array(dataset.split)[unseen]
+    sums = _sums_of_frames(predicted, known, sizes)
     rows = []
     for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
         chosen = np.flatnonzero(parts == part)
         if len(chosen):
-            found = errors_by_group(predicted, known, sizes[unseen], groups.tolist(), chosen)
-            rows += [{"split": split, **row} for row in found]
+            rows += [{"split": split, **row} for row in _means(sums, sizes, groups, chosen)]
     return rows
 
 
-def _mae(values: FloatArray) -> float:
-    return float(np.abs(values).mean())
+def _sums_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray) -> FloatArray:
+    """Add up what each frame gives to the metrics: shape (n_frames, 6).
+
+    Energy per atom, absolute and squared; force components, absolute and squared; stress components,
+    absolute, and whether there are labels of them.
+    """
+    energy = 1e3 * (predicted.energies - labels.energies) / sizes
+    force = predicted.forces - labels.forces
+    starts = np.cumsum(sizes) - sizes
+    with_stress = np.isfinite(labels.stresses).all(axis=1)
+    stress = np.abs(predicted.stresses - labels.stresses).sum(axis=1) / GPa
+    with np.errstate(over="ignore"):
+        columns = [
+            np.abs(energy),
+            np.square(energy),
+            np.add.reduceat(np.abs(force).sum(axis=1), starts),
+            np.add.reduceat(np.square(force).sum(axis=1), starts),
+            np.where(with_stress, stress, 0.0),
+            with_stress.astype(np.float64),
+        ]
+    return np.stack(columns, axis=1)
 
 
-def _rmse(values: FloatArray) -> float:
-    return float(np.sqrt(np.square(values).mean()))
+def _means(
+    sums: FloatArray, sizes: IntArray, groups: NDArray[np.str_], chosen: IntArray
+) -> list[dict[str, float | str | int]]:
+    """Average over all of ``chosen``, and over each group in it."""
+    names, owner = np.unique(groups[chosen], return_inverse=True)
+    by_group = np.zeros((len(names), sums.shape[1]))
+    np.add.at(by_group, owner, sums[chosen])
+    totals = np.vstack([sums[chosen].sum(axis=0), by_group])
+    frames = np.concatenate([[len(chosen)], np.bincount(owner)])
+    atoms = np.concatenate([[sizes[chosen].sum()], np.bincount(owner, sizes[chosen])]).astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        means = [
+            totals[:, 0] / frames,
+            np.sqrt(totals[:, 1] / frames),
+            totals[:, 2] / (3 * atoms),
+            np.sqrt(totals[:, 3] / (3 * atoms)),
+            totals[:, 4] / (6 * totals[:, 5]),
+        ]
+    columns = [[ALL, *names.tolist()], frames.tolist(), atoms.tolist(), *(one.tolist() for one in means)]
+    fields = ("group", "n_eval_configurations", "n_eval_atoms", *METRICS)
+    return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.units import GPa
 from crossprune.harness.contract import Predictions
-from crossprune.harness.evaluation.metrics import METRICS, errors, errors_by_group
+from crossprune.harness.evaluation.metrics import METRICS, errors_by_group
 
 SIZES = np.array([1, 2, 4])
 
@@ -13,12 +13,16 @@ def zero():
     return Predictions(np.zeros(3), np.zeros((7, 3)), np.full((3, 6), np.nan))
 
 
+def overall(predicted, labels, chosen):
+    return errors_by_group(predicted, labels, SIZES, ["x", "y", "x"], chosen)[0]
+
+
 def test_energy_errors_are_per_atom_and_force_errors_per_component():
     labels = zero()
     forces = np.zeros((7, 3))
     forces[1] = [0.3, 0.0, 0.0]
     predicted = Predictions(np.array([0.010, 0.010, 0.010]), forces, labels.stresses)
-    found = errors(predicted, labels, SIZES, np.array([0, 1]))
+    found = overall(predicted, labels, np.array([0, 1]))
     assert found["energy_mae_mev_per_atom"] == pytest.approx((10 + 5) / 2)
     assert found["energy_rmse_mev_per_atom"] == pytest.approx(np.sqrt((100 + 25) / 2))
     assert found["force_mae_ev_per_angstrom"] == pytest.approx(0.3 / 9)
@@ -31,7 +35,7 @@ def test_stress_errors_are_over_the_frames_that_have_stress():
     stresses[2] = 0.0
     labels = Predictions(labels.energies, labels.forces, stresses)
     predicted = Predictions(labels.energies, labels.forces, np.full((3, 6), 2 * GPa))
-    assert errors(predicted, labels, SIZES, np.arange(3))["stress_mae_gpa"] == pytest.approx(2.0)
+    assert overall(predicted, labels, np.arange(3))["stress_mae_gpa"] == pytest.approx(2.0)
 
 
 def test_groups_add_up_to_all():
@@ -44,3 +48,29 @@ def test_groups_add_up_to_all():
     weighted = sum(row["force_mae_ev_per_angstrom"] * row["n_eval_atoms"] for row in rows[1:]) / 7
     assert rows[0]["force_mae_ev_per_angstrom"] == pytest.approx(weighted)
     assert set(METRICS) <= rows[0].keys()
+
+
+def test_every_number_is_that_of_its_definition():
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(1, 9, size=30)
+    n_atoms = int(sizes.sum())
+    labels, predicted = (
+        Predictions(rng.normal(size=30), rng.normal(size=(n_atoms, 3)), rng.normal(size=(30, 6)))
+        for _ in range(2)
+    )
+    labels.stresses[::3] = np.nan
+    groups = [str(one) for one in rng.integers(0, 4, size=30)]
+    chosen = np.sort(rng.permutation(30)[:20])
+    ends = np.cumsum(sizes)
+    rows = errors_by_group(predicted, labels, sizes, groups, chosen)
+    assert [row["group"] for row in rows] == ["all", *sorted({groups[one] for one in chosen})]
+    for row in rows:
+        part = [one for one in chosen if row["group"] in ("all", groups[one])]
+        atoms = np.concatenate([np.arange(ends[one] - sizes[one], ends[one]) for one in part])
+        energy = 1e3 * (predicted.energies - labels.energies)[part] / sizes[part]
+        force = (predicted.forces - labels.forces)[atoms]
+        stress = ((predicted.stresses - labels.stresses) / GPa)[[one for one in part if one % 3]]
+        assert (row["n_eval_configurations"], row["n_eval_atoms"]) == (len(part), len(atoms))
+        expected = [abs(energy).mean(), np.sqrt((energy**2).mean()), abs(force).mean()]
+        expected += [np.sqrt((force**2).mean()), abs(stress).mean()]
+        assert [row[metric] for metric in METRICS] == pytest.approx(expected, rel=1e-12)
