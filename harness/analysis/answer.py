@@ -24,7 +24,6 @@ from crossprune.harness.analysis.comparisons import (
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.data import frames
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
@@ -154,12 +153,11 @@ def _absolute_errors(
     store, dataset = Store(root), stored_dataset(root, key)
     unseen = np.concatenate([dataset.indices(split) for split in SPLITS])
     truth = labels_of([dataset.frames[index] for index in unseen])
-    all_sizes = np.diff(frames.offsets(dataset.frames))
-    sizes = all_sizes[unseen]
+    sizes = dataset.sizes[unseen]
     starts = np.cumsum(sizes) - sizes
     errors = np.empty((2, len(fits), len(unseen)))
     for row, fit in enumerate(fits):
-        energies, forces = predicted(store.path("fit", fit), unseen, all_sizes)
+        energies, forces = predicted(store.path("fit", fit), unseen, dataset.sizes)
         errors[0, row] = 1e3 * np.abs(energies - truth.energies) / sizes
         errors[1, row] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts)
     return unseen, sizes, errors[0], errors[1]

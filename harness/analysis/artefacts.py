@@ -175,7 +175,7 @@ def _shown(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _parity(store: Store, dataset: frames.DataSet, name: str, split: str, cell: Mapping[str, Any]) -> Parity:
     """Lay out one model's predictions on one part."""
     chosen = dataset.indices(split)
-    sizes = np.diff(frames.offsets(dataset.frames))
+    sizes = dataset.sizes
     energies, forces = predicted(store.path("fit", cell["fit_key"]), chosen, sizes)
     known = np.array([frames.energy_of(dataset.frames[index]) for index in chosen])
     labels = np.concatenate([frames.forces_of(dataset.frames[index]) for index in chosen]).ravel()

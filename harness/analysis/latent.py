@@ -57,15 +57,17 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
 
 def overlap(subsets: pd.DataFrame) -> pd.DataFrame:
     """Compare the sets of two ways of choosing, averaged over seeds, with chance."""
+    together: dict[tuple[str, float, int], list[tuple[str, IntArray, int]]] = {}
+    columns = (subsets[name] for name in ("dataset", "fraction", "seed", "way", "subset", "n_train"))
+    for dataset, fraction, seed, way, subset, n_train in zip(*columns, strict=True):
+        together.setdefault((dataset, fraction, seed), []).append((way, subset, n_train))
     rows = []
     chance = functools.cache(diagnostics.expected_jaccard)
-    for (dataset, fraction, _seed), part in subsets.groupby(["dataset", "fraction", "seed"]):
-        for a, b in itertools.combinations(part.sort_values("way").to_dict("records"), 2):
-            values = (
-                diagnostics.jaccard(a["subset"], b["subset"]),
-                chance(a["n_train"], len(a["subset"]), len(b["subset"])),
-            )
-            rows.append((dataset, fraction, a["way"], b["way"], *values))
+    for (dataset, fraction, _), sets in sorted(together.items(), key=lambda one: one[0]):
+        sets.sort(key=lambda one: one[0])
+        for (first, a, n_train), (second, b, _) in itertools.combinations(sets, 2):
+            values = diagnostics.jaccard(a, b), chance(n_train, len(a), len(b))
+            rows.append((dataset, fraction, first, second, *values))
     names = ["dataset", "fraction", "first", "second", "jaccard", "jaccard_by_chance"]
     return pd.DataFrame(rows, columns=names).groupby(names[:4]).mean().reset_index()
 

@@ -71,6 +71,11 @@ class DataSet:
         return elements_of(self.frames)
 
     @functools.cached_property
+    def sizes(self) -> IntArray:
+        """Atoms of each frame, shape (n_frames,)."""
+        return np.array([len(atoms) for atoms in self.frames], dtype=np.int64)
+
+    @functools.cached_property
     def groups(self) -> tuple[str, ...]:
         """Group of each frame."""
         return tuple(group_of(atoms) for atoms in self.frames)

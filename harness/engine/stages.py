@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -129,40 +130,62 @@ def fit_stage(
         ``rows`` per split and group, and ``facts`` about the fit.
     """
     store = stage_store(root)
-    dataset = stored_dataset(root, dataset_key)
+    dataset, labels = stored_dataset(root, dataset_key), stored_labels(root, dataset_key)
     unseen = np.setdiff1d(np.arange(len(dataset.frames)), subset)
     computed = not store.has("fit", key)
     if computed:
+        fitted: list[_Fitted] = []
         fit = functools.partial(
             _fit, root, dataset_key, spec, prepared_key, subset, unseen, weights, seed, key
         )
-        store.write("fit", key, fit)
-    folder = store.path("fit", key)
+        store.write("fit", key, lambda folder: fitted.append(fit(folder)))
+        found = fitted[0]
+    else:
+        found = _read_fit(store.path("fit", key))
+    facts = {
+        **found.facts,
+        "n_configurations": len(subset),
+        "n_atoms": int(dataset.sizes[subset].sum()),
+        "n_labels": int(_label_counts(root, dataset_key)[subset].sum()),
+        "flag": _flag(root, dataset_key, subset, found.own, unseen, found.predicted),
+    }
+    rows = errors_by_part(dataset, labels, unseen, found.predicted)
+    if facts["flag"].startswith(soundness.EXPLODED):
+        mean = _as_mean(root, dataset_key, subset, unseen)
+        rows = soundness.with_mean(rows, errors_by_part(dataset, labels, unseen, mean))
+    return {"rows": rows, "facts": facts}, computed
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What a fit's folder holds beside the potential."""
+
+    predicted: Predictions
+    """Of all frames that were not fitted to."""
+    own: Predictions
+    """Of some frames that were, those that `soundness.looked_at` names."""
+    facts: dict[str, Any]
+
+
+def _read_fit(folder: Path) -> _Fitted:
     with np.load(folder / "predictions.npz") as archive:
         arrays = dict(archive)
     own = Predictions(**{name: arrays.pop(OWN + name) for name in PREDICTED})
-    predicted = Predictions(**arrays)
-    facts = {
-        **json.loads((folder / "facts.json").read_text()),
-        "n_configurations": len(subset),
-        "n_atoms": sum(len(dataset.frames[index]) for index in subset),
-        "n_labels": sum(n_labels(dataset.frames[index]) for index in subset),
-        "flag": _flag(root, dataset_key, subset, own, unseen, predicted),
-    }
-    rows = errors_by_part(dataset, stored_labels(root, dataset_key), unseen, predicted)
-    if facts["flag"].startswith(soundness.EXPLODED):
-        mean = _as_mean(root, dataset_key, subset, unseen)
-        rows = soundness.with_mean(
-            rows, errors_by_part(dataset, stored_labels(root, dataset_key), unseen, mean)
-        )
-    return {"rows": rows, "facts": facts}, computed
+    return _Fitted(Predictions(**arrays), own, json.loads((folder / "facts.json").read_text()))
+
+
+@functools.lru_cache(maxsize=2)
+def _label_counts(root: Path, dataset_key: str) -> IntArray:
+    """Count each frame's labels once for all fits of a data set."""
+    dataset = stored_dataset(root, dataset_key)
+    return np.array([n_labels(atoms) for atoms in dataset.frames], dtype=np.int64)
 
 
 def _as_mean(root: Path, dataset_key: str, subset: IntArray, unseen: IntArray) -> Predictions:
     dataset = stored_dataset(root, dataset_key)
     counts = _counts(root, dataset_key)
     energies = np.array([frames.energy_of(dataset.frames[index]) for index in subset])
-    n_atoms = int(counts[unseen].sum())
+    n_atoms = int(dataset.sizes[unseen].sum())
     return soundness.as_mean(counts[subset], energies, counts[unseen], n_atoms)
 
 
@@ -171,8 +194,7 @@ def _flag(
 ) -> str:
     """Say what makes a fit unsound, or its energies a guess; ``own`` predicts `soundness.looked_at`."""
     dataset = stored_dataset(root, dataset_key)
-    again = soundness.looked_at(subset)
-    sizes = np.array([len(atoms) for atoms in dataset.frames])
+    again, sizes = soundness.looked_at(subset), dataset.sizes
     own_labels = labels_of([dataset.frames[index] for index in again])
     flags = [soundness.explosion(own, own_labels, sizes[again], predicted, sizes[unseen])]
     if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
@@ -199,7 +221,7 @@ def _fit(
     seed: int | None,
     key: str,
     folder: Path,
-) -> None:
+) -> _Fitted:
     dataset = stored_dataset(root, dataset_key)
     adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
     assert isinstance(adapter, Fitter)
@@ -230,6 +252,7 @@ def _fit(
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     }
     (folder / "facts.json").write_text(json.dumps(facts, sort_keys=True))
+    return _Fitted(predicted, own, facts)
 
 
 def _require_finite(predicted: Predictions, label: str) -> None:

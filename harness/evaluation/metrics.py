@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import GPa
 from crossprune.harness.contract import FloatArray, IntArray, Predictions
-from crossprune.harness.data.frames import DataSet, energy_of, forces_of, offsets, stress_of
+from crossprune.harness.data.frames import DataSet, energy_of, forces_of, stress_of
 from numpy.typing import NDArray
 
 ALL = "all"
@@ -74,10 +74,15 @@ def errors_by_part(
     predicted
         Predictions of the frames ``unseen``.
     """
-    sizes = np.diff(offsets(dataset.frames))
-    of_unseen = np.repeat(np.isin(np.arange(len(sizes)), unseen), sizes)
+    is_unseen = np.zeros(len(dataset.sizes), dtype=np.bool_)
+    is_unseen[unseen] = True
+    of_unseen = np.repeat(is_unseen, dataset.sizes)
     known = Predictions(labels.energies[unseen], labels.forces[of_unseen], labels.stresses[unseen])
-    sizes, groups, parts = sizes[unseen], np.array(dataset.groups)[unseen], np.array(dataset.split)[unseen]
+    sizes, groups, parts = (
+        dataset.sizes[unseen],
+        np.array(dataset.groups)[unseen],
+        np.array(dataset.split)[unseen],
+    )
     sums = _sums_of_frames(predicted, known, sizes)
     rows = []
     for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
