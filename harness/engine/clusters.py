@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import runpy
 import sys
@@ -100,6 +101,8 @@ class ParslExecutor(Executor):
                 f"{known}: each label must be one of them, and one must be left for all other tasks"
             )
         self._limits, self._labels = (timeout_s, memory_gb), dict(labels)
+        self._sizes = {one.label: _workers_of(one) for one in config.executors}
+        self._sizes[""] = sum(self._sizes[label] for label in others)
         for one in config.executors:
             _keep_together(one)
         self._kernel = parsl.load(config)
@@ -110,8 +113,8 @@ class ParslExecutor(Executor):
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Queue a task, on its adapter's own executor if it has one."""
-        label = next((self._labels.get(one.adapter) for one in args if isinstance(one, AdapterSpec)), None)
-        pool = self._others if label is None else self._pools[label]
+        label = next((self.queue_of(one) for one in args if isinstance(one, AdapterSpec)), "")
+        pool = self._pools.get(label, self._others)
         future: Future[T] = Future()
         try:
             inner: Future[T] = pool.submit(isolated, self._limits, function, *args, **kwargs)
@@ -120,6 +123,14 @@ class ParslExecutor(Executor):
             return future
         inner.add_done_callback(lambda ended: _pass_on(ended, future))
         return future
+
+    def queue_of(self, spec: AdapterSpec | None) -> str:
+        """Return the label of an adapter's own workers; an empty one for those of all others."""
+        return "" if spec is None else self._labels.get(spec.adapter, "")
+
+    def capacity_of(self, queue: str) -> int:
+        """Return how many tasks are of use at a time: two a worker, if all nodes are there."""
+        return 2 * self._sizes[queue]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Stop the workers; queued tasks are dropped with ``cancel_futures``, results are in the store."""
@@ -146,6 +157,14 @@ def _pass_on(ended: Future[T], future: Future[T]) -> None:
         future.set_exception(NoWorkers(f"Parsl cannot run tasks any more: {error}"))
     else:
         future.set_exception(error)
+
+
+def _workers_of(executor: Any) -> int:
+    """Count the workers of an executor when all its nodes are there; as far as it says."""
+    provider = getattr(executor, "provider", None)
+    nodes = getattr(provider, "nodes_per_block", 1) * getattr(provider, "max_blocks", 1)
+    per_node = getattr(executor, "max_workers_per_node", getattr(executor, "max_threads", math.inf))
+    return max(1, int(nodes * (per_node if per_node < math.inf else os.cpu_count() or 1)))
 
 
 def _keep_together(executor: Any) -> None:

@@ -144,7 +144,7 @@ class _Jobs:
     def of(self, cell: Cell) -> tuple[Job, Job]:
         """Return the order and what is prepared for a cell."""
         choice, named = cell.choice, (cell.choice.dataset, cell.model)
-        if METHODS[choice.method].nested and choice.fraction < 1:
+        if METHODS[choice.method].nested:
             choice = replace(choice, fraction=self._largest)
         if choice not in self._orders:
             self._orders[choice] = self._order(choice)

@@ -30,9 +30,6 @@ PAUSE_S = 0.2
 class SerialExecutor(Executor):
     """Runs each task at once in this process; for debugging, and as the reference for other executors."""
 
-    capacity = 1
-    """Tasks that it can use at a time."""
-
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run the task before returning."""
         future: Future[T] = Future()
@@ -70,7 +67,6 @@ class LocalPool(Executor):
     """
 
     def __init__(self, workers: int, timeout_s: float, memory_gb: float | None = None) -> None:
-        self.capacity = 2 * workers  # a worker that ends its task finds the next one waiting
         self._timeout_s = timeout_s
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._slots = [_Slot(self._tasks, timeout_s) for _ in range(workers)]
@@ -92,6 +88,10 @@ class LocalPool(Executor):
         for slot in self._slots:
             slot.start()
         return future
+
+    def capacity_of(self, queue: str) -> int:
+        """Return how many tasks are of use: a worker that ends one finds the next one waiting."""
+        return 2 * len(self._slots)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Finish the queued tasks, or with ``cancel_futures`` stop the workers at once."""

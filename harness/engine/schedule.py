@@ -20,8 +20,6 @@ enough that cells end all the time."""
 LARGEST_BATCH = 200
 SHARE_OF_LIMIT = 0.1
 """Largest share of a stage's wall-time limit that a batch may take."""
-SMOOTHING = 0.3
-"""Weight of the last batch in the estimate of what a task takes."""
 AT_ONCE = 1
 """Tasks that an executor which says nothing of its size is given at a time."""
 
@@ -58,7 +56,8 @@ class Schedule:
     root
         The store.
     executor
-        Its ``capacity``, if it has one, says how many tasks it can use at a time.
+        If it has ``queue_of(spec)`` and ``capacity_of(queue)``, these say where an adapter's tasks go, and
+        how many of them are of use at a time.
     timeout_s
         Wall-time limit of a stage, seconds.
     on_death
@@ -72,14 +71,17 @@ class Schedule:
     running: Counter[str] = field(default_factory=Counter)
     """Number of tasks that run, by stage."""
     _waiting: dict[tuple[int, str, str, str], deque[Task]] = field(default_factory=dict)
-    _alone: deque[Task] = field(default_factory=deque)
+    _alone: set[Job] = field(default_factory=set)
+    """Tasks that must not share a batch: they were in one that ended badly."""
+    _handed: Counter[str] = field(default_factory=Counter)
+    """Batches that each queue of the executor holds."""
     _futures: dict[Future[list[Outcome]], Sequence[Task]] = field(default_factory=dict)
     _ended: queue.SimpleQueue[Future[list[Outcome]]] = field(default_factory=queue.SimpleQueue)
-    _seconds: dict[tuple[int, str, str, str], float] = field(default_factory=dict)
+    _seconds: dict[tuple[int, str, str, str], deque[float]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Tell whether anything is left to do."""
-        return bool(self._futures or self._waiting or self._alone)
+        return bool(self._futures or self._waiting)
 
     def add(self, task: Task) -> None:
         """Let a task wait for its turn."""
@@ -102,11 +104,13 @@ class Schedule:
             return []
         batch = self._futures.pop(future)
         self.running.subtract(task.job[0] for task in batch)
+        self._handed[self._queue_of(batch[0].spec)] -= 1
         found = outcomes_of(future, self.root)
         if isinstance(found, Outcome):
             self.on_death()
             if len(batch) > 1:
-                self._alone.extend(batch)
+                self._alone |= {task.job for task in batch}
+                self._waiting.setdefault(batch[0].group, deque()).extendleft(reversed(batch))
                 return []
             found = [found]
         elif any(one.status == "done" for one in found):
@@ -115,36 +119,45 @@ class Schedule:
 
     def _fill(self) -> None:
         """Give the executor what it can use."""
-        capacity = getattr(self.executor, "capacity", AT_ONCE)
-        while len(self._futures) < capacity and (batch := self._take(capacity)):
+        while batch := self._take():
             calls = [(task.stage, task.arguments) for task in batch]
             future = self.executor.submit(run_all, self.root, batch[0].spec, calls)
             self._futures[future] = batch
+            self._handed[self._queue_of(batch[0].spec)] += 1
             self.running.update(task.job[0] for task in batch)
             future.add_done_callback(self._ended.put)
 
-    def _take(self, capacity: int) -> list[Task]:
+    def _take(self) -> list[Task]:
         """Take the next batch out of those that wait; groups of the same urgency and place take turns."""
-        if self._alone:
-            return [self._alone.popleft()]
-        if not self._waiting:
-            return []
-        group = min(self._waiting, key=lambda one: one[:2])
-        waiting = self._waiting.pop(group)
-        share = -(-len(waiting) // capacity)
-        batch = [waiting.popleft() for _ in range(min(self._size(group), share))]
-        if waiting:
-            self._waiting[group] = waiting
-        return batch
+        for group in sorted(self._waiting, key=lambda one: one[:2]):
+            waiting = self._waiting[group]
+            queue = self._queue_of(waiting[0].spec)
+            capacity = self._capacity_of(queue)
+            if self._handed[queue] >= capacity:
+                continue
+            del self._waiting[group]
+            n = min(self._size(group), -(-len(waiting) // capacity))
+            batch = [waiting.popleft()]
+            while len(batch) < n and not {batch[0].job, waiting[0].job} & self._alone:
+                batch.append(waiting.popleft())
+            if waiting:
+                self._waiting[group] = waiting
+            return batch
+        return []
+
+    def _queue_of(self, spec: Any) -> str:
+        return self.executor.queue_of(spec) if hasattr(self.executor, "queue_of") else ""
+
+    def _capacity_of(self, queue: str) -> int:
+        return self.executor.capacity_of(queue) if hasattr(self.executor, "capacity_of") else AT_ONCE
 
     def _size(self, group: tuple[int, str, str, str]) -> int:
         """Return how many tasks of a group make a batch; one as long as it is not known what they take."""
         longest = min(BATCH_S, SHARE_OF_LIMIT * self.timeout_s)
-        seconds = self._seconds.get(group, longest)
+        seconds = max(self._seconds.get(group, [longest]))
         return max(1, min(LARGEST_BATCH, int(longest / max(seconds, 1e-6))))
 
     def _learn(self, group: tuple[int, str, str, str], found: Sequence[Outcome]) -> None:
+        """Keep what a task took in the last two batches: the first one of a worker includes imports."""
         times = [one.wall_s for one in found if one.status == "done"]
-        mean = sum(times) / len(times)
-        before = self._seconds.get(group, mean)
-        self._seconds[group] = max(mean, SMOOTHING * mean + (1 - SMOOTHING) * before)
+        self._seconds.setdefault(group, deque(maxlen=2)).append(sum(times) / len(times))

@@ -70,6 +70,19 @@ def test_each_input_is_computed_once(serial):
     assert result.computed["fit"] <= 7
 
 
+def test_one_order_of_picking_serves_all_fractions(serial):
+    axes = {"choosers": ["mean"], "fractions": [0.1, 0.2, 0.3, 0.4, 1.0], "seeds": [0, 1, 2]}
+    assert serial(study(**axes)).computed["selection"] == 3 * 2, "one per seed and way"
+    more = serial(study(**axes | {"fractions": [0.3, 0.4]}))
+    assert not +more.computed, "the same largest fraction, the same orders"
+
+
+def test_cells_end_before_all_data_are_chosen(serial):
+    ended = []
+    serial(study(choosers=[], fractions=[0.5], seeds=list(range(30))), on_progress=ended.append)
+    assert 1 in {one.done for one in ended}, "the first cell ends before the second seed's data are chosen"
+
+
 def test_the_second_run_computes_nothing(serial):
     first, second = serial(study()), serial(study())
     assert not +second.computed
