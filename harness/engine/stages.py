@@ -96,8 +96,9 @@ def selection_stage(
     path = store.path("selection", key) / "order.npy"
     if path.exists():
         return np.load(path), False
-    described = features is not None
-    values = np.load(store.path("features", features) / "features.npy", mmap_mode="r") if described else None
+    values = None
+    if features is not None:
+        values = np.load(store.path("features", features) / "features.npy", mmap_mode="r")
     picked = order(
         stored_dataset(root, dataset_key),
         values,
