@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,9 +11,9 @@ import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.engine.results import read_pieces, write_csv
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
-from crossprune.harness.store.spreadsheet import without_formulas
 from crossprune.reports import figures, tables
 from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures
@@ -69,6 +68,7 @@ def write_report(
     *,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
+    whole: Path | None = None,
 ) -> Path:
     """Write ``report.html`` and ``results.csv`` into ``folder``.
 
@@ -84,6 +84,8 @@ def write_report(
         ``hardware``, ``date``, ``n_cells``; further keys are listed under their own name.
     properties, md
         The tables of properties and of molecular dynamics, if the study asked for them.
+    whole
+        The whole table as Parquet, if ``results`` holds only its rows over all groups.
 
     Returns
     -------
@@ -105,17 +107,9 @@ def write_report(
         md=md,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / TABLE, functools.partial(_write_csv, results))
+    write_csv([results] if whole is None else read_pieces(whole), folder / TABLE)
     write_file(folder / PAGE, lambda path: path.write_text(page, encoding="utf-8"))
     return folder / PAGE
-
-
-def _write_csv(results: pd.DataFrame, path: Path) -> None:
-    """Write the whole table: pyarrow takes a tenth of the time that pandas does."""
-    import pyarrow as pa
-    from pyarrow.csv import write_csv
-
-    write_csv(pa.Table.from_pandas(without_formulas(results), preserve_index=False), path)
 
 
 def render(

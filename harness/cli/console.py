@@ -95,7 +95,7 @@ def print_summary(console: Console, result: engine.RunResult) -> None:
         f"cells: {statuses or 'none'}; computed: {computed or 'nothing, all was in the store'}",
         highlight=False,
     )
-    failures = result.table[~result.table["status"].isin(["done"])].drop_duplicates("cell")
+    failures = result.overall[result.overall["status"] != "done"].drop_duplicates("cell")
     for (status, model, chooser), group in failures.groupby(["status", "model", "chooser"]):
         reason = str(group["reason"].iloc[0]).strip().splitlines() or [""]
         console.print(

@@ -152,7 +152,7 @@ def _run(
     from crossprune.harness.cli.console import print_matrix
 
     study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
-    print_matrix(console, result.table)
+    print_matrix(console, result.overall)
     _write_report(store.root, _provenance(study.name, path.read_text(), result))
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
@@ -188,7 +188,7 @@ def _execute_all(
     from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
-    from crossprune.harness.engine.results import write_table
+    from crossprune.harness.engine.results import pieces_of, write_pieces, write_table
     from crossprune.harness.engine.study import read_study
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
@@ -219,14 +219,14 @@ def _execute_all(
     if not (can_write(store.root) or +result.computed or result.left):
         executor.shutdown()
         _say_what_is_held(store, result)
-    write_table(result.table, store.root / "results.parquet")
+    write_pieces(pieces_of(result.cells()), store.root / "results.parquet")
     print_summary(console, result)
     unit = "cells"
     for name in ("properties", "md"):  # tables of an earlier study in this store are not this one's
         (store.root / f"{name}.parquet").unlink(missing_ok=True)
     if not result.left and (study.properties.enabled or study.md.enabled):
         with progress_display(console, "trials of models") as show:
-            tried = assess(study, store, executor, result.table, retry=retry, on_progress=show)
+            tried = assess(study, store, executor, result.overall, retry=retry, on_progress=show)
         write_table(tried.properties, store.root / "properties.parquet")
         write_table(tried.md, store.root / "md.parquet")
         print_assessment(console, tried)
@@ -243,7 +243,7 @@ def _say_what_is_held(store: Store, result: RunResult) -> NoReturn:
     from crossprune.harness.cli.console import print_matrix, print_summary
 
     print_summary(console, result)
-    print_matrix(console, result.table)
+    print_matrix(console, result.overall)
     console.print(f"{store.root} cannot be written: tables and report in it stay as they are", soft_wrap=True)
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
@@ -308,7 +308,7 @@ def nightly(
 def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
     from crossprune.harness.engine.results import code_version
 
-    table = result.table
+    table = result.overall
     return {
         "study": name,
         "toml": text,
@@ -327,6 +327,7 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     import json
 
     import pandas as pd
+    from crossprune.harness.engine.results import read_overall
     from crossprune.harness.errors import StudyError
     from crossprune.harness.store.objects import write_file
     from crossprune.reports.page import write_report
@@ -344,7 +345,7 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
         for name in ("properties", "md")
         if (folder / f"{name}.parquet").is_file()
     }
-    page = write_report(pd.read_parquet(results), folder, provenance, **assessed)
+    page = write_report(read_overall(results), folder, provenance, whole=results, **assessed)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)
 

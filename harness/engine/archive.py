@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,14 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from crossprune.harness.engine.grid import Cell, Choice
-from crossprune.harness.engine.results import to_table
+from crossprune.harness.engine.results import pieces_of, write_csv, write_pieces
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.records import Record
-from crossprune.harness.store.spreadsheet import without_formulas
 from crossprune.harness.store.upkeep import Artefact, Progress, quiet
 
 ROWS = 5000
@@ -42,18 +38,18 @@ def export_results(
         raise StudyError(f"cannot export to {target}; allowed endings: .parquet, .csv")
     count = 0
 
-    def pieces() -> Iterator[pd.DataFrame]:
+    def counted() -> Iterator[tuple[int, Cell, Record]]:
         nonlocal count
-        iterator = iter(cells)
-        while piece := list(itertools.islice(iterator, ROWS)):
-            count += len(piece)
-            on_progress(count, count)
-            yield to_table(piece)
-        if not count:
-            yield to_table([])
+        for one in cells:
+            count += 1
+            if count % ROWS == 0:
+                on_progress(count, count)
+            yield one
 
     make_folder_of(target)
-    write_file(target, _to_csv(pieces()) if target.suffix == ".csv" else _to_parquet(pieces()))
+    write = write_csv if target.suffix == ".csv" else write_pieces
+    write(pieces_of(counted(), ROWS), target)
+    on_progress(count, count)
     return count
 
 
@@ -110,22 +106,3 @@ def make_folder_of(target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(f"cannot write {target}: {error}; give another place") from None
-
-
-def _to_csv(pieces: Iterator[pd.DataFrame]) -> Any:
-    def write(path: Path) -> None:
-        for number, piece in enumerate(pieces):
-            without_formulas(piece).to_csv(path, mode="a", header=number == 0, index=False)
-
-    return write
-
-
-def _to_parquet(pieces: Iterator[pd.DataFrame]) -> Any:
-    def write(path: Path) -> None:
-        first = pa.Table.from_pandas(next(pieces), preserve_index=False)
-        with pq.ParquetWriter(path, first.schema) as writer:
-            writer.write_table(first)
-            for piece in pieces:
-                writer.write_table(pa.Table.from_pandas(piece, schema=first.schema, preserve_index=False))
-
-    return write

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +17,7 @@ import pandas as pd
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.results import code_version, to_table
+from crossprune.harness.engine.results import PIECE, code_version, only_overall, to_table
 from crossprune.harness.engine.schedule import Job, Schedule, Task
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
@@ -44,9 +46,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The table of a run and what it took."""
+    """The cells of a run and what they took."""
 
-    table: pd.DataFrame
+    cells: Callable[[], Iterator[tuple[int, Cell, Record]]]
+    """Reads the cells that have ended: place in the table, cell, record, in the order of the table."""
     statuses: Counter[str]
     computed: Counter[str]
     """Number of stages that were computed, not taken from the store, by name."""
@@ -56,6 +59,16 @@ class RunResult:
     """What the results rest on: options, code and versions per adapter, content per data set."""
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What loading each data set left out, changed or warns of."""
+
+    @functools.cached_property
+    def table(self) -> pd.DataFrame:
+        """The results table: a row per cell, part and group, which may be large."""
+        return to_table(self.cells())
+
+    @functools.cached_property
+    def overall(self) -> pd.DataFrame:
+        """The rows of the table over all groups."""
+        return to_table(only_overall(self.cells()))
 
 
 def run(
@@ -67,7 +80,7 @@ def run(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_notes: Callable[[Mapping[str, Sequence[str]]], None] = lambda notes: None,
 ) -> RunResult:
-    """Run every cell of ``study`` that ``store`` does not hold, and return the table of all.
+    """Run every cell of ``study`` that ``store`` does not hold, and return all of them.
 
     Parameters
     ----------
@@ -104,7 +117,7 @@ def run(
     statuses = {**known, **loop.statuses}
     ended = [statuses[key] for key in plan.keys.values() if key in statuses]
     return RunResult(
-        table=to_table(_in_store(plan, store)),
+        cells=functools.partial(_in_order, plan, store),
         statuses=Counter(ended),
         computed=loop.computed,
         left=len(plan.keys) - len(ended),
@@ -125,6 +138,14 @@ def needs(study: Study, store: Store) -> tuple[set[str], set[Job]]:
     """Return the keys of a study's cells, and the artefacts that they need before they are fitted."""
     plan = Plan.of(study, store)
     return set(plan.keys.values()), {job for cell in plan.keys for job in plan.rests_on(cell)}
+
+
+def _in_order(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
+    """Read the records of a plan in the order of its cells."""
+    cells = enumerate(plan.keys.items())
+    while some := list(itertools.islice(cells, PIECE)):
+        records = store.records({key for _, (_, key) in some})
+        yield from ((place, cell, records[key]) for place, (cell, key) in some if key in records)
 
 
 def _in_store(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.records import Record
+from crossprune.harness.store.spreadsheet import without_formulas
+from pyarrow import csv
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason", "flag")
@@ -26,6 +32,8 @@ COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
 PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")
 SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
+PIECE = 500
+"""Cells that are laid out at a time."""
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
 """Columns that may differ between two runs of the same study; all others are equal bit for bit."""
 
@@ -104,6 +112,71 @@ def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     texts = [column for column in columns if column not in ("fraction", "seed")]
     table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
+
+
+def only_overall(cells: Iterable[tuple[int, Cell, Record]]) -> Iterator[tuple[int, Cell, Record]]:
+    """Leave out of each record the rows of single groups, of which there may be dozens."""
+    for place, cell, record in cells:
+        yield place, cell, replace(record, rows=[row for row in record.rows if row["group"] == ALL])
+
+
+def pieces_of(cells: Iterable[tuple[int, Cell, Record]], size: int = PIECE) -> Iterator[pd.DataFrame]:
+    """Lay out cells in their order, some at a time, so that no large table has to fit into memory."""
+    iterator = iter(cells)
+    piece = list(itertools.islice(iterator, size))
+    yield to_table(piece)
+    while piece := list(itertools.islice(iterator, size)):
+        yield to_table(piece)
+
+
+def write_pieces(pieces: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write tables of the same columns, of which there is one at least, as one Parquet file; atomically.
+
+    Raises
+    ------
+    DiskFull
+        If it cannot be written.
+    """
+    iterator = iter(pieces)
+
+    def write(temporary: Path) -> None:
+        first = pa.Table.from_pandas(next(iterator), preserve_index=False)
+        with pq.ParquetWriter(temporary, first.schema) as writer:
+            writer.write_table(first)
+            for piece in iterator:
+                writer.write_table(pa.Table.from_pandas(piece, schema=first.schema, preserve_index=False))
+
+    write_file(path, write)
+
+
+def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write tables of the same columns as one CSV file, without formulas; atomically."""
+
+    def write(temporary: Path) -> None:
+        writer = None
+        try:
+            for piece in pieces:
+                table = pa.Table.from_pandas(without_formulas(piece), preserve_index=False)
+                if writer is None:
+                    writer = csv.CSVWriter(temporary, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    write_file(path, write)
+
+
+def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
+    """Read a table that `write_pieces` or `write_table` wrote, some rows at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(size):
+            yield pa.Table.from_batches([batch]).to_pandas()
+
+
+def read_overall(path: Path) -> pd.DataFrame:
+    """Read the rows over all groups of a results table."""
+    return pd.read_parquet(path, filters=[("group", "==", ALL)])
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "dataset": ("frames.npz", "dataset.json"),
     "features": ("features.npy",),
-    "selection": ("indices.npy",),
+    "selection": ("order.npy",),
     "fit": ("predictions.npz", "facts.json", "subset.npy", "potential/potential.json"),
     "md": ("trajectory.extxyz",),
 }
