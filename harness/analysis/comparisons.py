@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +40,8 @@ COLUMNS = [
 """Columns of the tables that this module returns."""
 DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations",)}
 """Values that go without saying in a method's label; empty where an axis plays no part."""
+BLOCK = 500
+"""Fits whose resampled errors are held at a time."""
 NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
 """What follows such a value in a label."""
 EVERY_MODEL = "all"
@@ -56,26 +57,41 @@ class TestErrors:
     counts: FloatArray
     """Labels per configuration, shape (n_configurations,)."""
 
-    def resampled(self, rng: np.random.Generator) -> pd.DataFrame:
-        """Return the deviations of each fit's log mean error over resampled test configurations.
+    def resampled(self, shares: sparse.csr_array, rng: np.random.Generator) -> FloatArray:
+        """Return how combinations of the fits' log mean errors deviate over resampled configurations.
 
-        The same configurations for all fits, so that differences stay paired. Rows are fit keys,
-        columns the N_RESAMPLES resamples. A bootstrap of n values is too narrow by √((n − 1) / n), and
-        its normal tails lack Student's; both are put right with the effective number of
-        configurations, (Σ s)² / Σ s², because a few hard ones carry most of the error.
+        The same configurations for all fits, so that differences stay paired. A bootstrap of n values is
+        too narrow by √((n − 1) / n), and its normal tails lack Student's; both are put right with the
+        effective number of configurations, (Σ s)² / Σ s², because a few hard ones carry most of the error.
+
+        Parameters
+        ----------
+        shares
+            Share of each fit in each combination, shape (n_combinations, n_fits), fits as in ``sums``.
+        rng
+            The only source of randomness.
+
+        Returns
+        -------
+        FloatArray
+            Shape (n_combinations, N_RESAMPLES).
         """
         n = len(self.counts)
         weights = rng.multinomial(n, np.full(n, 1 / n), size=statistics.N_RESAMPLES).astype(np.float64)
-        sums = np.array(list(self.sums.values()))
         weights /= (weights @ self.counts)[:, None]
-        whole = sums.sum(axis=1, keepdims=True) / self.counts.sum()
-        effective = np.maximum(np.square(sums.sum(axis=1)) / np.square(sums).sum(axis=1), 2.0)
-        tails = student.ppf(0.975, effective - 1) / normal.ppf(0.975)
-        inflate = (np.sqrt(effective / (effective - 1)) * tails)[:, None]
-        moved = (sums / whole) @ weights.T
-        np.log(moved, out=moved)  # in place: 32 kB a fit
-        moved *= inflate
-        return pd.DataFrame(moved, index=list(self.sums), copy=False)
+        keys, by_fit = list(self.sums), shares.tocsc()
+        found = np.zeros((shares.shape[0], statistics.N_RESAMPLES))
+        used = np.flatnonzero(np.diff(by_fit.indptr))
+        for block in np.split(used, range(BLOCK, len(used), BLOCK)):  # 32 kB a fit: not all at once
+            sums = np.array([self.sums[keys[fit]] for fit in block]).reshape(len(block), n)
+            whole = sums.sum(axis=1, keepdims=True) / self.counts.sum()
+            effective = np.maximum(np.square(sums.sum(axis=1)) / np.square(sums).sum(axis=1), 2.0)
+            tails = student.ppf(0.975, effective - 1) / normal.ppf(0.975)
+            moved = (sums / whole) @ weights.T
+            np.log(moved, out=moved)
+            moved *= (np.sqrt(effective / (effective - 1)) * tails)[:, None]
+            found += by_fit[:, block] @ moved
+        return found
 
 
 def labelled(results: pd.DataFrame) -> pd.DataFrame:
@@ -161,7 +177,7 @@ def compare(
     }
     table = pd.concat([one.table.assign(comparison=number) for number, one in enumerate(pairs.values())])
     shares = sparse.vstack([one.shares for one in pairs.values()], format="csr")
-    return _tables(Pairs(table, shares), list(pairs), errors, _resampled(tests, seed), seed)
+    return _tables(Pairs(table, shares), list(pairs), errors, tests, seed)
 
 
 def against_random(
@@ -179,23 +195,7 @@ def against_random(
     chosen = errors[~random].assign(comparison=ways.ngroup())
     pairs = _pair(chosen, errors[random], [*SETTING, "comparison"], len(errors))
     names = [f"{chooser} · {method} / random" for (chooser, method), _ in ways]
-    return _tables(pairs, names, errors, _resampled(tests, seed), seed)
-
-
-Deviations = Mapping[str, pd.DataFrame]
-"""Data set → what `TestErrors.resampled` returns."""
-
-
-def _resampled(tests: Mapping[str, TestErrors] | None, seed: int) -> Deviations | None:
-    if tests is None:
-        return None
-    return {name: _deviations(one, seed) for name, one in tests.items()}
-
-
-@functools.lru_cache(maxsize=8)
-def _deviations(tests: TestErrors, seed: int) -> pd.DataFrame:
-    """Resample once for all comparisons of a data set: 30 kB a fit."""
-    return tests.resampled(np.random.default_rng(seed))
+    return _tables(pairs, names, errors, tests, seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +228,11 @@ def _averages(errors: pd.DataFrame, by: Sequence[str], n_cells: int) -> tuple[pd
 
 
 def _tables(
-    pairs: Pairs, names: Sequence[str], errors: pd.DataFrame, deviations: Deviations | None, seed: int
+    pairs: Pairs,
+    names: Sequence[str],
+    errors: pd.DataFrame,
+    tests: Mapping[str, TestErrors] | None,
+    seed: int,
 ) -> pd.DataFrame:
     """Summarise each comparison over all models and for each."""
     models = sorted(set(errors["model"]))
@@ -238,7 +242,7 @@ def _tables(
     planned = [of_model[model] & (by_name == number) for model, number in cases]
     log_ratios = pairs.shares @ errors["log_error"].to_numpy()  # NaN if a cell is missing: like with like
     chosen = [part & np.isfinite(log_ratios) for part in planned]
-    spreads = None if deviations is None else _test_deviations(pairs, chosen, errors, deviations)
+    spreads = None if tests is None else _test_deviations(pairs, chosen, errors, tests, seed)
     rows = []
     for index, (units, part) in enumerate(zip(_units(pairs.table, log_ratios, chosen), chosen, strict=True)):
         n_pairs = int(part.sum())
@@ -282,7 +286,11 @@ def _row(units: list[FloatArray], spread: list[FloatArray] | None, seed: int) ->
 
 
 def _test_deviations(
-    pairs: Pairs, chosen: Sequence[NDArray[np.bool_]], errors: pd.DataFrame, deviations: Deviations
+    pairs: Pairs,
+    chosen: Sequence[NDArray[np.bool_]],
+    errors: pd.DataFrame,
+    tests: Mapping[str, TestErrors],
+    seed: int,
 ) -> dict[str, FloatArray]:
     """Average over the pairs of each choice what resampled test configurations change in a log-ratio.
 
@@ -292,14 +300,14 @@ def _test_deviations(
         Data set → shape (n_choices, `crossprune.harness.analysis.statistics.N_RESAMPLES`).
     """
     found = {}
-    for name, known in deviations.items():
+    for name, known in tests.items():
         mine = (pairs.table["dataset"] == name).to_numpy()
         here = np.array([part & mine for part in chosen], dtype=np.bool_).reshape(len(chosen), len(mine))
         shares = (sparse.csr_array(here).astype(np.float64) @ pairs.shares).tocoo()
         means = shares.data / here.sum(axis=1)[shares.row]
-        fits = known.index.get_indexer(errors["fit_key"].to_numpy(dtype=object)[shares.col])
-        by_fit = sparse.csr_array((means, (shares.row, fits)), shape=(len(here), len(known)))
-        found[name] = by_fit @ known.to_numpy()
+        fits = pd.Index(list(known.sums)).get_indexer(errors["fit_key"].to_numpy(dtype=object)[shares.col])
+        by_fit = sparse.csr_array((means, (shares.row, fits)), shape=(len(here), len(known.sums)))
+        found[name] = known.resampled(by_fit, np.random.default_rng(seed))
     return found
 
 

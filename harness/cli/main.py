@@ -188,7 +188,7 @@ def _execute_all(
     from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
-    from crossprune.harness.engine.results import pieces_of, write_pieces, write_table
+    from crossprune.harness.engine.results import write_table
     from crossprune.harness.engine.study import read_study
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
@@ -219,7 +219,7 @@ def _execute_all(
     if not (can_write(store.root) or +result.computed or result.left):
         executor.shutdown()
         _say_what_is_held(store, result)
-    write_pieces(pieces_of(result.cells()), store.root / "results.parquet")
+    result.write(store.root / "results.parquet")
     print_summary(console, result)
     unit = "cells"
     for name in ("properties", "md"):  # tables of an earlier study in this store are not this one's

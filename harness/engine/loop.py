@@ -11,16 +11,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.results import PIECE, code_version, only_overall, to_table
+from crossprune.harness.engine.results import (
+    PIECE,
+    code_version,
+    only_overall,
+    pieces_of,
+    to_table,
+    write_pieces,
+)
 from crossprune.harness.engine.schedule import Job, Schedule, Task
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
+from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record, Status
 
@@ -69,6 +78,24 @@ class RunResult:
     def overall(self) -> pd.DataFrame:
         """The rows of the table over all groups."""
         return to_table(only_overall(self.cells()))
+
+    def write(self, path: Path) -> None:
+        """Write the results table as Parquet, in pieces; keep its rows over all groups.
+
+        Raises
+        ------
+        DiskFull
+            If it cannot be written.
+        """
+        kept = []
+
+        def pieces() -> Iterator[pd.DataFrame]:
+            for piece in pieces_of(self.cells()):
+                kept.append(piece[piece["group"] == ALL])
+                yield piece
+
+        write_pieces(pieces(), path)
+        vars(self)["overall"] = pd.concat(kept, ignore_index=True)
 
 
 def run(

@@ -176,7 +176,8 @@ def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
 
 def read_overall(path: Path) -> pd.DataFrame:
     """Read the rows over all groups of a results table."""
-    return pd.read_parquet(path, filters=[("group", "==", ALL)])
+    pieces = [piece[piece["group"] == ALL] for piece in read_pieces(path)]
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.read_parquet(path)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -11,7 +11,7 @@ from crossprune.harness.analysis import comparisons
 from crossprune.harness.analysis.comparisons import TestErrors as Errors
 from crossprune.harness.analysis.comparisons import against_random, compare, labelled, partial_errors
 from crossprune.harness.evaluation.metrics import METRICS
-from scipy import stats
+from scipy import sparse, stats
 
 FORCE = "force_mae_ev_per_angstrom"
 MODELS = ("ace", "gap", "snap")
@@ -135,10 +135,20 @@ def test_cells_that_differ_in_scaling_are_not_mixed():
 def test_resampled_test_configurations_scatter_as_theory_says(monkeypatch):
     monkeypatch.setattr(comparisons.statistics, "N_RESAMPLES", 20_000)
     sums = np.random.default_rng(0).lognormal(0.0, 0.3, 40)
-    found = Errors({"x": sums}, np.ones(40)).resampled(np.random.default_rng(1)).loc["x"]
-    half = (found.quantile(0.975) - found.quantile(0.025)) / 2
+    one = sparse.csr_array([[1.0]])
+    found = Errors({"x": sums}, np.ones(40)).resampled(one, np.random.default_rng(1))[0]
+    half = (np.quantile(found, 0.975) - np.quantile(found, 0.025)) / 2
     expected = stats.t.ppf(0.975, 39) * stats.sem(sums) / sums.mean()
     assert half == pytest.approx(expected, rel=0.03)
+
+
+def test_resamples_in_blocks_are_those_of_all_fits_at_once(monkeypatch):
+    source = np.random.default_rng(0)
+    errors = Errors({str(fit): source.lognormal(0.0, 0.5, 12) for fit in range(30)}, np.ones(12))
+    shares = sparse.random_array((4, 30), density=0.3, rng=1, format="csr")
+    whole = errors.resampled(shares, np.random.default_rng(2))
+    monkeypatch.setattr(comparisons, "BLOCK", 7)
+    np.testing.assert_allclose(errors.resampled(shares, np.random.default_rng(2)), whole, rtol=0, atol=1e-12)
 
 
 def test_a_test_set_of_few_configurations_widens_the_interval():

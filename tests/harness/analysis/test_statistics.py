@@ -7,7 +7,7 @@ import pytest
 from crossprune.harness.analysis import statistics
 from crossprune.harness.analysis.comparisons import TestErrors as Errors
 from crossprune.harness.analysis.statistics import effect, friedman, holm, seed_means, seeds_needed, sign_flip
-from scipy import stats
+from scipy import sparse, stats
 
 
 def rng():
@@ -131,7 +131,7 @@ def simulate(source, gain, n_data_sets, n_seeds):
         errors = np.exp(hardness + source.normal(0.0, 0.3, (1 + MODELS, MODELS, N_TEST)))
         local = np.log(errors.mean(axis=-1))
         sums = {str(index): one for index, one in enumerate(errors.reshape(-1, N_TEST))}
-        moved = Errors(sums, np.ones(N_TEST)).resampled(source).to_numpy()
+        moved = Errors(sums, np.ones(N_TEST)).resampled(sparse.eye_array(len(sums), format="csr"), source)
         moved = moved.reshape(*local.shape, statistics.N_RESAMPLES)
         luck = source.normal(0.0, 1.0, (1 + MODELS, n_seeds)) * np.array([[0.12], [0.06], [0.06]])
         cells = luck[:, None, None, :] * damping[None, None, :, None] + local[..., None, None]
