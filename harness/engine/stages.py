@@ -89,8 +89,9 @@ def selection_stage(
     path = store.path("selection", key) / "indices.npy"
     if path.exists():
         return np.load(path), False
-    described = features is not None
-    values = np.load(store.path("features", features) / "features.npy", mmap_mode="r") if described else None
+    values = None
+    if features is not None:
+        values = np.load(store.path("features", features) / "features.npy", mmap_mode="r")
     indices = select(
         stored_dataset(root, dataset_key),
         values,
