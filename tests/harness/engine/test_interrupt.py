@@ -22,6 +22,11 @@ how = "hang"
 """
 
 
+def _hear():
+    """Hear signals again: a shell makes what it runs in the background deaf to SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_keeps_what_is_done_and_leaves_no_process(number, tmp_path):
@@ -40,7 +45,12 @@ def test_a_stop_keeps_what_is_done_and_leaves_no_process(number, tmp_path):
         "2",
     ]
     with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_hear,
     ) as process:
         deadline = time.monotonic() + 60
         while not list((tmp_path / "out" / "objects" / "fit").glob("*/*")) and time.monotonic() < deadline:
@@ -48,7 +58,10 @@ def test_a_stop_keeps_what_is_done_and_leaves_no_process(number, tmp_path):
         time.sleep(1.0)
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-        output = process.communicate(timeout=60)[0]
+        try:
+            output = process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
     assert process.returncode == 130, output
     assert "interrupted: 1 cells left" in output
     assert "Traceback" not in output
