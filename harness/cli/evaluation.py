@@ -178,6 +178,7 @@ def _origin(data: str, options: DataOptions) -> str:
 def _table(model: Potential, dataset: DataSet, indices: IntArray, part: str) -> Table:
     """Predict the frames of a part and lay out the errors, in all and by group."""
     import numpy as np
+    from crossprune.harness.errors import DataError
     from crossprune.harness.evaluation.metrics import METRICS, errors_by_group, labels_of
 
     view = Table("group", "frames", "energy MAE", "energy RMSE", "force MAE", "force RMSE", "stress MAE")
@@ -186,6 +187,11 @@ def _table(model: Potential, dataset: DataSet, indices: IntArray, part: str) -> 
     groups = [dataset.groups[index] for index in indices]
     sizes = np.array([len(atoms) for atoms in frames])
     predicted = model.predict_many(frames)
+    if not (np.isfinite(predicted.energies).all() and np.isfinite(predicted.forces).all()):
+        raise DataError(
+            f"this {model.adapter} potential predicts energies or forces that are NaN or infinite for frames "
+            f"of the part {part!r}; fit it again, or fetch a whole copy"
+        )
     for row in errors_by_group(predicted, labels_of(frames), sizes, groups, np.arange(len(frames))):
         values = [float(row[name]) for name in METRICS]
         energy, force = (f"{value:.2f}" for value in values[:2]), (f"{value:.4f}" for value in values[2:4])

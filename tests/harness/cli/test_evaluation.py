@@ -11,6 +11,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
+from crossprune.adapters.mean import MeanPotential
 from crossprune.harness.cli import main as cli
 from crossprune.harness.data.frames import load
 from crossprune.harness.errors import DataError, StudyError
@@ -195,3 +196,11 @@ def test_a_store_that_cannot_be_written_is_evaluated(run, potential, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
     [dataset] = tmp_path.glob("st/objects/dataset/*/*")
     assert load(dataset).split.count("ood") == 20
+
+
+def test_predictions_that_are_no_numbers_are_one_clear_error(run, potential, tmp_path):
+    MeanPotential({"Cu": 1e308}).save(tmp_path / "huge")
+    with pytest.raises(
+        DataError, match="mean potential predicts energies or forces that are NaN or infinite"
+    ):
+        call("evaluate", tmp_path / "huge", "--data", "in.xyz")
