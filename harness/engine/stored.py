@@ -107,6 +107,7 @@ def _fit_of(source: str) -> Path | None:
         path = Path(text).resolve()
         for folder in (path, path.parent):
             stage = folder.parents[2] if len(folder.parents) > 2 else folder
-            if folder.name == "potential" and (stage.name, stage.parent.name) == ("fit", "objects"):
+            in_store = folder.name == "potential" and (stage.name, stage.parent.name) == ("fit", "objects")
+            if in_store and folder.is_dir():
                 return folder.parent
     return None
