@@ -49,7 +49,7 @@ class MeanPotential(Potential):
         """Sum the energies of the elements; forces and stress are zero."""
         self.require_elements(atoms)
         energy = sum(self.energies[symbol] for symbol in atoms.get_chemical_symbols())
-        return Prediction(energy, np.zeros((len(atoms), 3)), np.zeros(6) if atoms.cell.rank == 3 else None)
+        return Prediction(energy, np.zeros((len(atoms), 3)), np.zeros(6) if atoms.pbc.all() else None)
 
     def write(self, folder: Path) -> None:
         """Write the energies as JSON."""

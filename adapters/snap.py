@@ -51,6 +51,12 @@ class SnapOptions(LinearOptions):
             raise ValueError(f"twojmax must be between 1 and 14, got {self.twojmax}")
         if self.cutoff <= self.rmin0:
             raise ValueError(f"cutoff must exceed rmin0, got {self.cutoff} and {self.rmin0} Å")
+        if self.rmin0 < 0:
+            raise ValueError(f"rmin0 must not be negative, got {self.rmin0} Å")
+        if not 0 < self.rfac0 <= 1:
+            raise ValueError(f"rfac0 must be in (0, 1], got {self.rfac0}")
+        if self.radii and min(self.radii.values()) <= 0:
+            raise ValueError(f"radii must be positive, got {dict(self.radii)}")
 
 
 class SnapPotential(LammpsPotential, LinearPotential):

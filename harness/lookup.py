@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from crossprune.harness.contract import (
     Adapter,
     Descriptor,
@@ -20,7 +22,14 @@ from crossprune.harness.contract import (
     Potential,
     read_header,
 )
-from crossprune.harness.errors import DataError, MissingPackage, StudyError, unknown_name
+from crossprune.harness.errors import (
+    DataError,
+    DiskFull,
+    MissingPackage,
+    StudyError,
+    UserError,
+    unknown_name,
+)
 from crossprune.harness.fingerprint import canonical_hash, defining_module, package_versions, source_hash
 from crossprune.harness.tables import from_table
 from packaging.requirements import InvalidRequirement, Requirement
@@ -294,8 +303,8 @@ def load_potential(source: str | Path) -> Potential:
         If the folder holds no potential, or the scheme is unknown.
     """
     if Path(source).is_dir():
-        potential: Potential = _potential_class(Path(source)).load(Path(source))
-        return potential
+        cls, family = _potential_class(Path(source))
+        return _loaded(cls.load, Path(source), f"{cls.__module__}:{cls.__qualname__}.load", family)
     readers = _offered("readers")
     scheme, _, rest = str(source).partition(":")
     if not rest:
@@ -306,19 +315,42 @@ def load_potential(source: str | Path) -> Potential:
     if scheme not in readers:
         raise StudyError(unknown_name("scheme", scheme, readers))
     target, family = readers[scheme]
-    published: Potential = _import(target, family)(rest)
-    return published
+    return _loaded(_import(target, family), rest, target, family)
 
 
-def _potential_class(folder: Path) -> Any:
+def _loaded(read: Callable[[Any], Any], source: Path | str, target: str, family: str) -> Potential:
+    """Call what reads a family's potentials; whatever it does wrong is said in one line."""
+    with _of_family(target, family, f"cannot read {str(source)!r}"):
+        potential = read(source)
+    if not isinstance(potential, Potential):
+        kind = type(potential).__name__
+        raise StudyError(
+            f"{target} of the family {family!r} gave {kind} for {str(source)!r}, not a Potential"
+        )
+    return potential
+
+
+def _potential_class(folder: Path) -> tuple[Any, str]:
+    """Return the class that loads a saved potential, and its family's name."""
     name = read_header(folder)["adapter"]
     others = _offered("potentials")
     if name in others:
-        return _import(*others[name])
+        return _import(*others[name]), others[name][1]
     fitter = adapter_class(name)
     if not issubclass(fitter, Fitter):
         raise DataError(f"{folder}: adapter {name!r} does not fit potentials")
-    return fitter.potential_type
+    return fitter.potential_type, name
+
+
+@contextlib.contextmanager
+def _of_family(target: str, family: str, what: str, passes: type[Exception] = UserError) -> Iterator[None]:
+    """Turn what code of a family raises into one clear error; ``passes`` is not the family's fault."""
+    try:
+        yield
+    except (UserError, MissingPackage, DiskFull, MemoryError, passes):
+        raise
+    except (Exception, SystemExit) as error:
+        raise StudyError(f"{target} of the family {family!r} {what}: {_reason(error)}") from error
 
 
 def file_formats() -> Mapping[str, FileFormat]:
@@ -330,7 +362,12 @@ def frame_writer(name: str) -> Callable[..., None]:
     """Import the function that writes frames in a format of `file_formats`."""
     one, family = _offered("formats")[name]
     writer: Callable[..., None] = _import(one.writer, family)
-    return writer
+
+    def write(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None) -> None:
+        with _of_family(one.writer, family, "cannot write these frames", OSError):
+            writer(path, frames, known)
+
+    return write
 
 
 def _offered(kind: str) -> dict[str, tuple[Any, str]]:

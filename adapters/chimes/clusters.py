@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
-from crossprune.adapters.chimes.compiled import njit
+from crossprune.adapters.chimes.compiled import compiled
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def half_neighbours(atoms: Atoms, reach: float) -> Neighbours:
     return Neighbours(starts, *found)
 
 
-@njit
+@compiled
 def _neighbours(wrapped, cell, places, order, edges, bins, layers, reach2, starts, found, vectors):  # type: ignore[no-untyped-def]
     """Count (``found`` empty: into starts[i + 1]) or store the half neighbours of every atom."""
     store = found.shape[0] > 0
@@ -151,7 +151,7 @@ def clusters(neighbours: Neighbours, species: Int32Array, reach: FloatArray, bod
     return members
 
 
-@njit
+@compiled
 def _far(vectors, atoms, species, reach2, a, b):  # type: ignore[no-untyped-def]
     """Tell whether two entries of one list are out of reach of each other."""
     x = vectors[a, 0] - vectors[b, 0]
@@ -160,7 +160,7 @@ def _far(vectors, atoms, species, reach2, a, b):  # type: ignore[no-untyped-def]
     return x * x + y * y + z * z >= reach2[species[atoms[a]], species[atoms[b]]]
 
 
-@njit
+@compiled
 def _clusters(starts, atoms, vectors, species, reach2, body, members):  # type: ignore[no-untyped-def]
     """Count (``members`` empty) or store the clusters."""
     store = members.shape[0] > 0

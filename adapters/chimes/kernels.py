@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from crossprune.adapters.chimes.compiled import njit
+from crossprune.adapters.chimes.compiled import compiled
 from crossprune.harness.contract import FloatArray, IntArray
 
 INNER_SMOOTHING = 0.01
@@ -43,7 +43,7 @@ class Tables(NamedTuple):
     """First column of each type in the design, shape (n_kinds + 1,)."""
 
 
-@njit
+@compiled
 def _radial(r, inner, outer, morse, smoothing, fraction, values, slopes):  # type: ignore[no-untyped-def]
     """Fill f_c(r) T_n(x(r)) and its derivative by r for n = 0, 1, …
 
@@ -76,7 +76,7 @@ def _radial(r, inner, outer, morse, smoothing, fraction, values, slopes):  # typ
         u_below, u = u, 2.0 * x * u - u_below
 
 
-@njit
+@compiled
 def _measure(member, atoms, vectors, species, tables, sites, places, arms, values, slopes):  # type: ignore[no-untyped-def]
     """Fill one cluster's atoms, pair vectors and radial functions, in the order of its type.
 
@@ -116,7 +116,7 @@ def _measure(member, atoms, vectors, species, tables, sites, places, arms, value
     return kind
 
 
-@njit
+@compiled
 def _contract(dense, values, slopes, work, derivatives):  # type: ignore[no-untyped-def]
     """Return Σ c[n1, n2, …] Π values[p, n_p] and fill its derivatives by each pair's distance.
 
@@ -144,7 +144,7 @@ def _contract(dense, values, slopes, work, derivatives):  # type: ignore[no-unty
     return work[n_pairs, 0]
 
 
-@njit
+@compiled
 def _visits(sites):  # type: ignore[no-untyped-def]
     """Count how often the calculator visits a cluster: Π m! over atoms that occur m times, as images."""
     visits = 1.0
@@ -153,7 +153,7 @@ def _visits(sites):  # type: ignore[no-untyped-def]
     return visits
 
 
-@njit
+@compiled
 def evaluate(members, atoms, vectors, species, tables, again, forces, virial):  # type: ignore[no-untyped-def]
     """Add forces and dE/dε (shape (6,)) of all clusters; return their energy.
 
@@ -187,7 +187,7 @@ def evaluate(members, atoms, vectors, species, tables, again, forces, virial):  
     return energy
 
 
-@njit
+@compiled
 def _terms(tables, kind, values, slopes, sums, derivatives):  # type: ignore[no-untyped-def]
     """Sum the terms of each unique coefficient of one cluster, and their derivatives by each distance."""
     n_pairs = values.shape[0]
@@ -206,7 +206,7 @@ def _terms(tables, kind, values, slopes, sums, derivatives):  # type: ignore[no-
         sums[column] += before
 
 
-@njit
+@compiled
 def rows(members, atoms, vectors, species, tables, energy, forces, virial):  # type: ignore[no-untyped-def]
     """Add the derivatives of energy, forces and dE/dε by every unique coefficient.
 
@@ -241,7 +241,7 @@ def rows(members, atoms, vectors, species, tables, energy, forces, virial):  # t
                 p += 1
 
 
-@njit
+@compiled
 def features(members, atoms, vectors, species, tables, start, features):  # type: ignore[no-untyped-def]
     """Share each cluster's terms equally among its atoms.
 
@@ -263,7 +263,7 @@ def features(members, atoms, vectors, species, tables, start, features):  # type
                 features[sites[s], column] += product
 
 
-@njit
+@compiled
 def repel(members, atoms, vectors, species, reach, scale, again, forces, virial):  # type: ignore[no-untyped-def]
     """Add the penalty ``scale`` (reach − r)³ of pairs closer than ``reach[type, type]``; return its energy.
 

@@ -79,6 +79,9 @@ class ChimesOptions(LinearOptions):
             raise ValueError("order_2b must be at least 1, order_3b and order_4b at least 0")
         if not 0 < self.tersoff_fraction <= 1:
             raise ValueError(f"tersoff_fraction must be in (0, 1], got {self.tersoff_fraction}")
+        for name in ("svd_smallest", "path_end"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         for name in (
             "cutoff",
             "cutoff_3b",

@@ -219,7 +219,7 @@ def system_rows(
     """
     weight = weights.get(group_of(atoms), GroupWeight())
     root = np.sqrt(len(atoms))
-    stress = stress_of(atoms) if options.use_stress and atoms.cell.rank == 3 else None
+    stress = stress_of(atoms) if options.use_stress else None
     energy = energy_of(atoms) - sum(baseline[symbol] for symbol in atoms.symbols)
     strains = np.zeros(N_STRAINS) if stress is None else stress * atoms.get_volume()
     factors = np.repeat(
@@ -319,8 +319,7 @@ def predict_rows(model: SparseModel, prepared: Prepared, indices: IntArray) -> I
         for kernel, coefficients in zip(model.pair_kernels, model.coefficients[n_soap:], strict=True):
             values += np.asarray(kernel.rows(pairs, atoms.numbers) @ coefficients, dtype=np.float64)
         energy = float(values[0]) + sum(model.baseline[symbol] for symbol in atoms.symbols)
-        periodic = atoms.cell.rank == 3 and bool(atoms.pbc.any())
-        stress = values[-N_STRAINS:] / atoms.get_volume() if periodic else None
+        stress = values[-N_STRAINS:] / atoms.get_volume() if atoms.pbc.all() else None
         yield Prediction(energy, values[1:-N_STRAINS].reshape(-1, 3), stress)
 
 

@@ -63,7 +63,7 @@ def _xyz(atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions) -> s
     if weight.energy > 0:
         header.append(f"{ENERGY}={energy_of(atoms):.17g}")
     stress = stress_of(atoms)
-    if options.use_stress and weight.stress > 0 and stress is not None and atoms.cell.rank == 3:
+    if options.use_stress and weight.stress > 0 and stress is not None:
         header.append(f'{VIRIAL}="{_join(virial_of(stress, atoms.get_volume()).ravel())}"')
     rows = np.concatenate(columns, axis=1)
     lines = [f"{symbol} {_join(row)}" for symbol, row in zip(atoms.get_chemical_symbols(), rows, strict=True)]

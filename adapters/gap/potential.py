@@ -43,9 +43,9 @@ class GapPotential(Potential):
         return {**self.__dict__, "_quip": None}
 
     def predict(self, atoms: Atoms) -> Prediction:
-        """Predict one structure; stress (−virial/V) where it has a cell and is periodic."""
+        """Predict one structure; stress (−virial/V) where it is periodic in three directions."""
         self.require_elements(atoms)
-        has_stress = atoms.cell.rank == 3 and bool(atoms.pbc.any())
+        has_stress = bool(atoms.pbc.all())
         properties = ["energy", "forces", "virial"] if has_stress else ["energy", "forces"]
         box = quip.boxed(atoms, self.cutoff)
         with quip.LOCK:

@@ -134,8 +134,15 @@ class RowsPotential(LinearPotential):
                 f"{folder} holds no readable {cls.adapter} potential ({error}); "
                 "give the folder that `export` wrote"
             ) from None
-        solution = Solution(values[n_elements:], values[:n_elements], float("nan"))
-        return cls(cls.fitter_type(settings["elements"], options), solution)
+        fitter = cls.fitter_type(settings["elements"], options)
+        n_bad = np.count_nonzero(~np.isfinite(values))
+        if len(values) != n_elements + fitter.n_columns or n_bad:
+            raise DataError(
+                f"{folder / 'coefficients.txt'} has {len(values)} numbers, {n_bad} of them NaN or infinite; "
+                f"this {cls.adapter} potential needs {n_elements + fitter.n_columns}, all finite: fit it "
+                "again, or fetch a whole copy"
+            )
+        return cls(fitter, Solution(values[n_elements:], values[:n_elements], float("nan")))
 
     def export(self, folder: Path) -> list[Path]:
         """Write what `write` writes: there is no other native format."""

@@ -9,19 +9,11 @@ distinct atom of the centre's environment it is an image of). The functions come
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+from crossprune.adapters.programs.compiling import compiler
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.errors import MissingPackage
-
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-
-try:
-    import numba
-except ModuleNotFoundError:
-    raise MissingPackage("adapter 'nnp'", "numba", "crossprune[nnp]") from None
 
 COSINE, POLYNOMIAL = 1, 6
 """Cutoff functions by the numbers of n2p2: (cos(πx) + 1)/2, and 1 − x³(10 − 15x + 6x²)."""
@@ -32,16 +24,8 @@ ETA, SHIFT, POWER, KIND, COLUMN = range(5)
 COINCIDENT = 1e-12
 """Å; no angle or distance is defined below; atoms as near as this are refused before."""
 
-
-def compiled(function: Kernel) -> Kernel:
-    """Compile ``function`` at its first call and cache the machine code; numba releases the lock.
-
-    Products may be fused with sums and sums reordered: equal input still gives equal output.
-    """
-    fast = {"contract", "reassoc", "nsz"}
-    decorate: Any = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fast)
-    kernel: Kernel = decorate(function)
-    return kernel
+compiled = compiler("nnp", fastmath=("contract", "reassoc", "nsz"))
+"""Products may be fused with sums and sums reordered: equal input still gives equal output."""
 
 
 @compiled

@@ -78,5 +78,7 @@ class NnpOptions:
             raise ValueError(f"hidden needs at least one layer of at least one node, got {self.hidden}")
         if self.zetas and min(self.zetas) < 1:
             raise ValueError(f"zetas must be at least 1, got {self.zetas}")
+        if self.angular_sharpness and min(self.angular_sharpness) < 0:
+            raise ValueError(f"angular_sharpness must not be negative, got {self.angular_sharpness}")
         if not 0 < self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must lie between 0 and 1, got {self.validation_fraction}")

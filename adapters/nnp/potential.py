@@ -83,7 +83,7 @@ class NnpPotential(Potential):
             energies.append(energy)
             forces.append(-gradient)
             stresses.append(virial)
-        stress = np.array(stresses) / atoms.get_volume() if atoms.cell.rank == 3 and atoms.pbc.all() else None
+        stress = np.array(stresses) / atoms.get_volume() if atoms.pbc.all() else None
         return np.array(energies), np.array(forces), stress
 
     def write(self, folder: Path) -> None:

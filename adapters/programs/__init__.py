@@ -1,4 +1,4 @@
-"""Programs from outside: LAMMPS, the conventions of QUIP and pacemaker, and running any of them."""
+"""What families share: LAMMPS, conventions of QUIP and pacemaker, running programs, compiling."""
 
 from crossprune.adapters.programs.lammps import (
     Box,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from crossprune.adapters.programs.launchers import without_launcher
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout
 
 OUTPUT, ERRORS = "program.out", "program.err"
@@ -60,7 +61,7 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
     """Run a program in ``folder`` until it ends or uses up its time or memory.
 
     The program has a process group of its own, which is killed with all its children on any way out, and it
-    dies with the thread that started it.
+    dies with the thread that started it. It runs by itself, whatever launched this process.
 
     Parameters
     ----------
@@ -90,6 +91,7 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command],
             cwd=folder,
+            env=without_launcher(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

@@ -156,56 +156,6 @@ def new_adapter(
         console.print(line.format(name=name), markup=False, highlight=False, soft_wrap=True)
 
 
-def evaluate(
-    potential: Annotated[
-        str, typer.Argument(help="Folder of a saved potential (STORE/objects/fit/…/potential), or SCHEME:….")
-    ],
-    data: Annotated[str, typer.Option("--data", help="Data set or file.")],
-    split: Annotated[str, typer.Option("--split", help="Part to evaluate on: test, ood or train.")] = "test",
-    energy_key: EnergyKeyOption = None,
-    forces_key: ForcesKeyOption = None,
-    stress_key: StressKeyOption = None,
-    virial_key: VirialKeyOption = None,
-    group_key: GroupKeyOption = None,
-) -> None:
-    """Evaluate a saved or published potential on labelled data.
-
-    Example: `crossprune evaluate lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
-
-    Schemes: lammps:STYLE:NAME, ace:FILE, chimes:FILE, nnp:FOLDER, and those of installed families.
-    """
-    import numpy as np
-    from crossprune.harness.data.cards import DataOptions, load_dataset
-    from crossprune.harness.data.frames import SPLITS
-    from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.evaluation.metrics import METRICS, errors_by_group, labels_of
-    from crossprune.harness.lookup import load_potential
-    from crossprune.harness.tables import from_table
-
-    if split not in SPLITS:
-        raise StudyError(unknown_name("split", split, SPLITS))
-    keys = given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
-    model = load_potential(potential)
-    dataset = load_dataset(data, options=from_table(DataOptions, keys, "options"))
-    frames = [dataset.frames[index] for index in dataset.indices(split)]
-    if not frames:
-        raise StudyError(f"{data} has no {split!r} part")
-    sizes = np.array([len(atoms) for atoms in frames])
-    groups = [dataset.groups[index] for index in dataset.indices(split)]
-    rows = errors_by_group(
-        model.predict_many(frames), labels_of(frames), sizes, groups, np.arange(len(frames))
-    )
-    view = Table("group", "frames", "energy MAE", "energy RMSE", "force MAE", "force RMSE", "stress MAE")
-    for row in rows:
-        values = [float(row[name]) for name in METRICS]
-        energy, force = (f"{value:.2f}" for value in values[:2]), (f"{value:.4f}" for value in values[2:4])
-        stress = "" if np.isnan(values[4]) else f"{values[4]:.3f}"
-        view.add_row(escape(str(row["group"])), str(row["n_eval_configurations"]), *energy, *force, stress)
-    view.caption = "energies meV/atom, forces eV/Å per component, stress GPa"
-    console.print(f"{potential} on {data}, part {split!r}", highlight=False)
-    console.print(view)
-
-
 def properties(
     potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
     data: Annotated[str, typer.Option("--data", help="Data set whose card names crystal and references.")],

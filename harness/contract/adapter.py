@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +54,7 @@ class Adapter(ABC, Generic[Options]):
     Raises
     ------
     StudyError
-        For several elements if the adapter handles one only.
+        For several elements if the adapter handles one only, or if an option is NaN or infinite.
     """
 
     name: ClassVar[str]
@@ -77,6 +79,7 @@ class Adapter(ABC, Generic[Options]):
         if len(self.elements) > 1 and not self.capabilities.multi_element:
             raise StudyError(f"adapter {self.name!r} handles one element, got {', '.join(self.elements)}")
         self.options: Options = self.options_type() if options is None else options
+        _require_finite(self.options, f"adapter {self.name!r}")
         self.isolated_atom_energies = None if isolated_atom_energies is None else dict(isolated_atom_energies)
 
     @classmethod
@@ -86,6 +89,18 @@ class Adapter(ABC, Generic[Options]):
         Override where it depends on them, as where one fitter of several draws random numbers.
         """
         return cls.capabilities.seeded
+
+
+def _require_finite(value: Any, where: str) -> None:
+    """Refuse NaN and infinity in options made in Python; those of a study are checked when it is read."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise StudyError(f"{where}: expected a finite number, got {value}")
+    if dataclasses.is_dataclass(value):
+        value = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+    for name, one in value.items() if isinstance(value, Mapping) else ():
+        _require_finite(one, f"{where}: {name}")
+    for one in value if isinstance(value, (list, tuple)) else ():
+        _require_finite(one, where)
 
 
 class Descriptor(Adapter[Options]):

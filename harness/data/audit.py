@@ -186,7 +186,7 @@ def _ratios(frames: Sequence[Atoms]) -> _Ratio:
         return _Ratio(None, None)
     labels = np.array([energy_of(atoms) for atoms in frames])
     energy = _ratio(_per_atom(frames, labels), _per_atom(frames, energies), ENERGY_CORRELATION)
-    known = [stress_of(atoms) if atoms.pbc.all() else None for atoms in frames]
+    known = [stress_of(atoms) for atoms in frames]
     pairs = [(one, mine) for one, mine in zip(known, stresses, strict=True) if one is not None]
     if len(pairs) < MIN_FRAMES:
         return _Ratio(energy, None)

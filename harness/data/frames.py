@@ -111,9 +111,14 @@ def forces_of(atoms: Atoms) -> FloatArray:
 
 
 def stress_of(atoms: Atoms) -> FloatArray | None:
-    """Return the stress label (eV/Å³, shape (6,)), or None if there is none."""
+    """Return the stress label (eV/Å³, shape (6,)); None if there is none, or a direction is not periodic.
+
+    Along an open direction a cell has no length that the energy depends on, and the volume is arbitrary.
+    """
     results = getattr(atoms.calc, "results", {})
-    return None if results.get("stress") is None else np.asarray(results["stress"], dtype=np.float64)
+    if results.get("stress") is None or not atoms.pbc.all():
+        return None
+    return np.asarray(results["stress"], dtype=np.float64)
 
 
 def _results(atoms: Atoms, key: str) -> float | FloatArray:

@@ -54,6 +54,14 @@ class ClusterOptions:
     retries: int = 1
     """How often a task whose worker was lost is run again."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that start no worker."""
+        for name in ("workers_per_node", "nodes", "max_jobs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.retries < 0:
+            raise ValueError(f"retries must not be negative, got {self.retries}")
+
 
 class ParslExecutor(Executor):
     """A Parsl configuration as an executor; tasks that crash or hang become errors of their futures.

@@ -67,6 +67,10 @@ class MdOptions:
         for name in ("steps", "timestep_fs", "n_velocities", "check_every", "budget_s", "relaxation_time_fs"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.melting_fractions and min(self.melting_fractions) <= 0:
+            raise ValueError(f"melting_fractions must be positive, got {self.melting_fractions}")
+        if self.repeat < 0:
+            raise ValueError(f"repeat must not be negative, got {self.repeat}")
 
 
 @dataclass(frozen=True)

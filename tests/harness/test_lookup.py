@@ -90,6 +90,53 @@ def test_a_family_from_outside_lists_reads_and_writes(tmp_path):
     assert done.stdout == "Potential\n", done.stderr
 
 
+FAULTY = {
+    "raise": ("raise KeyError(text)", "cannot read 'Si=-5': KeyError: 'Si=-5'"),
+    "exit": ("raise SystemExit(3)", "cannot read 'Si=-5': SystemExit: 3"),
+    "file": ("return open(text)", "cannot read 'Si=-5': FileNotFoundError: [Errno 2] No such file"),
+    "none": ("return None", "gave NoneType for 'Si=-5', not a Potential"),
+    "user": ("from crossprune.harness.errors import DataError\n    raise DataError('no such thing')", None),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTY)
+def test_what_a_reader_from_outside_raises_is_one_line_that_names_it(tmp_path, fault):
+    body, says = FAULTY[fault]
+    adapter = ADAPTER.replace("""    element, energy = text.split("=")\n""", f"    {body}\n")
+    folder = install(tmp_path, {"twin/__init__.py": FAMILY, "twin/adapter.py": adapter})
+    done = run(folder, "evaluate", "twin:Si=-5", "--data", "si-pbe")
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    expected = f"twin.adapter:read of the family 'twin' {says}" if says else "error: no such thing"
+    assert expected in line
+
+
+@pytest.mark.slow
+def test_what_else_of_a_family_from_outside_raises_is_one_line(tmp_path):
+    adapter = ADAPTER.replace("    Path(path).write_text(", "    raise ValueError(")
+    adapter += (
+        "    \n@classmethod\ndef load(cls, folder):\n    raise TypeError('lost')\nPotential.load = load\n"
+    )
+    folder = install(tmp_path, {"twin/__init__.py": FAMILY, "twin/adapter.py": adapter})
+    exported = run(folder, "export", "si-pbe", "--split", "test", "-o", "test.lines")
+    assert exported.returncode == 2
+    assert (
+        "twin.adapter:write of the family 'twin' cannot write these frames: ValueError: " in exported.stderr
+    )
+    assert "Traceback" not in exported.stderr
+    assert list(folder.glob("*.lines*")) + list(folder.glob(".*.tmp")) == []
+    saved = "from twin.adapter import *; Potential({'Si': 1.0}).save(Path('old'))"
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    subprocess.run([sys.executable, "-c", saved], env=environment, cwd=folder, check=True)
+    loaded = run(folder, "evaluate", "old", "--data", "si-pbe")
+    assert loaded.returncode == 2
+    assert (
+        "twin.adapter:Potential.load of the family 'twin' cannot read 'old': TypeError: lost" in loaded.stderr
+    )
+    assert "Traceback" not in loaded.stderr
+
+
 NEEDS = FAMILY.replace('name="twin"', 'name="twin", requires="needs-package[all]"')
 REFUSES = ADAPTER.replace(
     '    name = "twin"', '    name = "twin"\n    def __init__(self, *given):\n        self.lost'

@@ -183,19 +183,33 @@ def _forces(one: RawFrame, keys: Keys, path: Path) -> Any:
 
 
 def _stress(one: RawFrame, keys: Keys) -> FloatArray | None:
-    """Return the stress (eV/Å³, Voigt, positive = tension), or None if the frame has none."""
-    key = keys.stress or keys.virial or "stress"
-    value = one.values.get(key) if keys.stress or keys.virial else one.results.get(key)
-    if value is None:
+    """Return the stress (eV/Å³, Voigt, positive = tension); None if the frame has none, or is open."""
+    value = _given_stress(one, keys)
+    if value is None or not one.atoms.pbc.all():
         return None
+    key = keys.stress or keys.virial or "stress"
     stress = _voigt(_array(value, key, one.place), key, one.place)
     if keys.virial is None:
         return stress
     return -stress / one.atoms.get_volume() if one.atoms.cell.rank == 3 else None
 
 
+def _given_stress(one: RawFrame, keys: Keys) -> Any:
+    key = keys.stress or keys.virial
+    return one.values.get(key) if key else one.results.get("stress")
+
+
 def _stress_notes(raw: Sequence[RawFrame], keys: Keys, path: Path) -> list[str]:
-    """Say how many frames lack the stress asked for, or that a file has one nobody asked for."""
+    """Say how many frames lack the stress asked for or are open, or that a file has one nobody asked for."""
+    n_open = sum(not one.atoms.pbc.all() and _given_stress(one, keys) is not None for one in raw)
+    notes = [
+        f"stress labels of {n_open} of {len(raw)} frames left out: without periodicity in three directions "
+        "(pbc) stress has no meaning"
+    ]
+    return (notes if n_open else []) + _notes_of_keys(raw, keys, path)
+
+
+def _notes_of_keys(raw: Sequence[RawFrame], keys: Keys, path: Path) -> list[str]:
     key, option = keys.stress or keys.virial, "stress_key" if keys.stress else "virial_key"
     if key is not None:
         without = sum(one.values.get(key) is None for one in raw)
@@ -207,7 +221,7 @@ def _stress_notes(raw: Sequence[RawFrame], keys: Keys, path: Path) -> list[str]:
         return [f"{without} of {len(raw)} frames have no {key!r} and so no stress label"] if without else []
     count: dict[str, int] = {}
     for one in raw:
-        for name in one.info if one.results.get("stress") is None else ():
+        for name in one.info if one.results.get("stress") is None and one.atoms.pbc.all() else ():
             if STRESS_LIKE.search(name):
                 count[name] = count.get(name, 0) + 1
     return [

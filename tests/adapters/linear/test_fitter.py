@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossprune.adapters.linear.fitter import LinearOptions, solve
+from crossprune.adapters.linear.fitter import (
+    LinearFitter,
+    LinearOptions,
+    Rows,
+    RowsPotential,
+    Solution,
+    solve,
+)
 from crossprune.harness.errors import DataError
 
 
@@ -62,3 +69,46 @@ def test_nan_is_refused():
 def test_impossible_options_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         LinearOptions(**values)
+
+
+class RowsOfTwo(RowsPotential):
+    adapter = "two"
+
+
+class Two(LinearFitter[LinearOptions]):
+    """Two columns: the number of atoms, and its half; enough to be saved and read."""
+
+    name = "two"
+    options_type = LinearOptions
+    n_columns = 2
+
+    def rows(self, atoms):
+        return Rows(np.array([1.0, 0.5]) * len(atoms), np.zeros((3 * len(atoms), 2)), None)
+
+    def potential(self, solution):
+        return RowsOfTwo(self, solution)
+
+
+RowsOfTwo.fitter_type = Two
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "says"),
+    [
+        (0, "nan", "has 3 numbers, 1 of them NaN or infinite; this two potential needs 3"),
+        (2, "-inf", "has 3 numbers, 1 of them NaN or infinite"),
+        (2, "", "has 2 numbers, 0 of them NaN or infinite; this two potential needs 3, all finite"),
+        (1, "1.0\n2.0", "has 4 numbers"),
+        (1, "x", "holds no readable two potential"),
+    ],
+)
+def test_saved_coefficients_must_be_whole_and_finite(tmp_path, line, value, says):
+    potential = RowsOfTwo(Two(["Cu"]), Solution(np.array([1.0, 2.0]), np.array([3.0]), 1.0))
+    potential.export(tmp_path)
+    assert RowsOfTwo.read(tmp_path).coefficients.tolist() == [1.0, 2.0]
+    path = tmp_path / "coefficients.txt"
+    lines = path.read_text().splitlines()
+    lines[line] = value
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=says):
+        RowsOfTwo.read(tmp_path)

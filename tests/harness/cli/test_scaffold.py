@@ -47,6 +47,7 @@ def test_a_package_outside_passes_the_contract_and_runs_in_a_study(tmp_path):
     saved = next((site / "out" / "objects" / "fit").rglob("coefficients.txt"))
     read = crossprune(site, "evaluate", f"zzhisto:{saved.parent}", "--data", "si-pbe")
     assert read.returncode == 0, read.stderr
+    assert "parts are those of its study" in read.stdout
     lost = crossprune(site, "evaluate", "zzhisto:nowhere", "--data", "si-pbe")
     assert lost.returncode == 2
     assert "nowhere holds no readable zzhisto potential" in lost.stderr

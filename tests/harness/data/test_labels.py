@@ -115,3 +115,28 @@ def test_a_periodic_direction_needs_its_vector(tmp_path):
         DataError, match=r'a vector along a periodic direction is zero.*pbc="T T F" for a slab'
     ):
         read(tmp_path, [atoms])
+
+
+@pytest.mark.parametrize("kind", ["virial", "stress", "calculator"])
+def test_stress_of_open_frames_is_left_out_with_one_note(tmp_path, kind):
+    frames = [copper(), copper(), copper()]
+    for atoms, pbc in zip(frames, (True, [True, True, False], False), strict=True):
+        if kind == "calculator":
+            atoms.calc.results["stress"] = np.full(6, 0.1)
+        else:
+            atoms.info[f"dft_{kind}"] = 0.1 * np.eye(3)
+        atoms.pbc = pbc
+    path = tmp_path / "in.xyz"
+    write(path, frames, format="extxyz")
+    reading = read_file(path, Keys() if kind == "calculator" else Keys(**{kind: f"dft_{kind}"}))
+    assert ["stress" in one.atoms.calc.results for one in reading.records] == [True, False, False]
+    [note] = reading.notes
+    assert note.startswith("stress labels of 2 of 3 frames left out: without periodicity in three directions")
+
+
+def test_an_unused_virial_of_open_frames_is_no_news(tmp_path):
+    molecule = copper()
+    molecule.info["dft_virial"], molecule.pbc = np.eye(3), False
+    path = tmp_path / "in.xyz"
+    write(path, [molecule], format="extxyz")
+    assert read_file(path, Keys()).notes == ()

@@ -212,3 +212,9 @@ def test_batch_systems_get_their_settings(provider, tmp_path):
     assert workers.provider.nodes_per_block == 3
     assert workers.provider.max_blocks == 5
     assert workers.provider.account == "me"
+
+
+@pytest.mark.parametrize("name", ["workers_per_node", "nodes", "max_jobs", "retries"])
+def test_a_cluster_of_less_than_nothing_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must"):
+        ClusterOptions(**{name: -1})

@@ -88,6 +88,8 @@ def test_weights_are_read_per_group():
             {"study": AXES, "properties": {"budget_s": -1}},
             r"properties: budget_s is -1; give a number above 0",
         ),
+        ({"study": AXES, "md": {"melting_fractions": [0.5, -0.5]}}, r"melting_fractions must be positive"),
+        ({"study": AXES, "md": {"repeat": -1}}, r"repeat must not be negative, got -1"),
     ],
 )
 def test_wrong_studies_say_what_is_wrong(document, message):
