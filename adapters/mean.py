@@ -93,7 +93,7 @@ class Mean(Descriptor[MeanOptions], Fitter[MeanOptions]):
         """Count the elements."""
         for atoms in frames:
             require_elements(atoms, self.elements, "adapter 'mean'")
-        crystals = np.array([atoms.cell.rank == 3 for atoms in frames], dtype=np.bool_)
+        crystals = np.array([bool(atoms.pbc.all()) for atoms in frames], dtype=np.bool_)
         return Prepared(frames, {"counts": element_counts(frames, self.elements), "crystals": crystals})
 
     def fit(
