@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from crossprune.adapters.mean import Mean, MeanPotential
 from crossprune.harness.checks import CHECKS, Subject, features, fits, predictions, run_check, run_checks
-from crossprune.harness.contract import Capabilities, Prediction
+from crossprune.harness.contract import Capabilities, Fitter, Prediction
 
 
 class PairPotential(MeanPotential):
@@ -39,6 +39,7 @@ class PairPotential(MeanPotential):
 def adapter(potential=PairPotential, base=Mean, **attributes):
     class Planted(base):
         potential_type = potential
+        predict = Fitter.predict  # by the potential, whose faults are looked for
 
         def fit(self, prepared, subset, *, weights, rng):
             return potential(super().fit(prepared, subset, weights=weights, rng=rng).energies)
