@@ -21,6 +21,8 @@ from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.properties import Setting, tasks
 from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.stability import MdRun
+from crossprune.harness.store.damage import Damaged
+from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record
 
@@ -49,6 +51,7 @@ class Assessment:
     """Trials without a record: more than 0 only if the run was interrupted."""
 
 
+@leased
 def assess(
     study: Study,
     store: Store,
@@ -208,7 +211,7 @@ class _Loop:
             self._report(set())
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
-        except (DiskFull, NoWorkers):
+        except (DiskFull, NoWorkers, Damaged):
             self.executor.shutdown(wait=True, cancel_futures=True)
             raise
 
@@ -217,6 +220,8 @@ class _Loop:
         return self.executor.submit(trial.function, root, *trial.arguments)
 
     def _end(self, trial: Trial, outcome: Outcome) -> None:
+        if outcome.damaged:  # no result: the fit is made again first
+            raise Damaged(self.store.root, self.store.path(*outcome.damaged), outcome.reason, outcome.damaged)
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
         record = Record(trial.key, outcome.status, outcome.reason, value["rows"], value["facts"])
         self.store.put([record])

@@ -19,6 +19,7 @@ from crossprune.harness.data.frames import DataSet
 from crossprune.harness.data.names import table_of
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import Cell, Choice, expand
+from crossprune.harness.engine.healing import Healing
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
 from crossprune.harness.engine.outcome import Outcome, outcome_of
 from crossprune.harness.engine.results import code_version, to_table
@@ -27,6 +28,7 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers, StudyError, unknown_name
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.methods import RANDOM
+from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record, Status
 from crossprune.harness.tables import from_table
@@ -67,8 +69,11 @@ class RunResult:
     """What the results rest on: options, code and versions per adapter, content per data set."""
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What loading each data set left out, changed or warns of."""
+    healed: Sequence[str] = ()
+    """What was damaged in the store, and was computed again."""
 
 
+@leased
 def run(
     study: Study,
     store: Store,
@@ -124,6 +129,7 @@ def run(
             "datasets": dict(plan.dataset_keys),
         },
         notes=plan.notes,
+        healed=tuple(loop.healing.notes),
     )
 
 
@@ -201,6 +207,12 @@ class _Plan:
         notes = {name: dataset.notes for name, dataset in datasets.items()}
         return cls(study, specs, dataset_keys, keys, notes)
 
+    def put_again(self, store: Store, key: str) -> None:
+        """Store a data set again."""
+        for name, one in self.dataset_keys.items():
+            if one == key:
+                put_dataset(store, load_dataset(name, options=data_options(self.study, name)))
+
     def rests_on(self, cell: Cell) -> list[Job]:
         """List the artefacts that a cell's fit rests on."""
         choice, dataset = cell.choice, self.dataset_keys[cell.choice.dataset]
@@ -232,6 +244,7 @@ class _Loop:
     _unsaved: list[Record] = field(default_factory=list)
     _oldest: float = 0.0
     _failed: int = 0
+    healing: Healing = field(default_factory=Healing)
 
     def run(self, cells: list[Cell]) -> None:
         """Run ``cells`` to their ends, or until Ctrl-C."""
@@ -268,6 +281,8 @@ class _Loop:
         job = self._futures.pop(future)
         self._running[job[0]] -= 1
         outcome = self._outcomes[job] = outcome_of(future, self.store.root)
+        if outcome.damaged:
+            self.healing.heal(self.store, outcome, job, self._outcomes, self.plan.put_again)
         self.computed[job[0]] += outcome.computed
         if outcome.status in ("timeout", "out_of_memory", "crashed"):
             self.store.remove_leftovers()

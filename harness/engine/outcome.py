@@ -17,8 +17,10 @@ from typing import Any
 
 from crossprune.harness.engine.warned import warnings_of_others_shown
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, WorkerDied
+from crossprune.harness.store import leases
+from crossprune.harness.store.damage import Artefact, Damaged
 from crossprune.harness.store.disk import almost_full, disk_full, is_full
-from crossprune.harness.store.objects import SCRATCH
+from crossprune.harness.store.objects import SCRATCH, SCRATCH_LOCK
 from crossprune.harness.store.records import Status
 from threadpoolctl import ThreadpoolController
 
@@ -32,6 +34,8 @@ class Outcome:
     value: Any = None
     computed: bool = False
     """False where the artefact was in the store already."""
+    damaged: Artefact | None = None
+    """What it would have rested on, and could not be read."""
 
 
 def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
@@ -50,6 +54,8 @@ def guarded(stage: Callable[..., tuple[Any, bool]]) -> Callable[..., Outcome]:
             single = _libraries(len(sys.modules)).limit(limits=1)
             with scratch_folder(), single, warnings_of_others_shown():
                 value, computed = stage(root, *args)
+        except Damaged as error:
+            return Outcome("failed", str(error), damaged=error.artefact)
         except CellTimeout as error:
             return Outcome("timeout", str(error))
         except (MemoryError, CellOutOfMemory) as error:
@@ -75,7 +81,11 @@ def _libraries(n_modules: int) -> ThreadpoolController:
 def scratch_folder() -> Iterator[None]:
     """Make temporary files of a stage lie in one folder, so that nothing stays behind if it is killed."""
     before, environment = tempfile.tempdir, os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+    prefix = f"{SCRATCH}{os.getpid()}-"
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
+        leases.lock(Path(folder) / SCRATCH_LOCK, "task"),
+    ):
         try:
             tempfile.tempdir = os.environ["TMPDIR"] = folder
             yield

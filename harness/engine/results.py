@@ -14,7 +14,6 @@ import pandas as pd
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
-from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.records import Record
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
@@ -104,11 +103,6 @@ def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     texts = [column for column in columns if column not in ("fraction", "seed")]
     table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as Parquet, atomically."""
-    write_file(path, lambda temporary: table.to_parquet(temporary, index=False))
 
 
 @functools.cache

@@ -25,7 +25,15 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.outcome import guarded
-from crossprune.harness.engine.stored import stage_store, stored_dataset, stored_labels, stored_prepared
+from crossprune.harness.engine.stored import (
+    stage_store,
+    stored_dataset,
+    stored_features,
+    stored_fit,
+    stored_labels,
+    stored_prepared,
+    stored_selection,
+)
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import errors_by_part, labels_of
 from crossprune.harness.fingerprint import package_versions
@@ -86,11 +94,9 @@ def selection_stage(
 ) -> tuple[IntArray, bool]:
     """Choose frames of the training part; return their indices in the data set, ascending."""
     store = stage_store(root)
-    path = store.path("selection", key) / "indices.npy"
-    if path.exists():
-        return np.load(path), False
-    described = features is not None
-    values = np.load(store.path("features", features) / "features.npy", mmap_mode="r") if described else None
+    if (stored := stored_selection(store, key)) is not None:
+        return stored, False
+    values = None if features is None else stored_features(store, features)
     indices = select(
         stored_dataset(root, dataset_key),
         values,
@@ -132,13 +138,11 @@ def fit_stage(
             _fit, root, dataset_key, spec, prepared_key, subset, unseen, weights, seed, key
         )
         store.write("fit", key, fit)
-    folder = store.path("fit", key)
-    with np.load(folder / "predictions.npz") as archive:
-        arrays = dict(archive)
+    arrays, stored_facts = stored_fit(store, key)
     own = Predictions(**{name: arrays.pop(OWN + name) for name in PREDICTED})
     predicted = Predictions(**arrays)
     facts = {
-        **json.loads((folder / "facts.json").read_text()),
+        **stored_facts,
         "n_configurations": len(subset),
         "n_atoms": sum(len(dataset.frames[index]) for index in subset),
         "n_labels": sum(n_labels(dataset.frames[index]) for index in subset),
