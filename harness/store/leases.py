@@ -29,6 +29,7 @@ from crossprune.harness.store.readonly import can_write
 FOLDER = "leases"
 RUN, UPKEEP = "run", "upkeep"
 """What a lease is for: runs go side by side, upkeep that removes things is alone."""
+UNKNOWN = "unknown"
 BEAT_S = 60.0
 """Time between two touches of a lease's file."""
 STALE_S = 3600.0
@@ -71,18 +72,21 @@ def lock(path: Path, purpose: str) -> Iterator[None]:
 def _acquire(path: Path, purpose: str) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S %z")
     facts = {"purpose": purpose, "host": socket.gethostname(), "pid": os.getpid(), "since": since}
+    hidden = path.with_name(f".{path.name}")  # nobody sees a lock that is not held yet
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             with contextlib.suppress(OSError):  # a file system without locks: touching the file must do
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:  # 0: another process took it for a dead one's meanwhile
-                os.write(descriptor, json.dumps({**facts, "machine": machine()}).encode())
-                break
+            os.write(descriptor, json.dumps({**facts, "machine": machine()}).encode())
+            hidden.rename(path)
+            break
+        except FileNotFoundError:  # another process took it for a dead one's
+            os.close(descriptor)
+            path.parent.stat()
         except OSError:
             os.close(descriptor)
             raise
-        os.close(descriptor)
     with _mutex:
         _held[path] = descriptor
     _start_beating()
@@ -141,7 +145,7 @@ def _is_over(path: Path, descriptor: int) -> bool:
     except OSError:
         return age_s(path) >= STALE_S
     origin = _facts(path).get("machine")
-    return origin == machine() or age_s(path) >= (STALE_S if origin else BEAT_S)
+    return origin in (machine(), None) or age_s(path) >= STALE_S
 
 
 def holders(root: Path, purposes: tuple[str, ...] = (RUN, UPKEEP)) -> list[Lease]:
@@ -150,13 +154,13 @@ def holders(root: Path, purposes: tuple[str, ...] = (RUN, UPKEEP)) -> list[Lease
     for path in sorted((root / FOLDER).glob("*.lock")):
         if path in _held:
             continue
-        if reap(path):
+        if reap(path) or path.name.startswith("."):
             continue
         facts = _facts(path)
         pid = facts.get("pid", 0)
-        texts = (str(facts.get(name, "unknown")) for name in ("purpose", "host", "since"))
+        texts = (str(facts.get(name, UNKNOWN)) for name in ("purpose", "host", "since"))
         purpose, host, since = texts
-        if purpose in (*purposes, "unknown"):
+        if purpose in (*purposes, UNKNOWN):
             found.append(Lease(path, purpose, host, pid if isinstance(pid, int) else 0, since))
     return found
 
