@@ -15,10 +15,11 @@ from crossprune.harness.engine.grid import Cell, Choice
 from crossprune.harness.engine.results import to_table
 from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.errors import StudyError
+from crossprune.harness.store.damage import Artefact
 from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.records import Record
 from crossprune.harness.store.spreadsheet import without_formulas
-from crossprune.harness.store.upkeep import Artefact, Progress, quiet
+from crossprune.harness.store.upkeep import Progress, quiet
 
 ROWS = 5000
 """Cells per piece, so that a large store does not have to fit into memory."""

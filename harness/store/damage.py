@@ -38,7 +38,7 @@ class Damaged(StudyError):
         super().__init__(f"{file} {fault}: the store is damaged; crossprune store repair {root}")
         self.root, self.file, self.fault, self.artefact = root, file, fault, artefact
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[type[Damaged], tuple[Path, Path, str, Artefact | None]]:
         """Let it travel between processes."""
         return type(self), (self.root, self.file, self.fault, self.artefact)
 
@@ -115,8 +115,8 @@ def reading(root: Path, artefact: Artefact, *, contents: bool = False) -> Iterat
         found = first_fault(stage, folder, contents=True)
         if found is None and (manifest.entries_of(folder) or isinstance(error, MemoryError | ImportError)):
             raise  # the files are as they were written
-        name, fault = found or ("", f"cannot be read: {_said(error)}")
-        raise Damaged(root, folder / name, fault, artefact) from error
+        name, said = found or ("", f"cannot be read: {_said(error)}")
+        raise Damaged(root, folder / name, said, artefact) from error
 
 
 def _said(error: Exception) -> str:

@@ -186,7 +186,7 @@ def is_used(folder: Path) -> bool:
         return leases.is_held(_lock_of(folder))
     host, _, number = folder.name.rpartition("-")[0].rpartition("-")
     if host == socket.gethostname() and number.isdigit():
-        return psutil.pid_exists(int(number))
+        return bool(psutil.pid_exists(int(number)))
     return leases.age_s(folder) < DAY_S
 
 
