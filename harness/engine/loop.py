@@ -19,7 +19,6 @@ from crossprune.harness.data.frames import DataSet
 from crossprune.harness.data.names import table_of
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import Cell, Choice, expand
-from crossprune.harness.engine.healing import Healing
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
 from crossprune.harness.engine.outcome import Outcome, outcome_of
 from crossprune.harness.engine.results import code_version, to_table
@@ -28,6 +27,8 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers, StudyError, unknown_name
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.methods import RANDOM
+from crossprune.harness.store.damage import Damaged
+from crossprune.harness.store.healing import Healing
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record, Status
@@ -262,7 +263,7 @@ class _Loop:
             self.executor.shutdown(wait=True, cancel_futures=True)
             self.store.remove_leftovers()
             self._save()
-        except (DiskFull, NoWorkers):
+        except (DiskFull, NoWorkers, Damaged):
             self.executor.shutdown(wait=True, cancel_futures=True)
             self.store.remove_leftovers()
             with contextlib.suppress(DiskFull):
@@ -282,7 +283,8 @@ class _Loop:
         self._running[job[0]] -= 1
         outcome = self._outcomes[job] = outcome_of(future, self.store.root)
         if outcome.damaged:
-            self.healing.heal(self.store, outcome, job, self._outcomes, self.plan.put_again)
+            given = (outcome.damaged, outcome.reason, job, self._outcomes, self.plan.put_again)
+            self.healing.heal(self.store, *given)
         self.computed[job[0]] += outcome.computed
         if outcome.status in ("timeout", "out_of_memory", "crashed"):
             self.store.remove_leftovers()

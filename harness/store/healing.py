@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.store.damage import Artefact
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.upkeep import worded
@@ -27,9 +27,10 @@ class Healing:
     def heal(
         self,
         store: Store,
-        outcome: Outcome,
+        damaged: Artefact,
+        reason: str,
         job: Artefact,
-        outcomes: dict[Artefact, Outcome],
+        outcomes: MutableMapping[Artefact, Any],
         put_dataset: Callable[[Store, str], None],
     ) -> None:
         """Make a job that met a damaged artefact run again, unless that was tried often enough.
@@ -38,8 +39,10 @@ class Healing:
         ----------
         store
             The store.
-        outcome
-            How the job ended.
+        damaged
+            What it would have rested on.
+        reason
+            The message of its error.
         job
             Its stage and key.
         outcomes
@@ -47,15 +50,14 @@ class Healing:
         put_dataset
             Stores the data set of a key again; no job makes data sets.
         """
-        damaged = outcome.damaged
         self._tries[job] += 1
-        if damaged is None or self._tries[job] > PATIENCE:
+        if self._tries[job] > PATIENCE:
             return
         fault = store.fault(*damaged)
         if fault is not None or damaged not in self._discarded:  # else another job's is whole again
             store.discard(*damaged)
             if damaged not in self._discarded:
-                self.notes.append(worded(*damaged, fault) if fault else outcome.reason)
+                self.notes.append(worded(*damaged, fault) if fault else reason)
             self._discarded.add(damaged)
             outcomes.pop(damaged, None)
         outcomes.pop(job, None)
