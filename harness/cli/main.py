@@ -211,7 +211,7 @@ def _execute_all(
         study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
-    clear_places(store.root)
+    clear_places(store)
     executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
         result = engine.run(

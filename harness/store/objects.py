@@ -159,6 +159,12 @@ class Store:
             for folder in sorted(stage.glob("*/[!.]*")):
                 yield stage.name, folder.name, folder
 
+    def misplaced(self) -> list[Path]:
+        """List files where only folders of artefacts belong."""
+        objects = self.root / "objects"
+        found = (*objects.iterdir(), *objects.glob("*/*"))
+        return sorted(one for one in found if not one.is_dir() and not one.name.startswith("."))
+
     def temporary_folders(self) -> list[Path]:
         """List the temporary folders, those in use included."""
         return sorted(one for one in (self.root / TEMPORARY).iterdir() if one.suffix != LOCK)

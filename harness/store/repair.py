@@ -52,7 +52,7 @@ def repair(store: Store, on_progress: Progress = quiet) -> Repaired:
     """
     done = Repaired()
     with leases.hold(store.root, leases.UPKEEP):
-        done.aside += clear_places(store.root)
+        done.aside += clear_places(store)
         if store.faults():
             done.aside += _save_records(store)
         gone: set[Artefact] = set()
@@ -120,19 +120,18 @@ def forget_what_rests_on(store: Store, gone: set[Artefact], *, missing_too: bool
     return len(keys)
 
 
-def clear_places(root: Path) -> list[Path]:
+def clear_places(store: Store) -> list[Path]:
     """Move folders aside that lie where a store has files, and files where it has folders."""
+    root = store.root
     places = [root / name for name in (*WRITTEN, *(f"cells.sqlite{one}" for one in ("", *BESIDE)))]
     found = [set_aside(path) for path in places if path.is_dir()]
     analysis = root / "analysis"
     if analysis.exists() and not analysis.is_dir():
         found.append(set_aside(analysis))
-    objects = root / "objects"
-    for path in (*objects.iterdir(), *objects.glob("*/*")):
-        if not path.is_dir() and not path.name.startswith("."):
-            aside = root / f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"
-            path.rename(aside)
-            found.append(aside)
+    for path in store.misplaced():
+        aside = root / f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"
+        path.rename(aside)
+        found.append(aside)
     return found
 
 

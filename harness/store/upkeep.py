@@ -68,6 +68,7 @@ def verify(store: Store, on_progress: Progress = quiet) -> Verdict:
         on_progress(number + 1, len(artefacts))
     lost = [one for one in sorted(referred - present) if one[0] in MUST_BE_THERE]
     broken += [f"{stage} {key}: a record refers to it, and it is not there" for stage, key in lost]
+    broken += [f"{path.relative_to(store.root)} is a file, not a folder" for path in store.misplaced()]
     broken += [f"{name}: {fault}" for name, fault in faults_of_tables(store.root)]
     orphans = [] if faults else [f"{stage} {key}" for stage, key in sorted(present - referred)]
     leftovers = [folder.name for folder in store.temporary_folders()]
