@@ -11,9 +11,9 @@ import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
-from crossprune.harness.engine.results import read_pieces, write_csv
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
+from crossprune.harness.store.tables import read_pieces, write_csv
 from crossprune.reports import figures, tables
 from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -28,8 +29,10 @@ from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
 from crossprune.harness.fingerprint import canonical_hash, source_hash
+from crossprune.harness.store.damage import delete
 from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.readonly import can_write
+from crossprune.harness.store.tables import UNREADABLE, read_table, write_table
 
 METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
 """Errors that the answer rests on."""
@@ -49,7 +52,7 @@ def read_results(root: Path) -> pd.DataFrame:
     path = root / "results.parquet"
     if not path.is_file():
         raise StudyError(f"{root} holds no finished run: crossprune run STUDY.toml --store {root}")
-    return pd.read_parquet(path)
+    return read_table(path)
 
 
 def analyse(root: Path) -> dict[str, pd.DataFrame]:
@@ -63,7 +66,7 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
     results = read_results(root)
     diagnostics = diagnostics_of(root, results)
     tables = {**stored_statistics(root, results), **diagnostics}
-    if can_write(root / "analysis"):
+    if can_write(root / "analysis") or (not (root / "analysis").is_dir() and can_write(root)):
         _write(root / "analysis", diagnostics)
     return tables
 
@@ -80,23 +83,27 @@ def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFra
     code = source_hash(__name__)
     stamp = canonical_hash(list(whole.columns), rows, all_predictions_held(root, whole), code)
     folder, note = root / "analysis", root / "analysis" / "statistics.json"
-    known = json.loads(note.read_text()) if note.is_file() else {"stamp": "", "tables": []}
-    paths = {name: folder / f"{name}.parquet" for name in known["tables"]}
-    if known["stamp"] == stamp and all(path.is_file() for path in paths.values()):
-        return {name: pd.read_parquet(path) for name, path in paths.items()}
+    with contextlib.suppress(*UNREADABLE):  # a cache: what cannot be read is computed again
+        known = json.loads(note.read_bytes())
+        if known["stamp"] == stamp:
+            return {name: read_table(folder / f"{name}.parquet") for name in known["tables"]}
     tables = statistics_of(root, results)
-    if not can_write(folder):
+    if not can_write(folder if folder.is_dir() else root):
         return tables
-    note.unlink(missing_ok=True)
+    delete(note)
     _write(folder, tables)
     write_file(note, lambda path: path.write_text(json.dumps({"stamp": stamp, "tables": list(tables)})))
     return tables
 
 
 def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    if not folder.is_dir():
+        delete(folder)
     folder.mkdir(exist_ok=True)
     for name, table in tables.items():
-        write_file(folder / f"{name}.parquet", functools.partial(table.to_parquet, index=False))
+        if (path := folder / f"{name}.parquet").is_dir():
+            delete(path)
+        write_table(table, path)
 
 
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -19,6 +19,7 @@ from crossprune.harness.data import frames
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.selection.methods import RANDOM
+from crossprune.harness.store.damage import reading
 from crossprune.harness.store.objects import Store
 from scipy import linalg
 
@@ -215,18 +216,19 @@ def all_predictions_held(root: Path, results: pd.DataFrame) -> bool:
 
 def holds_predictions(folder: Path) -> bool:
     """Tell whether a fit's folder still holds what `predicted` reads."""
-    return (folder / "predictions.npz").is_file() and (folder / "subset.npy").is_file()
+    return folder.is_dir()
 
 
 @functools.lru_cache(maxsize=4)
 def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
     """Read once what every part needs: chosen frames, predicted energies and forces."""
-    with zipfile.ZipFile(folder / "predictions.npz") as archive:  # in half the time of np.load
-        energies, forces = (
-            np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")))
-            for name in ("energies", "forces")
-        )
-    return np.load(folder / "subset.npy"), energies, forces
+    with reading(folder.parents[3], ("fit", folder.name)):
+        with zipfile.ZipFile(folder / "predictions.npz") as archive:  # in half the time of np.load
+            energies, forces = (
+                np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")))
+                for name in ("energies", "forces")
+            )
+        return np.load(folder / "subset.npy"), energies, forces
 
 
 def predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:

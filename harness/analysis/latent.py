@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,9 @@ from crossprune.harness.analysis.comparisons import labelled, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.keys import features_key
-from crossprune.harness.engine.stored import stored_dataset
+from crossprune.harness.engine.stored import stored_dataset, stored_features, stored_subset
 from crossprune.harness.engine.study import parse_study
-from crossprune.harness.errors import MissingPackage, UserError
+from crossprune.harness.errors import MissingPackage
 from crossprune.harness.lookup import resolve
 from crossprune.harness.selection import diagnostics
 from crossprune.harness.selection.candidates import Candidates
@@ -121,7 +122,7 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
     try:
         study = parse_study(tomllib.loads(json.loads(facts.read_text())["toml"]), facts.name)
         specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
-    except (KeyError, UserError, MissingPackage):
+    except (OSError, KeyError, TypeError, ValueError, MissingPackage):
         return
     for (name, key), part in results.groupby(["dataset", "dataset_key"]):
         if not key or not store.has("dataset", str(key)):
@@ -129,9 +130,8 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
         dataset = stored_dataset(store.root, str(key))
         for chooser in sorted(set(part["chooser"]) - {RANDOM}):
             features = features_key(str(key), specs[chooser])
-            path = store.path("features", features) / "features.npy"
-            if path.is_file():
-                yield str(name), chooser, dataset, np.load(path, mmap_mode="r")
+            if store.has("features", features):
+                yield str(name), chooser, dataset, stored_features(store, features)
 
 
 def part_of(stored: FloatArray, dataset: frames.DataSet, part: IntArray) -> Candidates:
@@ -164,15 +164,14 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
     store, table = Store(root), labelled(results)
     table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
     sets = table.drop_duplicates(keys)[[*keys, "fit_key", "dataset_key"]].reset_index(drop=True)
-    paths = {key: store.path("fit", key) / "subset.npy" for key in set(sets["fit_key"])}
     sizes = {
         key: len(stored_dataset(store.root, key).indices("train"))
         for key in sorted(set(sets["dataset_key"]))
         if store.has("dataset", key)
     }
-    held = [paths[row.fit_key].is_file() and row.dataset_key in sizes for row in sets.itertuples()]
+    held = [store.has("fit", str(row.fit_key)) and row.dataset_key in sizes for row in sets.itertuples()]
     sets = sets[np.array(held, dtype=np.bool_)].reset_index(drop=True)  # an empty list would name columns
     sets["way"] = way_of(sets)
-    subsets = {key: np.load(paths[key]) for key in sorted(set(sets["fit_key"]))}
+    subsets: dict[str, Any] = {key: stored_subset(store, key) for key in sorted(set(sets["fit_key"]))}
     sets["subset"] = [subsets[key] for key in sets["fit_key"]]
     return sets.assign(n_train=sets["dataset_key"].map(sizes))

@@ -264,7 +264,7 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     import numpy as np
     from crossprune.harness.analysis.answer import read_results
     from crossprune.harness.analysis.comparisons import labelled
-    from crossprune.harness.data import frames
+    from crossprune.harness.engine.stored import stored_dataset, stored_subset
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
 
@@ -284,8 +284,8 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
             f"{len(found)} chosen sets of {root} fit; {_values(table if found.empty else found)}"
         )
     row, store = found.iloc[0], Store(root)
-    dataset = frames.load(store.path("dataset", str(row["dataset_key"])))
-    subset = np.load(store.path("fit", str(row["fit_key"])) / "subset.npy")
+    dataset = stored_dataset(store.root, str(row["dataset_key"]))
+    subset = stored_subset(store, str(row["fit_key"]))
     return dataset, [dataset.frames[index] for index in subset]
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import isnan
+from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 from crossprune.harness.engine import loop as engine
@@ -25,6 +27,9 @@ from rich.progress import (
 from rich.table import Column, Table
 
 QUIET_INTERVAL_S = 10.0
+MOST_HEALED = 20
+"""Damaged artefacts that a run removes one by one."""
+T = TypeVar("T")
 
 
 @contextmanager
@@ -87,6 +92,30 @@ def print_notes(console: Console, notes: Mapping[str, Sequence[str]]) -> None:
             console.print(f"{name}: {line}", style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def healed(console: Console, work: Callable[[], T]) -> T:
+    """Do what a run does, and again where it met an artefact that is damaged, which is removed first.
+
+    Raises
+    ------
+    Damaged
+        If the damage is of another kind, or there is no end to it: ``crossprune store repair`` looks at all.
+    """
+    from crossprune.harness.store.damage import Damaged
+    from crossprune.harness.store.objects import Store
+    from crossprune.harness.store.readonly import can_write
+    from crossprune.harness.store.repair import heal
+
+    for _ in range(MOST_HEALED):
+        try:
+            return work()
+        except Damaged as error:
+            if not (can_write(error.root) and heal(Store(error.root), error)):
+                raise
+            line = f"damaged, computed again: {error.file} {error.fault}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return work()
+
+
 def print_summary(console: Console, result: engine.RunResult) -> None:
     """Say how the cells ended and what was computed."""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(result.statuses.items()))
@@ -95,6 +124,8 @@ def print_summary(console: Console, result: engine.RunResult) -> None:
         f"cells: {statuses or 'none'}; computed: {computed or 'nothing, all was in the store'}",
         highlight=False,
     )
+    for line in result.healed:
+        console.print(f"  damaged, computed again: {line}", highlight=False, markup=False, soft_wrap=True)
     failures = result.overall[result.overall["status"] != "done"].drop_duplicates("cell")
     for (status, model, chooser), group in failures.groupby(["status", "model", "chooser"]):
         reason = str(group["reason"].iloc[0]).strip().splitlines() or [""]
@@ -105,6 +136,13 @@ def print_summary(console: Console, result: engine.RunResult) -> None:
         console.print(
             "  their rows say why; run them again with --retry failed (or timeout, crashed, …)", markup=False
         )
+
+
+def print_held(console: Console, result: engine.RunResult, root: Path) -> None:
+    """Show a run that had nothing to compute in a store that cannot be written."""
+    print_summary(console, result)
+    print_matrix(console, result.overall)
+    console.print(f"{root} cannot be written: tables and report in it stay as they are", soft_wrap=True)
 
 
 def print_assessment(console: Console, tried: Assessment) -> None:

@@ -149,11 +149,15 @@ def _run(
     memory_gb: float | None,
     keys: dict[str, str],
 ) -> NoReturn:
-    from crossprune.harness.cli.console import print_matrix
+    from crossprune.harness.cli.console import healed, print_matrix
 
-    study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
-    print_matrix(console, result.overall)
-    _write_report(store.root, _provenance(study.name, path.read_text(), result))
+    def work() -> RunResult:
+        study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
+        print_matrix(console, result.overall)
+        _write_report(store.root, _provenance(study.name, path.read_text(), result))
+        return result
+
+    result = healed(console, work)
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
@@ -188,11 +192,12 @@ def _execute_all(
     from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
-    from crossprune.harness.engine.results import write_table
     from crossprune.harness.engine.study import read_study
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
     from crossprune.harness.store.records import STATUSES
+    from crossprune.harness.store.repair import clear_places
+    from crossprune.harness.store.tables import write_table
 
     for status in retry:
         if status not in STATUSES or status == "done":
@@ -206,6 +211,7 @@ def _execute_all(
         study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
+    clear_places(store)
     executor = _executor(where, workers, study.limits)
     with progress_display(console) as show:
         result = engine.run(
@@ -240,11 +246,9 @@ def _execute_all(
 
 def _say_what_is_held(store: Store, result: RunResult) -> NoReturn:
     """End a run that had nothing to compute in a store that cannot be written."""
-    from crossprune.harness.cli.console import print_matrix, print_summary
+    from crossprune.harness.cli.console import print_held
 
-    print_summary(console, result)
-    print_matrix(console, result.overall)
-    console.print(f"{store.root} cannot be written: tables and report in it stay as they are", soft_wrap=True)
+    print_held(console, result, store.root)
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
@@ -283,6 +287,7 @@ def nightly(
     2: the call or the study is wrong.
     """
     from crossprune.harness.analysis.nights import compare, load_nights, save_night, to_markdown
+    from crossprune.harness.cli.console import healed
     from crossprune.harness.errors import StudyError
     from crossprune.harness.names import fault_of_name
     from crossprune.harness.store.objects import write_file
@@ -290,7 +295,8 @@ def nightly(
 
     if night is not None and (fault := fault_of_name(night)):
         raise StudyError(f"--night: {fault}")
-    settings, kept, result = _execute(study, store, workers, retry or [], None, executor)
+    given = (study, store, workers, retry or [], None, executor)
+    settings, kept, result = healed(console, lambda: _execute(*given))
     name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
     earlier = [one for one in load_nights(kept.root) if one.name != name]
     save_night(kept.root, name, result.table, result.inputs)
@@ -326,25 +332,22 @@ def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
 def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     import json
 
-    import pandas as pd
     from crossprune.harness.engine.results import read_overall
     from crossprune.harness.errors import StudyError
     from crossprune.harness.store.objects import write_file
+    from crossprune.harness.store.tables import read_provenance, read_table
     from crossprune.reports.page import write_report
 
     results, facts = folder / "results.parquet", folder / "provenance.json"
     if provenance is None:
         if not results.is_file():
             raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
-        provenance = json.loads(facts.read_text()) if facts.is_file() else {}
+        provenance = read_provenance(facts) or {}
     else:
         text = json.dumps(provenance, indent=1)
         write_file(facts, lambda temporary: temporary.write_text(text))
-    assessed = {
-        name: pd.read_parquet(folder / f"{name}.parquet")
-        for name in ("properties", "md")
-        if (folder / f"{name}.parquet").is_file()
-    }
+    paths = {name: folder / f"{name}.parquet" for name in ("properties", "md")}
+    assessed = {name: read_table(place) for name, place in paths.items() if place.is_file()}
     page = write_report(read_overall(results), folder, provenance, whole=results, **assessed)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""Commands that look after a store: ``crossprune store verify | gc | merge | export``."""
+"""Commands that look after a store: ``crossprune store verify | repair | gc | merge | export``."""
 
 from __future__ import annotations
 
@@ -44,10 +44,32 @@ def verify(store: StoreFolder) -> None:
     _list("broken", found.broken)
     _list("no record refers to (gc removes them)", found.orphans)
     _list("temporary, of runs that go on or were killed", found.leftovers)
+    if found.n_unsealed:
+        console.print(f"{found.n_unsealed} artefacts of an earlier version have no digests", highlight=False)
     if found.broken:
-        console.print("remove a broken artefact's folder and run the study again: it is computed anew")
+        line = f"crossprune store repair {store}, then run the study again: what is gone is computed anew"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
         sys.exit(BROKEN)
     console.print("all is whole")
+
+
+@app.command()
+def repair(store: StoreFolder) -> None:
+    """Save what can be read, and remove what is damaged: the next run computes it again.
+
+    Example: `crossprune store repair mo`, then `crossprune run mo.toml --store mo`
+    """
+    from crossprune.harness.store import repair as repairs
+
+    with _progress("artefacts") as show:
+        done = repairs.repair(_open(store), show)
+    _list("damaged, removed", done.removed)
+    _list("moved aside", [str(path) for path in done.aside])
+    console.print(f"{done.n_records} records are whole", highlight=False)
+    if done.forgotten:
+        console.print(
+            f"{done.forgotten} records rested on what is gone: run the study again", highlight=False
+        )
 
 
 @app.command()

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from crossprune.harness.engine.grid import Cell, Choice
-from crossprune.harness.engine.results import pieces_of, write_csv, write_pieces
+from crossprune.harness.engine.results import pieces_of
+from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.errors import StudyError
+from crossprune.harness.store.damage import Artefact
 from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.records import Record
-from crossprune.harness.store.upkeep import Artefact, Progress, quiet
+from crossprune.harness.store.tables import write_csv, write_pieces
+from crossprune.harness.store.upkeep import Progress, quiet
 
 ROWS = 5000
 """Cells per piece, so that a large store does not have to fit into memory."""
@@ -67,9 +69,9 @@ def export_indices(store: Store, target: Path, keys: Iterable[str] | None = None
     rows = []
     for record in store.read(None if keys is None else list(keys)):
         if record.status == "done" and not record.facts.get("trial") and "fit_key" in record.facts:
-            path = store.path("fit", record.facts["fit_key"]) / "subset.npy"
-            if path.is_file():
-                rows.append((record.key, record.facts["fit_key"], np.load(path)))
+            key = str(record.facts["fit_key"])
+            if store.has("fit", key):
+                rows.append((record.key, key, stored_subset(store, key)))
     table = pd.DataFrame(rows, columns=["cell", "fit_key", "indices"])
     make_folder_of(target)
     write_file(target, lambda path: table.to_parquet(path, index=False))

@@ -22,6 +22,8 @@ from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.properties import Setting, tasks
 from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.stability import MdRun
+from crossprune.harness.store.damage import Damaged
+from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record
 
@@ -40,6 +42,7 @@ class Assessment:
     """Trials without a record: more than 0 only if the run was interrupted."""
 
 
+@leased
 def assess(
     study: Study,
     store: Store,
@@ -200,13 +203,15 @@ class _Loop:
             self._report(())
         except KeyboardInterrupt:
             self.executor.shutdown(wait=True, cancel_futures=True)
-        except (DiskFull, NoWorkers):
+        except (DiskFull, NoWorkers, Damaged):
             self.executor.shutdown(wait=True, cancel_futures=True)
             raise
 
     def _end(self, ended: list[tuple[Task, Outcome]]) -> None:
         records = []
         for trial, outcome in ended:
+            if (artefact := outcome.damaged) is not None:  # no result: the fit is made again first
+                raise Damaged(self.store.root, self.store.path(*artefact), outcome.reason, artefact)
             value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
             stage, key = trial.job
             records.append(Record(key, outcome.status, outcome.reason, value["rows"], value["facts"]))

@@ -18,20 +18,17 @@ import pandas as pd
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.results import (
-    PIECE,
-    code_version,
-    only_overall,
-    pieces_of,
-    to_table,
-    write_pieces,
-)
+from crossprune.harness.engine.results import PIECE, code_version, only_overall, pieces_of, to_table
 from crossprune.harness.engine.schedule import Job, Schedule, Task
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.store.damage import Damaged
+from crossprune.harness.store.healing import Healing
+from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record, Status
+from crossprune.harness.store.tables import write_pieces
 
 KEEP_S, KEEP_RECORDS = 1.0, 500
 """How long, and how many, records wait to be stored in one transaction."""
@@ -68,6 +65,8 @@ class RunResult:
     """What the results rest on: options, code and versions per adapter, content per data set."""
     notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """What loading each data set left out, changed or warns of."""
+    healed: Sequence[str] = ()
+    """What was damaged in the store, and was computed again."""
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
@@ -98,6 +97,7 @@ class RunResult:
         vars(self)["overall"] = pd.concat(kept, ignore_index=True)
 
 
+@leased
 def run(
     study: Study,
     store: Store,
@@ -153,6 +153,7 @@ def run(
             "datasets": dict(plan.dataset_keys),
         },
         notes=plan.notes,
+        healed=tuple(loop.healing.notes),
     )
 
 
@@ -201,9 +202,12 @@ class _Loop:
     """Outcomes of tasks, and of fits that failed."""
     _fitting: dict[Job, list[Cell]] = field(default_factory=dict)
     """Fits that were submitted, and the cells that share them."""
+    _remade: dict[Job, list[Task]] = field(default_factory=dict)
+    """Damaged artefacts that are made again, and the tasks that wait for them."""
     _unsaved: list[Record] = field(default_factory=list)
     _oldest: float = 0.0
     _failed: int = 0
+    healing: Healing = field(default_factory=Healing)
 
     def run(self, cells: list[Cell]) -> None:
         """Run ``cells`` to their ends, or until Ctrl-C."""
@@ -226,7 +230,7 @@ class _Loop:
             self.executor.shutdown(wait=True, cancel_futures=True)
             self.store.remove_leftovers()
             self._save()
-        except (DiskFull, NoWorkers):
+        except (DiskFull, NoWorkers, Damaged):
             self.executor.shutdown(wait=True, cancel_futures=True)
             self.store.remove_leftovers()
             with contextlib.suppress(DiskFull):
@@ -254,6 +258,15 @@ class _Loop:
 
     def _finish(self, task: Task, outcome: Outcome) -> None:
         self.computed[task.job[0]] += outcome.computed
+        damaged = outcome.damaged
+        if damaged is not None and self.healing.discard(self.store, damaged, outcome.reason, task.job):
+            self._make_again(damaged, task)
+            return
+        if task.job in self._remade:
+            for one in self._remade.pop(task.job):
+                self._schedule.add(one)
+            if task.job in self._ended:
+                return
         if task.job not in self._fitting:
             self._ended[task.job] = outcome
             self._graph.done(task.job)
@@ -262,6 +275,18 @@ class _Loop:
             self._end(cell, outcome)
         if outcome.status != "done":  # a later cell that shares a fit that ended well reads it again
             self._ended[task.job] = outcome
+
+    def _make_again(self, damaged: Job, task: Task) -> None:
+        """Make a damaged artefact, and run the task that met it when it is there."""
+        if damaged[0] == "dataset":
+            self.plan.put_again(self.store, damaged[1])
+        if damaged == task.job or damaged not in self.plan.tasks:
+            self._schedule.add(task)
+            return
+        if damaged not in self._remade:
+            self._remade[damaged] = []
+            self._schedule.add(self.plan.tasks[damaged])
+        self._remade[damaged].append(task)
 
     def _advance(self) -> None:
         """Let everything whose inputs have ended take its turn."""

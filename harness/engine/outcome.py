@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, WorkerDied
+from crossprune.harness.store import leases
+from crossprune.harness.store.damage import Artefact, Damaged
 from crossprune.harness.store.disk import almost_full, disk_full, is_full
-from crossprune.harness.store.objects import SCRATCH
+from crossprune.harness.store.objects import SCRATCH, SCRATCH_LOCK
 from crossprune.harness.store.records import Status
 from threadpoolctl import ThreadpoolController
 
@@ -41,6 +43,8 @@ class Outcome:
     """False where the artefact was in the store already."""
     wall_s: float = 0.0
     """How long it took, seconds."""
+    damaged: Artefact | None = None
+    """What it would have rested on, and could not be read."""
 
 
 def run_all(root: Path, spec: object, calls: Sequence[tuple[Stage, tuple[Any, ...]]]) -> list[Outcome]:
@@ -70,6 +74,8 @@ def _attempt(root: Path, stage: Stage, arguments: tuple[Any, ...]) -> Outcome:
         # One BLAS thread everywhere: more would change the last bits from executor to executor.
         with _libraries(len(sys.modules)).limit(limits=1):
             value, computed = stage(root, *arguments)
+    except Damaged as error:
+        return Outcome("failed", str(error), damaged=error.artefact)
     except CellTimeout as error:
         return Outcome("timeout", str(error))
     except (MemoryError, CellOutOfMemory) as error:
@@ -121,7 +127,11 @@ def _libraries(n_modules: int) -> ThreadpoolController:
 def scratch_folder() -> Iterator[None]:
     """Make temporary files of a stage lie in one folder, so that nothing stays behind if it is killed."""
     before, environment = tempfile.tempdir, os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix=f"{SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+    prefix = f"{SCRATCH}{os.getpid()}-"
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
+        leases.lock(Path(folder) / SCRATCH_LOCK, "task"),
+    ):
         try:
             tempfile.tempdir = os.environ["TMPDIR"] = folder
             yield

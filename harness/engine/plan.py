@@ -101,6 +101,12 @@ class Plan:
             notes={name: dataset.notes for name, dataset in datasets.items()},
         )
 
+    def put_again(self, store: Store, key: str) -> None:
+        """Store a data set again."""
+        for name, one in self.dataset_keys.items():
+            if one == key:
+                put_dataset(store, load_dataset(name, options=data_options(self.study, name)))
+
     def rests_on(self, cell: Cell) -> list[Job]:
         """List the artefacts that a cell's fit rests on."""
         order, prepared = self.needs[cell]

@@ -13,15 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
-from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.records import Record
-from crossprune.harness.store.spreadsheet import without_formulas
-from pyarrow import csv
+from crossprune.harness.store.tables import read_pieces, read_table
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason", "flag")
@@ -129,60 +125,16 @@ def pieces_of(cells: Iterable[tuple[int, Cell, Record]], size: int = PIECE) -> I
         yield to_table(piece)
 
 
-def write_pieces(pieces: Iterable[pd.DataFrame], path: Path) -> None:
-    """Write tables of the same columns, of which there is one at least, as one Parquet file; atomically.
+def read_overall(path: Path) -> pd.DataFrame:
+    """Read the rows over all groups of a results table.
 
     Raises
     ------
-    DiskFull
-        If it cannot be written.
+    StudyError
+        If it is not as it was written; running the study writes it again.
     """
-    iterator = iter(pieces)
-
-    def write(temporary: Path) -> None:
-        first = pa.Table.from_pandas(next(iterator), preserve_index=False)
-        with pq.ParquetWriter(temporary, first.schema) as writer:
-            writer.write_table(first)
-            for piece in iterator:
-                writer.write_table(pa.Table.from_pandas(piece, schema=first.schema, preserve_index=False))
-
-    write_file(path, write)
-
-
-def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
-    """Write tables of the same columns as one CSV file, without formulas; atomically."""
-
-    def write(temporary: Path) -> None:
-        writer = None
-        try:
-            for piece in pieces:
-                table = pa.Table.from_pandas(without_formulas(piece), preserve_index=False)
-                if writer is None:
-                    writer = csv.CSVWriter(temporary, table.schema)
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
-
-    write_file(path, write)
-
-
-def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
-    """Read a table that `write_pieces` or `write_table` wrote, some rows at a time."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(size):
-            yield pa.Table.from_batches([batch]).to_pandas()
-
-
-def read_overall(path: Path) -> pd.DataFrame:
-    """Read the rows over all groups of a results table."""
     pieces = [piece[piece["group"] == ALL] for piece in read_pieces(path)]
-    return pd.concat(pieces, ignore_index=True) if pieces else pd.read_parquet(path)
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as Parquet, atomically."""
-    write_file(path, lambda temporary: table.to_parquet(temporary, index=False))
+    return pd.concat(pieces, ignore_index=True) if pieces else read_table(path)
 
 
 @functools.cache

@@ -29,9 +29,12 @@ from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.stored import (
     stage_store,
     stored_dataset,
+    stored_features,
+    stored_fit,
     stored_labels,
     stored_potential,
     stored_prepared,
+    stored_selection,
 )
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import errors_by_part, labels_of
@@ -40,6 +43,7 @@ from crossprune.harness.evaluation.stability import MdRun, run_md
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.selection.gathering import n_labels, order
+from crossprune.harness.store.objects import Store
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
 TRAJECTORY = "trajectory.extxyz"
@@ -93,12 +97,9 @@ def selection_stage(
 ) -> tuple[IntArray, bool]:
     """Choose frames of the training part; return their indices in the data set, in the order of picking."""
     store = stage_store(root)
-    path = store.path("selection", key) / "order.npy"
-    if path.exists():
-        return np.load(path), False
-    values = None
-    if features is not None:
-        values = np.load(store.path("features", features) / "features.npy", mmap_mode="r")
+    if (stored := stored_selection(store, key)) is not None:
+        return stored, False
+    values = None if features is None else stored_features(store, features)
     picked = order(
         stored_dataset(root, dataset_key),
         values,
@@ -142,7 +143,7 @@ def fit_stage(
         store.write("fit", key, lambda folder: fitted.append(fit(folder)))
         found = fitted[0]
     else:
-        found = _read_fit(store.path("fit", key))
+        found = _read_fit(store, key)
     facts = {
         **found.facts,
         "n_configurations": len(subset),
@@ -168,11 +169,10 @@ class _Fitted:
     facts: dict[str, Any]
 
 
-def _read_fit(folder: Path) -> _Fitted:
-    with np.load(folder / "predictions.npz") as archive:
-        arrays = dict(archive)
+def _read_fit(store: Store, key: str) -> _Fitted:
+    arrays, facts = stored_fit(store, key)
     own = Predictions(**{name: arrays.pop(OWN + name) for name in PREDICTED})
-    return _Fitted(Predictions(**arrays), own, json.loads((folder / "facts.json").read_text()))
+    return _Fitted(Predictions(**arrays), own, facts)
 
 
 @functools.lru_cache(maxsize=2)

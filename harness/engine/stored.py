@@ -7,9 +7,10 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from crossprune.harness.contract import IntArray, Potential, Predictions, Prepared
+from crossprune.harness.contract import FloatArray, IntArray, Potential, Predictions, Prepared
 from crossprune.harness.data import frames
 from crossprune.harness.errors import DataError
 from crossprune.harness.evaluation.metrics import labels_of
@@ -27,7 +28,8 @@ def stage_store(root: Path) -> Store:
 @functools.lru_cache(maxsize=2)
 def stored_dataset(root: Path, key: str) -> frames.DataSet:
     """Load a data set from the store."""
-    return frames.load(stage_store(root).path("dataset", key))
+    with stage_store(root).reading("dataset", key) as folder:
+        return frames.load(folder)
 
 
 @functools.lru_cache(maxsize=2)
@@ -39,14 +41,46 @@ def stored_labels(root: Path, key: str) -> Predictions:
 @functools.lru_cache(maxsize=2)
 def stored_prepared(root: Path, dataset_key: str, key: str) -> Prepared:
     """Load what was prepared, memory-mapped, so that all workers share one copy."""
-    folder = stage_store(root).path("prepare", key)
-    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    with stage_store(root).reading("prepare", key) as folder:
+        arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     return Prepared(stored_dataset(root, dataset_key).frames, arrays)
 
 
 def stored_potential(root: Path, fit_key: str) -> Potential:
     """Load a fitted potential from the store; never kept, because its files may lie in a stage's folder."""
-    return load_potential(stage_store(root).path("fit", fit_key) / "potential")
+    with stage_store(root).reading("fit", fit_key) as folder:
+        return load_potential(folder / "potential")
+
+
+def stored_features(store: Store, key: str) -> FloatArray:
+    """Load the features of all atoms of a data set, memory-mapped."""
+    with store.reading("features", key) as folder:
+        values: FloatArray = np.load(folder / "features.npy", mmap_mode="r")
+        return values
+
+
+def stored_selection(store: Store, key: str) -> IntArray | None:
+    """Load an order of picking, if it is stored; its digest is compared."""
+    if not store.has("selection", key):
+        return None
+    with store.reading("selection", key, contents=True) as folder:
+        picked: IntArray = np.load(folder / "order.npy")
+        return picked
+
+
+def stored_subset(store: Store, fit_key: str) -> IntArray:
+    """Load the indices of the frames that a model was fitted to."""
+    with store.reading("fit", fit_key) as folder:
+        indices: IntArray = np.load(folder / "subset.npy")
+        return indices
+
+
+def stored_fit(store: Store, fit_key: str) -> tuple[dict[str, FloatArray], dict[str, Any]]:
+    """Load what a fit predicted, as arrays by name, and the facts about it."""
+    with store.reading("fit", fit_key) as folder:
+        with np.load(folder / "predictions.npz") as archive:
+            arrays = dict(archive)
+        return arrays, json.loads((folder / "facts.json").read_text())
 
 
 def put_dataset(store: Store, dataset: frames.DataSet) -> str:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import os
-import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import psutil
 from crossprune.harness.errors import StudyError
+from crossprune.harness.store import leases, manifest
+from crossprune.harness.store.damage import delete, first_fault, reading, set_aside
 from crossprune.harness.store.disk import disk_full, is_full
+from crossprune.harness.store.manifest import Fault
 from crossprune.harness.store.records import Record, Records, Status
 
 SCRATCH = "crossprune-work-"
-"""Prefix of temporary folders, followed by the number of the process that uses it."""
+"""Prefix of temporary folders of tasks, followed by the number of the process that uses it."""
+SCRATCH_LOCK = ".lock"
+"""Name of the lock in such a folder."""
+TEMPORARY, LOCK = "tmp", ".lock"
+"""Where a store's temporary folders lie, and the ending of their locks, which lie beside them."""
+DAY_S = 86400.0
 
 
 class Store:
@@ -38,7 +44,9 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()  # workers may run in another folder
         try:
-            for folder in (self.root, self.root / "objects", self.root / "tmp"):
+            if (self.root / TEMPORARY).is_file():
+                set_aside(self.root / TEMPORARY)
+            for folder in (self.root, self.root / "objects", self.root / TEMPORARY):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if is_full(error):
@@ -65,25 +73,40 @@ class Store:
             If it cannot be written; nothing of it stays.
         """
         final = self.path(stage, key)
-        temporary = self._temporary()
         try:
-            temporary.mkdir()
-            writer(temporary)
-            _sync_all([path for path in temporary.rglob("*") if path.is_file()])
-            final.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.rename(final)
-            except OSError:
-                if not final.is_dir():
-                    raise
-            _sync(final.parent)
+            with self._temporary() as temporary:
+                temporary.mkdir()
+                writer(temporary)
+                manifest.seal(temporary)
+                self._make_way(final)
+                try:
+                    temporary.rename(final)
+                except OSError:
+                    if not final.is_dir():
+                        raise
+                manifest.sync(final.parent)
         except Exception as error:
             if is_full(error):
                 raise disk_full(error, self.root) from None
             raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return final
+
+    def _make_way(self, final: Path) -> None:
+        """Make the folder that an artefact's will lie in; a file in the way is no artefact of anybody."""
+        for folder in (final.parent.parent, final.parent, final):
+            if folder.exists() and not folder.is_dir():
+                set_aside(folder)
+        final.parent.mkdir(parents=True, exist_ok=True)
+
+    def reading(
+        self, stage: str, key: str, *, contents: bool = False
+    ) -> contextlib.AbstractContextManager[Path]:
+        """Give the folder of an artefact that is read in a ``with``; see `damage.reading`."""
+        return reading(self.root, (stage, key), contents=contents)
+
+    def fault(self, stage: str, key: str) -> Fault | None:
+        """Say what is wrong with an artefact, if anything; all its files are read."""
+        return first_fault(stage, self.path(stage, key), contents=True)
 
     def statuses(self, keys: Collection[str] | None = None) -> dict[str, Status]:
         """Look up how cells ended; those that are not stored are left out. None for all."""
@@ -117,37 +140,82 @@ class Store:
 
     def discard(self, stage: str, key: str) -> None:
         """Remove an artefact: it is moved out of its place at once, so that nobody sees half of it."""
-        temporary = self._temporary()
-        self.path(stage, key).rename(temporary)
-        shutil.rmtree(temporary, ignore_errors=True)
+        with self._temporary() as temporary, contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self.path(stage, key).rename(temporary)
 
-    def _temporary(self) -> Path:
-        return self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """Give the place of a temporary folder, and hold its lock; what is there at the end is deleted."""
+        path = self.root / TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
+        with leases.lock(_lock_of(path), "write"):
+            try:
+                yield path
+            finally:
+                delete(path)
 
     def artefacts(self) -> Iterator[tuple[str, str, Path]]:
         """List stage, key and folder of every artefact."""
         for stage in sorted((self.root / "objects").iterdir()):
-            for folder in sorted(stage.glob("*/*")):
+            for folder in sorted(stage.glob("*/[!.]*")):
                 yield stage.name, folder.name, folder
 
+    def misplaced(self) -> list[Path]:
+        """List files where only folders of artefacts belong."""
+        objects = self.root / "objects"
+        found = (*objects.iterdir(), *objects.glob("*/*"))
+        return sorted(one for one in found if not one.is_dir() and not one.name.startswith("."))
+
+    def temporary_folders(self) -> list[Path]:
+        """List the temporary folders, those in use included."""
+        return sorted(one for one in (self.root / TEMPORARY).iterdir() if one.suffix != LOCK)
+
     def remove_leftovers(self) -> None:
-        """Remove temporary folders of processes on this machine that no longer exist."""
-        for folder in (self.root / "tmp").iterdir():
-            host, _, rest = folder.name.rpartition("-")[0].rpartition("-")
-            if host == socket.gethostname() and rest.isdigit() and not psutil.pid_exists(int(rest)):
-                shutil.rmtree(folder, ignore_errors=True)
+        """Remove temporary folders, here and of tasks, whose lock nobody holds, and leases of the dead."""
+        for path in (self.root / TEMPORARY).iterdir():
+            if path.suffix == LOCK:
+                leases.reap(path, path.with_suffix(""))
+            elif not is_used(path):
+                delete(path)
+        leases.holders(self.root)
         for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-            number = folder.name.removeprefix(SCRATCH).partition("-")[0]
-            if number.isdigit() and not psutil.pid_exists(int(number)):
-                shutil.rmtree(folder, ignore_errors=True)
+            if not is_scratch_used(folder):
+                delete(folder)
+
+
+def is_used(folder: Path) -> bool:
+    """Tell whether a process that lives uses a temporary folder of a store.
+
+    One without a lock is of an earlier version: it is used while its process exists, or, on another
+    machine, for a day.
+    """
+    if _lock_of(folder).exists():
+        return leases.is_held(_lock_of(folder))
+    host, _, number = folder.name.rpartition("-")[0].rpartition("-")
+    if host == socket.gethostname() and number.isdigit():
+        return bool(psutil.pid_exists(int(number)))
+    return leases.age_s(folder) < DAY_S
+
+
+def is_scratch_used(folder: Path) -> bool:
+    """Tell whether a task that lives uses a folder for temporary files; it locks it once it is made."""
+    if (folder / SCRATCH_LOCK).exists():
+        return leases.is_held(folder / SCRATCH_LOCK)
+    number = folder.name.removeprefix(SCRATCH).partition("-")[0]
+    return (number.isdigit() and psutil.pid_exists(int(number))) or leases.age_s(folder) < leases.BEAT_S
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{LOCK}")
 
 
 def write_file(path: Path, writer: Callable[[Path], object]) -> None:
     """Let ``writer`` write a temporary file beside ``path``, then rename it into place."""
+    if path.is_dir():
+        raise StudyError(f"{path} is a folder, and a file is to be written there; move it away")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         writer(temporary)
-        _sync(temporary)
+        manifest.sync(temporary)
         temporary.replace(path)
     except OSError as error:
         if is_full(error):
@@ -155,21 +223,3 @@ def write_file(path: Path, writer: Callable[[Path], object]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync_all(paths: Sequence[Path]) -> None:
-    """Sync files side by side: the file system then writes its journal once, not once a file."""
-    list(_threads().map(_sync, paths))
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(8, "sync")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

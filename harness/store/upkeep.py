@@ -8,28 +8,22 @@ import json
 import os
 import shutil
 import time
-import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from crossprune.harness.store.objects import Store
+from crossprune.harness.store import leases, manifest
+from crossprune.harness.store.damage import Artefact, delete, faults_of
+from crossprune.harness.store.manifest import Fault
+from crossprune.harness.store.objects import Store, is_used
 from crossprune.harness.store.records import Record
+from crossprune.harness.store.tables import faults_of_tables
 
-Artefact = tuple[str, str]
-"""A stage and its key."""
 Progress = Callable[[int, int], None]
 """Called with what is done and what there is."""
-REQUIRED: Mapping[str, tuple[str, ...]] = {
-    "dataset": ("frames.npz", "dataset.json"),
-    "features": ("features.npy",),
-    "selection": ("order.npy",),
-    "fit": ("predictions.npz", "facts.json", "subset.npy", "potential/potential.json"),
-    "md": ("trajectory.extxyz",),
-}
-"""Files without which an artefact of a stage is not complete."""
+MUST_BE_THERE = ("fit", "dataset", "md")
+"""Stages whose artefacts a record needs after it was made."""
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
 """Facts that differ between two runs of the same cell."""
 BATCH = 1000
@@ -51,29 +45,34 @@ class Verdict:
     """Artefacts that no record refers to; harmless, ``gc`` removes them."""
     leftovers: tuple[str, ...]
     """Temporary folders."""
+    n_unsealed: int = 0
+    """Artefacts without digests, of earlier versions: what changed in a plain array is not seen."""
 
 
 def verify(store: Store, on_progress: Progress = quiet) -> Verdict:
-    """Read every artefact and record.
-
-    Arrays are checked for their size, archives for their checksums, JSON files for their form.
-    """
-    broken = [f"records: {fault}" for fault in store.faults()]
+    """Read every artefact, record and table, and compare them with the digests they were written with."""
+    faults = store.faults()
+    broken = [f"cells.sqlite: {fault}" for fault in faults]
     referred: set[Artefact] = set()
     n_records = 0
-    for record in store.read():
-        n_records += 1
-        referred |= refers_to(record)
+    if not faults:
+        for record in store.read():
+            n_records += 1
+            referred |= refers_to(record)
     artefacts = list(store.artefacts())
     present = {(stage, key) for stage, key, _ in artefacts}
+    unsealed = 0
     for number, (stage, key, folder) in enumerate(artefacts):
-        broken += [f"{stage} {key}: {fault}" for fault in faults_of(stage, folder)]
+        broken += [worded(stage, key, fault) for fault in faults_of(stage, folder)]
+        unsealed += not (folder / manifest.NAME).exists()
         on_progress(number + 1, len(artefacts))
-    lost = [one for one in sorted(referred - present) if one[0] in ("fit", "dataset", "md")]
+    lost = [one for one in sorted(referred - present) if one[0] in MUST_BE_THERE]
     broken += [f"{stage} {key}: a record refers to it, and it is not there" for stage, key in lost]
-    orphans = [f"{stage} {key}" for stage, key in sorted(present - referred)]
-    leftovers = sorted(folder.name for folder in (store.root / "tmp").iterdir())
-    return Verdict(n_records, len(artefacts), tuple(broken), tuple(orphans), tuple(leftovers))
+    broken += [f"{path.relative_to(store.root)} is a file, not a folder" for path in store.misplaced()]
+    broken += [f"{name}: {fault}" for name, fault in faults_of_tables(store.root)]
+    orphans = [] if faults else [f"{stage} {key}" for stage, key in sorted(present - referred)]
+    leftovers = [folder.name for folder in store.temporary_folders()]
+    return Verdict(n_records, len(artefacts), tuple(broken), tuple(orphans), tuple(leftovers), unsealed)
 
 
 def refers_to(record: Record) -> set[Artefact]:
@@ -89,23 +88,9 @@ def _has(record: Record, stage: str) -> bool:
     return bool(record.facts.get(f"{stage}_key"))
 
 
-def faults_of(stage: str, folder: Path) -> Iterator[str]:
-    """Say what is wrong with an artefact."""
-    for name in REQUIRED.get(stage, ()):
-        if not (folder / name).is_file():
-            yield f"{name} is missing"
-    for path in sorted(folder.rglob("*")):
-        try:
-            if path.suffix == ".npy":
-                np.load(path, mmap_mode="r")
-            elif path.suffix == ".npz":
-                with zipfile.ZipFile(path) as archive:
-                    if (damaged := archive.testzip()) is not None:
-                        yield f"{path.name}: {damaged} does not match its checksum"
-            elif path.suffix == ".json":
-                json.loads(path.read_text())
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            yield f"{path.name}: {error}"
+def worded(stage: str, key: str, fault: Fault) -> str:
+    """Word what is wrong with an artefact: stage, key, file and fault."""
+    return f"{stage} {key}: {' '.join(filter(None, fault))}"
 
 
 @dataclass(frozen=True)
@@ -164,19 +149,34 @@ def find_waste(
         for stage, key, folder in store.artefacts()
         if (stage, key) not in kept and folder.stat().st_mtime <= newest
     )
-    leftovers = (folder for folder in (store.root / "tmp").iterdir() if folder.stat().st_mtime <= newest)
+    leftovers = (
+        folder
+        for folder in store.temporary_folders()
+        if folder.stat().st_mtime <= newest and not is_used(folder)
+    )
     return Waste(artefacts_found, tuple(dropped), tuple((folder, _size(folder)) for folder in leftovers))
 
 
 def remove(store: Store, waste: Waste, on_progress: Progress = quiet) -> None:
-    """Remove waste: records first, then artefacts, each moved out of its place before it is deleted."""
+    """Remove waste: records first, then artefacts, each moved out of its place before it is deleted.
+
+    Raises
+    ------
+    StudyError
+        If a run uses the store: it may reuse what nothing refers to yet.
+    """
+    with leases.hold(store.root, leases.UPKEEP):
+        _remove(store, waste, on_progress)
+
+
+def _remove(store: Store, waste: Waste, on_progress: Progress) -> None:
     for start in range(0, len(waste.records), BATCH):
         store.forget(waste.records[start : start + BATCH])
     for number, ((stage, key), _) in enumerate(waste.artefacts):
         store.discard(stage, key)
         on_progress(number + 1, len(waste.artefacts))
     for folder, _ in waste.leftovers:
-        shutil.rmtree(folder, ignore_errors=True)
+        delete(folder)
 
 
 def _size(folder: Path) -> int:
@@ -196,21 +196,27 @@ def merge(store: Store, other: Store, on_progress: Progress = quiet) -> Merged:
     """Bring the artefacts and records of ``other`` in; files are linked where the file system allows it."""
     artefacts = list(other.artefacts())
     conflicts, brought = [], 0
-    for number, (stage, key, folder) in enumerate(artefacts):
-        if not store.has(stage, key):
-            store.write(stage, key, lambda place, folder=folder: _link(folder, place))  # type: ignore[misc]
-            brought += 1
-        elif differ := _different(folder, store.path(stage, key)):
-            conflicts.append(f"{stage} {key}: {', '.join(differ)}")
-        on_progress(number + 1, len(artefacts))
-    n_records = 0
-    for batch in _batched(other.read()):
-        here = store.records([record.key for record in batch])
-        new = [one for one in batch if one.key not in here or _better(one, here[one.key])]
-        both = [(one, here[one.key]) for one in batch if one.key in here]
-        conflicts += [f"record {one.key}: other numbers" for one, ours in both if _unlike(one, ours)]
-        store.put(new)
-        n_records += len(new)
+    left_out: set[Artefact] = set()
+    with leases.hold(store.root, leases.RUN):
+        for number, (stage, key, folder) in enumerate(artefacts):
+            if not store.has(stage, key):
+                if fault := other.fault(stage, key):
+                    conflicts.append(f"{worded(stage, key, fault)}; left out: repair {other.root} first")
+                    left_out.add((stage, key))
+                else:
+                    store.write(stage, key, lambda place, folder=folder: _link(folder, place))  # type: ignore[misc]
+                    brought += 1
+            elif differ := _different(folder, store.path(stage, key)):
+                conflicts.append(f"{stage} {key}: {', '.join(differ)}")
+            on_progress(number + 1, len(artefacts))
+        n_records = 0
+        for batch in _batched(one for one in other.read() if left_out.isdisjoint(refers_to(one))):
+            here = store.records([record.key for record in batch])
+            new = [one for one in batch if one.key not in here or _better(one, here[one.key])]
+            both = [(one, here[one.key]) for one in batch if one.key in here]
+            conflicts += [f"record {one.key}: other numbers" for one, ours in both if _unlike(one, ours)]
+            store.put(new)
+            n_records += len(new)
     return Merged(brought, n_records, tuple(conflicts))
 
 

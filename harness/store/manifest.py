@@ -1,0 +1,121 @@
+"""The manifest of an artefact: size and digest of each of its files, as they were written."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+NAME = "manifest.json"
+LAYOUT = 1
+"""Number of the manifest's layout."""
+Fault = tuple[str, str]
+"""A file by its path in the artefact's folder, "" for the folder itself, and what is wrong with it."""
+Entries = Mapping[str, tuple[int, str]]
+"""Size in bytes and digest of each file, by its path in the artefact's folder."""
+
+
+class ManifestError(ValueError):
+    """A manifest cannot be read; the message says why."""
+
+
+def seal(folder: Path) -> None:
+    """Bring the files of a folder to the disk, and write what they hold into its manifest.
+
+    A folder that brings its manifest along, as a copy does, keeps it.
+    """
+    names = _names(folder)
+    digests = list(_threads().map(_sync_and_digest, [folder / name for name in names]))
+    path = folder / NAME
+    if not path.exists():
+        entries = {
+            name: [(folder / name).stat().st_size, one] for name, one in zip(names, digests, strict=True)
+        }
+        body = {"layout": LAYOUT, "files": entries}
+        path.write_text(json.dumps({**body, "checksum": _checksum(body)}, indent=1, sort_keys=True))
+    sync(path)
+
+
+def entries_of(folder: Path) -> Entries | None:
+    """Read the manifest of an artefact; None if it has none, as those of earlier versions.
+
+    Raises
+    ------
+    ManifestError
+        If it cannot be read.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        body = json.loads(path.read_bytes())
+        layout, checksum = body["layout"], body.pop("checksum", "")
+        if layout != LAYOUT:
+            raise ManifestError(f"has layout {layout!r}, this version reads {LAYOUT}")
+        if checksum != _checksum(body):
+            raise ManifestError("is not as it was written")
+        return {str(name): (int(size), str(digest)) for name, (size, digest) in body["files"].items()}
+    except ManifestError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ManifestError(f"cannot be read: {error}") from None
+
+
+def missing(folder: Path, entries: Entries) -> Iterator[Fault]:
+    """Name files that are not there, or have another size than was written; no content is read."""
+    for name, (size, _) in entries.items():
+        path = folder / name
+        if not path.is_file():
+            yield name, "is no file" if path.exists() else "is missing"
+        elif (found := path.stat().st_size) != size:
+            yield name, f"has {found} of {size} bytes"
+
+
+def changed(folder: Path, entries: Entries) -> Iterator[Fault]:
+    """Name files whose content is not what was written."""
+    lost = dict(missing(folder, entries))
+    yield from lost.items()
+    names = [name for name in entries if name not in lost]
+    for name, digest in zip(names, _threads().map(digest_of, [folder / one for one in names]), strict=True):
+        if digest != entries[name][1]:
+            yield name, "is not as it was written"
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file: BLAKE2b of 16 bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, functools.partial(hashlib.blake2b, digest_size=16)).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Bring a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _names(folder: Path) -> Sequence[str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(name for path in found if (name := path.relative_to(folder).as_posix()) != NAME)
+
+
+def _sync_and_digest(path: Path) -> str:
+    """Sync files side by side: the file system then writes its journal once, not once a file."""
+    sync(path)
+    return digest_of(path)
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, "files")
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,134 @@
+"""Tables of a store as Parquet files, with checksums of their pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from crossprune.harness.errors import StudyError
+from crossprune.harness.store.manifest import Fault
+from crossprune.harness.store.objects import write_file
+from crossprune.harness.store.spreadsheet import without_formulas
+from pyarrow import csv, parquet
+
+TABLES = ("results.parquet", "properties.parquet", "md.parquet")
+PROVENANCE = "provenance.json"
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException)
+"""What readers of Parquet and JSON raise on garbage."""
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, atomically."""
+    write_file(path, lambda place: table.to_parquet(place, index=False, write_page_checksum=True))
+
+
+def write_pieces(pieces: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write tables of the same columns, of which there is one at least, as one Parquet file; atomically.
+
+    Raises
+    ------
+    DiskFull
+        If it cannot be written.
+    """
+    iterator = iter(pieces)
+
+    def write(place: Path) -> None:
+        first = pa.Table.from_pandas(next(iterator), preserve_index=False)
+        with parquet.ParquetWriter(place, first.schema, write_page_checksum=True) as writer:
+            writer.write_table(first)
+            for piece in iterator:
+                writer.write_table(pa.Table.from_pandas(piece, schema=first.schema, preserve_index=False))
+
+    write_file(path, write)
+
+
+def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write tables of the same columns as one CSV file, without formulas; atomically."""
+
+    def write(place: Path) -> None:
+        writer = None
+        try:
+            for piece in pieces:
+                table = pa.Table.from_pandas(without_formulas(piece), preserve_index=False)
+                if writer is None:
+                    writer = csv.CSVWriter(place, table.schema)
+                writer.write_table(table)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    write_file(path, write)
+
+
+def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
+    """Read a table that a run wrote, some rows at a time.
+
+    Raises
+    ------
+    StudyError
+        If it is not as it was written; running the study writes it again.
+    """
+    try:
+        with parquet.ParquetFile(_file(path), page_checksum_verification=True) as file:
+            for batch in file.iter_batches(size):
+                yield pa.Table.from_batches([batch]).to_pandas()
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table that a run wrote.
+
+    Raises
+    ------
+    StudyError
+        If it is not as it was written; running the study writes it again.
+    """
+    try:
+        return _read(path)
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
+
+
+def read_provenance(path: Path) -> dict[str, object] | None:
+    """Read what a run wrote about itself; None if it cannot be read."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except UNREADABLE:
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def faults_of_tables(root: Path) -> Iterator[Fault]:
+    """Say which tables, and provenance, that a run left cannot be read."""
+    for name in TABLES:
+        if (root / name).exists():
+            try:
+                _read(root / name)
+            except UNREADABLE as error:
+                yield name, f"cannot be read: {_first_line(error)}"
+    if (root / PROVENANCE).exists() and read_provenance(root / PROVENANCE) is None:
+        yield PROVENANCE, "cannot be read"
+
+
+def _read(path: Path) -> pd.DataFrame:
+    table: pd.DataFrame = pd.read_parquet(_file(path), page_checksum_verification=True)
+    return table
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise OSError("it is no file")
+    return path
+
+
+def _damaged(path: Path, error: Exception) -> StudyError:
+    again = f"crossprune run STUDY.toml --store {path.parent} writes it again"
+    return StudyError(f"{path} is damaged: {_first_line(error)}; {again}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
