@@ -48,7 +48,7 @@ FILES = (
     "objects/dataset/*/*/dataset.json",
     "objects/features/*/*/features.npy",
     "objects/prepare/*/*/counts.npy",
-    "objects/selection/*/*/indices.npy",
+    "objects/selection/*/*/order.npy",
     "objects/fit/*/*/predictions.npz",
     "objects/fit/*/*/facts.json",
     "objects/fit/*/*/subset.npy",
