@@ -84,7 +84,6 @@ class Store:
                 except OSError:
                     if not final.is_dir():
                         raise
-                manifest.sync(final.parent)
         except Exception as error:
             if is_full(error):
                 raise disk_full(error, self.root) from None
@@ -215,7 +214,7 @@ def write_file(path: Path, writer: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         writer(temporary)
-        manifest.sync(temporary)
+        _sync(temporary)
         temporary.replace(path)
     except OSError as error:
         if is_full(error):
@@ -223,3 +222,12 @@ def write_file(path: Path, writer: Callable[[Path], object]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file to the disk before it takes the place of another."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
