@@ -162,7 +162,8 @@ class _Jobs:
         return self._orders[choice], self._prepared[named]
 
     def _order(self, choice: Choice) -> Job:
-        dataset, spec, features, before = self._dataset_keys[choice.dataset], None, None, ()
+        dataset, spec, features = self._dataset_keys[choice.dataset], None, None
+        before: tuple[Job, ...] = ()
         if choice.chooser != RANDOM:
             spec = self._specs[choice.chooser]
             features = features_key(dataset, spec)
