@@ -173,8 +173,8 @@ def test_an_adapter_runs_on_workers_of_its_own(study, tmp_path):
         for label in ("averages", "crossprune")
     }
     n_fits = found.loc[found["model"] == "mean", "fit_key"].nunique()
-    assert tasks["averages"] == 1 + n_fits  # prepare, fits
-    assert tasks["crossprune"] > n_fits
+    assert 2 <= tasks["averages"] <= 1 + n_fits  # prepare, fits in batches
+    assert tasks["crossprune"] > 2
 
 
 @pytest.mark.parametrize(
