@@ -19,7 +19,7 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.geometry import complete_cell
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import fs
-from crossprune.adapters.programs.launchers import alone
+from crossprune.adapters.programs.launchers import alone, unlink_shared_memory
 from crossprune.adapters.programs.pair_commands import FOLDER, require_safe
 from crossprune.harness.contract import (
     Dynamics,
@@ -124,11 +124,10 @@ class Session:
     def lammps(self) -> Any:
         """The LAMMPS instance."""
         if self._lammps is None:
-            with (
-                alone()
-            ):  # MPI is initialised with the first instance, which would join a launcher's processes
+            with alone():  # MPI starts with the first instance, and would join a launcher's processes
                 _load_mpi()
                 self._lammps = _module().lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+            unlink_shared_memory()
             weakref.finalize(self, self._lammps.close)
         return self._lammps
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 
 JOINS = re.compile(
     r"(PMI|PMI2|PMIX|HYDI|HYDRA|MPIEXEC|MPIRUN|OMPI|PRTE|ORTE|PALS|ALPS|FLUX|SLURM|MV2|I_MPI)_\w*"
@@ -13,6 +15,9 @@ JOINS = re.compile(
 )
 """PMI and PMIx (MPICH's and Slurm's clients read PMI_FD, PMI_RANK, PMIX_NAMESPACE, …); the launchers Hydra,
 Open MPI, PRRTE, PALS, ALPS, Flux, Slurm, those of MVAPICH and Intel; settings of MPICH that ask for one."""
+
+SHARED_MEMORY = "/dev/shm/mpich_shm_"
+"""Beginning of the names of MPICH's files of shared memory."""
 
 
 def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
@@ -36,3 +41,20 @@ def alone() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+@cache
+def unlink_shared_memory() -> None:
+    """Take away the names of MPICH's shared memory in this process, once MPI has started (Linux).
+
+    It makes a file of 1 MB in memory by which processes of one node find each other, and leaves it behind
+    unless MPI is finalised: every process that ran LAMMPS would. No other process looks for this one's.
+    """
+    try:
+        mapped = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return
+    paths = {line.split(maxsplit=5)[-1] for line in mapped if SHARED_MEMORY in line}
+    for path in paths:
+        with suppress(OSError):
+            os.unlink(path)

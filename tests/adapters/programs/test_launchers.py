@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,15 @@ def expected(require_adapter):
 @pytest.mark.parametrize("launcher", LAUNCHERS, ids=" ".join)
 def test_lammps_joins_nobody_and_the_environment_stays(expected, launcher):
     assert called([sys.executable, "-c", PREDICT], **launcher) == [expected]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared memory has a name in /dev/shm on Linux only")
+def test_no_shared_memory_of_a_lammps_outlives_its_process(expected):
+    code = f"{PREDICT}\nprint([line for line in open('/proc/self/maps') if 'mpich_shm' in line])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    mapped = re.findall(r"mpich_shm_\w+( \(deleted\))?", done.stdout)
+    assert mapped, "MPICH keeps it elsewhere now"
+    assert all(mapped), done.stdout
 
 
 @pytest.mark.slow
