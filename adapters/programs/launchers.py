@@ -57,4 +57,4 @@ def unlink_shared_memory() -> None:
     paths = {line.split(maxsplit=5)[-1] for line in mapped if SHARED_MEMORY in line}
     for path in paths:
         with suppress(OSError):
-            os.unlink(path)
+            Path(path).unlink()
