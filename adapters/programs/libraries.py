@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DEEP = 0 if os.environ.get("LD_PRELOAD") else getattr(os, "RTLD_DEEPBIND", 0)
-"""Look for symbols in a library and in those it names, and only then elsewhere. Other systems than Linux do
-so anyway. With a preloaded library (another ``malloc``) it would cut the process in two, so it is left out."""
+"""Look for symbols in a library and in those it names, and only then elsewhere; macOS does so anyway. Beside
+a preloaded library (another ``malloc``), half of the process would not see it, so there it is left out."""
 
 
 @contextlib.contextmanager

@@ -175,7 +175,8 @@ def disturb(run, kind, rng):
         run.ends(rng.uniform(0.2, STARTED[run.executor]))
         while not run.is_over() and len(found := run.workers(of_parsl=True)) < 2:
             time.sleep(0.01)
-        return not run.is_over() and all([signalled(one, signal.SIGKILL) for one in found])
+        hit = [signalled(one, signal.SIGKILL) for one in found] if not run.is_over() else [False]
+        return all(hit)
     n_skipped = int(rng.integers(3))  # not always the first moment that fits
     wanted = {
         "killed at its start": lambda one: one.pid not in run.known,
