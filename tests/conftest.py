@@ -20,6 +20,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="adapter whose packages must be installed: missing is a failure instead of a skip; "
         "'all' for every adapter; may be repeated",
     )
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many runs tests/harness/engine/test_kills.py disturbs; default: a few",
+    )
+    parser.addoption("--kills-seed", type=int, default=0, metavar="N", help="draws the moments of --kills")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 from crossprune.adapters.nnp.network import Network
+from crossprune.adapters.programs.libraries import own_symbols
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import MissingPackage
 from numpy.typing import NDArray
 
 try:
-    import torch
+    with own_symbols():
+        import torch
 except ModuleNotFoundError:
     raise MissingPackage("adapter 'nnp'", "torch", "crossprune[nnp]") from None
 

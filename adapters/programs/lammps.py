@@ -20,6 +20,7 @@ from ase.geometry import complete_cell
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import fs
 from crossprune.adapters.programs.launchers import alone, unlink_shared_memory
+from crossprune.adapters.programs.libraries import load_own
 from crossprune.adapters.programs.pair_commands import FOLDER, require_safe
 from crossprune.harness.contract import (
     Dynamics,
@@ -126,6 +127,7 @@ class Session:
         if self._lammps is None:
             with alone():  # MPI starts with the first instance, and would join a launcher's processes
                 _load_mpi()
+                load_own(Path(_module().__file__).parent, "liblammps.so")
                 self._lammps = _module().lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
             unlink_shared_memory()
             weakref.finalize(self, self._lammps.close)

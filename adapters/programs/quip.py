@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from crossprune.adapters.programs.libraries import load_own
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import MissingPackage
 
@@ -21,6 +25,8 @@ MARGIN = 1.5
 def quippy(module: str) -> Any:
     """Import a module of quippy; `MissingPackage` says what to install."""
     try:
+        if "quippy" not in sys.modules and (found := find_spec("quippy")) is not None:
+            load_own(Path(str(found.origin)).parent, "_quippy*.so")
         return import_module(f"quippy.{module}")
     except ModuleNotFoundError as error:
         if error.name not in ("quippy", "f90wrap"):

@@ -28,6 +28,8 @@ from threadpoolctl import ThreadpoolController
 
 OTHERS = r"(?!crossprune(\.|$))"
 """Modules whose warnings are not ours."""
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
+"""Exit codes of a worker that did not end by its own fault."""
 Stage = Callable[..., tuple[Any, bool]]
 """``(root of the store, ...) -> (value, computed)``; ``computed`` is False where the store held it."""
 
@@ -45,6 +47,8 @@ class Outcome:
     """How long it took, seconds."""
     damaged: Artefact | None = None
     """What it would have rested on, and could not be read."""
+    killed: bool = False
+    """Whether someone else ended its worker: that says nothing about the stage."""
 
 
 def run_all(root: Path, spec: object, calls: Sequence[tuple[Stage, tuple[Any, ...]]]) -> list[Outcome]:
@@ -163,7 +167,8 @@ def outcomes_of(future: Future[list[Outcome]], root: Path) -> list[Outcome] | Ou
         if error.exit_code == -signal.SIGBUS and almost_full(root):
             raise disk_full(error, root) from None
         hint = "; often the system's out-of-memory killer" if error.exit_code == -signal.SIGKILL else ""
-        return Outcome("crashed", f"{error}{hint}")
+        killed = error.exit_code in FROM_OUTSIDE and not error.detail
+        return Outcome("crashed", f"{error}{hint}", killed=killed)
     except OSError as error:
         if is_full(error):
             raise disk_full(error, root) from None

@@ -49,7 +49,8 @@ class Schedule:
     """Tasks that wait, and those that run.
 
     A task whose worker dies, hangs or runs out of memory in a batch runs again, alone: only then is it
-    known whose fault it was, and it costs nobody else anything.
+    known whose fault it was, and it costs nobody else anything. One whose worker was killed from outside
+    runs again as well, once: many cells may wait for it.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ class Schedule:
     """Number of tasks that run, by stage."""
     _waiting: dict[tuple[int, str, str, str], deque[Task]] = field(default_factory=dict)
     _alone: set[Job] = field(default_factory=set)
-    """Tasks that must not share a batch: they were in one that ended badly."""
+    """Tasks that must not share a batch: their worker died. They are not tried a third time."""
     _handed: Counter[str] = field(default_factory=Counter)
     """Batches that each queue of the executor holds."""
     _futures: dict[Future[list[Outcome]], Sequence[Task]] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class Schedule:
         found = outcomes_of(future, self.root)
         if isinstance(found, Outcome):
             self.on_death()
-            if len(batch) > 1:
+            if len(batch) > 1 or (found.killed and batch[0].job not in self._alone):
                 self._alone |= {task.job for task in batch}
                 self._waiting.setdefault(batch[0].group, deque()).extendleft(reversed(batch))
                 return []

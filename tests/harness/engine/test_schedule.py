@@ -126,6 +126,28 @@ def test_a_death_in_a_batch_is_laid_at_the_right_door(tmp_path, stage, culprit, 
     assert len(deaths) == 2, "once in a batch, once alone"
 
 
+def killed_once(root, number):
+    if not (root / "killed").exists():
+        (root / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, True
+
+
+def segfault(root, number):
+    with (root / "tries").open("a") as tries:
+        tries.write("x")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.slow
+def test_a_task_whose_worker_is_killed_runs_again_one_that_crashes_does_not(tmp_path):
+    pool = LocalPool(1, timeout_s=50.0)
+    assert finish(schedule_of(killed_once, pool, 1, root=tmp_path))["0"].status == "done"
+    assert finish(schedule_of(segfault, pool, 1, root=tmp_path))["0"].status == "crashed"
+    assert (tmp_path / "tries").read_text() == "x"
+    pool.shutdown()
+
+
 def test_each_queue_gets_what_it_can_use(tmp_path):
     class Labelled(SerialExecutor):
         def __init__(self):
