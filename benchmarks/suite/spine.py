@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.errors import MissingPackage
-from crossprune.harness.evaluation.metrics import errors, labels_of
+from crossprune.harness.evaluation.metrics import errors_by_group, labels_of
 from crossprune.harness.lookup import adapter_class, families
 from crossprune.harness.tables import from_table
 
@@ -71,4 +71,5 @@ class Family:
         frames = [self.dataset.frames[index] for index in self.test]
         predicted = self.adapter.predict(self.potential, self.prepared, self.test)
         sizes = np.array([len(atoms) for atoms in frames])
-        return errors(predicted, labels_of(frames), sizes, np.arange(len(frames)))
+        groups = ["all"] * len(frames)
+        return errors_by_group(predicted, labels_of(frames), sizes, groups, np.arange(len(frames)))[0]

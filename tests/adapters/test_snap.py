@@ -8,7 +8,7 @@ from crossprune.adapters.programs import Box, LammpsPotential, read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.errors import StudyError
-from crossprune.harness.evaluation.metrics import errors, labels_of
+from crossprune.harness.evaluation.metrics import errors_by_group, labels_of
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,8 @@ def measured(potential, element):
     dataset = load_dataset(f"mlearn-{element}")
     frames = [dataset.frames[index] for index in dataset.indices("test")]
     sizes = np.array([len(atoms) for atoms in frames])
-    return errors(potential.predict_many(frames), labels_of(frames), sizes, np.arange(len(frames)))
+    found = potential.predict_many(frames), labels_of(frames)
+    return errors_by_group(*found, sizes, ["all"] * len(frames), np.arange(len(frames)))[0]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import label
 from crossprune.harness.errors import DataError, StudyError
-from crossprune.harness.evaluation.metrics import errors, labels_of
+from crossprune.harness.evaluation.metrics import errors_by_group, labels_of
 
 chimes = pytest.importorskip("crossprune.adapters.chimes", exc_type=ImportError)
 SMALL = {"order_2b": 6, "order_3b": 3, "cutoff": 4.5, "cutoff_3b": 4.0}
@@ -216,6 +216,9 @@ def test_two_and_three_body_fits_beat_the_forces_of_snap(element, energy, force,
     potential = adapter.fit(prepared, dataset.indices("train"), weights={}, rng=rng)
     frames = [dataset.frames[index] for index in dataset.indices("test")]
     sizes = np.array([len(atoms) for atoms in frames])
-    found = errors(potential.predict_many(frames), labels_of(frames), sizes, np.arange(len(frames)))
+    groups = ["all"] * len(frames)
+    found = errors_by_group(
+        potential.predict_many(frames), labels_of(frames), sizes, groups, np.arange(len(frames))
+    )[0]
     assert found["energy_mae_mev_per_atom"] <= energy
     assert found["force_mae_ev_per_angstrom"] <= force
