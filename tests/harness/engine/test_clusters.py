@@ -11,6 +11,7 @@ import time
 import pandas as pd
 import psutil
 import pytest
+from crossprune.harness.engine import herd
 from crossprune.harness.engine.clusters import ClusterOptions, executor_from
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
@@ -142,6 +143,33 @@ def test_a_lost_worker_costs_nothing(study, tmp_path):
             driver.communicate()
     assert driver.returncode == 0, output
     pd.testing.assert_frame_equal(parallel(tmp_path, "out"), serial(path, tmp_path), check_exact=True)
+
+
+POOL = """
+import os, sys
+with open("starts", "a") as starts:
+    starts.write("x")
+if os.path.getsize("starts") <= int(sys.argv[1]):
+    exec(sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_failures", "failure", "n_starts", "code"),
+    [
+        (0, "", 1, 0),
+        (1, "sys.exit(1)", 2, 0),
+        (1, "os.kill(os.getpid(), 9)", 2, 0),
+        (9, "sys.exit(7)", herd.FAILURES, 7),
+        (9, "os.kill(os.getpid(), 9)", herd.FAILURES, -9 % 256),
+    ],
+)
+def test_a_pool_that_does_not_get_up_is_started_again(n_failures, failure, n_starts, code, tmp_path):
+    pool = [sys.executable, "-c", POOL, str(n_failures), failure]
+    ended = subprocess.run([sys.executable, "-m", herd.__name__, *pool], cwd=tmp_path, timeout=60)
+    assert (tmp_path / "starts").read_text() == "x" * n_starts
+    assert ended.returncode == code
 
 
 def kill_a_worker(folder):

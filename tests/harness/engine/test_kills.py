@@ -275,8 +275,9 @@ def outcomes():
     """Count what came of each kind; the table is printed when all is done."""
     found = Counter()
     yield found
-    table = pd.Series(found, dtype=int).unstack(fill_value=0) if found else "nothing was disturbed"
-    print(f"\n{table}", file=sys.__stdout__, flush=True)
+    if found:
+        table = pd.Series(found, dtype=int).unstack(fill_value=0)
+        print(f"\n{table.to_string()}", file=sys.__stdout__, flush=True)
 
 
 def pytest_generate_tests(metafunc):
