@@ -122,7 +122,10 @@ class Run:
         return [child for one in own for child in children(one) if is_python_worker(child)]
 
     def is_busy(self, worker):
-        busy = any(self.scratch.glob(f"{SCRATCH}{worker.pid}-*"))
+        pids = (
+            [worker.pid, *(one.pid for one in children(worker))] if self.executor == "Parsl" else [worker.pid]
+        )
+        busy = any(path for pid in pids for path in self.scratch.glob(f"{SCRATCH}{pid}-*"))
         self.known |= {worker.pid} if busy else set()
         return busy
 
@@ -184,7 +187,8 @@ def disturb(run, kind, rng):
         "killed in a task": run.is_busy,
         "suspended": run.is_busy,
     }[what]
-    worker = catch(run, wanted, n_skipped, of_parsl=run.executor == "Parsl" and "in a task" not in what)
+    of_parsl = run.executor == "Parsl" and what in ("killed at its start", "killed between tasks")
+    worker = catch(run, wanted, n_skipped, of_parsl=of_parsl)
     if worker is None:
         return False
     if what == "suspended":
