@@ -44,7 +44,9 @@ def cost(folder: Path, n_cells: int) -> tuple[float, float, float]:
     study.write_text(STUDY.format(fractions=FRACTIONS, seeds=list(range(n_cells // len(FRACTIONS)))))
     words = ["run.py", "run", study.name, "--store", f"store-{n_cells}", "--workers", "1"]
     done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=True)
-    results = pd.read_parquet(folder / f"store-{n_cells}" / "results.parquet", columns=["cell", "fit_key", "status"])
+    results = pd.read_parquet(
+        folder / f"store-{n_cells}" / "results.parquet", columns=["cell", "fit_key", "status"]
+    )
     assert results["fit_key"].nunique() == results["cell"].nunique() == n_cells, "no two cells share a fit"
     assert set(results["status"]) == {"done"}
     driver, worker, peak = map(float, done.stderr.split("COST")[-1].split())
@@ -57,5 +59,9 @@ def cost(folder: Path, n_cells: int) -> tuple[float, float, float]:
 def test_cells_of_mean(tmp_path: Path) -> None:
     few, many = cost(tmp_path, 200), cost(tmp_path, 2000)
     driver, worker = (1e3 * (many[part] - few[part]) / 1800 for part in range(2))
-    print(f"\nprocessor time per cell: driver {driver:.2f} ms, worker {worker:.2f} ms, both {driver + worker:.2f} ms")
-    print(f"peak memory of the driver: {many[2]:.2f} GB for 2,000 cells, {cost(tmp_path, 20_000)[2]:.2f} GB for 20,000")
+    print(
+        f"\nprocessor time per cell: driver {driver:.2f} ms, worker {worker:.2f} ms, both {driver + worker:.2f} ms"
+    )
+    print(
+        f"peak memory of the driver: {many[2]:.2f} GB for 2,000 cells, {cost(tmp_path, 20_000)[2]:.2f} GB for 20,000"
+    )
