@@ -167,8 +167,7 @@ def outcomes_of(future: Future[list[Outcome]], root: Path) -> list[Outcome] | Ou
         if error.exit_code == -signal.SIGBUS and almost_full(root):
             raise disk_full(error, root) from None
         hint = "; often the system's out-of-memory killer" if error.exit_code == -signal.SIGKILL else ""
-        killed = error.exit_code in FROM_OUTSIDE and not error.detail
-        return Outcome("crashed", f"{error}{hint}", killed=killed)
+        return Outcome("crashed", f"{error}{hint}", killed=error.exit_code in FROM_OUTSIDE)
     except OSError as error:
         if is_full(error):
             raise disk_full(error, root) from None

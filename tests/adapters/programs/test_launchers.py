@@ -40,7 +40,7 @@ energy = potential.predict(bulk("Si")).energy
 changed = {name for name, value in before.items() if os.environ.get(name) != value}
 assert changed <= {"LD_LIBRARY_PATH"}, changed  # the wheel sets that
 other = read_potential("sw:Si.sw").predict(bulk("Si")).energy
-print(json.dumps([energy, other]))
+print("ENERGIES", json.dumps([energy, other]))
 """
 
 
@@ -48,7 +48,8 @@ def called(words, **launcher):
     environment = without_launcher(os.environ) | launcher
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr + done.stdout
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    found = (line.partition("ENERGIES ") for line in done.stdout.splitlines())
+    return [json.loads(energies) for _, mark, energies in found if mark]
 
 
 @pytest.fixture(scope="module")

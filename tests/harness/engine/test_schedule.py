@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -33,6 +34,12 @@ def wrong(root, number):
 def hanging(root, number):
     time.sleep(60 if number == 2 else 0)
     return number, True
+
+
+@pytest.fixture
+def importable(monkeypatch):
+    """Let worker processes find the stages of this file, wherever they are started."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
 
 
 class Recorder(SerialExecutor):
@@ -110,6 +117,7 @@ def test_an_exception_is_its_own_tasks_affair(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("importable")
 @pytest.mark.parametrize(
     ("stage", "culprit", "status"), [(deadly, "3", "crashed"), (hanging, "2", "timeout")]
 )
@@ -140,6 +148,7 @@ def segfault(root, number):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("importable")
 def test_a_task_whose_worker_is_killed_runs_again_one_that_crashes_does_not(tmp_path):
     pool = LocalPool(1, timeout_s=50.0)
     assert finish(schedule_of(killed_once, pool, 1, root=tmp_path))["0"].status == "done"
