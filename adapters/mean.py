@@ -94,14 +94,14 @@ class Mean(Descriptor[MeanOptions], Fitter[MeanOptions]):
         for atoms in frames:
             require_elements(atoms, self.elements, "adapter 'mean'")
         crystals = np.array([bool(atoms.pbc.all()) for atoms in frames], dtype=np.bool_)
-        return Prepared(frames, {"counts": element_counts(frames, self.elements), "crystals": crystals})
+        counts, energies = element_counts(frames, self.elements), np.array([energy_of(one) for one in frames])
+        return Prepared(frames, {"counts": counts, "crystals": crystals, "energies": energies})
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
     ) -> MeanPotential:
         """Regress energies on element counts."""
-        energies = np.array([energy_of(prepared.frames[index]) for index in subset])
-        per_element = regressed(prepared.arrays["counts"][subset], energies)
+        per_element = regressed(prepared.arrays["counts"][subset], prepared.arrays["energies"][subset])
         return MeanPotential(dict(zip(self.elements, per_element.tolist(), strict=True)))
 
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:

@@ -11,8 +11,8 @@ from crossprune.harness.fingerprint import canonical_hash, package_versions, see
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection import gathering
 
-FIT_LAYOUT = 2
-"""Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to."""
+FIT_LAYOUT = 3
+"""Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to, 2 apart."""
 
 
 def features_key(dataset_key: str, spec: AdapterSpec) -> str:

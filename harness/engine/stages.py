@@ -37,7 +37,7 @@ from crossprune.harness.engine.stored import (
     stored_selection,
 )
 from crossprune.harness.evaluation import soundness
-from crossprune.harness.evaluation.metrics import errors_by_part, labels_of
+from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.evaluation.properties import PropertyOptions, Setting, compute_properties
 from crossprune.harness.evaluation.stability import MdRun, run_md
 from crossprune.harness.fingerprint import package_versions
@@ -47,8 +47,6 @@ from crossprune.harness.store.objects import Store
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
 TRAJECTORY = "trajectory.extxyz"
-OWN = "own_"
-"""What marks predictions of frames that the model was fitted to, those that `soundness` looks at."""
 
 
 def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
@@ -143,7 +141,7 @@ def fit_stage(
         store.write("fit", key, lambda folder: fitted.append(fit(folder)))
         found = fitted[0]
     else:
-        found = _read_fit(store, key)
+        found = _read_fit(store, key, len(unseen), int(dataset.sizes[unseen].sum()))
     facts = {
         **found.facts,
         "n_configurations": len(subset),
@@ -169,10 +167,12 @@ class _Fitted:
     facts: dict[str, Any]
 
 
-def _read_fit(store: Store, key: str) -> _Fitted:
+def _read_fit(store: Store, key: str, n_frames: int, n_atoms: int) -> _Fitted:
+    """Read a fit; its own frames come after the ``n_frames`` that it did not see, with ``n_atoms``."""
     arrays, facts = stored_fit(store, key)
-    own = Predictions(**{name: arrays.pop(OWN + name) for name in PREDICTED})
-    return _Fitted(Predictions(**arrays), own, facts)
+    ends = {"energies": n_frames, "forces": n_atoms, "stresses": n_frames}
+    predicted = Predictions(**{name: arrays[name][: ends[name]] for name in PREDICTED})
+    return _Fitted(predicted, Predictions(**{name: arrays[name][ends[name] :] for name in PREDICTED}), facts)
 
 
 @functools.lru_cache(maxsize=2)
@@ -196,7 +196,7 @@ def _flag(
     """Say what makes a fit unsound, or its energies a guess; ``own`` predicts `soundness.looked_at`."""
     dataset = stored_dataset(root, dataset_key)
     again, sizes = soundness.looked_at(subset), dataset.sizes
-    own_labels = labels_of([dataset.frames[index] for index in again])
+    own_labels = chosen_from(stored_labels(root, dataset_key), sizes, again)
     flags = [soundness.explosion(own, own_labels, sizes[again], predicted, sizes[unseen])]
     if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
         counts = _counts(root, dataset_key)
@@ -237,8 +237,8 @@ def _fit(
     own = adapter.predict(potential, prepared, soundness.looked_at(subset))
     _require_finite(predicted, spec.label)
     potential.save(folder / "potential")
-    arrays: dict[str, Any] = {name: getattr(predicted, name) for name in PREDICTED}
-    arrays |= {OWN + name: getattr(own, name) for name in PREDICTED}
+    both = {name: [getattr(predicted, name), getattr(own, name)] for name in PREDICTED}
+    arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in both.items()}
     np.savez(folder / "predictions.npz", **arrays)
     np.save(folder / "subset.npy", subset)
     child = float(potential.info.get("child_peak_memory_mb", 0.0))

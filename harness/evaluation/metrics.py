@@ -33,6 +33,15 @@ def labels_of(frames: Sequence[Atoms]) -> Predictions:
     )
 
 
+def chosen_from(labels: Predictions, sizes: IntArray, chosen: IntArray) -> Predictions:
+    """Take the frames ``chosen``, ascending, out of labels or predictions of frames of ``sizes`` atoms."""
+    is_chosen = np.zeros(len(sizes), dtype=np.bool_)
+    is_chosen[chosen] = True
+    return Predictions(
+        labels.energies[chosen], labels.forces[np.repeat(is_chosen, sizes)], labels.stresses[chosen]
+    )
+
+
 def errors_by_group(
     predicted: Predictions, labels: Predictions, sizes: IntArray, groups: Sequence[str], chosen: IntArray
 ) -> list[dict[str, float | str | int]]:
@@ -74,10 +83,7 @@ def errors_by_part(
     predicted
         Predictions of the frames ``unseen``.
     """
-    is_unseen = np.zeros(len(dataset.sizes), dtype=np.bool_)
-    is_unseen[unseen] = True
-    of_unseen = np.repeat(is_unseen, dataset.sizes)
-    known = Predictions(labels.energies[unseen], labels.forces[of_unseen], labels.stresses[unseen])
+    known = chosen_from(labels, dataset.sizes, unseen)
     sizes, groups, parts = (
         dataset.sizes[unseen],
         np.array(dataset.groups)[unseen],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,8 +98,12 @@ def digest_of(path: Path) -> str:
 
 
 def _names(folder: Path) -> Sequence[str]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(name for path in found if (name := path.relative_to(folder).as_posix()) != NAME)
+    """List the files of a folder by their paths in it, the manifest aside."""
+    root, found = str(folder), []
+    for place, _, names in os.walk(root):
+        start = place[len(root) + 1 :]
+        found += [f"{start}/{name}".lstrip("/") for name in names]
+    return sorted(name.replace(os.sep, "/") for name in found if name != NAME)
 
 
 @functools.cache
