@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
@@ -60,7 +61,7 @@ class Environments:
             eV for energy and strain, eV/Å for forces; shape (1 + n_rows, n_points).
         """
         result = np.zeros((1 + self.n_rows, len(points)))
-        gather = csr_array(
+        gather: Any = csr_array(
             (np.ones(len(self.row)), (self.row, np.arange(len(self.row)))), (self.n_rows, len(self.row))
         )
         for start in range(0, len(points), BLOCK):
