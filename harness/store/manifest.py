@@ -29,7 +29,7 @@ class ManifestError(ValueError):
 def seal(folder: Path) -> None:
     """Write what the files of a folder hold into its manifest.
 
-    Nothing is flushed to the disk, which would cost a cheap fit thrice its time: if the machine itself
+    Nothing is flushed to the disk, which would cost more than a cheap fit itself: if the machine
     goes down, files that were not on the disk yet have another size than their manifest says, or it is
     not readable, and what was in them is computed again. A folder that brings its manifest along, as a
     copy does, keeps it.
