@@ -22,7 +22,7 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Recur
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet, atomically."""
-    write_file(path, lambda place: table.to_parquet(place, index=False, write_page_checksum=True))
+    write_pieces([table], path)
 
 
 def write_pieces(pieces: Iterable[pd.DataFrame], path: Path) -> None:
