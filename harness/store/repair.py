@@ -15,17 +15,10 @@ from crossprune.harness.store import leases
 from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of, set_aside
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import BESIDE, Record, Records, decoded, unpacked
-from crossprune.harness.store.tables import faults_of_tables
+from crossprune.harness.store.tables import PROVENANCE, TABLES, faults_of_tables
 from crossprune.harness.store.upkeep import MUST_BE_THERE, Progress, quiet, refers_to, worded
 
-WRITTEN = (
-    "results.parquet",
-    "properties.parquet",
-    "md.parquet",
-    "provenance.json",
-    "report.html",
-    "results.csv",
-)
+WRITTEN = (*TABLES, PROVENANCE, "report.html", "results.csv")
 """Files that each run writes into a store again."""
 
 
