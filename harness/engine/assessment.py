@@ -210,14 +210,17 @@ class _Loop:
     def _end(self, ended: list[tuple[Task, Outcome]]) -> None:
         records = []
         for trial, outcome in ended:
-            if (artefact := outcome.damaged) is not None:  # no result: the fit is made again first
-                raise Damaged(self.store.root, self.store.path(*artefact), outcome.reason, artefact)
-            value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
-            stage, key = trial.job
-            records.append(Record(key, outcome.status, outcome.reason, value["rows"], value["facts"]))
-            self.computed[stage] += outcome.computed
-        self.store.put(records)
+            if outcome.damaged is None:  # else no result: the fit is made again first
+                value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
+                stage, key = trial.job
+                records.append(Record(key, outcome.status, outcome.reason, value["rows"], value["facts"]))
+                self.computed[stage] += outcome.computed
+        if records:
+            self.store.put(records)
         self.records |= {record.key: record for record in records}
+        for _, outcome in ended:
+            if (artefact := outcome.damaged) is not None:
+                raise Damaged(self.store.root, self.store.path(*artefact), outcome.reason, artefact)
 
     def _report(self, running: Iterable[str]) -> None:
         failed = sum(record.status != "done" for record in self.records.values())
