@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from crossprune.harness.errors import MissingPackage
 
@@ -17,8 +19,9 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiler(adapter: str, *, fastmath: Collection[str] = ()) -> Callable[[Kernel], Kernel]:
     """Return the decorator of a family's kernels, which compiles them at their first call without the GIL.
 
-    Division by zero is as in numpy. Machine code is kept where numba keeps it (NUMBA_CACHE_DIR, beside the
-    source, in the user's cache), else in the folder of `temporary_cache`, else nowhere.
+    numba, whose import takes longer than many a task, is imported at the first call as well. Division by
+    zero is as in numpy. Machine code is kept where numba keeps it (NUMBA_CACHE_DIR, beside the source, in
+    the user's cache), else in the folder of `temporary_cache`, else nowhere.
 
     Parameters
     ----------
@@ -32,20 +35,39 @@ def compiler(adapter: str, *, fastmath: Collection[str] = ()) -> Callable[[Kerne
     MissingPackage
         If numba is not installed.
     """
-    try:
-        import numba
-    except ModuleNotFoundError:
-        raise MissingPackage(f"adapter {adapter!r}", "numba", f"crossprune[{adapter}]") from None
+    if importlib.util.find_spec("numba") is None:
+        raise MissingPackage(f"adapter {adapter!r}", "numba", f"crossprune[{adapter}]")
     flags: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath) or False}
 
     def compiled(function: Kernel) -> Kernel:
-        kernel: Kernel = _cached(numba, function, flags) or numba.njit(**flags)(function)
-        return kernel
+        return cast(Kernel, _Compiled(function, flags))
 
     return compiled
 
 
-def _cached(numba: Any, function: Kernel, flags: dict[str, Any]) -> Kernel | None:
+class _Compiled:
+    """A kernel that is handed to numba when it is called, by Python or by another kernel."""
+
+    def __init__(self, function: Callable[..., Any], flags: Mapping[str, Any]) -> None:
+        self._function, self._flags = function, flags
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._dispatcher(*arguments)
+
+    @functools.cached_property
+    def _dispatcher(self) -> Any:
+        import numba
+
+        return _cached(numba, self._function, self._flags) or numba.njit(**self._flags)(self._function)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """Where numba asks what a name means in another kernel."""
+        return self._dispatcher._numba_type_
+
+
+def _cached(numba: Any, function: Kernel, flags: Mapping[str, Any]) -> Kernel | None:
     """Compile with a cache; None if numba finds no folder for it, which it says by `RuntimeError`."""
     kernel: Kernel
     try:

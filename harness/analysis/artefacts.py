@@ -16,7 +16,7 @@ from crossprune.harness.analysis.comparisons import labelled, way_of
 from crossprune.harness.analysis.latent import chosen_subsets, described, overlap, part_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
-from crossprune.harness.engine.stored import stored_dataset
+from crossprune.harness.engine.stored import stored_dataset, stored_subset
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.store.damage import reading
@@ -222,13 +222,17 @@ def holds_predictions(folder: Path) -> bool:
 @functools.lru_cache(maxsize=4)
 def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
     """Read once what every part needs: chosen frames, predicted energies and forces."""
-    with reading(folder.parents[3], ("fit", folder.name)):
-        with zipfile.ZipFile(folder / "predictions.npz") as archive:  # in half the time of np.load
-            energies, forces = (
-                np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")))
-                for name in ("energies", "forces")
-            )
-        return np.load(folder / "subset.npy"), energies, forces
+    root, key = folder.parents[3], folder.name
+    subset = stored_subset(root, key)
+    with (
+        reading(root, ("fit", key), sizes=False),  # an archive holds checksums
+        zipfile.ZipFile(folder / "predictions.npz") as archive,  # in half the time of np.load
+    ):
+        energies, forces = (
+            np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")))
+            for name in ("energies", "forces")
+        )
+    return subset, energies, forces
 
 
 def predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:

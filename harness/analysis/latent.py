@@ -172,6 +172,6 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
     held = [store.has("fit", str(row.fit_key)) and row.dataset_key in sizes for row in sets.itertuples()]
     sets = sets[np.array(held, dtype=np.bool_)].reset_index(drop=True)  # an empty list would name columns
     sets["way"] = way_of(sets)
-    subsets: dict[str, Any] = {key: stored_subset(store, key) for key in sorted(set(sets["fit_key"]))}
+    subsets: dict[str, Any] = {key: stored_subset(store.root, key) for key in sorted(set(sets["fit_key"]))}
     sets["subset"] = [subsets[key] for key in sets["fit_key"]]
     return sets.assign(n_train=sets["dataset_key"].map(sizes))

@@ -285,7 +285,7 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
         )
     row, store = found.iloc[0], Store(root)
     dataset = stored_dataset(store.root, str(row["dataset_key"]))
-    subset = stored_subset(store, str(row["fit_key"]))
+    subset = stored_subset(store.root, str(row["fit_key"]))
     return dataset, [dataset.frames[index] for index in subset]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,11 @@ def require_as_saved(folder: Path, files: Mapping[str, str]) -> None:
 
 def _files(folder: Path) -> list[str]:
     """List the files of a folder, without the header and what file managers leave there."""
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*") if path.is_file())
+    found = []
+    for place, _, names in os.walk(folder):
+        inside = os.path.relpath(place, folder)
+        paths = (Path(inside, name) for name in names if name[0] != ".")
+        found += [path.as_posix() for path in paths if (folder / path).is_file()]
     return sorted(name for name in found if name != HEADER)
 
 

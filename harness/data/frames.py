@@ -63,7 +63,12 @@ class DataSet:
 
     def indices(self, part: str) -> IntArray:
         """Return the indices of one part's frames, ascending."""
-        return np.flatnonzero(np.array(self.split) == part).astype(np.int64)
+        return np.flatnonzero(self.parts == part).astype(np.int64)
+
+    @functools.cached_property
+    def parts(self) -> NDArray[np.str_]:
+        """Part of each frame, shape (n_frames,)."""
+        return np.array(self.split)
 
     @functools.cached_property
     def elements(self) -> tuple[str, ...]:
@@ -79,6 +84,12 @@ class DataSet:
     def groups(self) -> tuple[str, ...]:
         """Group of each frame."""
         return tuple(group_of(atoms) for atoms in self.frames)
+
+    @functools.cached_property
+    def numbered_groups(self) -> tuple[tuple[str, ...], IntArray]:
+        """Names of the groups, sorted, and the number among them of each frame's, shape (n_frames,)."""
+        names, numbers = np.unique(np.array(self.groups), return_inverse=True)
+        return tuple(names.tolist()), numbers.astype(np.int64)
 
 
 def label(atoms: Atoms, *, energy: float, forces: FloatArray, stress: FloatArray | None, group: str) -> Atoms:

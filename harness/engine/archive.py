@@ -71,7 +71,7 @@ def export_indices(store: Store, target: Path, keys: Iterable[str] | None = None
         if record.status == "done" and not record.facts.get("trial") and "fit_key" in record.facts:
             key = str(record.facts["fit_key"])
             if store.has("fit", key):
-                rows.append((record.key, key, stored_subset(store, key)))
+                rows.append((record.key, key, stored_subset(store.root, key)))
     table = pd.DataFrame(rows, columns=["cell", "fit_key", "indices"])
     make_folder_of(target)
     write_file(target, lambda path: table.to_parquet(path, index=False))

@@ -135,8 +135,14 @@ def run(
     NoWorkers
         If no worker process comes up, or the cluster takes no tasks any more.
     """
-    plan = Plan.of(study, store)
-    on_notes(plan.notes)
+    try:
+        if hasattr(executor, "warm_up"):
+            executor.warm_up()
+        plan = Plan.of(study, store)
+        on_notes(plan.notes)
+    except BaseException:
+        executor.shutdown(wait=True, cancel_futures=True)
+        raise
     again = set(retry)
     known = {key: status for key, status in store.statuses(plan.keys.values()).items() if status not in again}
     loop = _Loop(plan, store, executor, on_progress, total=len(plan.keys), reused=len(known))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from crossprune.harness.engine.stored import stage_store
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, WorkerDied
 from crossprune.harness.store import leases
 from crossprune.harness.store.damage import Artefact, Damaged
@@ -68,7 +69,7 @@ def run_all(root: Path, spec: object, calls: Sequence[tuple[Stage, tuple[Any, ..
     DiskFull
         If a stage cannot write: that is the run's affair.
     """
-    with scratch_folder(), warnings_of_others_shown():
+    with scratch_folder(), stage_store(root).working(), warnings_of_others_shown():
         return [_attempt(root, stage, arguments) for stage, arguments in calls]
 
 

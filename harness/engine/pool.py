@@ -75,6 +75,11 @@ class LocalPool(Executor):
             slot.guard = self._guard
         self._closed = False
 
+    def warm_up(self) -> None:
+        """Start the workers now, so that they are up when the first task is known."""
+        for slot in self._slots:
+            slot.start()
+
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Queue a task; one that cannot be pickled fails at once."""
         if self._closed:
@@ -85,8 +90,7 @@ class LocalPool(Executor):
         except Exception as error:
             future.set_exception(error)
             return future
-        for slot in self._slots:
-            slot.start()
+        self.warm_up()
         return future
 
     def capacity_of(self, queue: str) -> int:
@@ -160,6 +164,8 @@ class _Slot:
                     worker.process.kill()
 
     def _serve(self) -> None:
+        with contextlib.suppress(NoWorkers, CancelledError):  # the first task says so again
+            self._ready()
         while (task := self._tasks.get()) is not None:
             if task.future.set_running_or_notify_cancel():
                 try:
@@ -213,15 +219,18 @@ class _Slot:
                 return self._worker
             try:
                 worker = Worker()
-            except (WorkerDied, OSError) as error:
-                problem = str(error)
-                time.sleep(pause)
-                pause *= 2
-            else:
                 with self._lock:
                     self._worker = worker
-        if self._worker is not None:
-            return self._worker
+                if self.stopping:
+                    self.stop()
+                worker.wait_until_up()
+            except (WorkerDied, OSError) as error:
+                self._drop()
+                problem = str(error)
+                time.sleep(0.0 if self.stopping else pause)
+                pause *= 2
+            else:
+                return worker
         raise NoWorkers(f"no worker process comes up ({STARTS} tries): {problem}")
 
     def _drop(self) -> None:

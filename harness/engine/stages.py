@@ -28,8 +28,8 @@ from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.stored import (
     stage_store,
+    stored_candidates,
     stored_dataset,
-    stored_features,
     stored_fit,
     stored_labels,
     stored_potential,
@@ -43,6 +43,7 @@ from crossprune.harness.evaluation.stability import MdRun, run_md
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.selection.gathering import n_labels, order
+from crossprune.harness.selection.methods import METHODS
 from crossprune.harness.store.objects import Store
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
@@ -97,13 +98,16 @@ def selection_stage(
     store = stage_store(root)
     if (stored := stored_selection(store, key)) is not None:
         return stored, False
-    values = None if features is None else stored_features(store, features)
+    described = features if METHODS[choice.method].described else None
+    candidates = (
+        None
+        if choice.fraction == 1.0
+        else stored_candidates(root, dataset_key, described, choice.scaling, choice.pooling)
+    )
     picked = order(
         stored_dataset(root, dataset_key),
-        values,
+        candidates,
         method=choice.method,
-        scaling=choice.scaling,
-        pooling=choice.pooling,
         fraction=choice.fraction,
         budget=choice.budget,
         rng=np.random.default_rng(selection_seed(dataset_key, choice)),
@@ -131,7 +135,9 @@ def fit_stage(
     """
     store = stage_store(root)
     dataset, labels = stored_dataset(root, dataset_key), stored_labels(root, dataset_key)
-    unseen = np.setdiff1d(np.arange(len(dataset.frames)), subset)
+    is_unseen = np.ones(len(dataset.frames), dtype=np.bool_)
+    is_unseen[subset] = False
+    unseen = np.flatnonzero(is_unseen)
     computed = not store.has("fit", key)
     if computed:
         fitted: list[_Fitted] = []

@@ -16,7 +16,12 @@ from crossprune.harness.errors import DataError
 from crossprune.harness.evaluation.metrics import labels_of
 from crossprune.harness.lookup import load_potential
 from crossprune.harness.names import fault_of_path
+from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.gathering import gather
 from crossprune.harness.store.objects import Store
+
+KEPT_BYTES = 1 << 27
+"""Size of features up to which they stay in a worker's memory between two choices."""
 
 
 @functools.lru_cache(maxsize=2)
@@ -59,6 +64,23 @@ def stored_features(store: Store, key: str) -> FloatArray:
         return values
 
 
+def stored_candidates(
+    root: Path, dataset_key: str, features: str | None, scaling: str, pooling: str
+) -> Candidates:
+    """Gather the training part in a latent space, None for none; a small one is kept for the next seed."""
+    values = None if features is None else stored_features(stage_store(root), features)
+    is_small = values is None or values.nbytes <= KEPT_BYTES
+    make = _candidates if is_small else _candidates.__wrapped__
+    return make(root, dataset_key, features, scaling, pooling)
+
+
+@functools.lru_cache(maxsize=2)
+def _candidates(root: Path, dataset_key: str, features: str | None, scaling: str, pooling: str) -> Candidates:
+    dataset = stored_dataset(root, dataset_key)
+    values = None if features is None else stored_features(stage_store(root), features)
+    return gather(dataset, dataset.indices("train"), values, scaling, pooling)
+
+
 def stored_selection(store: Store, key: str) -> IntArray | None:
     """Load an order of picking, if it is stored; its digest is compared."""
     if not store.has("selection", key):
@@ -68,11 +90,13 @@ def stored_selection(store: Store, key: str) -> IntArray | None:
         return picked
 
 
-def stored_subset(store: Store, fit_key: str) -> IntArray:
-    """Load the indices of the frames that a model was fitted to."""
-    with store.reading("fit", fit_key) as folder:
+@functools.lru_cache(maxsize=20_000)
+def stored_subset(root: Path, fit_key: str) -> IntArray:
+    """Load the indices of the frames that a model was fitted to; kept, for a report asks more than once."""
+    with stage_store(root).reading("fit", fit_key) as folder:
         indices: IntArray = np.load(folder / "subset.npy")
-        return indices
+    indices.flags.writeable = False
+    return indices
 
 
 def stored_fit(store: Store, fit_key: str) -> tuple[dict[str, FloatArray], dict[str, Any]]:

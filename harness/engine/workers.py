@@ -60,13 +60,7 @@ class Clock:
 
 
 class Worker:
-    """A process that runs one task after another.
-
-    Raises
-    ------
-    WorkerDied
-        If it does not come up.
-    """
+    """A process that runs one task after another, after `wait_until_up`."""
 
     def __init__(self) -> None:
         ours, theirs = CONTEXT.Pipe()
@@ -75,6 +69,15 @@ class Worker:
         self.n_tasks = 0
         self.process.start()
         theirs.close()
+
+    def wait_until_up(self) -> None:
+        """Wait until it has imported what it needs.
+
+        Raises
+        ------
+        WorkerDied
+            If it does not come up.
+        """
         try:
             self._receive(START_S)  # READY
         except TimeoutError:

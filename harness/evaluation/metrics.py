@@ -9,7 +9,6 @@ from ase import Atoms
 from ase.units import GPa
 from crossprune.harness.contract import FloatArray, IntArray, Predictions
 from crossprune.harness.data.frames import DataSet, energy_of, forces_of, stress_of
-from numpy.typing import NDArray
 
 ALL = "all"
 """Group name of the row over all groups."""
@@ -64,7 +63,8 @@ def errors_by_group(
         `METRICS`: energies per atom (meV), forces per component (eV/Å), stress per component (GPa;
         NaN where no frame has it).
     """
-    return _means(_sums_of_frames(predicted, labels, sizes), sizes, np.asarray(groups), chosen)
+    names, numbers = np.unique(np.asarray(groups), return_inverse=True)
+    return _means(_sums_of_frames(predicted, labels, sizes), sizes, names.tolist(), numbers, chosen)
 
 
 def errors_by_part(
@@ -84,17 +84,14 @@ def errors_by_part(
         Predictions of the frames ``unseen``.
     """
     known = chosen_from(labels, dataset.sizes, unseen)
-    sizes, groups, parts = (
-        dataset.sizes[unseen],
-        np.array(dataset.groups)[unseen],
-        np.array(dataset.split)[unseen],
-    )
+    sizes, parts = dataset.sizes[unseen], dataset.parts[unseen]
+    names, numbers = dataset.numbered_groups
     sums = _sums_of_frames(predicted, known, sizes)
     rows = []
     for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
         chosen = np.flatnonzero(parts == part)
         if len(chosen):
-            rows += [{"split": split, **row} for row in _means(sums, sizes, groups, chosen)]
+            rows += [{"split": split, **row} for row in _means(sums, sizes, names, numbers[unseen], chosen)]
     return rows
 
 
@@ -122,15 +119,17 @@ def _sums_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray
 
 
 def _means(
-    sums: FloatArray, sizes: IntArray, groups: NDArray[np.str_], chosen: IntArray
+    sums: FloatArray, sizes: IntArray, groups: Sequence[str], numbers: IntArray, chosen: IntArray
 ) -> list[dict[str, float | str | int]]:
-    """Average over all of ``chosen``, and over each group in it."""
-    names, owner = np.unique(groups[chosen], return_inverse=True)
-    by_group = np.zeros((len(names), sums.shape[1]))
-    np.add.at(by_group, owner, sums[chosen])
-    totals = np.vstack([sums[chosen].sum(axis=0), by_group])
-    frames = np.concatenate([[len(chosen)], np.bincount(owner)])
-    atoms = np.concatenate([[sizes[chosen].sum()], np.bincount(owner, sizes[chosen])]).astype(np.int64)
+    """Average over all of ``chosen``, and over each group in it; ``numbers`` count into ``groups``."""
+    mine, owner = sums[chosen], numbers[chosen]
+    counts = np.bincount(owner, minlength=len(groups))
+    there = np.flatnonzero(counts)
+    by_group = np.stack([np.bincount(owner, one, len(groups))[there] for one in mine.T], axis=1)
+    totals = np.vstack([mine.sum(axis=0), by_group])
+    frames = np.concatenate([[len(chosen)], counts[there]])
+    in_groups = np.bincount(owner, sizes[chosen], len(groups))[there]
+    atoms = np.concatenate([[sizes[chosen].sum()], in_groups]).astype(np.int64)
     with np.errstate(invalid="ignore"):
         means = [
             totals[:, 0] / frames,
@@ -139,6 +138,7 @@ def _means(
             np.sqrt(totals[:, 3] / (3 * atoms)),
             totals[:, 4] / (6 * totals[:, 5]),
         ]
-    columns = [[ALL, *names.tolist()], frames.tolist(), atoms.tolist(), *(one.tolist() for one in means)]
+    names = [ALL, *(groups[number] for number in there)]
+    columns = [names, frames.tolist(), atoms.tolist(), *(one.tolist() for one in means)]
     fields = ("group", "n_eval_configurations", "n_eval_atoms", *METRICS)
     return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]

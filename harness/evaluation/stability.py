@@ -18,7 +18,6 @@ from crossprune.harness.data.crystals import Crystal
 from crossprune.harness.errors import MotionLost
 from crossprune.harness.evaluation import dynamics
 from crossprune.harness.evaluation.rdf import radial_distribution, rdf_error
-from scipy.stats import binomtest
 
 Ensemble = Literal["nve", "nvt"]
 Failure = Literal["", "not_finite", "too_close", "too_hot", "energy_drift", "atom_lost"]
@@ -228,6 +227,8 @@ def survival_interval(n_survived: int, n_runs: int) -> tuple[float, float]:
 
     It holds for runs that are independent: velocities of one model, not models that share data.
     """
+    from scipy.stats import binomtest  # longer to import than a cheap fit takes; no worker needs it
+
     found = binomtest(n_survived, n_runs).proportion_ci(confidence_level=0.95, method="wilson")
     return float(found.low), float(found.high)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -40,8 +41,14 @@ class Candidates:
         return np.diff(self.offsets)
 
     def points(self) -> FloatArray:
-        """Return one scaled point per configuration: pooled first, then scaled."""
-        return SCALINGS[self.scaling](POOLINGS[self.pooling](self.features, self.offsets))
+        """Return one scaled point per configuration: pooled first, then scaled; read-only."""
+        return self._points
+
+    @functools.cached_property
+    def _points(self) -> FloatArray:
+        points = SCALINGS[self.scaling](POOLINGS[self.pooling](self.features, self.offsets))
+        points.flags.writeable = False
+        return points
 
     def environments(self) -> FloatArray:
         """Return one scaled point per atom."""

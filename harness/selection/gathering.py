@@ -9,17 +9,15 @@ from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.methods import METHODS, choose
 from crossprune.harness.selection.methods import budget as budget_of
+from crossprune.harness.selection.methods import choose
 
 
 def order(
     dataset: frames.DataSet,
-    features: FloatArray | None,
+    candidates: Candidates | None,
     *,
     method: str,
-    scaling: str,
-    pooling: str,
     fraction: float,
     budget: str,
     rng: np.random.Generator,
@@ -30,10 +28,10 @@ def order(
     ----------
     dataset
         Only frames of its training part are looked at.
-    features
-        Of all atoms of all frames, shape (Σ n_atoms, k); None for a method that looks at none.
-    method, scaling, pooling, budget
-        Keys of `METHODS`, `SCALINGS`, `POOLINGS`, and one of `BUDGETS`.
+    candidates
+        What `gather` gives of the training part; None where all of it is taken.
+    method, budget
+        A key of `METHODS`, and one of `BUDGETS`.
     fraction
         Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
         fractions out of this order.
@@ -41,9 +39,8 @@ def order(
         The only source of randomness.
     """
     train = dataset.indices("train")
-    if fraction == 1.0:
+    if fraction == 1.0 or candidates is None:
         return train
-    candidates = gather(dataset, train, features if METHODS[method].described else None, scaling, pooling)
     return train[choose(method, candidates, fraction, rng, costs(dataset, train, budget))]
 
 
@@ -79,7 +76,17 @@ class Pool:
 def gather(
     dataset: frames.DataSet, part: IntArray, features: FloatArray | None, scaling: str, pooling: str
 ) -> Candidates:
-    """Gather features, groups and forces of the frames ``part``, and of no others."""
+    """Gather features, groups and forces of the frames ``part``, and of no others.
+
+    Parameters
+    ----------
+    dataset, part
+        Where to look, and the indices of the frames.
+    features
+        Of all atoms of all frames, shape (Σ n_atoms, k); None for a method that looks at none.
+    scaling, pooling
+        Keys of `SCALINGS` and `POOLINGS`.
+    """
     starts = frames.offsets(dataset.frames)
     lengths = np.diff(starts)[part]
     if features is None:

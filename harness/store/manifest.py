@@ -6,7 +6,8 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,13 @@ def seal(folder: Path) -> None:
     path = folder / NAME
     if path.exists():
         return
-    names = _names(folder)
-    sizes = [(folder / name).stat().st_size for name in names]
-    each = map if sum(sizes) < SMALL else _threads().map
-    digests = list(each(digest_of, [folder / name for name in names]))
-    entries = {name: [size, one] for name, size, one in zip(names, sizes, digests, strict=True)}
-    body = {"layout": LAYOUT, "files": entries}
+    sizes = _sizes(str(folder))
+    files = {name: folder / name for name in sorted(sizes)}
+    if sum(sizes.values()) < SMALL:
+        digests = {name: _digest(path.read_bytes()) for name, path in files.items()}
+    else:
+        digests = dict(zip(files, _threads().map(digest_of, files.values()), strict=True))
+    body = {"layout": LAYOUT, "files": {name: [sizes[name], digests[name]] for name in files}}
     path.write_text(json.dumps({**body, "checksum": _checksum(body)}, indent=1, sort_keys=True))
 
 
@@ -54,11 +56,8 @@ def entries_of(folder: Path) -> Entries | None:
     ManifestError
         If it cannot be read.
     """
-    path = folder / NAME
-    if not path.exists():
-        return None
     try:
-        body = json.loads(path.read_bytes())
+        body = json.loads((folder / NAME).read_bytes())
         layout, checksum = body["layout"], body.pop("checksum", "")
         if layout != LAYOUT:
             raise ManifestError(f"has layout {layout!r}, this version reads {LAYOUT}")
@@ -67,6 +66,8 @@ def entries_of(folder: Path) -> Entries | None:
         return {str(name): (int(size), str(digest)) for name, (size, digest) in body["files"].items()}
     except ManifestError:
         raise
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ManifestError(f"cannot be read: {error}") from None
 
@@ -74,11 +75,15 @@ def entries_of(folder: Path) -> Entries | None:
 def missing(folder: Path, entries: Entries) -> Iterator[Fault]:
     """Name files that are not there, or have another size than was written; no content is read."""
     for name, (size, _) in entries.items():
-        path = folder / name
-        if not path.is_file():
-            yield name, "is no file" if path.exists() else "is missing"
-        elif (found := path.stat().st_size) != size:
-            yield name, f"has {found} of {size} bytes"
+        try:
+            found = (folder / name).stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            yield name, "is missing"
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            yield name, "is no file"
+        elif found.st_size != size:
+            yield name, f"has {found.st_size} of {size} bytes"
 
 
 def changed(folder: Path, entries: Entries) -> Iterator[Fault]:
@@ -97,13 +102,20 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, functools.partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
-def _names(folder: Path) -> Sequence[str]:
-    """List the files of a folder by their paths in it, the manifest aside."""
-    root, found = str(folder), []
-    for place, _, names in os.walk(root):
-        start = place[len(root) + 1 :]
-        found += [f"{start}/{name}".lstrip("/") for name in names]
-    return sorted(name.replace(os.sep, "/") for name in found if name != NAME)
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _sizes(folder: str, start: str = "") -> dict[str, int]:
+    """Return the size of each file of a folder by its path in it."""
+    found: dict[str, int] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found |= _sizes(entry.path, f"{start}{entry.name}/")
+            elif entry.is_file():
+                found[f"{start}{entry.name}"] = entry.stat().st_size
+    return found
 
 
 @functools.cache
@@ -112,4 +124,4 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _checksum(body: Mapping[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(body, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return _digest(json.dumps(body, sort_keys=True).encode())

@@ -53,6 +53,7 @@ class Store:
                 raise disk_full(error, self.root) from None
             raise StudyError(f"cannot use {root} as a store: {error}; give another folder") from None
         self._records = Records(self.root / "cells.sqlite")
+        self._workplace: Path | None = None
 
     def path(self, stage: str, key: str) -> Path:
         """Return the folder of an artefact, whether it exists or not."""
@@ -92,6 +93,8 @@ class Store:
 
     def _make_way(self, final: Path) -> None:
         """Make the folder that an artefact's will lie in; a file in the way is no artefact of anybody."""
+        if final.parent.is_dir() and not final.exists():
+            return
         for folder in (final.parent.parent, final.parent, final):
             if folder.exists() and not folder.is_dir():
                 set_aside(folder)
@@ -143,8 +146,26 @@ class Store:
             self.path(stage, key).rename(temporary)
 
     @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Let all that is written in a ``with`` share one temporary folder, and its lock; not in threads."""
+        with self._temporary() as folder:
+            folder.mkdir()
+            self._workplace = folder
+            try:
+                yield
+            finally:
+                self._workplace = None
+
+    @contextlib.contextmanager
     def _temporary(self) -> Iterator[Path]:
         """Give the place of a temporary folder, and hold its lock; what is there at the end is deleted."""
+        if self._workplace is not None:
+            path = self._workplace / uuid.uuid4().hex
+            try:
+                yield path
+            finally:
+                delete(path)
+            return
         path = self.root / TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
         with leases.lock(_lock_of(path), "write"):
             try:

@@ -30,8 +30,9 @@ def chosen(dataset, features, method, fraction, budget):
 @pytest.mark.parametrize("method", NESTED)
 def test_fractions_of_an_order_are_what_the_method_chooses(silicon, method, budget):
     dataset, features = silicon
-    settings = {"method": method, "scaling": "standard", "pooling": "mean", "budget": budget}
-    picked = order(dataset, features, fraction=0.5, rng=np.random.default_rng(7), **settings)
+    settings = {"method": method, "budget": budget}
+    candidates = gather(dataset, dataset.indices("train"), features, "standard", "mean")
+    picked = order(dataset, candidates, fraction=0.5, rng=np.random.default_rng(7), **settings)
     pool = Pool.of(dataset, budget)
     for fraction in SMALLER:
         expected = chosen(dataset, features, method, fraction, budget)
@@ -42,8 +43,9 @@ def test_fractions_of_an_order_are_what_the_method_chooses(silicon, method, budg
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(NESTED)))
 def test_other_methods_choose_each_fraction_by_itself(silicon, method):
     dataset, features = silicon
-    settings = {"method": method, "scaling": "standard", "pooling": "mean", "budget": "configurations"}
+    settings = {"method": method, "budget": "configurations"}
+    candidates = gather(dataset, dataset.indices("train"), features, "standard", "mean")
     for fraction in SMALLER:
-        picked = order(dataset, features, fraction=fraction, rng=np.random.default_rng(7), **settings)
+        picked = order(dataset, candidates, fraction=fraction, rng=np.random.default_rng(7), **settings)
         expected = chosen(dataset, features, method, fraction, "configurations")
         np.testing.assert_array_equal(Pool.of(dataset, "configurations").subset(picked, fraction), expected)
