@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from ase import Atoms
 from crossprune.adapters.ace.model import AceModel, Embedding
 from crossprune.adapters.ace.potential import PacePotential, read_model
@@ -173,6 +172,7 @@ def fit(task: Task, options: PacemakerOptions) -> PacePotential:
 
 def write_input(folder: Path, task: Task, options: PacemakerOptions) -> None:
     """Write data frame, starting potential and ``input.yaml`` (pacemaker.readthedocs.io, "Input file")."""
+    import pandas as pd  # only here: nothing else of ACE needs it
     import yaml  # its absence is reported by the reader of potentials
 
     table = data_frame(task.frames, task.references)

@@ -10,8 +10,6 @@ from crossprune.adapters.linear.least_squares import Solution, solve
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
 from scipy.linalg import qr, svd
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import lars_path
 
 Solver = Literal["ridge", "svd", "lasso", "lars"]
 
@@ -72,6 +70,9 @@ def least_angle(
     squares (the LARS-OLS hybrid of Efron 2004, section 2): plain LARS ends nowhere near a minimum if
     columns are nearly parallel, as these are.
     """
+    from sklearn.exceptions import ConvergenceWarning  # only here: longer to import than a fit takes
+    from sklearn.linear_model import lars_path
+
     begin = float(np.abs(matrix.T @ goal).max(initial=0.0)) / max(len(goal), 1)
     if begin == 0.0:
         return np.zeros(matrix.shape[1])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from ase import Atoms
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.harness.contract import FloatArray, GroupWeight, Weights
 from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, group_of
 from crossprune.harness.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIX = ".pckl.gzip"
 """Ending that pacemaker expects of such a file."""
@@ -26,6 +29,8 @@ def data_frame(frames: Sequence[Atoms], references: Mapping[str, float]) -> pd.D
     ``energy_corrected`` (total minus ``references``, eV: what pacemaker fits), and ``name``, the group.
     pacemaker.readthedocs.io, "Fitting dataset preparation".
     """
+    import pandas as pd  # only here: models are fitted without it
+
     energies = np.array([energy_of(atoms) for atoms in frames])
     counts = element_counts(frames, tuple(references))
     bare = [Atoms(numbers=a.numbers, positions=a.positions, cell=a.cell, pbc=a.pbc) for a in frames]

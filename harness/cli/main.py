@@ -27,10 +27,8 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
-    from concurrent.futures import Executor
-
     from crossprune.harness.engine.loop import RunResult
-    from crossprune.harness.engine.study import Limits, Study
+    from crossprune.harness.engine.study import Study
     from crossprune.harness.store.objects import Store
 
 CORES = os.cpu_count() or 1
@@ -69,6 +67,7 @@ DataOption = Annotated[
 
 def main() -> NoReturn:
     """Run the command line; errors of the user's end in one line and exit code 2."""
+    vars(sys.modules["__main__"]).pop("__file__", None)  # else every worker would import the command line
     try:
         with warnings_of_others_shown():
             app()
@@ -192,6 +191,7 @@ def _execute_all(
     from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
+    from crossprune.harness.engine.pool import executor_of
     from crossprune.harness.engine.study import read_study
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
@@ -212,7 +212,7 @@ def _execute_all(
     store = Store(folder or Path(f"crossprune-{study.name}"))
     store.remove_leftovers()
     clear_places(store)
-    executor = _executor(where, workers, study.limits)
+    executor = executor_of(where, workers, study.limits.timeout_s, study.limits.memory_gb)
     with progress_display(console) as show:
         result = engine.run(
             study,
@@ -250,20 +250,6 @@ def _say_what_is_held(store: Store, result: RunResult) -> NoReturn:
 
     print_held(console, result, store.root)
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
-
-
-def _executor(where: str, workers: int, limits: Limits) -> Executor:
-    from crossprune.harness.engine.pool import LocalPool, SerialExecutor
-    from crossprune.harness.errors import StudyError
-
-    if where == "local":
-        return LocalPool(workers, limits.timeout_s, limits.memory_gb) if workers else SerialExecutor()
-    kind, _, path = where.partition(":")
-    if kind != "parsl" or not path:
-        raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
-    from crossprune.harness.engine.clusters import executor_from
-
-    return executor_from(Path(path), limits.timeout_s, limits.memory_gb)
 
 
 @app.command()

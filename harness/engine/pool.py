@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from crossprune.harness.engine.memory import MemoryGuard
 from crossprune.harness.engine.workers import NotBegun, Worker, dumps
-from crossprune.harness.errors import CellOutOfMemory, NoWorkers, WorkerDied
+from crossprune.harness.errors import CellOutOfMemory, NoWorkers, StudyError, WorkerDied
 
 T = TypeVar("T")
 TASKS_PER_WORKER = 200
@@ -219,19 +220,23 @@ class _Slot:
                 return self._worker
             try:
                 worker = Worker()
-                with self._lock:
-                    self._worker = worker
-                if self.stopping:
-                    self.stop()
+                self._take(worker)
                 worker.wait_until_up()
             except (WorkerDied, OSError) as error:
                 self._drop()
                 problem = str(error)
-                time.sleep(0.0 if self.stopping else pause)
+                time.sleep(pause)
                 pause *= 2
             else:
                 return worker
         raise NoWorkers(f"no worker process comes up ({STARTS} tries): {problem}")
+
+    def _take(self, worker: Worker) -> None:
+        """Have a new worker, which ends at once if none is wanted any more."""
+        with self._lock:
+            self._worker = worker
+        if self.stopping:
+            self.stop()
 
     def _drop(self) -> None:
         """Forget a worker that is dead, or make it so."""
@@ -239,3 +244,30 @@ class _Slot:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
+
+
+def executor_of(where: str, workers: int, timeout_s: float, memory_gb: float | None = None) -> Executor:
+    """Return the executor that a user names.
+
+    Parameters
+    ----------
+    where
+        ``local`` or ``parsl:FILE``, where the file configures Parsl.
+    workers
+        Local processes; 0 runs everything in this one.
+    timeout_s, memory_gb
+        Limits of a task: wall time, s, and memory, GB, None for what there is.
+
+    Raises
+    ------
+    StudyError
+        If there is no such executor, or its file is unusable.
+    """
+    if where == "local":
+        return LocalPool(workers, timeout_s, memory_gb) if workers else SerialExecutor()
+    kind, _, path = where.partition(":")
+    if kind != "parsl" or not path:
+        raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
+    from crossprune.harness.engine.clusters import executor_from
+
+    return executor_from(Path(path), timeout_s, memory_gb)

@@ -124,7 +124,7 @@ def _means(
     """Average over all of ``chosen``, and over each group in it; ``numbers`` count into ``groups``."""
     mine, owner = sums[chosen], numbers[chosen]
     counts = np.bincount(owner, minlength=len(groups))
-    there = np.flatnonzero(counts)
+    there = np.flatnonzero(counts).tolist()
     by_group = np.stack([np.bincount(owner, one, len(groups))[there] for one in mine.T], axis=1)
     totals = np.vstack([mine.sum(axis=0), by_group])
     frames = np.concatenate([[len(chosen)], counts[there]])

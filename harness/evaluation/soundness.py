@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from crossprune.harness.contract import FloatArray, IntArray, Predictions
 from crossprune.harness.evaluation.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXPLODED = "exploded"
 """First word of the flag of such a fit."""
