@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,17 @@ TILDE_BOND = {
 """Names of a bond's entries in B-basis and C-tilde files; both call the rest alike."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+def _parser() -> type:
+    """Choose YAML's parser: that in C is the faster, and until libyaml 0.2.5 dies of a deeply nested file."""
+    with contextlib.suppress(AttributeError, ImportError):
+        from yaml import _yaml
+
+        if _yaml.get_version() >= (0, 2, 6):
+            return yaml.CSafeLoader
+    return yaml.SafeLoader
+
+
+class _Loader(_parser()):  # type: ignore[misc]
     """YAML with lists as keys, as C-tilde files have them for bonds."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -95,7 +105,7 @@ class Place:
         for key in keys:
             yield key, self[key]
 
-    @contextmanager
+    @contextlib.contextmanager
     def blamed(self) -> Iterator[None]:
         """Put this place in front of errors that do not know it."""
         try:
@@ -153,7 +163,7 @@ def load_yaml(path: Path) -> Place:
             tree = yaml.load(stream, Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is no YAML, or truncated: {' '.join(str(error).split())}") from None
     return Place(tree, str(path))
 

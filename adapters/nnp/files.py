@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from crossprune.adapters.nnp.functions import Angular, Radial, SymmetryFunctions
 from crossprune.adapters.nnp.network import ACTIVATIONS, Network
+from crossprune.harness.contract import save_arrays
 from crossprune.harness.errors import DataError, unknown_name
 
 LAYOUT = 1
@@ -44,7 +45,7 @@ def write(
         for kind, network in enumerate(member)
         for name, array in network.to_arrays().items()
     }
-    np.savez(path, header=np.array(json.dumps(header)), **arrays)
+    save_arrays(path, {"header": np.array(json.dumps(header)), **arrays})
 
 
 def read(path: Path) -> tuple[SymmetryFunctions, list[list[Network]], dict[str, float]]:

@@ -191,7 +191,7 @@ def _execute_all(
     from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
-    from crossprune.harness.engine.pool import executor_of
+    from crossprune.harness.engine.clusters import executor_of
     from crossprune.harness.engine.study import read_study
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store

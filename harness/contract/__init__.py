@@ -4,7 +4,7 @@ Units: energies eV, lengths Å, forces eV/Å, stress eV/Å³ in Voigt order xx y
 """
 
 from crossprune.harness.contract.adapter import Adapter, Descriptor, Fitter, Options, Prepared
-from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate
+from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate, save_arrays
 from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights
 from crossprune.harness.contract.family import Family, FileFormat
 from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
@@ -39,5 +39,6 @@ __all__ = [
     "allocate",
     "read_header",
     "require_elements",
+    "save_arrays",
     "vanishing",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,3 +22,16 @@ def allocate(workspace: Path | None, name: str, shape: tuple[int, ...]) -> Float
         workspace / f"{name}.npy", mode="w+", dtype=np.float64, shape=shape
     )
     return array
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as one ``.npz``; it is put together in memory, so that a full disk meets one write only.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    archive = io.BytesIO()
+    np.savez(archive, **arrays)
+    path.write_bytes(archive.getbuffer())

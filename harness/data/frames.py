@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract import FloatArray, IntArray, save_arrays
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 
@@ -175,7 +175,7 @@ def content_hash(dataset: DataSet) -> str:
 def save(dataset: DataSet, folder: Path) -> None:
     """Write ``dataset`` into an existing folder, exact to the last bit."""
     arrays: dict[str, Any] = _to_arrays(dataset.frames)
-    np.savez(folder / "frames.npz", **arrays)
+    save_arrays(folder / "frames.npz", arrays)
     (folder / "dataset.json").write_text(json.dumps(_meta(dataset), sort_keys=True))
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from crossprune.harness.engine import herd
-from crossprune.harness.engine.pool import LocalPool
+from crossprune.harness.engine.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import MissingPackage, NoWorkers, StudyError, WorkerDied
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.tables import from_table, read_toml
@@ -200,6 +200,31 @@ def isolated(limits: tuple[float, float | None], function: Callable[..., T], *ar
 def _child(timeout_s: float, memory_gb: float | None) -> LocalPool:
     """Return this process's pool of one, made when first needed."""
     return LocalPool(1, timeout_s, memory_gb)
+
+
+def executor_of(where: str, workers: int, timeout_s: float, memory_gb: float | None = None) -> Executor:
+    """Return the executor that a user names.
+
+    Parameters
+    ----------
+    where
+        ``local`` or ``parsl:FILE``, where the file configures Parsl.
+    workers
+        Local processes; 0 runs everything in this one.
+    timeout_s, memory_gb
+        Limits of a task: wall time, s, and memory, GB, None for what there is.
+
+    Raises
+    ------
+    StudyError
+        If there is no such executor, or its file is unusable.
+    """
+    if where == "local":
+        return LocalPool(workers, timeout_s, memory_gb) if workers else SerialExecutor()
+    kind, _, path = where.partition(":")
+    if kind != "parsl" or not path:
+        raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
+    return executor_from(Path(path), timeout_s, memory_gb)
 
 
 def executor_from(path: Path, timeout_s: float, memory_gb: float | None = None) -> ParslExecutor:

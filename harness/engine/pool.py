@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from crossprune.harness.engine.memory import MemoryGuard
 from crossprune.harness.engine.workers import NotBegun, Worker, dumps
-from crossprune.harness.errors import CellOutOfMemory, NoWorkers, StudyError, WorkerDied
+from crossprune.harness.errors import CellOutOfMemory, NoWorkers, WorkerDied
 
 T = TypeVar("T")
 TASKS_PER_WORKER = 200
@@ -244,30 +243,3 @@ class _Slot:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
-
-
-def executor_of(where: str, workers: int, timeout_s: float, memory_gb: float | None = None) -> Executor:
-    """Return the executor that a user names.
-
-    Parameters
-    ----------
-    where
-        ``local`` or ``parsl:FILE``, where the file configures Parsl.
-    workers
-        Local processes; 0 runs everything in this one.
-    timeout_s, memory_gb
-        Limits of a task: wall time, s, and memory, GB, None for what there is.
-
-    Raises
-    ------
-    StudyError
-        If there is no such executor, or its file is unusable.
-    """
-    if where == "local":
-        return LocalPool(workers, timeout_s, memory_gb) if workers else SerialExecutor()
-    kind, _, path = where.partition(":")
-    if kind != "parsl" or not path:
-        raise StudyError(f"unknown executor {where!r}; allowed: local, parsl:FILE.py, parsl:FILE.toml")
-    from crossprune.harness.engine.clusters import executor_from
-
-    return executor_from(Path(path), timeout_s, memory_gb)

@@ -21,6 +21,7 @@ from crossprune.harness.contract import (
     IntArray,
     Predictions,
     Weights,
+    save_arrays,
 )
 from crossprune.harness.data import frames
 from crossprune.harness.engine.grid import Choice
@@ -245,7 +246,7 @@ def _fit(
     potential.save(folder / "potential")
     both = {name: [getattr(predicted, name), getattr(own, name)] for name in PREDICTED}
     arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in both.items()}
-    np.savez(folder / "predictions.npz", **arrays)
+    save_arrays(folder / "predictions.npz", arrays)
     np.save(folder / "subset.npy", subset)
     child = float(potential.info.get("child_peak_memory_mb", 0.0))
     facts = {
