@@ -49,7 +49,7 @@ TILDE_BOND = {
 """Names of a bond's entries in B-basis and C-tilde files; both call the rest alike."""
 
 
-def _parser() -> type:
+def _parser() -> Any:
     """Choose YAML's parser: that in C is the faster, and until libyaml 0.2.5 dies of a deeply nested file."""
     with contextlib.suppress(AttributeError, ImportError):
         from yaml import _yaml
