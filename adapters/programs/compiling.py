@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
+import inspect
 import os
 import stat
 import tempfile
@@ -59,12 +61,25 @@ class _Compiled:
     def _dispatcher(self) -> Any:
         import numba
 
-        return _cached(numba, self._function, self._flags) or numba.njit(**self._flags)(self._function)
+        function, flags = self._function, self._flags
+        code = f"{_code_in(Path(inspect.getfile(function)).parent)}{sorted(flags['fastmath'] or ())}"
+        function.__qualname__ += f"_{hashlib.blake2b(code.encode(), digest_size=8).hexdigest()}"
+        return _cached(numba, function, flags) or numba.njit(**flags)(function)
 
     @property
     def _numba_type_(self) -> Any:
         """Where numba asks what a name means in another kernel."""
         return self._dispatcher._numba_type_
+
+
+@functools.cache
+def _code_in(folder: Path) -> str:
+    """Return a digest of a family's modules: the machine code of a kernel holds that of those it calls.
+
+    numba compares a kernel's own file, neither theirs nor the flags, and would go on with what they were.
+    """
+    content = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _cached(numba: Any, function: Kernel, flags: Mapping[str, Any]) -> Kernel | None:

@@ -120,3 +120,34 @@ def test_a_folder_of_somebody_else_is_not_taken(monkeypatch, tmp_path):
     name.mkdir(mode=0o700)
     os.chown(name, 65534, 65534)
     assert compiling.temporary_cache() is None
+
+
+CALLED = """
+from crossprune.adapters.programs.compiling import compiler
+compiled = compiler("ace")
+@compiled
+def inner(x):
+    return x + {term}
+"""
+CALLING = """
+from kernels.called import compiled, inner
+@compiled
+def outer(x):
+    return 2.0 * inner(x)
+"""
+
+
+@pytest.mark.slow
+def test_a_kernel_is_compiled_again_when_one_that_it_calls_was_changed(require_adapter, tmp_path):
+    require_adapter("ace")
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "calling.py").write_text(CALLING)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    for term in (1.0, 2.0, 1.0):
+        (tmp_path / "kernels" / "called.py").write_text(CALLED.format(term=term))
+        program = "from kernels.calling import outer; print(outer(1.0))"
+        found = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=300
+        )
+        assert found.stdout.strip() == str(2.0 * (1.0 + term)), found.stderr
+    assert list((tmp_path / "kept").rglob("*.nbc"))
