@@ -17,7 +17,7 @@ from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.records import Record
-from crossprune.harness.store.tables import read_pieces, read_table
+from crossprune.harness.store.tables import read_pieces
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason", "flag")
@@ -133,8 +133,7 @@ def read_overall(path: Path) -> pd.DataFrame:
     StudyError
         If it is not as it was written; running the study writes it again.
     """
-    pieces = [piece[piece["group"] == ALL] for piece in read_pieces(path)]
-    return pd.concat(pieces, ignore_index=True) if pieces else read_table(path)
+    return pd.concat([piece[piece["group"] == ALL] for piece in read_pieces(path)], ignore_index=True)
 
 
 @functools.cache

@@ -46,7 +46,7 @@ def write_pieces(pieces: Iterable[pd.DataFrame], path: Path) -> None:
 
 
 def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
-    """Write tables of the same columns as one CSV file, without formulas; atomically."""
+    """Write tables of the same columns, of which there is one at least, as one CSV file; without formulas."""
 
     def write(place: Path) -> None:
         writer = None
@@ -64,7 +64,7 @@ def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
 
 
 def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
-    """Read a table that a run wrote, some rows at a time.
+    """Read a table that a run wrote, some rows at a time; one without rows is one piece.
 
     Raises
     ------
@@ -73,6 +73,8 @@ def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
     """
     try:
         with parquet.ParquetFile(_file(path), page_checksum_verification=True) as file:
+            if not file.metadata.num_rows:
+                yield file.read().to_pandas()
             for batch in file.iter_batches(size):
                 yield pa.Table.from_batches([batch]).to_pandas()
     except UNREADABLE as error:
