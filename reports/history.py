@@ -33,7 +33,10 @@ def write_history(nights: list[Night], folder: Path) -> Path:
     ]
     listing = table.pivot_table(
         index=["dataset", "model", "chooser", "fraction"], columns="night", values=WATCHED[1]
-    ).to_html(float_format="{:.4f}".format, na_rep="not done")
+    )
+    listing = listing.reindex(columns=[night.name for night in nights]).to_html(
+        float_format="{:.4f}".format, na_rep="not done"
+    )
     page = (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>crossprune: nights</title>{STYLE}"
         f"<script>{get_plotlyjs()}</script></head><body><h1>Nights</h1>"

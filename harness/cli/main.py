@@ -272,7 +272,7 @@ def nightly(
     Exit code 0: nothing alarming; 1: a cell newly fails, or an error rose beyond the seed spread;
     2: the call or the study is wrong.
     """
-    from crossprune.harness.analysis.nights import compare, load_nights, save_night, to_markdown
+    from crossprune.harness.analysis import nights
     from crossprune.harness.cli.console import healed
     from crossprune.harness.errors import StudyError
     from crossprune.harness.names import fault_of_name
@@ -284,17 +284,19 @@ def nightly(
     given = (study, store, workers, retry or [], None, executor)
     settings, kept, result = healed(console, lambda: _execute(*given))
     name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
-    earlier = [one for one in load_nights(kept.root) if one.name != name]
-    save_night(kept.root, name, result.table, result.inputs)
-    nights = load_nights(kept.root)
-    tonight = next(one for one in nights if one.name == name)
-    comparison = compare(earlier[-1], tonight) if earlier else None
-    summary = to_markdown(name, comparison, earlier[-1].name if earlier else "")
+    earlier = [one for one in nights.load_nights(kept.root, _print_line) if one.name != name]
+    tonight = nights.load_night(nights.save_night(kept.root, name, result.table, result.inputs))
+    comparison = nights.compare(earlier[-1], tonight) if earlier else None
+    summary = nights.to_markdown(name, comparison, earlier[-1].name if earlier else "")
     write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
     _write_report(kept.root, _provenance(settings.name, study.read_text(), result))
-    write_history(nights, kept.root)
+    write_history([*earlier, tonight], kept.root)
     console.print(summary, markup=False, highlight=False)
     sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
+
+
+def _print_line(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from crossprune.harness.store.upkeep import MUST_BE_THERE, Progress, quiet, refe
 
 WRITTEN = (*TABLES, PROVENANCE, "report.html", "results.csv")
 """Files that each run writes into a store again."""
+FOLDERS = ("analysis", "nights")
+"""Folders that commands make beside the artefacts."""
 
 
 @dataclass
@@ -118,9 +121,8 @@ def clear_places(store: Store) -> list[Path]:
     root = store.root
     places = [root / name for name in (*WRITTEN, *(f"cells.sqlite{one}" for one in ("", *BESIDE)))]
     found = [set_aside(path) for path in places if path.is_dir()]
-    analysis = root / "analysis"
-    if analysis.exists() and not analysis.is_dir():
-        found.append(set_aside(analysis))
+    folders = [root / name for name in FOLDERS]
+    found += [set_aside(path) for path in folders if os.path.lexists(path) and not path.is_dir()]
     for path in store.misplaced():
         aside = root / f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"
         path.rename(aside)
