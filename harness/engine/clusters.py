@@ -18,7 +18,7 @@ from crossprune.harness.engine import herd
 from crossprune.harness.engine.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import MissingPackage, NoWorkers, StudyError, WorkerDied
 from crossprune.harness.lookup import AdapterSpec
-from crossprune.harness.tables import from_table, read_toml
+from crossprune.harness.tables import convert, from_table, read_toml
 
 T = TypeVar("T")
 LABEL = "crossprune"
@@ -279,18 +279,18 @@ def read_cluster(path: Path) -> tuple[ClusterOptions, dict[str, ClusterOptions],
         If a key or value is unknown, a label has no adapters, or an adapter has two labels.
     """
     table = dict(read_toml(path))
-    parts = table.pop("labels", {})
+    parts = convert(Mapping[str, Mapping[str, Any]], table.pop("labels", {}), f"{path}: labels")
     options = from_table(ClusterOptions, table, str(path))
     labelled: dict[str, ClusterOptions] = {}
     labels: dict[str, str] = {}
     for name, part in parts.items():
         own = {key: value for key, value in part.items() if key != "adapters"}
         labelled[name] = from_table(ClusterOptions, {**table, **own}, f"[labels.{name}] of {path}")
-        adapters = part.get("adapters", [])
+        adapters = convert(tuple[str, ...], part.get("adapters", []), f"[labels.{name}] of {path}: adapters")
         if not adapters or name == LABEL or set(adapters) & set(labels):
             raise StudyError(
                 f"[labels.{name}] of {path} needs a name other than {LABEL!r} and adapters that no other "
-                f"label has, such as adapters = ['nnp']; got {adapters}"
+                f"label has, such as adapters = ['nnp']; got {list(adapters)}"
             )
         labels |= dict.fromkeys(adapters, name)
     return options, labelled, labels

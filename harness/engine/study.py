@@ -166,15 +166,20 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
     for table in document:
         if table not in TABLES:
             raise StudyError(f"{where}: {unknown_name('table', table, TABLES)}")
-    axes = document.get("study")
-    if not isinstance(axes, Mapping):
+        if not isinstance(document[table], Mapping):
+            raise StudyError(f"{where}: {table} is no table; write it as [{table}]")
+    if "study" not in document:
         raise StudyError(f"{where}: the table [study] is missing")
+    axes = document["study"]
     for table in TABLES[1:]:
         if table in axes:
             raise StudyError(f"{where}: [study]: {table} is a table of its own, [{table}]")
     for key, value in document.get("data", {}).items():
         if not isinstance(value, Mapping):
-            example = f'[data."{next(iter(axes.get("datasets", ())), "NAME")}"]'
-            raise StudyError(f"{where}: [data]: {key} belongs into the table of a data set: {example}")
+            names = axes.get("datasets")
+            example = names[0] if isinstance(names, (list, tuple)) and names else "NAME"
+            raise StudyError(
+                f'{where}: [data]: {key} belongs into the table of a data set: [data."{example}"]'
+            )
     rest = {table: document[table] for table in TABLES[1:] if table in document}
     return from_table(Study, {**axes, **rest}, f"{where}: [study]")

@@ -56,6 +56,12 @@ def test_weights_are_read_per_group():
     ("document", "message"),
     [
         ({}, r"x.toml: the table \[study\] is missing"),
+        ({"study": [1, 2]}, r"x.toml: study is no table; write it as \[study\]"),
+        ({"data": "in.xyz", "study": AXES}, r"x.toml: data is no table; write it as \[data\]"),
+        ({"data": [{"x": 1}], "study": AXES}, r"x.toml: data is no table"),
+        ({"study": AXES, "options": 5}, r"x.toml: options is no table"),
+        ({"data": {"x": 1}, "study": {**AXES, "datasets": 5}}, r'x belongs into .*: \[data\."NAME"\]'),
+        ({"data": {"x": 1}, "study": AXES}, r'x belongs into .*: \[data\."si-pbe"\]'),
         ({"study": AXES, "optoins": {}}, r"unknown table 'optoins'; did you mean 'options'"),
         ({"study": {**AXES, "fraction": [0.1]}}, r"unknown key 'fraction'; did you mean 'fractions'"),
         ({"study": {**AXES, "fractions": [0.0]}}, r"fraction 0.0 is not in \(0, 1\]"),
