@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.contract import GroupWeight
+from crossprune.harness.contract import GroupWeight, Weights
 from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import check_distinct, is_one_of, table_of
 from crossprune.harness.errors import StudyError, unknown_name
@@ -21,6 +21,8 @@ from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
+LIGHTEST, HEAVIEST = 1e-10, 1e10
+"""Bounds of weights other than 0: FitSNAP's files have 1e-8 to 1e4; fits fail at 1e-300 and 1e160 (ours)."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ class Study:
             raise ValueError(f"properties: budget_s is {self.properties.budget_s:g}; give a number above 0")
         for group, weight in self.weights.items():
             for name, value in vars(weight).items():
-                if not 0 <= value < math.inf:
-                    raise ValueError(f"weights.{group}: {name} is {value:g}; give a number of at least 0")
+                if value != 0 and not LIGHTEST <= value <= HEAVIEST:
+                    allowed = f"0, or a number from {LIGHTEST:g} to {HEAVIEST:g}"
+                    raise ValueError(f"weights.{group}: {name} is {value:g}; give {allowed}")
 
     def _check_names(self) -> None:
         """Refuse names that are no names, since folders and files are called after them."""
@@ -145,6 +148,11 @@ class Study:
             return dataclasses.replace(self, datasets=chosen, data=data)
         except ValueError as error:
             raise StudyError(f"--data: {error}") from None
+
+
+def have_weight(groups: Iterable[str], weights: Weights) -> bool:
+    """Tell whether energies or forces of one of these groups count; a fit to stresses alone is none."""
+    return any(one.energy or one.forces for one in (weights.get(name, GroupWeight()) for name in groups))
 
 
 TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")
