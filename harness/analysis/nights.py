@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.engine.results import AXES
+from crossprune.harness.engine.results import AXES, NUMBER_AXES, TEXT_AXES
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.damage import set_aside
 from crossprune.harness.store.objects import write_file
@@ -24,11 +24,7 @@ KEPT = "kept_s"
 """Name, beside a night's inputs, of the time at which it was kept (seconds since 1970)."""
 WATCHED = ("energy_mae_mev_per_atom", "force_mae_ev_per_angstrom")
 KEY = [*AXES, "split"]
-NUMBERS = ("fraction", "seed", *WATCHED)
-COLUMNS = Columns(
-    texts=(*(axis for axis in AXES if axis not in NUMBERS), "split", "group", "status", "reason", "cell"),
-    numbers=NUMBERS,
-)
+COLUMNS = Columns((*TEXT_AXES, "split", "group", "status", "reason", "cell"), (*NUMBER_AXES, *WATCHED))
 """Columns that a comparison reads."""
 RELATIVE_NOISE = 1e-3
 """Changes of an error below this are the noise of linear-algebra libraries, not a finding (ours)."""

@@ -320,7 +320,7 @@ def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
 def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     import json
 
-    from crossprune.harness.engine.results import read_overall
+    from crossprune.harness.engine.results import MD, PROPERTIES, read_overall
     from crossprune.harness.errors import StudyError
     from crossprune.harness.store.objects import write_file
     from crossprune.harness.store.tables import read_provenance, read_table
@@ -330,12 +330,18 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     if provenance is None:
         if not results.is_file():
             raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
-        provenance = read_provenance(facts) or {}
+        if (provenance := read_provenance(facts)) is None:
+            provenance = {}
+            again = f"crossprune run STUDY.toml --store {folder} writes it again"
+            _print_line(f"{facts} cannot be read, so the report does not say what it rests on; {again}")
     else:
         text = json.dumps(provenance, indent=1)
         write_file(facts, lambda temporary: temporary.write_text(text))
-    paths = {name: folder / f"{name}.parquet" for name in ("properties", "md")}
-    assessed = {name: read_table(place) for name, place in paths.items() if place.is_file()}
+    assessed = {
+        name: read_table(place, columns)
+        for name, columns in {"properties": PROPERTIES, "md": MD}.items()
+        if (place := folder / f"{name}.parquet").is_file()
+    }
     page = write_report(read_overall(results), folder, provenance, whole=results, **assessed)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)

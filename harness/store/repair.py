@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crossprune.harness.store import leases
-from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of, set_aside
+from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of, is_in_the_way, set_aside
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import BESIDE, Record, Records, decoded, unpacked
 from crossprune.harness.store.tables import PROVENANCE, TABLES, faults_of_tables
@@ -117,10 +117,10 @@ def forget_what_rests_on(store: Store, gone: set[Artefact], *, missing_too: bool
 
 
 def clear_places(store: Store) -> list[Path]:
-    """Move folders aside that lie where a store has files, and files where it has folders."""
+    """Move aside what is no file where a store has files, and no folder where it has folders."""
     root = store.root
     places = [root / name for name in (*WRITTEN, *(f"cells.sqlite{one}" for one in ("", *BESIDE)))]
-    found = [set_aside(path) for path in places if path.is_dir()]
+    found = [set_aside(path) for path in places if is_in_the_way(path)]
     folders = [root / name for name in FOLDERS]
     found += [set_aside(path) for path in folders if os.path.lexists(path) and not path.is_dir()]
     for path in store.misplaced():

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -29,21 +30,32 @@ class Columns:
     texts: tuple[str, ...]
     """Those of strings, of which none is missing."""
     numbers: tuple[str, ...]
+    truths: tuple[str, ...] = ()
+    """Those of truth values, which may be missing."""
 
     def check(self, table: pd.DataFrame) -> None:
         """Raise `ValueError` if a column is not there or holds something else."""
         if not table.columns.is_unique:
             raise ValueError("it has two columns of one name")
-        if missing := [name for name in (*self.texts, *self.numbers) if name not in table.columns]:
+        if missing := [
+            name for name in (*self.texts, *self.numbers, *self.truths) if name not in table.columns
+        ]:
             raise ValueError(f"it lacks the column {missing[0]}")
-        wrong = [name for name in self.numbers if table[name].dtype.kind not in "iuf"]
-        wrong += [name for name in self.texts if table[name].isna().any() or not is_string_dtype(table[name])]
-        if wrong:
-            kind = "numbers" if wrong[0] in self.numbers else "texts"
-            raise ValueError(f"the column {wrong[0]} does not hold {kind}")
+        if table.empty:  # no value, no type
+            return
+        kinds = {name: column.dtype.kind for name, column in table.items()}
+        wrong = {name: "numbers" for name in self.numbers if kinds[name] not in "iuf"}
+        wrong |= {name: "truth values" for name in self.truths if kinds[name] != "b"}
+        wrong |= {name: "texts" for name in self.texts if not _are_texts(table[name])}
+        for name, kind in wrong.items():
+            raise ValueError(f"the column {name} does not hold {kind}")
 
 
 ANY = Columns((), ())
+
+
+def _are_texts(column: pd.Series[Any]) -> bool:
+    return bool(is_string_dtype(column) and column.notna().all())
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -123,12 +135,13 @@ def read_table(path: Path, columns: Columns = ANY) -> pd.DataFrame:
 
 
 def read_provenance(path: Path) -> dict[str, object] | None:
-    """Read what a run wrote about itself; None if it cannot be read."""
+    """Read what a run wrote about itself, names with texts and numbers; None if it cannot be read."""
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(_file(path).read_bytes())
     except UNREADABLE:
         return None
-    return facts if isinstance(facts, dict) else None
+    plain = isinstance(facts, dict) and all(isinstance(one, str | int | float) for one in facts.values())
+    return facts if plain else None
 
 
 def faults_of_tables(root: Path) -> Iterator[Fault]:
