@@ -23,6 +23,8 @@ from crossprune.harness.tables import convert, from_table, read_toml
 T = TypeVar("T")
 LABEL = "crossprune"
 """Label of the workers that no adapter has for itself."""
+MOST_WORKERS, WORKERS_PER_CORE = 64, 4
+"""Local processes that any machine may be asked for, and a large one for each core: more only wait for it."""
 HEARTBEAT_S, PATIENCE_S = 10, 30
 """How often Parsl's parts tell each other that they live, and after what silence they give each other up."""
 
@@ -217,9 +219,12 @@ def executor_of(where: str, workers: int, timeout_s: float, memory_gb: float | N
     Raises
     ------
     StudyError
-        If there is no such executor, or its file is unusable.
+        If there is no such executor, its file is unusable, or there are too many workers for this machine.
     """
     if where == "local":
+        most = max(MOST_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
+        if not 0 <= workers <= most:
+            raise StudyError(f"--workers is {workers}; give 0, for this process, to {most} on this machine")
         return LocalPool(workers, timeout_s, memory_gb) if workers else SerialExecutor()
     kind, _, path = where.partition(":")
     if kind != "parsl" or not path:
