@@ -15,6 +15,7 @@ from crossprune.harness.errors import StudyError, unknown_name
 T = TypeVar("T")
 SHOWN = 40
 """Characters of a wrong number that a message shows."""
+TOO_LARGE = "an integer has more than 64 bits"
 DEEPEST = 50
 """Tables and lists inside each other; no file of this program has more than five."""
 
@@ -48,7 +49,8 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
     except RecursionError:
         raise StudyError(f"{where} is not valid TOML: nested more than {DEEPEST} deep") from None
     except ValueError as error:
-        raise StudyError(f"{where} is not valid TOML: {str(error).partition('; use sys')[0]}") from None
+        is_long = "integer string conversion" in str(error)  # Python's own bound on digits
+        raise StudyError(f"{where} is not valid TOML: {TOO_LARGE if is_long else error}") from None
     return document
 
 
@@ -57,7 +59,7 @@ def _check_size(value: object, depth: int) -> None:
     if depth < 0:
         raise ValueError(f"nested more than {DEEPEST} deep")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("an integer has more than 64 bits")
+        raise ValueError(TOO_LARGE)
     for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _check_size(one, depth - 1)
 

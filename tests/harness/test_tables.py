@@ -83,7 +83,7 @@ def test_missing_and_broken_files_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (f"seed = {'1' * 5000}", r"Exceeds the limit .* has 5000 digits$"),
+        (f"seed = {'1' * 5000}", "an integer has more than 64 bits$"),
         (f"seeds = [0, 0x{'1' * 5000}]", "an integer has more than 64 bits$"),
         (f"seed = -{2**63 + 1}", "an integer has more than 64 bits$"),
         (f"seeds = {'[' * 5000}{']' * 5000}", "nested more than 50 deep$"),
