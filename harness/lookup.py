@@ -320,7 +320,7 @@ def load_potential(source: str | Path) -> Potential:
 
 def _loaded(read: Callable[[Any], Any], source: Path | str, target: str, family: str) -> Potential:
     """Call what reads a family's potentials; whatever it does wrong is said in one line."""
-    with _of_family(target, family, f"cannot read {str(source)!r}"):
+    with of_family(target, family, f"cannot read {str(source)!r}"):
         potential = read(source)
     if not isinstance(potential, Potential):
         kind = type(potential).__name__
@@ -343,7 +343,7 @@ def _potential_class(folder: Path) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def _of_family(target: str, family: str, what: str, passes: type[Exception] = UserError) -> Iterator[None]:
+def of_family(target: str, family: str, what: str, passes: type[Exception] = UserError) -> Iterator[None]:
     """Turn what code of a family raises into one clear error; ``passes`` is not the family's fault."""
     try:
         yield
@@ -364,7 +364,7 @@ def frame_writer(name: str) -> Callable[..., None]:
     writer: Callable[..., None] = _import(one.writer, family)
 
     def write(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None) -> None:
-        with _of_family(one.writer, family, "cannot write these frames", OSError):
+        with of_family(one.writer, family, "cannot write these frames", OSError):
             writer(path, frames, known)
 
     return write

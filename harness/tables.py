@@ -15,6 +15,9 @@ from crossprune.harness.errors import StudyError, unknown_name
 T = TypeVar("T")
 SHOWN = 40
 """Characters of a wrong number that a message shows."""
+TOO_LARGE = "an integer has more than 64 bits"
+DEEPEST = 50
+"""Tables and lists inside each other; no file of this program has more than five."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -26,12 +29,39 @@ def read_toml(path: Path) -> dict[str, Any]:
         If the file does not exist or is not valid TOML.
     """
     try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except (FileNotFoundError, IsADirectoryError):
+        content = path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise StudyError(f"no such file: {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} is not valid TOML: {error}") from None
+    return parse_toml(content, str(path))
+
+
+def parse_toml(content: bytes, where: str) -> dict[str, Any]:
+    """Parse TOML in UTF-8; ``where`` is its name in messages.
+
+    Raises
+    ------
+    StudyError
+        If it is not valid TOML, nested more than `DEEPEST` deep, or holds an integer of more than 64 bits.
+    """
+    try:
+        document = tomllib.loads(content.decode())
+        _check_size(document, DEEPEST)
+    except RecursionError:
+        raise StudyError(f"{where} is not valid TOML: nested more than {DEEPEST} deep") from None
+    except ValueError as error:
+        is_long = "integer string conversion" in str(error)  # Python's own bound on digits
+        raise StudyError(f"{where} is not valid TOML: {TOO_LARGE if is_long else error}") from None
+    return document
+
+
+def _check_size(value: object, depth: int) -> None:
+    """Raise `ValueError` for what cannot be shown in a message, or is no number of TOML."""
+    if depth < 0:
+        raise ValueError(f"nested more than {DEEPEST} deep")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(TOO_LARGE)
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_size(one, depth - 1)
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:

@@ -31,9 +31,10 @@ def write_history(nights: list[Night], folder: Path) -> Path:
     figures = [
         _figure(largest, metric).to_html(full_html=False, include_plotlyjs=False) for metric in WATCHED
     ]
-    listing = table.pivot_table(
-        index=["dataset", "model", "chooser", "fraction"], columns="night", values=WATCHED[1]
-    ).to_html(float_format="{:.4f}".format, na_rep="not done")
+    cells = ["dataset", "model", "chooser", "fraction"]
+    errors = table.pivot_table(index=cells, columns="night", values=WATCHED[1])
+    errors = errors.reindex(columns=[night.name for night in nights])
+    listing = errors.to_html(float_format="{:.4f}".format, na_rep="not done")
     page = (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>crossprune: nights</title>{STYLE}"
         f"<script>{get_plotlyjs()}</script></head><body><h1>Nights</h1>"

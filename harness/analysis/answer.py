@@ -25,6 +25,7 @@ from crossprune.harness.analysis.comparisons import (
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.engine.results import RESULTS
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
@@ -47,12 +48,12 @@ def read_results(root: Path) -> pd.DataFrame:
     Raises
     ------
     StudyError
-        If there is none.
+        If there is none, or it is not as it was written.
     """
     path = root / "results.parquet"
     if not path.is_file():
         raise StudyError(f"{root} holds no finished run: crossprune run STUDY.toml --store {root}")
-    return read_table(path)
+    return read_table(path, RESULTS)
 
 
 def analyse(root: Path) -> dict[str, pd.DataFrame]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,8 @@ from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy
 from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.store.objects import Store
+from crossprune.harness.store.tables import PROVENANCE, read_provenance
+from crossprune.harness.tables import parse_toml
 
 N_ENVIRONMENTS = 2000
 """Environments drawn for diagnostics that compare all pairs."""
@@ -115,14 +115,14 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
     A space whose features are not stored, or were computed by other code than that installed, is left out;
     all are if the study's text is not stored or is no longer understood.
     """
-    facts = root / "provenance.json"
-    if not (root / "objects").is_dir() or not facts.is_file() or "dataset_key" not in results.columns:
+    facts = read_provenance(root / PROVENANCE)
+    if not (root / "objects").is_dir() or facts is None or "dataset_key" not in results.columns:
         return
     store = Store(root)
     try:
-        study = parse_study(tomllib.loads(json.loads(facts.read_text())["toml"]), facts.name)
+        study = parse_study(parse_toml(str(facts["toml"]).encode(), PROVENANCE), PROVENANCE)
         specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
-    except (OSError, KeyError, TypeError, ValueError, MissingPackage):
+    except (KeyError, ValueError, MissingPackage):
         return
     for (name, key), part in results.groupby(["dataset", "dataset_key"]):
         if not key or not store.has("dataset", str(key)):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.engine.results import AXES
-from crossprune.harness.errors import DataError
+from crossprune.harness.engine.results import AXES, NUMBER_AXES, TEXT_AXES
 from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.store.damage import set_aside
 from crossprune.harness.store.objects import write_file
+from crossprune.harness.store.tables import UNREADABLE, Columns, first_line, load_table, write_table
 
 FOLDER = "nights"
 TABLE, INPUTS = "results.parquet", "inputs.json"
+KEPT = "kept_s"
+"""Name, beside a night's inputs, of the time at which it was kept (seconds since 1970)."""
 WATCHED = ("energy_mae_mev_per_atom", "force_mae_ev_per_angstrom")
 KEY = [*AXES, "split"]
+COLUMNS = Columns((*TEXT_AXES, "split", "group", "status", "reason", "cell"), (*NUMBER_AXES, *WATCHED))
+"""Columns that a comparison reads."""
 RELATIVE_NOISE = 1e-3
 """Changes of an error below this are the noise of linear-algebra libraries, not a finding (ours)."""
 
@@ -30,6 +37,8 @@ class Night:
     name: str
     table: pd.DataFrame
     inputs: Mapping[str, Any]
+    kept_s: float = 0.0
+    """When it was kept, seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -56,31 +65,62 @@ class Comparison:
 
 
 def save_night(root: Path, name: str, table: pd.DataFrame, inputs: Mapping[str, Any]) -> Path:
-    """Keep a night's table and inputs in the store's folder; return where."""
+    """Keep a night's table and inputs, and the time, in the store's folder; return where."""
     folder = root / FOLDER / name
+    if folder.is_file():
+        set_aside(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(inputs, indent=1, sort_keys=True, default=str)
+    text = json.dumps({**inputs, KEPT: time.time()}, indent=1, sort_keys=True, default=str)
     write_file(folder / INPUTS, lambda path: path.write_text(text))
-    write_file(folder / TABLE, lambda path: table.to_parquet(path, index=False))
+    write_table(table, folder / TABLE)
     return folder
 
 
-def load_nights(root: Path) -> list[Night]:
-    """Load all complete nights, oldest first.
+def load_nights(root: Path, on_damaged: Callable[[str], object] = lambda line: None) -> list[Night]:
+    """Load all complete nights that can be read, oldest first.
 
-    Raises
-    ------
-    DataError
-        If a night's files cannot be read.
+    Parameters
+    ----------
+    root
+        Folder of the store.
+    on_damaged
+        Called with a line for each night that is left out because it cannot be read.
     """
     nights = []
-    for table in sorted((root / FOLDER).glob(f"*/{TABLE}")):
+    for table in (root / FOLDER).glob(f"*/{TABLE}"):
         try:
-            inputs = json.loads((table.parent / INPUTS).read_text())
-            nights.append(Night(table.parent.name, pd.read_parquet(table), inputs))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{table.parent} is no readable night: {error}; remove the folder") from None
-    return nights
+            nights.append(load_night(table.parent))
+        except UNREADABLE as error:
+            on_damaged(
+                f"left out: {table.parent} is no readable night: {first_line(error)}; remove the folder"
+            )
+    return sorted(nights, key=lambda night: (night.kept_s, night.name))
+
+
+def load_night(folder: Path) -> Night:
+    """Load a night; what it raises if that cannot be done is `UNREADABLE`."""
+    inputs = json.loads((folder / INPUTS).read_bytes())
+    if not _are_inputs(inputs):
+        raise ValueError(f"{INPUTS} does not say what it rests on")
+    kept_s = inputs.pop(KEPT, None)
+    if not (isinstance(kept_s, float) and math.isfinite(kept_s)):  # of an earlier version
+        kept_s = (folder / TABLE).stat().st_mtime
+    return Night(folder.name, load_table(folder / TABLE, COLUMNS), inputs, kept_s)
+
+
+def _are_inputs(inputs: object) -> bool:
+    """Tell whether this is laid out as the inputs of a run, which `causes` reads."""
+    if not isinstance(inputs, dict):
+        return False
+    adapters, datasets = inputs.get("adapters"), inputs.get("datasets")
+    return (
+        isinstance(adapters, dict)
+        and isinstance(datasets, dict)
+        and all(isinstance(one, dict) and {"adapter", "code"} <= one.keys() for one in adapters.values())
+        and all(
+            isinstance(one.get(part), dict) for one in adapters.values() for part in ("options", "versions")
+        )
+    )
 
 
 def compare(before: Night, after: Night) -> Comparison:

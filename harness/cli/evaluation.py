@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:  # imported when the command needs them, so that --help is quick
-    from crossprune.harness.contract import IntArray, Potential
+    from ase import Atoms
+    from crossprune.harness.contract import IntArray, Potential, Predictions
     from crossprune.harness.data.cards import DataOptions
     from crossprune.harness.data.frames import DataSet
     from crossprune.harness.engine.stored import FitData
@@ -178,7 +179,6 @@ def _origin(data: str, options: DataOptions) -> str:
 def _table(model: Potential, dataset: DataSet, indices: IntArray, part: str) -> Table:
     """Predict the frames of a part and lay out the errors, in all and by group."""
     import numpy as np
-    from crossprune.harness.errors import DataError
     from crossprune.harness.evaluation.metrics import METRICS, errors_by_group, labels_of
 
     view = Table("group", "frames", "energy MAE", "energy RMSE", "force MAE", "force RMSE", "stress MAE")
@@ -186,12 +186,7 @@ def _table(model: Potential, dataset: DataSet, indices: IntArray, part: str) -> 
     frames = [dataset.frames[index] for index in indices]
     groups = [dataset.groups[index] for index in indices]
     sizes = np.array([len(atoms) for atoms in frames])
-    predicted = model.predict_many(frames)
-    if not (np.isfinite(predicted.energies).all() and np.isfinite(predicted.forces).all()):
-        raise DataError(
-            f"this {model.adapter} potential predicts energies or forces that are NaN or infinite for frames "
-            f"of the part {part!r}; fit it again, or fetch a whole copy"
-        )
+    predicted = _predicted(model, frames, part)
     for row in errors_by_group(predicted, labels_of(frames), sizes, groups, np.arange(len(frames))):
         values = [float(row[name]) for name in METRICS]
         energy, force = (f"{value:.2f}" for value in values[:2]), (f"{value:.4f}" for value in values[2:4])
@@ -199,3 +194,25 @@ def _table(model: Potential, dataset: DataSet, indices: IntArray, part: str) -> 
         view.add_row(escape(str(row["group"])), str(row["n_eval_configurations"]), *energy, *force, stress)
     view.caption = "energies meV/atom, forces eV/Å per component, stress GPa"
     return view
+
+
+def _predicted(model: Potential, frames: list[Atoms], part: str) -> Predictions:
+    """Predict the frames of a part; whatever the potential's family does wrong is said in one line."""
+    import numpy as np
+    from crossprune.harness.errors import DataError
+    from crossprune.harness.lookup import of_family
+
+    target = f"{type(model).__module__}:{type(model).__qualname__}.predict_many"
+    with of_family(target, model.adapter, f"cannot predict the frames of the part {part!r}"):
+        predicted = model.predict_many(frames)
+        shapes = [np.shape(one) for one in (predicted.energies, predicted.forces, predicted.stresses)]
+        expected = [(len(frames),), (sum(map(len, frames)), 3), (len(frames), 6)]
+        if shapes != expected:
+            raise ValueError(f"it gave arrays of the shapes {shapes}, not {expected}")
+        is_finite = np.isfinite(predicted.energies).all() and np.isfinite(predicted.forces).all()
+    if not is_finite:
+        raise DataError(
+            f"this {model.adapter} potential predicts energies or forces that are NaN or infinite for frames "
+            f"of the part {part!r}; fit it again, or fetch a whole copy"
+        )
+    return predicted

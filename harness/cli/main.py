@@ -272,7 +272,7 @@ def nightly(
     Exit code 0: nothing alarming; 1: a cell newly fails, or an error rose beyond the seed spread;
     2: the call or the study is wrong.
     """
-    from crossprune.harness.analysis.nights import compare, load_nights, save_night, to_markdown
+    from crossprune.harness.analysis import nights
     from crossprune.harness.cli.console import healed
     from crossprune.harness.errors import StudyError
     from crossprune.harness.names import fault_of_name
@@ -284,17 +284,19 @@ def nightly(
     given = (study, store, workers, retry or [], None, executor)
     settings, kept, result = healed(console, lambda: _execute(*given))
     name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
-    earlier = [one for one in load_nights(kept.root) if one.name != name]
-    save_night(kept.root, name, result.table, result.inputs)
-    nights = load_nights(kept.root)
-    tonight = next(one for one in nights if one.name == name)
-    comparison = compare(earlier[-1], tonight) if earlier else None
-    summary = to_markdown(name, comparison, earlier[-1].name if earlier else "")
+    earlier = [one for one in nights.load_nights(kept.root, _print_line) if one.name != name]
+    tonight = nights.load_night(nights.save_night(kept.root, name, result.table, result.inputs))
+    comparison = nights.compare(earlier[-1], tonight) if earlier else None
+    summary = nights.to_markdown(name, comparison, earlier[-1].name if earlier else "")
     write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
     _write_report(kept.root, _provenance(settings.name, study.read_text(), result))
-    write_history(nights, kept.root)
+    write_history([*earlier, tonight], kept.root)
     console.print(summary, markup=False, highlight=False)
     sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
+
+
+def _print_line(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
@@ -318,7 +320,7 @@ def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
 def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     import json
 
-    from crossprune.harness.engine.results import read_overall
+    from crossprune.harness.engine.results import MD, PROPERTIES, read_overall
     from crossprune.harness.errors import StudyError
     from crossprune.harness.store.objects import write_file
     from crossprune.harness.store.tables import read_provenance, read_table
@@ -328,12 +330,18 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     if provenance is None:
         if not results.is_file():
             raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
-        provenance = read_provenance(facts) or {}
+        if (provenance := read_provenance(facts)) is None:
+            provenance = {}
+            again = f"crossprune run STUDY.toml --store {folder} writes it again"
+            _print_line(f"{facts} cannot be read, so the report does not say what it rests on; {again}")
     else:
         text = json.dumps(provenance, indent=1)
         write_file(facts, lambda temporary: temporary.write_text(text))
-    paths = {name: folder / f"{name}.parquet" for name in ("properties", "md")}
-    assessed = {name: read_table(place) for name, place in paths.items() if place.is_file()}
+    assessed = {
+        name: read_table(place, columns)
+        for name, columns in {"properties": PROPERTIES, "md": MD}.items()
+        if (place := folder / f"{name}.parquet").is_file()
+    }
     page = write_report(read_overall(results), folder, provenance, whole=results, **assessed)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)

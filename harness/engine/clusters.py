@@ -18,11 +18,13 @@ from crossprune.harness.engine import herd
 from crossprune.harness.engine.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import MissingPackage, NoWorkers, StudyError, WorkerDied
 from crossprune.harness.lookup import AdapterSpec
-from crossprune.harness.tables import from_table, read_toml
+from crossprune.harness.tables import convert, from_table, read_toml
 
 T = TypeVar("T")
 LABEL = "crossprune"
 """Label of the workers that no adapter has for itself."""
+MOST_WORKERS, WORKERS_PER_CORE = 64, 4
+"""Local processes that any machine may be asked for, and a large one for each core: more only wait for it."""
 HEARTBEAT_S, PATIENCE_S = 10, 30
 """How often Parsl's parts tell each other that they live, and after what silence they give each other up."""
 
@@ -217,9 +219,12 @@ def executor_of(where: str, workers: int, timeout_s: float, memory_gb: float | N
     Raises
     ------
     StudyError
-        If there is no such executor, or its file is unusable.
+        If there is no such executor, its file is unusable, or there are too many workers for this machine.
     """
     if where == "local":
+        most = max(MOST_WORKERS, WORKERS_PER_CORE * (os.cpu_count() or 1))
+        if not 0 <= workers <= most:
+            raise StudyError(f"--workers is {workers}; give 0, for this process, to {most} on this machine")
         return LocalPool(workers, timeout_s, memory_gb) if workers else SerialExecutor()
     kind, _, path = where.partition(":")
     if kind != "parsl" or not path:
@@ -279,18 +284,18 @@ def read_cluster(path: Path) -> tuple[ClusterOptions, dict[str, ClusterOptions],
         If a key or value is unknown, a label has no adapters, or an adapter has two labels.
     """
     table = dict(read_toml(path))
-    parts = table.pop("labels", {})
+    parts = convert(Mapping[str, Mapping[str, Any]], table.pop("labels", {}), f"{path}: labels")
     options = from_table(ClusterOptions, table, str(path))
     labelled: dict[str, ClusterOptions] = {}
     labels: dict[str, str] = {}
     for name, part in parts.items():
         own = {key: value for key, value in part.items() if key != "adapters"}
         labelled[name] = from_table(ClusterOptions, {**table, **own}, f"[labels.{name}] of {path}")
-        adapters = part.get("adapters", [])
+        adapters = convert(tuple[str, ...], part.get("adapters", []), f"[labels.{name}] of {path}: adapters")
         if not adapters or name == LABEL or set(adapters) & set(labels):
             raise StudyError(
                 f"[labels.{name}] of {path} needs a name other than {LABEL!r} and adapters that no other "
-                f"label has, such as adapters = ['nnp']; got {adapters}"
+                f"label has, such as adapters = ['nnp']; got {list(adapters)}"
             )
         labels |= dict.fromkeys(adapters, name)
     return options, labelled, labels

@@ -15,7 +15,7 @@ from crossprune.harness.engine.grid import Cell, Choice, expand
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
 from crossprune.harness.engine.schedule import Job, Task
 from crossprune.harness.engine.stored import put_dataset
-from crossprune.harness.engine.study import Study
+from crossprune.harness.engine.study import Study, have_weight
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.gathering import Pool
@@ -40,6 +40,17 @@ def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
     for group in study.weights:
         if group not in known:
             raise StudyError(f"[weights.{group}]: {unknown_name('group', group, known)}")
+
+
+def require_weight(study: Study, datasets: Mapping[str, DataSet]) -> None:
+    """Raise `StudyError` if the weights leave nothing of a data set's training part to fit to."""
+    for name, dataset in datasets.items():
+        groups = {dataset.groups[index] for index in dataset.indices("train")}
+        if not have_weight(groups, study.weights):
+            raise StudyError(
+                f"[weights]: energy and forces are 0 in every group of {name} that can be chosen "
+                f"({', '.join(sorted(groups))}), so there is nothing to fit; give one a weight above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Plan:
             name: load_dataset(name, options=data_options(study, name)) for name in sorted(study.datasets)
         }
         require_groups(study, datasets.values())
+        require_weight(study, datasets)
         for spec, dataset in itertools.product(specs.values(), datasets.values()):
             spec.make(dataset.elements)  # reports a missing package, or elements it cannot handle, at once
         dataset_keys = {name: put_dataset(store, dataset) for name, dataset in datasets.items()}

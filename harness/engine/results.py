@@ -17,7 +17,7 @@ from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.records import Record
-from crossprune.harness.store.tables import read_pieces, read_table
+from crossprune.harness.store.tables import Columns, read_pieces
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason", "flag")
@@ -28,6 +28,14 @@ COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
 PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")
 SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
+NUMBER_AXES = ("fraction", "seed")
+TEXT_AXES = tuple(axis for axis in AXES if axis not in NUMBER_AXES)
+"""The two kinds of axes."""
+RESULTS = Columns(
+    texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
+    numbers=(*NUMBER_AXES, *NUMBERS),
+)
+"""What the results table holds."""
 PIECE = 500
 """Cells that are laid out at a time."""
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
@@ -38,6 +46,11 @@ PROPERTY_COLUMNS = (
     "wall_s", "reference_source", "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of properties: a row per cell and property; units are in the property's name."""
+PROPERTY_TEXTS = (*TEXT_AXES, "structure", "property", "status", "reason", "reference_source")
+PROPERTIES = Columns(
+    PROPERTY_TEXTS, (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s")
+)
+"""What readers of the table of properties rely on."""
 MD_NUMBERS = (
     "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps",
     "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
@@ -47,6 +60,9 @@ MD_COLUMNS = (
     "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
+MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory")
+MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",))
+"""What readers of the table of molecular dynamics rely on."""
 
 
 def to_table(cells: Iterable[tuple[int, Cell, Record]]) -> pd.DataFrame:
@@ -79,7 +95,7 @@ def to_table(cells: Iterable[tuple[int, Cell, Record]]) -> pd.DataFrame:
 
 def _column(name: str, values: Sequence[Any]) -> Any:
     """Turn values into an array of the column's type; a missing text is empty."""
-    if name in ("fraction", "seed"):
+    if name in NUMBER_AXES:
         return np.asarray(values)
     if name in NUMBERS:
         return np.array(values, dtype="float64")
@@ -93,7 +109,7 @@ def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     table[numbers] = table[numbers].astype("float64")
     table["error"] = table["value"] - table["reference"]
     table["relative_error"] = table["error"] / table["reference"].abs()
-    return _with_texts(table, (*AXES, "structure", "property", "status", "reason", "reference_source"))
+    return _with_texts(table, PROPERTY_TEXTS)
 
 
 def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -101,11 +117,11 @@ def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(list(rows), columns=list(MD_COLUMNS))
     table[list(MD_NUMBERS)] = table[list(MD_NUMBERS)].astype("float64")
     table["survived"] = table["survived"].astype("boolean")
-    return _with_texts(table, (*AXES, "ensemble", "status", "reason", "failure", "trajectory"))
+    return _with_texts(table, MD_TEXTS)
 
 
 def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    texts = [column for column in columns if column not in ("fraction", "seed")]
+    texts = list(columns)
     table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
 
@@ -133,8 +149,9 @@ def read_overall(path: Path) -> pd.DataFrame:
     StudyError
         If it is not as it was written; running the study writes it again.
     """
-    pieces = [piece[piece["group"] == ALL] for piece in read_pieces(path)]
-    return pd.concat(pieces, ignore_index=True) if pieces else read_table(path)
+    return pd.concat(
+        [piece[piece["group"] == ALL] for piece in read_pieces(path, RESULTS)], ignore_index=True
+    )
 
 
 @functools.cache

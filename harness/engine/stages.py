@@ -37,6 +37,8 @@ from crossprune.harness.engine.stored import (
     stored_prepared,
     stored_selection,
 )
+from crossprune.harness.engine.study import have_weight
+from crossprune.harness.errors import TooFewFrames
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.evaluation.properties import PropertyOptions, Setting, compute_properties
@@ -233,6 +235,8 @@ def _fit(
     dataset = stored_dataset(root, dataset_key)
     adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
     assert isinstance(adapter, Fitter)
+    if not have_weight({dataset.groups[index] for index in subset}, weights):
+        raise TooFewFrames("the weights of energies and forces are 0 in the groups of all chosen frames")
     prepared = stored_prepared(root, dataset_key, prepared_key)
     rng = np.random.default_rng(fit_seed(dataset_key, seed))
     reset_peak_memory()

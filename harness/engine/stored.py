@@ -18,7 +18,9 @@ from crossprune.harness.lookup import load_potential
 from crossprune.harness.names import fault_of_path
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import gather
+from crossprune.harness.store.damage import place_of
 from crossprune.harness.store.objects import Store
+from crossprune.harness.store.tables import UNREADABLE
 
 KEPT_BYTES = 1 << 27
 """Size of features up to which they stay in a worker's memory between two choices."""
@@ -144,9 +146,9 @@ def data_of_fit(source: str | Path) -> FitData | None:
     try:
         key = str(json.loads((fit / "facts.json").read_text())["dataset_key"])
         subset = np.load(fit / "subset.npy").astype(np.int64)
-        dataset = frames.load(fit.parents[2] / "dataset" / key[:2] / key)
+        dataset = frames.load(place_of(fit.parents[3], "dataset", key))
         chosen = set(np.array(dataset.split)[subset].tolist())
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, zipfile.BadZipFile) as error:
         raise DataError(
             f"{fit}: the store does not hold whole what this potential was fitted to "
             f"({type(error).__name__}: {error}); run the study again, or copy the folder of the potential "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.contract import GroupWeight
+from crossprune.harness.contract import GroupWeight, Weights
 from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import check_distinct, is_one_of, table_of
 from crossprune.harness.errors import StudyError, unknown_name
@@ -21,6 +21,8 @@ from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
+LIGHTEST, HEAVIEST = 1e-10, 1e10
+"""Bounds of weights other than 0: FitSNAP's files have 1e-8 to 1e4; fits fail at 1e-300 and 1e160 (ours)."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,9 @@ class Study:
             raise ValueError(f"properties: budget_s is {self.properties.budget_s:g}; give a number above 0")
         for group, weight in self.weights.items():
             for name, value in vars(weight).items():
-                if not 0 <= value < math.inf:
-                    raise ValueError(f"weights.{group}: {name} is {value:g}; give a number of at least 0")
+                if value != 0 and not LIGHTEST <= value <= HEAVIEST:
+                    allowed = f"0, or a number from {LIGHTEST:g} to {HEAVIEST:g}"
+                    raise ValueError(f"weights.{group}: {name} is {value:g}; give {allowed}")
 
     def _check_names(self) -> None:
         """Refuse names that are no names, since folders and files are called after them."""
@@ -147,6 +150,11 @@ class Study:
             raise StudyError(f"--data: {error}") from None
 
 
+def have_weight(groups: Iterable[str], weights: Weights) -> bool:
+    """Tell whether energies or forces of one of these groups count; a fit to stresses alone is none."""
+    return any(one.energy or one.forces for one in (weights.get(name, GroupWeight()) for name in groups))
+
+
 TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")
 
 
@@ -166,15 +174,20 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
     for table in document:
         if table not in TABLES:
             raise StudyError(f"{where}: {unknown_name('table', table, TABLES)}")
-    axes = document.get("study")
-    if not isinstance(axes, Mapping):
+        if not isinstance(document[table], Mapping):
+            raise StudyError(f"{where}: {table} is no table; write it as [{table}]")
+    if "study" not in document:
         raise StudyError(f"{where}: the table [study] is missing")
+    axes = document["study"]
     for table in TABLES[1:]:
         if table in axes:
             raise StudyError(f"{where}: [study]: {table} is a table of its own, [{table}]")
     for key, value in document.get("data", {}).items():
         if not isinstance(value, Mapping):
-            example = f'[data."{next(iter(axes.get("datasets", ())), "NAME")}"]'
-            raise StudyError(f"{where}: [data]: {key} belongs into the table of a data set: {example}")
+            names = axes.get("datasets")
+            example = names[0] if isinstance(names, (list, tuple)) and names else "NAME"
+            raise StudyError(
+                f'{where}: [data]: {key} belongs into the table of a data set: [data."{example}"]'
+            )
     rest = {table: document[table] for table in TABLES[1:] if table in document}
     return from_table(Study, {**axes, **rest}, f"{where}: [study]")

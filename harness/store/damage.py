@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -13,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 from crossprune.harness.errors import StudyError
+from crossprune.harness.names import shortened
 from crossprune.harness.store import manifest
 from crossprune.harness.store.manifest import Fault
 from crossprune.harness.store.readonly import is_denied
 
 Artefact = tuple[str, str]
 """A stage and its key."""
+STAGE, KEY = re.compile(r"[a-z]+"), re.compile(r"[0-9a-f]+")
+"""What these are made of: records and tables name them, and they become folders."""
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "dataset": ("frames.npz", "dataset.json"),
     "features": ("features.npy",),
@@ -41,6 +46,25 @@ class Damaged(StudyError):
     def __reduce__(self) -> tuple[type[Damaged], tuple[Path, Path, str, Artefact | None]]:
         """Let it travel between processes."""
         return type(self), (self.root, self.file, self.fault, self.artefact)
+
+
+def is_artefact(stage: str, key: str) -> bool:
+    """Tell whether this can name an artefact."""
+    return bool(STAGE.fullmatch(stage) and KEY.fullmatch(key))
+
+
+def place_of(root: Path, stage: str, key: str) -> Path:
+    """Return the folder of an artefact in the store ``root``, whether it exists or not.
+
+    Raises
+    ------
+    StudyError
+        If there can be no such artefact, so that no key leads out of the store.
+    """
+    if not is_artefact(stage, key):
+        again = f"crossprune run STUDY.toml --store {root} writes results.parquet again"
+        raise StudyError(f"{shortened(f'{stage} {key}')} is no artefact; what names it is damaged: {again}")
+    return root / "objects" / stage / key[:2] / key
 
 
 def first_fault(stage: str, folder: Path, *, contents: bool) -> Fault | None:
@@ -106,7 +130,7 @@ def reading(root: Path, artefact: Artefact, *, contents: bool = False, sizes: bo
         If a file is missing or is not as it was written; without a manifest, if the body raises.
     """
     stage, key = artefact
-    folder = root / "objects" / stage / key[:2] / key
+    folder = place_of(root, stage, key)
     if sizes and (fault := first_fault(stage, folder, contents=contents)):
         raise Damaged(root, folder / fault[0], fault[1], artefact)
     try:
@@ -123,6 +147,11 @@ def reading(root: Path, artefact: Artefact, *, contents: bool = False, sizes: bo
 
 def _said(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def is_in_the_way(path: Path) -> bool:
+    """Tell whether there is something that is no file: a folder, a link to nothing, a pipe."""
+    return os.path.lexists(path) and not path.is_file()
 
 
 def set_aside(path: Path) -> Path:

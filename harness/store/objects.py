@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store import leases, manifest
-from crossprune.harness.store.damage import delete, first_fault, reading, set_aside
+from crossprune.harness.store.damage import delete, first_fault, is_artefact, place_of, reading, set_aside
 from crossprune.harness.store.disk import disk_full, is_full
 from crossprune.harness.store.manifest import Fault
 from crossprune.harness.store.records import Record, Records, Status
@@ -44,8 +44,9 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()  # workers may run in another folder
         try:
-            if (self.root / TEMPORARY).is_file():
-                set_aside(self.root / TEMPORARY)
+            temporary = self.root / TEMPORARY
+            if temporary.is_symlink() or temporary.is_file():  # what a link leads to is not ours to delete
+                set_aside(temporary)
             for folder in (self.root, self.root / "objects", self.root / TEMPORARY):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,8 +57,8 @@ class Store:
         self._workplace: Path | None = None
 
     def path(self, stage: str, key: str) -> Path:
-        """Return the folder of an artefact, whether it exists or not."""
-        return self.root / "objects" / stage / key[:2] / key
+        """Return the folder of an artefact, whether it exists or not; see `damage.place_of`."""
+        return place_of(self.root, stage, key)
 
     def has(self, stage: str, key: str) -> bool:
         """Tell whether an artefact is stored."""
@@ -177,7 +178,8 @@ class Store:
         """List stage, key and folder of every artefact."""
         for stage in sorted((self.root / "objects").iterdir()):
             for folder in sorted(stage.glob("*/[!.]*")):
-                yield stage.name, folder.name, folder
+                if is_artefact(stage.name, folder.name):
+                    yield stage.name, folder.name, folder
 
     def misplaced(self) -> list[Path]:
         """List files where only folders of artefacts belong."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast, get_args
 
 import msgpack
 from crossprune.harness.errors import StudyError
-from crossprune.harness.store.damage import Damaged
+from crossprune.harness.store.damage import Damaged, is_in_the_way
 from crossprune.harness.store.disk import disk_full, is_full
 
 Status = Literal["done", "skipped", "failed", "timeout", "out_of_memory", "crashed"]
@@ -165,8 +165,8 @@ class Records:
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         for name in (self._path.name, *(f"{self._path.name}{one}" for one in BESIDE)):
-            if (path := self._path.with_name(name)).is_dir():
-                raise Damaged(self._path.parent, path, "is a folder, not a file")
+            if is_in_the_way(path := self._path.with_name(name)):
+                raise Damaged(self._path.parent, path, "is no file")
         connection = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None)
         try:
             if not self._checked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crossprune.harness.store import leases
-from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of, set_aside
+from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of, is_in_the_way, set_aside
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import BESIDE, Record, Records, decoded, unpacked
 from crossprune.harness.store.tables import PROVENANCE, TABLES, faults_of_tables
@@ -20,6 +21,8 @@ from crossprune.harness.store.upkeep import MUST_BE_THERE, Progress, quiet, refe
 
 WRITTEN = (*TABLES, PROVENANCE, "report.html", "results.csv")
 """Files that each run writes into a store again."""
+FOLDERS = ("analysis", "nights")
+"""Folders that commands make beside the artefacts."""
 
 
 @dataclass
@@ -114,13 +117,12 @@ def forget_what_rests_on(store: Store, gone: set[Artefact], *, missing_too: bool
 
 
 def clear_places(store: Store) -> list[Path]:
-    """Move folders aside that lie where a store has files, and files where it has folders."""
+    """Move aside what is no file where a store has files, and no folder where it has folders."""
     root = store.root
     places = [root / name for name in (*WRITTEN, *(f"cells.sqlite{one}" for one in ("", *BESIDE)))]
-    found = [set_aside(path) for path in places if path.is_dir()]
-    analysis = root / "analysis"
-    if analysis.exists() and not analysis.is_dir():
-        found.append(set_aside(analysis))
+    found = [set_aside(path) for path in places if is_in_the_way(path)]
+    folders = [root / name for name in FOLDERS]
+    found += [set_aside(path) for path in folders if os.path.lexists(path) and not path.is_dir()]
     for path in store.misplaced():
         aside = root / f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"
         path.rename(aside)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -12,12 +14,48 @@ from crossprune.harness.errors import StudyError
 from crossprune.harness.store.manifest import Fault
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.spreadsheet import without_formulas
+from pandas.api.types import is_string_dtype
 from pyarrow import csv, parquet
 
 TABLES = ("results.parquet", "properties.parquet", "md.parquet")
 PROVENANCE = "provenance.json"
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException)
 """What readers of Parquet and JSON raise on garbage."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that readers of a table rely on."""
+
+    texts: tuple[str, ...]
+    """Those of strings, of which none is missing."""
+    numbers: tuple[str, ...]
+    truths: tuple[str, ...] = ()
+    """Those of truth values, which may be missing."""
+
+    def check(self, table: pd.DataFrame) -> None:
+        """Raise `ValueError` if a column is not there or holds something else."""
+        if not table.columns.is_unique:
+            raise ValueError("it has two columns of one name")
+        if missing := [
+            name for name in (*self.texts, *self.numbers, *self.truths) if name not in table.columns
+        ]:
+            raise ValueError(f"it lacks the column {missing[0]}")
+        if table.empty:  # no value, no type
+            return
+        kinds = {name: column.dtype.kind for name, column in table.items()}
+        wrong = {name: "numbers" for name in self.numbers if kinds[name] not in "iuf"}
+        wrong |= {name: "truth values" for name in self.truths if kinds[name] != "b"}
+        wrong |= {name: "texts" for name in self.texts if not _are_texts(table[name])}
+        for name, kind in wrong.items():
+            raise ValueError(f"the column {name} does not hold {kind}")
+
+
+ANY = Columns((), ())
+
+
+def _are_texts(column: pd.Series[Any]) -> bool:
+    return bool(is_string_dtype(column) and column.notna().all())
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -46,7 +84,7 @@ def write_pieces(pieces: Iterable[pd.DataFrame], path: Path) -> None:
 
 
 def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
-    """Write tables of the same columns as one CSV file, without formulas; atomically."""
+    """Write tables of the same columns, of which there is one at least, as one CSV file; without formulas."""
 
     def write(place: Path) -> None:
         writer = None
@@ -63,8 +101,8 @@ def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
     write_file(path, write)
 
 
-def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
-    """Read a table that a run wrote, some rows at a time.
+def read_pieces(path: Path, columns: Columns = ANY, size: int = 20_000) -> Iterator[pd.DataFrame]:
+    """Read a table that a run wrote, some rows at a time; one without rows is one piece.
 
     Raises
     ------
@@ -73,13 +111,16 @@ def read_pieces(path: Path, size: int = 20_000) -> Iterator[pd.DataFrame]:
     """
     try:
         with parquet.ParquetFile(_file(path), page_checksum_verification=True) as file:
-            for batch in file.iter_batches(size):
-                yield pa.Table.from_batches([batch]).to_pandas()
+            batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(size))
+            for piece in batches if file.metadata.num_rows else [file.read()]:
+                table = piece.to_pandas()
+                columns.check(table)
+                yield table
     except UNREADABLE as error:
         raise _damaged(path, error) from None
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, columns: Columns = ANY) -> pd.DataFrame:
     """Read a table that a run wrote.
 
     Raises
@@ -88,18 +129,19 @@ def read_table(path: Path) -> pd.DataFrame:
         If it is not as it was written; running the study writes it again.
     """
     try:
-        return _read(path)
+        return load_table(path, columns)
     except UNREADABLE as error:
         raise _damaged(path, error) from None
 
 
 def read_provenance(path: Path) -> dict[str, object] | None:
-    """Read what a run wrote about itself; None if it cannot be read."""
+    """Read what a run wrote about itself, names with texts and numbers; None if it cannot be read."""
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(_file(path).read_bytes())
     except UNREADABLE:
         return None
-    return facts if isinstance(facts, dict) else None
+    plain = isinstance(facts, dict) and all(isinstance(one, str | int | float) for one in facts.values())
+    return facts if plain else None
 
 
 def faults_of_tables(root: Path) -> Iterator[Fault]:
@@ -107,15 +149,17 @@ def faults_of_tables(root: Path) -> Iterator[Fault]:
     for name in TABLES:
         if (root / name).exists():
             try:
-                _read(root / name)
+                load_table(root / name)
             except UNREADABLE as error:
-                yield name, f"cannot be read: {_first_line(error)}"
+                yield name, f"cannot be read: {first_line(error)}"
     if (root / PROVENANCE).exists() and read_provenance(root / PROVENANCE) is None:
         yield PROVENANCE, "cannot be read"
 
 
-def _read(path: Path) -> pd.DataFrame:
+def load_table(path: Path, columns: Columns = ANY) -> pd.DataFrame:
+    """Read a table; what it raises if that cannot be done is `UNREADABLE`."""
     table: pd.DataFrame = pd.read_parquet(_file(path), page_checksum_verification=True)
+    columns.check(table)
     return table
 
 
@@ -127,8 +171,9 @@ def _file(path: Path) -> Path:
 
 def _damaged(path: Path, error: Exception) -> StudyError:
     again = f"crossprune run STUDY.toml --store {path.parent} writes it again"
-    return StudyError(f"{path} is damaged: {_first_line(error)}; {again}")
+    return StudyError(f"{path} is damaged: {first_line(error)}; {again}")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

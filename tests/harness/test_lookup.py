@@ -113,6 +113,26 @@ def test_what_a_reader_from_outside_raises_is_one_line_that_names_it(tmp_path, f
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise IndexError('lost')", "IndexError: lost"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("return None", "AttributeError: 'NoneType' object has no attribute 'energies'"),
+        ("return super().predict_many(frames[:1])", "ValueError: it gave arrays of the shapes [(1,), (8, 3)"),
+    ],
+)
+def test_what_a_potential_from_outside_does_wrong_is_one_line_that_names_it(tmp_path, body, says):
+    predict = f"    def predict_many(self, frames):\n        {body}\nclass Twin"
+    files = {"twin/__init__.py": FAMILY, "twin/adapter.py": ADAPTER.replace("class Twin", predict)}
+    done = run(install(tmp_path, files), "evaluate", "twin:Si=-5", "--data", "si-pbe")
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    what = "twin.adapter:Potential.predict_many of the family 'twin-of-old' cannot predict the frames"
+    assert f"{what} of the part 'test': {says}" in line
+
+
+@pytest.mark.slow
 def test_what_else_of_a_family_from_outside_raises_is_one_line(tmp_path):
     adapter = ADAPTER.replace("    Path(path).write_text(", "    raise ValueError(")
     adapter += (

@@ -78,3 +78,26 @@ def test_missing_and_broken_files_are_named(tmp_path):
     (tmp_path / "bad.toml").write_text("[study\nname = 1")
     with pytest.raises(StudyError, match=r"bad.toml is not valid TOML"):
         read_toml(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"seed = {'1' * 5000}", "an integer has more than 64 bits$"),
+        (f"seeds = [0, 0x{'1' * 5000}]", "an integer has more than 64 bits$"),
+        (f"seed = -{2**63 + 1}", "an integer has more than 64 bits$"),
+        (f"seeds = {'[' * 5000}{']' * 5000}", "nested more than 50 deep$"),
+        (f"seeds = {'[' * 52}{']' * 52}", "nested more than 50 deep$"),
+        (f"[{'.'.join('a' * 5000)}]", "nested more than 50 deep$"),
+        ("a = ';'b", "Expected newline"),
+    ],
+)
+def test_what_no_message_can_show_is_not_toml(tmp_path, text, fault):
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(StudyError, match=rf"bad.toml is not valid TOML: {fault}"):
+        read_toml(tmp_path / "bad.toml")
+
+
+def test_integers_of_64_bits_and_some_depth_are_read(tmp_path):
+    (tmp_path / "good.toml").write_text(f"seeds = [{-(2**63)}, {2**63 - 1}]\ndeep = {'[' * 50}{']' * 50}")
+    assert read_toml(tmp_path / "good.toml")["seeds"] == [-(2**63), 2**63 - 1]

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.cli.main import app
+from crossprune.harness.engine.results import COLUMNS, to_table
+from crossprune.harness.store.tables import write_table
 from crossprune.reports.page import write_report
 from crossprune.reports.wording import measured
 from typer.testing import CliRunner
@@ -78,6 +80,17 @@ def test_a_table_without_a_finished_cell_is_a_page_of_failures(tmp_path, make_re
 def test_a_table_without_rows_is_a_page(tmp_path, make_results):
     results = make_results(lambda *cell: 0.1).iloc[:0]
     assert "0 cells" in write_report(results, tmp_path, {}).read_text()
+
+
+def test_a_run_stopped_before_any_cell_ended_is_reported(tmp_path):
+    write_table(to_table([]), tmp_path / "results.parquet")
+    for command in ("report", "analyze"):
+        done = CliRunner().invoke(app, [command, str(tmp_path)], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert "0 cells" in (tmp_path / "report.html").read_text()
+    written = pd.read_csv(tmp_path / "results.csv")
+    assert list(written.columns) == list(COLUMNS)
+    assert written.empty
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+
+import pandas as pd
 import pytest
+from crossprune.harness.analysis import nights as module
 from crossprune.harness.analysis.nights import Night, compare, history, load_nights, save_night, to_markdown
+from crossprune.harness.cli.main import app
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store
 from crossprune.reports.history import write_history
+from typer.testing import CliRunner
 
 SNAP = {"twojmax": 4, "cutoff": 4.5}
 
@@ -89,8 +97,6 @@ def inputs(code="a", options=None, version="1", data="d"):
 
 
 def table(factor=1.0, status="done"):
-    import pandas as pd
-
     rows = [
         {
             "dataset": "si-pbe",
@@ -136,6 +142,100 @@ def test_an_alarm_needs_more_than_the_seed_spread(factor, worse, alarm):
 )
 def test_causes_are_named(after, cause):
     assert compare(Night("1", table(), inputs()), Night("2", table(), after)).causes == (cause,)
+
+
+def test_the_last_night_is_the_one_kept_last_whatever_its_name(tmp_path, monkeypatch):
+    for time, name in enumerate(["n8", "n9", "n10", "n11"]):
+        monkeypatch.setattr(module.time, "time", lambda time=time: 1e9 + time)
+        save_night(tmp_path, name, table(), inputs())
+    nights = load_nights(tmp_path)
+    assert [night.name for night in nights] == ["n8", "n9", "n10", "n11"]
+    assert [night.kept_s - 1e9 for night in nights] == [0, 1, 2, 3]
+    assert nights[0].inputs == inputs()
+    page = write_history(nights, tmp_path).read_text()
+    assert page.index("<th>n9</th>") < page.index("<th>n10</th>")
+
+
+def test_a_night_of_an_earlier_version_has_the_time_of_its_file(tmp_path):
+    for time, name in enumerate(["n9", "n10"]):
+        folder = save_night(tmp_path, name, table(), inputs())
+        (folder / "inputs.json").write_text(json.dumps(inputs()))
+        os.utime(folder / "results.parquet", (1e9 + time, 1e9 + time))
+    assert [night.name for night in load_nights(tmp_path)] == ["n9", "n10"]
+
+
+def no_fraction(path):
+    table().drop(columns="fraction").to_parquet(path)
+
+
+def texts_for_errors(path):
+    table().assign(force_mae_ev_per_angstrom="x").to_parquet(path)
+
+
+def missing_status(path):
+    table().assign(status=None).to_parquet(path)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "said"),
+    [
+        ("inputs.json", "{}", "does not say what it rests on"),
+        ("inputs.json", "[]", "does not say what it rests on"),
+        ("inputs.json", "5", "does not say what it rests on"),
+        ("inputs.json", "null", "does not say what it rests on"),
+        ("inputs.json", '{"adapters": {"snap": 1}, "datasets": {}}', "does not say what it rests on"),
+        ("inputs.json", '{"adapters": {"snap": {}}, "datasets": {}}', "does not say what it rests on"),
+        ("inputs.json", "[" * 100_000, "recursion"),
+        ("inputs.json", "{", "Expecting property name"),
+        ("results.parquet", no_fraction, "lacks the column fraction"),
+        ("results.parquet", texts_for_errors, "the column force_mae_ev_per_angstrom does not hold numbers"),
+        ("results.parquet", missing_status, "the column status does not hold texts"),
+        ("results.parquet", cut, "Parquet"),
+        ("results.parquet", folder, "it is no file"),
+    ],
+)
+def test_a_damaged_night_is_named_and_left_out(tmp_path, name, harm, said):
+    kept, lines = save_night(tmp_path, "1", table(), inputs()), []
+    shutil.copytree(kept, kept.parent / "2")
+    if callable(harm):
+        harm(kept.parent / "2" / name)
+    else:
+        (kept.parent / "2" / name).write_text(harm)
+    assert [night.name for night in load_nights(tmp_path, lines.append)] == ["1"]
+    [line] = lines
+    assert line.startswith(f"left out: {kept.parent / '2'} is no readable night")
+    assert said in line
+    assert line.endswith("; remove the folder")
+
+
+@pytest.mark.slow
+def test_files_in_the_way_of_nights_are_set_aside(tmp_path):
+    axes = 'name = "n"\ndatasets = ["si-pbe"]\nmodels = ["mean"]\nfractions = [1.0]\nseeds = [0]\n'
+    (tmp_path / "study.toml").write_text(f"[study]\n{axes}[data.si-pbe]\nsmoke = true\n")
+    words = ["nightly", tmp_path / "study.toml", "--store", tmp_path / "s", "--workers", "0", "--night"]
+
+    def night(name):
+        done = CliRunner().invoke(app, [str(word) for word in [*words, name]], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "nights").write_text("x")
+    night("1")
+    (tmp_path / "s" / "nights" / "2").write_text("x")
+    assert "Night 2, compared with 1" in night("2")
+    (tmp_path / "s" / "nights" / "2" / "inputs.json").write_text("{}")
+    assert "nights/2 is no readable night" in (said := night("3"))
+    assert "Night 3, compared with 1" in said
 
 
 def test_the_first_night_has_nothing_to_compare():

@@ -176,16 +176,35 @@ def test_options_of_a_split_need_data(potential):
         call("evaluate", potential, "--data", "in.xyz", "--test-fraction", "1.5")
 
 
-@pytest.mark.parametrize("lost", ["dataset", "subset.npy", "facts.json"])
-def test_a_store_that_is_not_whole_is_one_clear_error(run, potential, tmp_path, lost):
+@pytest.mark.parametrize(
+    ("lost", "content"),
+    [
+        ("dataset", ""),
+        ("subset.npy", "[]"),
+        ("facts.json", "[]"),
+        ("facts.json", "[" * 100_000),
+        ("facts.json", '{"dataset_key": "../../../../elsewhere"}'),
+    ],
+)
+def test_a_store_that_is_not_whole_is_one_clear_error(run, potential, tmp_path, lost, content):
     shutil.copytree(run / "st", tmp_path / "st")
     [fit] = (tmp_path / "st" / "objects" / "fit").glob("*/*")
     if lost == "dataset":
         shutil.rmtree(tmp_path / "st" / "objects" / "dataset")
     else:
-        (fit / lost).write_text(json.dumps([]))
+        (fit / lost).write_text(content)
     with pytest.raises(DataError, match="does not hold whole what this potential was fitted to"):
         call("evaluate", fit / "potential", "--data", "in.xyz")
+
+
+def test_no_data_set_outside_the_store_is_read(run, potential, tmp_path):
+    shutil.copytree(run / "st", tmp_path / "st")
+    [fit] = (tmp_path / "st" / "objects" / "fit").glob("*/*")
+    [dataset] = (tmp_path / "st" / "objects" / "dataset").glob("*/*")
+    dataset.rename(tmp_path / "elsewhere")
+    (fit / "facts.json").write_text(json.dumps({"dataset_key": str(tmp_path / "elsewhere")}))
+    with pytest.raises(DataError, match="is no artefact"):
+        call("evaluate", fit / "potential")
 
 
 def test_a_store_that_cannot_be_written_is_evaluated(run, potential, tmp_path):

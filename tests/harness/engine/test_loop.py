@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import LocalPool, SerialExecutor
 from crossprune.harness.engine.results import COLUMNS, VOLATILE
@@ -168,6 +170,20 @@ def test_options_and_weights_change_the_result(serial, require_adapter):
         one.loc[one["group"] == "all", "energy_mae_mev_per_atom"].iloc[0] for one in (plain, heavy, weighted)
     ]
     assert len(set(errors)) == 3
+
+
+def test_a_cell_whose_chosen_frames_have_no_weight_is_not_done(serial):
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    counts = Counter(dataset.groups[index] for index in dataset.indices("train"))
+    others = sorted(counts, key=lambda group: (counts[group], group))[1:]
+    weights = {group: {"energy": 0, "forces": 0} for group in others}
+    table = serial(study(choosers=[], fractions=[0.01, 1.0], seeds=[0, 1, 2, 3], weights=weights)).overall
+    assert set(table.loc[table["fraction"] == 1.0, "status"]) == {"done"}
+    failed = table[table["status"] == "failed"]
+    assert len(failed) > 0
+    assert (
+        failed["reason"].str.contains("the weights of energies and forces are 0 in the groups of all").all()
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ import numpy as np
 import psutil
 import pytest
 from crossprune.harness.engine import workers
+from crossprune.harness.engine.clusters import executor_of
 from crossprune.harness.engine.memory import private_gb
 from crossprune.harness.engine.pool import LocalPool
-from crossprune.harness.errors import CellOutOfMemory, NoWorkers, WorkerDied
+from crossprune.harness.errors import CellOutOfMemory, NoWorkers, StudyError, WorkerDied
 
 GLUTTON = [sys.executable, "-c", "import time; x = b'x' * 10**9; time.sleep(60)"]
 
@@ -182,3 +183,12 @@ def test_mapped_files_do_not_count(tmp_path):
     taken = np.ones(25_000_000)
     assert private_gb(os.getpid()) > before + 0.15
     assert taken.sum() == 25_000_000
+
+
+@pytest.mark.parametrize("count", [-1, 10**23, 65])
+def test_workers_are_as_many_as_a_machine_can_feed(monkeypatch, count):
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    with pytest.raises(StudyError, match=rf"--workers is {count}; give 0, for this process, to 64 on this"):
+        executor_of("local", count, 10.0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 17)
+    executor_of("local", 65 if count == 65 else 0, 10.0).shutdown()

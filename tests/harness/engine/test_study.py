@@ -7,7 +7,7 @@ import pytest
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.grid import expand
-from crossprune.harness.engine.plan import require_groups
+from crossprune.harness.engine.plan import require_groups, require_weight
 from crossprune.harness.engine.study import Limits, parse_study, read_study
 from crossprune.harness.errors import StudyError
 
@@ -56,6 +56,12 @@ def test_weights_are_read_per_group():
     ("document", "message"),
     [
         ({}, r"x.toml: the table \[study\] is missing"),
+        ({"study": [1, 2]}, r"x.toml: study is no table; write it as \[study\]"),
+        ({"data": "in.xyz", "study": AXES}, r"x.toml: data is no table; write it as \[data\]"),
+        ({"data": [{"x": 1}], "study": AXES}, r"x.toml: data is no table"),
+        ({"study": AXES, "options": 5}, r"x.toml: options is no table"),
+        ({"data": {"x": 1}, "study": {**AXES, "datasets": 5}}, r'x belongs into .*: \[data\."NAME"\]'),
+        ({"data": {"x": 1}, "study": AXES}, r'x belongs into .*: \[data\."si-pbe"\]'),
         ({"study": AXES, "optoins": {}}, r"unknown table 'optoins'; did you mean 'options'"),
         ({"study": {**AXES, "fraction": [0.1]}}, r"unknown key 'fraction'; did you mean 'fractions'"),
         ({"study": {**AXES, "fractions": [0.0]}}, r"fraction 0.0 is not in \(0, 1\]"),
@@ -76,7 +82,12 @@ def test_weights_are_read_per_group():
         ({"study": {**AXES, "models": ["random"]}}, r"'random' is the choice by chance"),
         ({"study": {**AXES, "seeds": [2**64]}}, r"seed 18446744073709551616 is not between 0 and"),
         ({"study": {**AXES, "seeds": [-1]}}, r"seed -1 is not between 0 and"),
-        ({"study": AXES, "weights": {"G": {"energy": -1}}}, r"weights.G: energy is -1; .* at least 0"),
+        ({"study": AXES, "weights": {"G": {"energy": -1}}}, r"weights.G: energy is -1; give 0, or a number"),
+        (
+            {"study": AXES, "weights": {"G": {"forces": 1e-300}}},
+            r"weights.G: forces is 1e-300; .* from 1e-10",
+        ),
+        ({"study": AXES, "weights": {"G": {"stress": 1e160}}}, r"weights.G: stress is 1e\+160; .* to 1e\+10"),
         ({"study": AXES, "weights": {"G": {"forces": float("nan")}}}, r"forces: expected a finite number"),
         ({"study": AXES, "weights": {"G": {"stress": float("inf")}}}, r"stress: expected a finite number"),
         (
@@ -117,6 +128,18 @@ def test_weights_of_a_group_that_no_data_set_has_are_refused():
             require_groups(study, [dataset])
     study = parse_study({"study": AXES, "weights": {dataset.groups[0]: {"energy": 2}}}, "x.toml")
     require_groups(study, [dataset])
+
+
+def test_weights_must_leave_something_to_fit_to():
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    trained = sorted({dataset.groups[index] for index in dataset.indices("train")})
+    nothing = {group: {"energy": 0, "forces": 0} for group in trained}
+    study = parse_study({"study": AXES, "weights": nothing}, "x.toml")
+    with pytest.raises(StudyError, match=rf"0 in every group of si-pbe .*\({', '.join(trained)}\), so there"):
+        require_weight(study, {"si-pbe": dataset})
+    for name in ("energy", "forces"):
+        one_counts = {**nothing, trained[-1]: {"energy": 0, "forces": 0, name: 1e-10}}
+        require_weight(parse_study({"study": AXES, "weights": one_counts}, "x.toml"), {"si-pbe": dataset})
 
 
 def test_axes_that_play_no_part_are_left_out():

@@ -256,3 +256,63 @@ def test_a_run_heals_or_says_what_to_do(whole, store, pattern, damage):
     assert code == 0, said
     if damage != "flipped" or not pattern.endswith((".npy", ".json")):  # silent: `verify` is for them
         assert_same(tables(store), tables(whole / "s"))
+
+
+def forged(path):
+    key = "../../../etc"
+    pd.read_parquet(path).assign(fit_key=key, dataset_key=key).to_parquet(path, index=False)
+
+
+def lacking(name):
+    return lambda path: pd.read_parquet(path).drop(columns=name).to_parquet(path, index=False)
+
+
+def holding(name, value):
+    return lambda path: pd.read_parquet(path).assign(**{name: value}).to_parquet(path, index=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pattern", "change", "said"),
+    [
+        ("results.parquet", lacking("fit_key"), "it lacks the column fit_key"),
+        ("results.parquet", holding("seed", "0"), "the column seed does not hold numbers"),
+        ("results.parquet", holding("fit_s", True), "the column fit_s does not hold numbers"),
+        ("results.parquet", holding("dataset", 5), "the column dataset does not hold texts"),
+        ("results.parquet", holding("status", None), "the column status does not hold texts"),
+        ("results.parquet", forged, "../../../etc' is no artefact"),
+        ("properties.parquet", lacking("structure"), "it lacks the column structure"),
+        ("properties.parquet", holding("value", "x"), "the column value does not hold numbers"),
+        ("md.parquet", lacking("survived"), "it lacks the column survived"),
+        ("md.parquet", holding("survived", "x"), "the column survived does not hold truth values"),
+    ],
+)
+def test_a_table_that_is_another_is_named(whole, store, tmp_path, pattern, change, said):
+    change(store / pattern)
+    commands = [("report", store)]
+    if pattern == "results.parquet":
+        commands += [("analyze", store), ("export", store, "-o", tmp_path / "x.xyz", "--chooser", "random")]
+    for words in commands:
+        code, text = crossprune(*words)
+        assert code == 2, text
+        assert text.count("error:") == 1
+        assert said in text
+        assert f"crossprune run STUDY.toml --store {store} writes" in text
+    code, text = run(whole, store)
+    assert code == 0, text
+    assert crossprune("report", store)[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["provenance.json"])
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"toml": ' * 100_000, "5", '{"toml": {}}', '{"study": [[1]]}']
+)
+def test_provenance_that_is_none_is_named(whole, store, pattern, content):
+    (store / pattern).write_text(content)
+    code, said = crossprune("report", store)
+    assert code == 0, said
+    line = "provenance.json cannot be read, so the report does not say what it rests on; crossprune run STUDY"
+    assert line in said
+    assert crossprune("analyze", store)[0] == 0
+    assert "provenance.json: cannot be read" in crossprune("store", "verify", store)[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from contextlib import closing
@@ -109,3 +110,34 @@ def test_a_folder_where_an_export_goes_stays(store):
     done = CliRunner().invoke(app, ["store", "export", str(store.root), str(store.root / "x.csv")])
     assert isinstance(done.exception, StudyError)
     assert "is a folder" in str(done.exception)
+
+
+IN_THE_WAY = {
+    "link to nothing": lambda path: path.symlink_to(path.parent / "nothing"),
+    "pipe": os.mkfifo,
+    "folder": os.mkdir,
+}
+
+
+@pytest.mark.parametrize("name", ["cells.sqlite", "cells.sqlite-wal", "results.parquet", "provenance.json"])
+@pytest.mark.parametrize("kind", IN_THE_WAY)
+def test_what_is_no_file_is_named_and_set_aside(store, name, kind):
+    path = store.root / name
+    path.unlink(missing_ok=True)
+    IN_THE_WAY[kind](path)
+    store = Store(store.root)
+    broken = " ".join(upkeep.verify(store).broken)
+    if name.startswith("cells"):
+        assert broken == "cells.sqlite: is no file"
+        with pytest.raises(Damaged, match=rf"{name} is no file: .* crossprune store repair"):
+            store.statuses()
+    [aside] = repair(store).aside
+    assert aside.name.startswith(f"{name}.damaged-")
+    assert upkeep.verify(store).broken == ()
+    assert len(store.statuses()) == (0 if name == "cells.sqlite" else 2000)
+
+
+@pytest.mark.parametrize("name", ["analysis", "nights"])
+def test_what_is_no_folder_is_set_aside(store, name):
+    (store.root / name).symlink_to(store.root / "nothing")
+    assert [one.name.partition(".")[0] for one in repair(store).aside] == [name]

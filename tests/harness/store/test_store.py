@@ -47,6 +47,36 @@ def test_the_first_of_two_writers_wins(tmp_path):
     assert (store.path("fit", "abcd") / "x").read_text() == "first"
 
 
+@pytest.mark.parametrize(
+    ("stage", "key"),
+    [("fit", "../../../etc"), ("fit", ""), ("fit", "/etc"), ("fit", "ab\n"), ("fit", "ABCD"), ("..", "ab")],
+)
+def test_no_key_leads_out_of_the_store(tmp_path, stage, key):
+    store = Store(tmp_path / "s")
+    for use in (
+        store.path,
+        store.has,
+        store.discard,
+        store.fault,
+        lambda *one: store.reading(*one).__enter__(),
+    ):
+        with pytest.raises(StudyError, match=r"is no artefact; what names it is damaged: crossprune run"):
+            use(stage, key)
+
+
+def test_temporary_folders_that_are_a_link_are_not_ours_to_delete(tmp_path):
+    root, elsewhere = tmp_path / "s", tmp_path / "elsewhere"
+    (elsewhere / "old").mkdir(parents=True)
+    os.utime(elsewhere / "old", (0, 0))
+    root.mkdir()
+    (root / "tmp").symlink_to(elsewhere)
+    Store(root).remove_leftovers()
+    assert (elsewhere / "old").is_dir()
+    [aside] = root.glob("tmp.damaged-*")
+    assert aside.readlink() == elsewhere
+    assert not (root / "tmp").is_symlink()
+
+
 def test_many_writers_lose_no_record(tmp_path):
     stores = [Store(tmp_path / "s") for _ in range(4)]
 
