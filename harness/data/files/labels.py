@@ -148,8 +148,10 @@ def _energy_key(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[str, l
     n_free = sum(FREE in one.results for one in raw)
     if n_free == 0:
         return PLAIN, []
-    if n_free == len(raw):
+    if n_free == len(raw) and not _is_filled_in(raw):
         return FREE, []
+    if n_free == len(raw):
+        return PLAIN, ["the free energy of all frames is zero, so the energy is used"]
     without = next((one for one in raw if PLAIN not in one.results), None)
     if without is not None and FREE in without.results:
         raise DataError(
@@ -158,6 +160,12 @@ def _energy_key(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[str, l
         )
     note = f"{n_free} of {len(raw)} frames have a free energy; the energy is used for all, so that they agree"
     return PLAIN, [note]
+
+
+def _is_filled_in(raw: Sequence[RawFrame]) -> bool:
+    """Say whether all free energies are zero beside energies that are not."""
+    energies = [one.results.get(PLAIN) for one in raw]
+    return all(one.results[FREE] == 0 for one in raw) and any(energies) and None not in energies
 
 
 def _energy(one: RawFrame, key: str, keys: Keys, path: Path) -> Any:
