@@ -302,12 +302,16 @@ def _values(table: pd.DataFrame) -> str:
 def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:
     from ase.io import write
     from crossprune.harness.engine.archive import make_folder_of
+    from crossprune.harness.errors import StudyError
     from crossprune.harness.lookup import frame_writer
     from crossprune.harness.store.objects import write_file
 
     make_folder_of(path)
-    if style == "extxyz":
-        write_file(path, lambda temporary: write(temporary, frames, format="extxyz"))
-    else:
-        writer, known = frame_writer(style), dataset.isolated_atom_energies
-        write_file(path, lambda temporary: writer(temporary, frames, known))
+    try:
+        if style == "extxyz":
+            write_file(path, lambda temporary: write(temporary, frames, format="extxyz"))
+        else:
+            writer, known = frame_writer(style), dataset.isolated_atom_energies
+            write_file(path, lambda temporary: writer(temporary, frames, known))
+    except OSError as error:
+        raise StudyError(f"cannot write {path}: {error.strerror}; give another place") from None

@@ -103,6 +103,11 @@ def labelled(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[list[Atom
                 group=_group(one, keys),
             )
         )
+    n_bare = sum(len(atoms) > 1 and not atoms.cell.any() for atoms in frames)
+    if n_bare and any(atoms.pbc.any() for atoms in frames):
+        notes.append(
+            f"{n_bare} of {len(raw)} frames have no cell, others are periodic; crystals need a cell and pbc"
+        )
     if n_completed:
         notes.append(f"{n_completed} frames without a cell vector along an open direction were given one")
     return frames, notes + stress_notes
@@ -118,6 +123,8 @@ def required(values: Mapping[str, Any], key: str, option: str, place: str) -> An
 def number(value: Any, what: str, place: str) -> float:
     """Return a number, or say that ``value`` is none."""
     try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError):
         fortran = isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[dD][-+]?\d+", value)

@@ -118,6 +118,8 @@ def test_wrong_calls_say_what_is_allowed(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match=r"cannot write .*file/a\.xyz: .*; give another place"):
         export("si-pbe", "--output", tmp_path / "file" / "a.xyz")
+    with pytest.raises(StudyError, match=r"cannot write /proc/a\.xyz: .*; give another place"):
+        export("si-pbe", "--output", "/proc/a.xyz")
     with pytest.raises(StudyError, match=r"--chooser, --seed: for the folder of a finished run"):
         export("si-pbe", "--chooser", "snap", "--seed", 0, "--output", tmp_path / "a.xyz")
     with pytest.raises(StudyError, match="unknown format 'pacemakr'; did you mean 'pacemaker'"):
