@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms, units
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, stress_of
+from crossprune.harness.data.neighbours import neighbours
 from crossprune.harness.data.rough_model import implied
 
 HARTREE_BOHR = units.Hartree / units.Bohr
@@ -82,7 +82,7 @@ def _distances(frames: Sequence[Atoms]) -> list[str]:
     """Compare the distance of each atom's nearest neighbour with covalent radii."""
     ratios: list[float] = []
     for atoms in _sample(frames):
-        first, second, distances = neighbor_list("ijd", atoms, NEIGHBOURS)
+        first, second, distances = neighbours("ijd", atoms, NEIGHBOURS)
         bonded = ~(np.isin(atoms.numbers[first], NOBLE) | np.isin(atoms.numbers[second], NOBLE))
         radii = covalent_radii[atoms.numbers]
         nearest = np.full(len(atoms), np.inf)

@@ -7,9 +7,9 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import energy_of, forces_of
+from crossprune.harness.data.neighbours import neighbours
 
 CUTOFF = 5.0
 """Å; at least two shells of neighbours, which tell crystals and their strains apart."""
@@ -74,7 +74,7 @@ def _kind(atoms: Atoms) -> str:
 
 def _distances(atoms: Atoms) -> dict[tuple[int, int], FloatArray]:
     """Return the sorted distances of neighbours per pair of elements."""
-    first, second, distances = neighbor_list("ijd", atoms, CUTOFF)
+    first, second, distances = neighbours("ijd", atoms, CUTOFF)
     low, high = np.sort([atoms.numbers[first], atoms.numbers[second]], axis=0)
     found = {}
     for one, other in set(zip(low.tolist(), high.tolist(), strict=True)):
