@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import re
 import zlib
@@ -15,7 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import read_xyz
+from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict, read_xyz
 from crossprune.harness.errors import DataError
 
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -185,6 +186,14 @@ class _Reader:
                 )
             if key.lower() == "pbc" and np.ravel(value).tolist() != atoms.pbc.tolist():
                 raise self._broken(f"the name of the periodicity is {key!r}", "rename it pbc, which is read")
+
+
+def as_written(name: str) -> str:
+    """Return what to give ASE to write for a text, so that it is read back and not taken for a number."""
+    key = "group"
+    if str(key_val_str_to_dict(key_val_dict_to_str({key: name})).get(key)) == name:
+        return name
+    return f"_JSON {json.dumps(name)}".replace("\\", "\\\\")
 
 
 def _shape(word: str) -> tuple[int, int] | None:
