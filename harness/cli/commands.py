@@ -212,11 +212,16 @@ def export(
 
     Example: `crossprune export mo --chooser ace --method fps --fraction 0.25 --seed 0 --output chosen.extxyz`
     """
+    from crossprune.harness.cli.console import print_notes
     from crossprune.harness.data.names import is_file
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.lookup import file_formats
 
     endings = {"extxyz": EXTXYZ, **{name: one.endings for name, one in file_formats().items()}}
+    if is_file(Path(source)) and output.exists() and output.samefile(source):
+        raise StudyError(
+            f"{output} is the file that is read, and not all of it is written; give another name"
+        )
     known = [name for name, ends in endings.items() if output.name.endswith(ends)]
     if style is None and not known:
         allowed = ", ".join(one for ends in endings.values() for one in ends)
@@ -237,6 +242,7 @@ def export(
         raise StudyError(f"{options}: for the folder of a finished run, and {source!r} is none")
     else:
         dataset, frames = _part_of(source, split, keys)
+        print_notes(console, {source: dataset.notes})
     _write_frames(output, style or known[0], frames, dataset)
     console.print(f"wrote {len(frames)} frames: {output}", highlight=False, soft_wrap=True)
 
@@ -302,12 +308,28 @@ def _values(table: pd.DataFrame) -> str:
 def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:
     from ase.io import write
     from crossprune.harness.engine.archive import make_folder_of
+    from crossprune.harness.errors import StudyError
     from crossprune.harness.lookup import frame_writer
     from crossprune.harness.store.objects import write_file
 
     make_folder_of(path)
-    if style == "extxyz":
-        write_file(path, lambda temporary: write(temporary, frames, format="extxyz"))
-    else:
-        writer, known = frame_writer(style), dataset.isolated_atom_energies
-        write_file(path, lambda temporary: writer(temporary, frames, known))
+    try:
+        if style == "extxyz":
+            named = [_with_readable_group(atoms) for atoms in frames]
+            write_file(path, lambda temporary: write(temporary, named, format="extxyz"))
+        else:
+            writer, known = frame_writer(style), dataset.isolated_atom_energies
+            write_file(path, lambda temporary: writer(temporary, frames, known))
+    except OSError as error:
+        raise StudyError(f"cannot write {path}: {error.strerror}; give another place") from None
+
+
+def _with_readable_group(atoms: Atoms) -> Atoms:
+    """Return a copy whose group extended XYZ gives back as it is."""
+    from crossprune.harness.data.files.extxyz import as_written
+    from crossprune.harness.data.frames import GROUP, group_of
+
+    frame: Atoms = atoms.copy()
+    frame.calc = atoms.calc
+    frame.info[GROUP] = as_written(group_of(atoms))
+    return frame

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms, units
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, stress_of
+from crossprune.harness.data.neighbours import neighbours
 from crossprune.harness.data.rough_model import implied
 
 HARTREE_BOHR = units.Hartree / units.Bohr
@@ -55,14 +55,34 @@ def audit(frames: Sequence[Atoms]) -> list[str]:
     fitted to the forces of a few frames, and the energies and stresses that it implies are compared with
     the labels: of three kinds of labels, the one that disagrees with both others is the odd one.
     """
-    return [*_distances(frames), *(_disagreements(frames) or _sizes(frames))]
+    return [*_distances(frames), *_placeholders(frames), *(_disagreements(frames) or _sizes(frames))]
+
+
+def _placeholders(frames: Sequence[Atoms]) -> list[str]:
+    """Name labels that do not change although the structures do, as where a file fills in what it lacks."""
+    found = []
+    if not any(forces_of(atoms).any() for atoms in frames):
+        found.append("warning: all forces are zero: are they labels, or missing?")
+    stresses = [stress for atoms in frames if (stress := stress_of(atoms)) is not None]
+    if len(stresses) > 1 and not np.any(stresses):
+        found.append(
+            f"warning: the stresses of all {len(stresses)} frames that have one are zero: are they labels, "
+            "or missing? use_stress = false leaves them out"
+        )
+    energies = {energy_of(atoms) for atoms in frames}
+    if len(frames) > 1 and len(energies) == 1 and any(forces_of(atoms).any() for atoms in frames):
+        found.append(
+            f"warning: the energy of all {len(frames)} frames is {energies.pop():.6g} eV: is it a label, or "
+            "missing? energy_key names another"
+        )
+    return found
 
 
 def _distances(frames: Sequence[Atoms]) -> list[str]:
     """Compare the distance of each atom's nearest neighbour with covalent radii."""
     ratios: list[float] = []
     for atoms in _sample(frames):
-        first, second, distances = neighbor_list("ijd", atoms, NEIGHBOURS)
+        first, second, distances = neighbours("ijd", atoms, NEIGHBOURS)
         bonded = ~(np.isin(atoms.numbers[first], NOBLE) | np.isin(atoms.numbers[second], NOBLE))
         radii = covalent_radii[atoms.numbers]
         nearest = np.full(len(atoms), np.inf)
@@ -82,9 +102,7 @@ def _sizes(frames: Sequence[Atoms]) -> list[str]:
     """Judge sizes alone, where nothing can be compared."""
     found = []
     force = np.linalg.norm(np.concatenate([forces_of(atoms) for atoms in frames]), axis=1)
-    if not force.any():
-        found.append("warning: all forces are zero: are they labels, or missing?")
-    elif np.median(force[force > 0]) > LARGE_FORCE:
+    if force.any() and np.median(force[force > 0]) > LARGE_FORCE:
         typical = np.median(force[force > 0])
         found.append(
             f"warning: forces are typically {typical:.3g} eV/Å: likely in meV/Å; convert them to eV/Å"

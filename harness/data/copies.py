@@ -7,7 +7,8 @@ from typing import Literal
 
 from ase import Atoms
 from crossprune.harness.data.splits import DROPPED
-from crossprune.harness.data.validation import check_duplicates, duplicates
+from crossprune.harness.data.structures import duplicates
+from crossprune.harness.errors import DataError
 
 Choice = Literal["refuse", "drop", "keep"]
 TESTED = ("test", "ood")
@@ -64,6 +65,19 @@ def settle(
         for index in leaking if choice == "drop" else ():
             settled[index] = DROPPED
     return settled, notes
+
+
+def check_duplicates(frames: Sequence[Atoms], places: Sequence[str], split: Sequence[str]) -> None:
+    """Raise `DataError` if a structure occurs twice; ``split`` says in which parts."""
+    pairs = duplicates(frames)
+    if not pairs:
+        return
+    one, two = next(((i, j) for i, j in pairs if split[i] != split[j]), pairs[0])
+    parts = f" ({split[one]} and {split[two]})" if split[one] != split[two] else ""
+    raise DataError(
+        f"{places[one]} and {places[two]}{parts} are the same structure; {len(pairs)} duplicates in all; "
+        'remove the copies, or set duplicates = "drop" to leave them out, or "keep" if they are meant'
+    )
 
 
 def _drop_exact(parts: list[str], pairs: Sequence[tuple[int, int]]) -> None:

@@ -8,9 +8,9 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.frames import forces_of
+from crossprune.harness.data.neighbours import neighbours
 from scipy.sparse import csc_matrix
 
 CUTOFF = 6.0
@@ -53,7 +53,7 @@ def implied(frames: Sequence[Atoms]) -> tuple[FloatArray, FloatArray, float]:
 
 def _rows(atoms: Atoms, kinds: Sequence[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what each term gives: energy (n,), forces (3 n_atoms, n), stress (6, n)."""
-    first, second, distances, vectors = neighbor_list("ijdD", atoms, CUTOFF)
+    first, second, distances, vectors = neighbours("ijdD", atoms, CUTOFF)
     unit = vectors / distances[:, None]
     pairs = np.arange(len(first))
     places = [3 * atom[:, None] + np.arange(3) for atom in (first, second)]

@@ -7,9 +7,9 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import energy_of, forces_of
+from crossprune.harness.data.neighbours import neighbours
 
 CUTOFF = 5.0
 """Å; at least two shells of neighbours, which tell crystals and their strains apart."""
@@ -24,13 +24,16 @@ FORCE = (0.05, 0.02)
 """Share, and eV/Å: forces of copies differ by a per cent or so in DFT; several times as much is let pass."""
 
 
-def twins(frames: Sequence[Atoms], sides: Sequence[Hashable] | None = None) -> list[int]:
+def twins(
+    frames: Sequence[Atoms], sides: Sequence[Hashable] | None = None, *, tolerance: float = DISTANCE
+) -> list[int]:
     """Return for each frame the first one that it is a copy of by symmetry; its own index if of none.
 
     Two frames are copies if compositions and energies per atom agree, and the sorted distances of all
     pairs of elements within a cutoff, per atom. Distances do not change when a structure is rotated,
     mirrored, shifted or re-ordered, and per atom not when it is repeated. Only frames of like
-    energy are compared; and if ``sides`` are given, only those on different ones.
+    energy are compared; and if ``sides`` are given, only those on different ones. The distances' root mean
+    square difference is at most ``tolerance`` (Å).
     """
     first = list(range(len(frames)))
     prints: dict[int, dict[tuple[int, int], FloatArray]] = {}
@@ -40,7 +43,7 @@ def twins(frames: Sequence[Atoms], sides: Sequence[Hashable] | None = None) -> l
         for one in (index, other):
             if one not in prints:
                 prints[one] = _distances(frames[one])
-        if _agree(prints[index], prints[other], len(frames[index]), len(frames[other])):
+        if _agree(prints[index], prints[other], len(frames[index]), len(frames[other]), tolerance):
             _join(first, index, other)
     return [_root(first, index) for index in range(len(frames))]
 
@@ -71,7 +74,7 @@ def _kind(atoms: Atoms) -> str:
 
 def _distances(atoms: Atoms) -> dict[tuple[int, int], FloatArray]:
     """Return the sorted distances of neighbours per pair of elements."""
-    first, second, distances = neighbor_list("ijd", atoms, CUTOFF)
+    first, second, distances = neighbours("ijd", atoms, CUTOFF)
     low, high = np.sort([atoms.numbers[first], atoms.numbers[second]], axis=0)
     found = {}
     for one, other in set(zip(low.tolist(), high.tolist(), strict=True)):
@@ -80,7 +83,11 @@ def _distances(atoms: Atoms) -> dict[tuple[int, int], FloatArray]:
 
 
 def _agree(
-    one: dict[tuple[int, int], FloatArray], other: dict[tuple[int, int], FloatArray], n_one: int, n_other: int
+    one: dict[tuple[int, int], FloatArray],
+    other: dict[tuple[int, int], FloatArray],
+    n_one: int,
+    n_other: int,
+    tolerance: float,
 ) -> bool:
     """Compare sorted distances per atom; neighbours just inside and outside of the cutoff are forgiven."""
     common = math.gcd(n_one, n_other)
@@ -91,7 +98,7 @@ def _agree(
         edge = min((values[size] for values in short if len(values) > size), default=CUTOFF)
         if edge < CUTOFF - 3 * DISTANCE:
             return False
-        if size and np.sqrt(np.mean((short[0][:size] - short[1][:size]) ** 2)) > DISTANCE:
+        if size and np.sqrt(np.mean((short[0][:size] - short[1][:size]) ** 2)) > tolerance:
             return False
     return True
 

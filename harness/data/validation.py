@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ BoolArray = NDArray[np.bool_]
 
 MIN_DISTANCE = 0.3
 """Å; the H2 bond is 0.74 Å and no data set samples a core at less than half of that: wrong units."""
-DUPLICATE_DECIMALS = 6
-"""Structures equal to 1e-6 Å are one structure: extended XYZ prints eight digits, some codes six."""
 FAR = 1e6
 """Å, 0.1 mm: no atom of a calculation is farther from the origin."""
 HERMITE = (0.0, 1.0, (4 / 3) ** 0.5, 2 ** (1 / 3))
@@ -149,7 +146,7 @@ def _require_finite(values: FloatArray, what: str, place: str) -> None:
 def too_close(atoms: Atoms) -> bool:
     """Say whether two atoms, or an atom and its own image, are closer than `MIN_DISTANCE`."""
     cell = closed_cell(atoms)
-    if np.any(_heights(cell)[atoms.pbc] < 2 * MIN_DISTANCE):
+    if np.any(heights(cell)[atoms.pbc] < 2 * MIN_DISTANCE):
         if _image_too_close(cell, atoms.pbc):
             return True
         return _pair_too_close(*_thick(cell, atoms.positions, atoms.pbc), atoms.pbc)
@@ -164,10 +161,10 @@ def closed_cell(atoms: Atoms) -> FloatArray:
     return cell
 
 
-def _heights(cell: FloatArray) -> FloatArray:
+def heights(cell: FloatArray) -> FloatArray:
     """Return the distances between opposite faces, Å."""
-    heights: FloatArray = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return heights
+    apart: FloatArray = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    return apart
 
 
 def _image_too_close(cell: FloatArray, pbc: BoolArray) -> bool:
@@ -186,7 +183,7 @@ def _thick(cell: FloatArray, positions: FloatArray, pbc: BoolArray) -> tuple[Flo
     The heights of a reduced cell are at least 1/√2 of its vectors, so few repeats are enough.
     """
     cell = minkowski_reduce(cell, pbc=pbc)[0]
-    repeats = np.where(pbc, np.ceil(2 * MIN_DISTANCE / _heights(cell)), 1).astype(int)
+    repeats = np.where(pbc, np.ceil(2 * MIN_DISTANCE / heights(cell)), 1).astype(int)
     shifts = np.array(list(np.ndindex(*repeats.tolist()))) @ cell
     return cell * repeats[:, None], (positions[None] + shifts[:, None]).reshape(-1, 3)
 
@@ -196,38 +193,8 @@ def _pair_too_close(cell: FloatArray, positions: FloatArray, pbc: BoolArray) -> 
     fractional[:, pbc] %= 1.0
     fractional[fractional == 1.0] = 0.0
     tree = cKDTree(fractional, boxsize=np.where(pbc, 1.0, 0.0))
-    radius = np.sqrt(3) * MIN_DISTANCE / _heights(cell).min()
+    radius = np.sqrt(3) * MIN_DISTANCE / heights(cell).min()
     pairs = tree.query_pairs(radius, output_type="ndarray")
     delta = fractional[pairs[:, 0]] - fractional[pairs[:, 1]]
     delta -= np.where(pbc, np.round(delta), 0.0)
     return bool(np.any(np.linalg.norm(delta @ cell, axis=1) < MIN_DISTANCE))
-
-
-def structure_key(atoms: Atoms) -> bytes:
-    """Return a key that identical structures share: species, cell, positions, periodicity."""
-    coordinates = np.concatenate([atoms.cell.array, atoms.positions]).round(DUPLICATE_DECIMALS) + 0.0
-    return b"".join(array.tobytes() for array in (atoms.numbers, coordinates, atoms.pbc))
-
-
-def duplicates(frames: Sequence[Atoms]) -> list[tuple[int, int]]:
-    """Find identical structures: pairs (first, copy) of indices."""
-    first: dict[bytes, int] = {}
-    pairs = []
-    for index, atoms in enumerate(frames):
-        known = first.setdefault(structure_key(atoms), index)
-        if known != index:
-            pairs.append((known, index))
-    return pairs
-
-
-def check_duplicates(frames: Sequence[Atoms], places: Sequence[str], split: Sequence[str]) -> None:
-    """Raise `DataError` if a structure occurs twice; ``split`` says in which parts."""
-    pairs = duplicates(frames)
-    if not pairs:
-        return
-    one, two = next(((i, j) for i, j in pairs if split[i] != split[j]), pairs[0])
-    parts = f" ({split[one]} and {split[two]})" if split[one] != split[two] else ""
-    raise DataError(
-        f"{places[one]} and {places[two]}{parts} are the same structure; {len(pairs)} duplicates in all; "
-        'remove the copies, or set duplicates = "drop" to leave them out, or "keep" if they are meant'
-    )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from crossprune.harness.data.cards import Card, DataOptions, load_dataset
 from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
+from crossprune.harness.data.neighbours import neighbours
 from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
 from crossprune.harness.evaluation.rdf import radial_distribution
 from crossprune.harness.evaluation.stability import MdOptions, MdRun
@@ -52,7 +52,7 @@ def shortest_distance(frames: Sequence[Atoms]) -> float:
     """Return the shortest distance (Å) between two atoms in any of ``frames``."""
     shortest = np.inf
     for atoms in frames:
-        distances = neighbor_list("d", atoms, min(shortest, NEIGHBOURS))
+        distances = neighbours("d", atoms, min(shortest, NEIGHBOURS))
         shortest = min(shortest, distances.min(initial=np.inf))
     return float(shortest)
 

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from ase import Atoms
 from crossprune.harness.contract import IntArray
 from crossprune.harness.data.frames import DataSet
-from crossprune.harness.data.validation import structure_key
+from crossprune.harness.data.structures import first_copies, identical
+from crossprune.harness.data.twins import twins
 
 CHOSEN, REMAINDER, NEW = "chosen", "remainder", "new"
 """Frames that the model was fitted to; the rest of the training part; frames that its study did not have."""
 PARTS = ("test", "ood", REMAINDER, NEW, CHOSEN)
 """All parts that `parts_of_study` and `parts_elsewhere` know, in the order of reports."""
+
+SAME = 1e-4
+"""Å, root mean square: more than digits make, less than a step of a trajectory (6e-4) or a strain of 1e-4."""
 
 
 def parts_of_study(dataset: DataSet, subset: IntArray) -> list[str]:
@@ -34,16 +38,20 @@ def parts_of_study(dataset: DataSet, subset: IntArray) -> list[str]:
 def parts_elsewhere(frames: Sequence[Atoms], dataset: DataSet, subset: IntArray) -> list[str]:
     """Return the parts of frames of another source: as in the study if it has the structure, otherwise new.
 
-    Frames are told apart by elements, cell, positions and periodicity, not by labels. Of copies, what the
-    model was fitted to counts first.
+    Frames are told apart by elements, cell, positions and periodicity, not by labels; where no frame of
+    the study is a copy in that sense, one by symmetry counts (`twins`, for which energies must agree). Of
+    copies, what the model was fitted to goes first.
     """
     parts = parts_of_study(dataset, subset)
-    keys = [structure_key(atoms) for atoms in dataset.frames]
-    given = [structure_key(atoms) for atoms in frames]
-    if given == keys:
+    if len(frames) == len(parts) and all(map(identical, frames, dataset.frames)):
         return parts
-    part_of: dict[bytes, str] = {}
-    for key, part in zip(keys, parts, strict=True):
-        if part_of.get(key) != CHOSEN:
-            part_of[key] = part
-    return [part_of.get(key, NEW) for key in given]
+    order = sorted(range(len(parts)), key=lambda index: parts[index] != CHOSEN)
+    study = [dataset.frames[index] for index in order]
+    copy_of = first_copies(frames, study)
+    alone = [index for index, known in enumerate(copy_of) if known is None]
+    both = [*study, *(frames[index] for index in alone)]
+    sides = [True] * len(study) + [False] * len(alone)
+    by_symmetry = twins(both, sides, tolerance=SAME)[len(study) :]
+    for index, root in zip(alone, by_symmetry, strict=True):
+        copy_of[index] = root if root < len(study) else None
+    return [NEW if known is None else parts[order[known]] for known in copy_of]

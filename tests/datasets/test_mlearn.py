@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.data.frames import group_of, stress_of
-from crossprune.harness.data.validation import duplicates
+from crossprune.harness.data.structures import duplicates
 
 SIZES = {"mlearn-Mo": (194, 23), "mlearn-Si": (214, 25), "mlearn-Li": (241, 29)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import re
 import zlib
@@ -13,8 +14,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 from ase import Atoms
-from ase.io.extxyz import read_xyz
+from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict, read_xyz
 from crossprune.harness.errors import DataError
 
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -26,6 +28,8 @@ SHOWN = 60
 """Characters of a line that a message shows."""
 REMEMBERED = 1000
 """Last columns that are kept to judge whether the very last number is whole."""
+CELL_NAMES = ("lattice", "cell")
+"""Keys that hold a cell; only ``Lattice`` is read as one."""
 DAMAGED = "the file is truncated or malformed: write it again, or cut it before this frame"
 
 
@@ -170,7 +174,26 @@ class _Reader:
             raise self._broken(
                 f"{type(error).__name__}: {_short(str(error))}", _remedy(text, error)
             ) from None
+        self._check_cell_is_read(atoms)
         return atoms
+
+    def _check_cell_is_read(self, atoms: Atoms) -> None:
+        """Refuse a cell or periodicity under a name that is not read: a crystal would become a cluster."""
+        for key, value in atoms.info.items():
+            if key.lower() in CELL_NAMES and np.size(value) == 9 and not atoms.cell.any():
+                raise self._broken(
+                    f"the cell's name is {key!r}", "rename it Lattice, which is read as a cell"
+                )
+            if key.lower() == "pbc" and np.ravel(value).tolist() != atoms.pbc.tolist():
+                raise self._broken(f"the name of the periodicity is {key!r}", "rename it pbc, which is read")
+
+
+def as_written(name: str) -> str:
+    """Return what to give ASE to write for a text, so that it is read back and not taken for a number."""
+    key = "group"
+    if str(key_val_str_to_dict(key_val_dict_to_str({key: name})).get(key)) == name:
+        return name
+    return f"_JSON {json.dumps(name)}".replace("\\", "\\\\")
 
 
 def _shape(word: str) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -56,6 +57,8 @@ def read_file(path: Path, keys: Keys) -> Reading:
         ordered = ordered or keys.order in one.info
         group = frame.info["group"]
         order = number(one.info.get(keys.order, index), "order_key", one.place) if keys.order else index
+        if not math.isfinite(order):
+            raise DataError(f"{one.place}: {keys.order!r} (order_key) is {order}; give a finite number")
         part = None if keys.split is None else str(required(one.info, keys.split, "split_key", one.place))
         records.append(Record(atoms=frame, place=one.place, sequence=group, order=order, part=part))
     if keys.order is not None and not ordered:
@@ -66,7 +69,8 @@ def read_file(path: Path, keys: Keys) -> Reading:
 
 
 def _has_stress(entry: Any) -> bool:
-    return isinstance(entry, dict) and any("stress" in key for key in entry.get("outputs", ()))
+    outputs = entry.get("outputs") if isinstance(entry, dict) else None
+    return isinstance(outputs, dict) and any("stress" in key for key in outputs)
 
 
 def _check_file(path: Path) -> None:

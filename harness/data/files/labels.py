@@ -103,6 +103,11 @@ def labelled(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[list[Atom
                 group=_group(one, keys),
             )
         )
+    n_bare = sum(len(atoms) > 1 and not atoms.cell.any() for atoms in frames)
+    if n_bare and any(atoms.pbc.any() for atoms in frames):
+        notes.append(
+            f"{n_bare} of {len(raw)} frames have no cell, others are periodic; crystals need a cell and pbc"
+        )
     if n_completed:
         notes.append(f"{n_completed} frames without a cell vector along an open direction were given one")
     return frames, notes + stress_notes
@@ -118,6 +123,8 @@ def required(values: Mapping[str, Any], key: str, option: str, place: str) -> An
 def number(value: Any, what: str, place: str) -> float:
     """Return a number, or say that ``value`` is none."""
     try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
         return float(value)
     except (TypeError, ValueError, OverflowError):
         fortran = isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[dD][-+]?\d+", value)
@@ -148,8 +155,10 @@ def _energy_key(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[str, l
     n_free = sum(FREE in one.results for one in raw)
     if n_free == 0:
         return PLAIN, []
-    if n_free == len(raw):
+    if n_free == len(raw) and not _is_filled_in(raw):
         return FREE, []
+    if n_free == len(raw):
+        return PLAIN, ["the free energy of all frames is zero, so the energy is used"]
     without = next((one for one in raw if PLAIN not in one.results), None)
     if without is not None and FREE in without.results:
         raise DataError(
@@ -158,6 +167,12 @@ def _energy_key(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[str, l
         )
     note = f"{n_free} of {len(raw)} frames have a free energy; the energy is used for all, so that they agree"
     return PLAIN, [note]
+
+
+def _is_filled_in(raw: Sequence[RawFrame]) -> bool:
+    """Say whether all free energies are zero beside energies that are not."""
+    energies = [one.results.get(PLAIN) for one in raw]
+    return all(one.results[FREE] == 0 for one in raw) and any(energies) and None not in energies
 
 
 def _energy(one: RawFrame, key: str, keys: Keys, path: Path) -> Any:

@@ -105,6 +105,8 @@ def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: Sequ
         cell=entry["structure"]["lattice"]["matrix"],
         pbc=True,
     )
+    if isinstance(outputs["energy"], bool) or np.asarray(outputs["forces"]).dtype == bool:
+        raise TypeError("energy and forces must be numbers, not true or false")
     stress = None
     if order is not None:
         components = [list(order).index(component) for component in ASE_ORDER]
@@ -115,8 +117,9 @@ def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: Sequ
 
 
 SNAPSHOT = re.compile(r"Snapshot (\d+) of \d+ of (.+)")
-STRAIN = re.compile(r"(.+, mode \d+), strain (-?[\d.]+)")
-NOTE = re.compile(r"(.+?)-(-?[\d.]+)$")
+NUMERAL = r"-?(?:\d+\.?\d*|\.\d+)"
+STRAIN = re.compile(rf"(.+, mode \d+), strain ({NUMERAL})")
+NOTE = re.compile(rf"(.+?)-({NUMERAL})")
 
 
 def sequence_of(entry: dict[str, Any], group: str, index: int) -> tuple[str, float]:
@@ -130,7 +133,8 @@ def sequence_of(entry: dict[str, Any], group: str, index: int) -> tuple[str, flo
         return f"{group}: {match[2]}", float(match[1])
     if match := STRAIN.fullmatch(description):
         return f"{group}: {match[1]}", float(match[2])
-    for kind, note in (entry.get("notes") or {}).items():
+    notes = entry.get("notes")
+    for kind, note in notes.items() if isinstance(notes, dict) else ():
         if match := NOTE.fullmatch(str(note).replace("--", "-", 1)):
             return f"{group}: {kind} {match[1]}", float(match[2])
     return group, float(index)

@@ -135,6 +135,30 @@ def test_frames_of_another_file_keep_their_parts_in_any_order_and_others_are_new
     assert found["new", "all"][0] == "5"
 
 
+@pytest.mark.parametrize("way", ["wrapped", "reversed", "printed", "turned"])
+def test_frames_written_in_another_way_keep_their_parts(run, potential, way):
+    study = []
+    for atoms in read("in.xyz", ":"):
+        results = dict(atoms.calc.results)
+        if way == "wrapped":
+            atoms.positions += [9.0, -4.0, 2.0]
+            atoms.wrap()
+        if way == "printed":
+            atoms.positions = atoms.positions.round(6)
+        if way == "turned":
+            atoms.rotate(30.0, (1, 2, 3), rotate_cell=True)
+        if way == "reversed":
+            atoms = atoms[::-1]
+            results["forces"] = results["forces"][::-1]
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        study.append(atoms)
+    write("rewritten.xyz", study, format="extxyz")
+    said = call("evaluate", potential, "--data", "rewritten.xyz")
+    assert "another data set" not in said
+    expected, found = rows(call("evaluate", potential)), rows(said)
+    assert {key: row[0] for key, row in found.items()} == {key: row[0] for key, row in expected.items()}
+
+
 def test_another_data_set_is_called_one(run, potential):
     write("other.xyz", frames(30, 2), format="extxyz")
     said = call("evaluate", potential, "--data", "other.xyz", "--seed", "4", "--test-fraction", "0.5")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 from crossprune.harness.cli import main as cli
 from crossprune.harness.data import frames
 from crossprune.harness.data.cards import DataOptions, load_dataset
@@ -118,6 +121,8 @@ def test_wrong_calls_say_what_is_allowed(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match=r"cannot write .*file/a\.xyz: .*; give another place"):
         export("si-pbe", "--output", tmp_path / "file" / "a.xyz")
+    with pytest.raises(StudyError, match=r"cannot write /proc/a\.xyz: .*; give another place"):
+        export("si-pbe", "--output", "/proc/a.xyz")
     with pytest.raises(StudyError, match=r"--chooser, --seed: for the folder of a finished run"):
         export("si-pbe", "--chooser", "snap", "--seed", 0, "--output", tmp_path / "a.xyz")
     with pytest.raises(StudyError, match="unknown format 'pacemakr'; did you mean 'pacemaker'"):
@@ -126,3 +131,37 @@ def test_wrong_calls_say_what_is_allowed(tmp_path):
         export("si-pbe", "--output", tmp_path / "a.dat")
     with pytest.raises(StudyError, match="unknown split 'trai'; did you mean 'train'"):
         export("si-pbe", "--split", "trai", "--output", tmp_path / "a.xyz")
+
+
+NAMES = [
+    "T",
+    "1.10",
+    "0010",
+    "1e3",
+    "a\\b",
+    "1 2 3",
+    'a\\"b',
+    "_JSON {}",
+    "[1,2]",
+    "plain",
+    "3",
+    " lead",
+    "a=b",
+    "ü",
+]
+
+
+def test_names_of_groups_survive_and_notes_are_printed(tmp_path):
+    rows = []
+    with connect(tmp_path / "in.db") as database:
+        for seed in range(2 * len(NAMES)):
+            atoms = bulk("Cu", cubic=True)
+            atoms.rattle(0.05, seed=seed)
+            forces = np.random.default_rng(seed).normal(size=(4, 3))
+            atoms.calc = SinglePointCalculator(atoms, energy=-4.0, forces=forces)
+            rows.append(NAMES[seed % len(NAMES)])
+            database.write(atoms, data={"group": rows[-1]})
+    assert "warning: the energy of all 28 frames" in export(tmp_path / "in.db", "-o", tmp_path / "out.xyz")
+    assert list(load_dataset(tmp_path / "out.xyz").groups) == rows
+    with pytest.raises(StudyError, match=r"out\.xyz is the file that is read"):
+        export(tmp_path / "out.xyz", "-o", tmp_path / "out.xyz")

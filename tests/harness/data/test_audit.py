@@ -99,6 +99,26 @@ def test_sizes_alone_where_nothing_can_be_compared():
     assert any("all forces are zero" in one for one in audit(spoilt(copper(), forces=0.0)))
 
 
+@pytest.mark.parametrize(
+    ("factors", "said"),
+    [
+        ({"forces": 0.0}, "all forces are zero: are they labels, or missing?"),
+        ({"stress": 0.0}, "the stresses of all 24 frames that have one are zero"),
+        ({"energy": 0.0}, "the energy of all 24 frames is 0 eV"),
+    ],
+)
+def test_labels_that_were_filled_in_are_named(factors, said):
+    assert any(said in one for one in audit(spoilt(copper(), **factors)))
+
+
+def test_one_energy_for_all_structures_is_named():
+    same = [
+        label(one, energy=-123.0, forces=forces_of(one), stress=stress_of(one), group="x") for one in copper()
+    ]
+    [warning] = audit(same)
+    assert warning.startswith("warning: the energy of all 24 frames is -123 eV")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["si-pbe", "mlearn-Mo", "mlearn-Si", "mlearn-Li"])
 def test_published_sets_pass(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import time
 
 import numpy as np
@@ -115,3 +116,26 @@ def test_a_packed_file_under_a_plain_name(tmp_path, text):
     (tmp_path / "in.xyz").write_bytes(gzip.compress(text.encode()))
     with pytest.raises(DataError, match=r"give it the ending \.xyz\.gz"):
         load_dataset(tmp_path / "in.xyz")
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        (("Lattice=", "lattice="), "frame 0: .*the cell's name is 'lattice'.*rename it Lattice"),
+        (("Lattice=", "Cell="), "frame 0: .*the cell's name is 'Cell'.*rename it Lattice"),
+        (("energy", 'PBC="T T F" energy'), "frame 0: .*the periodicity is 'PBC'.*rename it pbc"),
+    ],
+)
+def test_a_cell_that_would_not_be_read(tmp_path, change, remedy):
+    text = f"1\n{HEADER}\nCu 0 0 0 0.1 0.1 0.1\n"
+    with pytest.raises(DataError, match=remedy):
+        read(tmp_path, text.replace(*change))
+
+
+def test_crystals_and_clusters_in_one_file_are_named(tmp_path, text):
+    bare = re.sub(r'Lattice="[^"]*" ', "", text).replace('pbc="T T T"', 'pbc="F F F"')
+    (tmp_path / "in.xyz").write_text(text + bare)
+    assert any(
+        note.startswith("6 of 12 frames have no cell, others are periodic")
+        for note in load_dataset(tmp_path / "in.xyz").notes
+    )

@@ -221,3 +221,42 @@ def test_broken_mlearn_entry(tmp_path, entries, message):
 def test_truncated_json(tmp_path):
     with pytest.raises(DataError, match=r"a\.json is truncated or not JSON .*; fetch it again"):
         read_entries(tmp_path / "a.json", json.dumps([mlearn_entry()])[:-30])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"notes": "text"},
+        {"notes": ["a"]},
+        {"notes": {"Md": "1.2.3-1.2.3"}},
+        {"description": "x, mode 1, strain 1.2.3"},
+    ],
+)
+def test_mlearn_words_without_a_number_leave_the_order_of_the_file(tmp_path, changes):
+    entries = [mlearn_entry(), {**mlearn_entry(), **changes}]
+    (tmp_path / "a.json").write_text(json.dumps(entries))
+    last = read_file(tmp_path / "a.json", Keys()).records[1]
+    assert (last.sequence, last.order) == (group_of(last.atoms), 1.0)
+
+
+@pytest.mark.parametrize("changes", [{"outputs": None}, {"outputs": [1, 2]}])
+def test_mlearn_outputs_that_are_none(tmp_path, changes):
+    (tmp_path / "a.json").write_text(json.dumps([mlearn_entry(), {**mlearn_entry(), **changes}]))
+    with pytest.raises(DataError, match="frame 1: not an entry of the mlearn schema"):
+        read_file(tmp_path / "a.json", Keys())
+
+
+def test_true_is_no_energy(tmp_path, frames):
+    with pytest.raises(DataError, match=r"frame 0: .*must be numbers, not true or false"):
+        read_entries(tmp_path / "a.json", json.dumps([mlearn_entry(energy=True)]))
+    header = 'Lattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3:forces:R:3 energy=T'
+    (tmp_path / "a.xyz").write_text(f"1\n{header}\nCu 0 0 0 0 0 0\n")
+    with pytest.raises(DataError, match="frame 0: energy is 'True', not a number"):
+        read_file(tmp_path / "a.xyz", Keys())
+
+
+def test_a_place_in_a_trajectory_is_finite(tmp_path, frames):
+    frames[0].info["step"] = float("nan")
+    write(tmp_path / "a.xyz", frames, format="extxyz")
+    with pytest.raises(DataError, match=r"frame 0: 'step' \(order_key\) is nan; give a finite number"):
+        read_file(tmp_path / "a.xyz", Keys(order="step"))

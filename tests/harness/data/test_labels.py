@@ -140,3 +140,9 @@ def test_an_unused_virial_of_open_frames_is_no_news(tmp_path):
     path = tmp_path / "in.xyz"
     write(path, [molecule], format="extxyz")
     assert read_file(path, Keys()).notes == ()
+
+
+def test_free_energies_that_were_filled_in_are_not_taken(tmp_path):
+    reading = read(tmp_path, [copper(seed, free_energy=0.0) for seed in range(3)])
+    assert [energy_of(one.atoms) for one in reading.records] == [-4.0] * 3
+    assert reading.notes == ("the free energy of all frames is zero, so the energy is used",)
