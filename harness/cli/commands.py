@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -321,6 +322,8 @@ def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet)
             writer, known = frame_writer(style), dataset.isolated_atom_energies
             write_file(path, lambda temporary: writer(temporary, frames, known))
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
         raise StudyError(f"cannot write {path}: {error.strerror}; give another place") from None
 
 

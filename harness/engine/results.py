@@ -34,8 +34,12 @@ TEXT_AXES = tuple(axis for axis in AXES if axis not in NUMBER_AXES)
 RESULTS = Columns(
     texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
     numbers=(*NUMBER_AXES, *NUMBERS),
+    optional=(
+        *("scaling", "pooling", "budget", "flag", *CLIPS, *PROVENANCE),
+        *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
+    ),
 )
-"""What the results table holds."""
+"""What the results table holds; a table from elsewhere may lack what only adds to a report."""
 PIECE = 500
 """Cells that are laid out at a time."""
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")

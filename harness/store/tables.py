@@ -32,23 +32,27 @@ class Columns:
     numbers: tuple[str, ...]
     truths: tuple[str, ...] = ()
     """Those of truth values, which may be missing."""
+    optional: tuple[str, ...] = ()
+    """Those among them that a table may lack."""
 
     def check(self, table: pd.DataFrame) -> None:
         """Raise `ValueError` if a column is not there or holds something else."""
         if not table.columns.is_unique:
             raise ValueError("it has two columns of one name")
-        if missing := [
-            name for name in (*self.texts, *self.numbers, *self.truths) if name not in table.columns
-        ]:
+        named = [name for name in (*self.texts, *self.numbers, *self.truths) if name in table.columns]
+        needed = [name for name in (*self.texts, *self.numbers, *self.truths) if name not in self.optional]
+        if missing := [name for name in needed if name not in named]:
             raise ValueError(f"it lacks the column {missing[0]}")
         if table.empty:  # no value, no type
             return
         kinds = {name: column.dtype.kind for name, column in table.items()}
-        wrong = {name: "numbers" for name in self.numbers if kinds[name] not in "iuf"}
-        wrong |= {name: "truth values" for name in self.truths if kinds[name] != "b"}
-        wrong |= {name: "texts" for name in self.texts if not _are_texts(table[name])}
-        for name, kind in wrong.items():
-            raise ValueError(f"the column {name} does not hold {kind}")
+        for name in named:
+            if name in self.numbers and kinds[name] not in "iuf":
+                raise ValueError(f"the column {name} does not hold numbers")
+            if name in self.truths and kinds[name] != "b":
+                raise ValueError(f"the column {name} does not hold truth values")
+            if name in self.texts and not _are_texts(table[name]):
+                raise ValueError(f"the column {name} does not hold texts")
 
 
 ANY = Columns((), ())

@@ -117,7 +117,8 @@ def test_all_failed_says_so_and_carries_no_plotly(make_results, tmp_path):
 def test_a_table_alone_is_enough_for_the_command(make_results, tmp_path):
     make_results(plain).to_parquet(tmp_path / "results.parquet")
     call = [sys.executable, "-m", "crossprune.harness.cli.main", "report", str(tmp_path)]
-    subprocess.run(call, check=True, capture_output=True)
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "54 cells: 54 done" in page.text
     assert sorted(path.name for path in tmp_path.iterdir()) == [

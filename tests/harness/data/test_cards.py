@@ -108,7 +108,7 @@ def test_blocks_with_a_gap_leave_frames_out_and_say_so(path):
     assert parts_of(dataset, "cold").count("test") == 4
     left_out = 35 - len(dataset.frames)
     assert 3 <= left_out <= 6
-    assert dataset.notes == (f"{left_out} frames beside test stretches left out (block_gap)",)
+    assert dataset.notes[-1] == f"{left_out} frames beside test stretches left out (block_gap)"
 
 
 def test_force_filter_says_how_many_it_dropped(path):
@@ -150,4 +150,4 @@ def test_smoke_subset_keeps_parts_and_groups(path):
     assert len(small.frames) == 10
     assert set(small.split) == {"train", "test", "ood"}
     assert set(small.groups) == set(TRAJECTORIES)
-    assert small.notes == ("smoke subset: 10 of 35 frames",)
+    assert small.notes[-1] == "smoke subset: 10 of 35 frames"

@@ -275,7 +275,7 @@ def holding(name, value):
 @pytest.mark.parametrize(
     ("pattern", "change", "said"),
     [
-        ("results.parquet", lacking("fit_key"), "it lacks the column fit_key"),
+        ("results.parquet", lacking("model"), "it lacks the column model"),
         ("results.parquet", holding("seed", "0"), "the column seed does not hold numbers"),
         ("results.parquet", holding("fit_s", True), "the column fit_s does not hold numbers"),
         ("results.parquet", holding("dataset", 5), "the column dataset does not hold texts"),
