@@ -35,7 +35,7 @@ def stage_store(root: Path) -> Store:
 @functools.lru_cache(maxsize=2)
 def stored_dataset(root: Path, key: str) -> frames.DataSet:
     """Load a data set from the store."""
-    with stage_store(root).reading("dataset", key) as folder:
+    with stage_store(root).reading("dataset", key, contents=True) as folder:
         return frames.load(folder)
 
 
@@ -48,6 +48,7 @@ def stored_labels(root: Path, key: str) -> Predictions:
 @functools.lru_cache(maxsize=2)
 def stored_prepared(root: Path, dataset_key: str, key: str) -> Prepared:
     """Load what was prepared, memory-mapped, so that all workers share one copy."""
+    _compare(root, "prepare", key)
     with stage_store(root).reading("prepare", key) as folder:
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     return Prepared(stored_dataset(root, dataset_key).frames, arrays)
@@ -61,9 +62,17 @@ def stored_potential(root: Path, fit_key: str) -> Potential:
 
 def stored_features(store: Store, key: str) -> FloatArray:
     """Load the features of all atoms of a data set, memory-mapped."""
+    _compare(store.root, "features", key)
     with store.reading("features", key) as folder:
         values: FloatArray = np.load(folder / "features.npy", mmap_mode="r")
         return values
+
+
+@functools.lru_cache(maxsize=256)
+def _compare(root: Path, stage: str, key: str) -> None:
+    """Compare the digests of a large artefact once in a process: arrays in memory maps hold no checksums."""
+    with stage_store(root).reading(stage, key, contents=True):
+        pass
 
 
 def stored_candidates(
@@ -95,7 +104,7 @@ def stored_selection(store: Store, key: str) -> IntArray | None:
 @functools.lru_cache(maxsize=20_000)
 def stored_subset(root: Path, fit_key: str) -> IntArray:
     """Load the indices of the frames that a model was fitted to; kept, for a report asks more than once."""
-    with stage_store(root).reading("fit", fit_key) as folder:
+    with stage_store(root).reading("fit", fit_key, contents=("subset.npy",)) as folder:
         indices: IntArray = np.load(folder / "subset.npy")
     indices.flags.writeable = False
     return indices
@@ -103,7 +112,7 @@ def stored_subset(root: Path, fit_key: str) -> IntArray:
 
 def stored_fit(store: Store, fit_key: str) -> tuple[dict[str, FloatArray], dict[str, Any]]:
     """Load what a fit predicted, as arrays by name, and the facts about it."""
-    with store.reading("fit", fit_key) as folder:
+    with store.reading("fit", fit_key, contents=True) as folder:
         with np.load(folder / "predictions.npz") as archive:
             arrays = dict(archive)
         return arrays, json.loads((folder / "facts.json").read_text())

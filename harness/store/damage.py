@@ -10,7 +10,7 @@ import re
 import shutil
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +67,12 @@ def place_of(root: Path, stage: str, key: str) -> Path:
     return root / "objects" / stage / key[:2] / key
 
 
-def first_fault(stage: str, folder: Path, *, contents: bool) -> Fault | None:
-    """Say what is wrong with an artefact, if anything; ``contents`` reads all its files."""
+def first_fault(stage: str, folder: Path, *, contents: bool | Collection[str]) -> Fault | None:
+    """Say what is wrong with an artefact, if anything; ``contents`` reads its files, or some of them."""
     return next(faults_of(stage, folder, contents=contents), None)
 
 
-def faults_of(stage: str, folder: Path, *, contents: bool = True) -> Iterator[Fault]:
+def faults_of(stage: str, folder: Path, *, contents: bool | Collection[str] = True) -> Iterator[Fault]:
     """Say everything that is wrong with an artefact: what is missing, unreadable or not as it was written."""
     if not folder.is_dir():
         yield "", "is no folder" if folder.exists() else "is missing"
@@ -83,7 +83,9 @@ def faults_of(stage: str, folder: Path, *, contents: bool = True) -> Iterator[Fa
         yield manifest.NAME, str(error)
         return
     if entries is not None:
-        yield from manifest.changed(folder, entries) if contents else manifest.missing(folder, entries)
+        yield from manifest.missing(folder, entries)
+        if contents:
+            yield from manifest.changed(folder, entries, None if contents is True else contents)
         return
     for name in REQUIRED.get(stage, ()):
         if not (path := folder / name).is_file():
@@ -110,7 +112,9 @@ def _unreadable(folder: Path) -> Iterator[Fault]:
 
 
 @contextlib.contextmanager
-def reading(root: Path, artefact: Artefact, *, contents: bool = False, sizes: bool = True) -> Iterator[Path]:
+def reading(
+    root: Path, artefact: Artefact, *, contents: bool | Collection[str] = False, sizes: bool = True
+) -> Iterator[Path]:
     """Give an artefact's folder to read from; what the body raises is `Damaged` if the artefact is to blame.
 
     Parameters
@@ -120,7 +124,7 @@ def reading(root: Path, artefact: Artefact, *, contents: bool = False, sizes: bo
     artefact
         What is read.
     contents
-        Compare the digests of its files first: for small ones, on which much rests.
+        Compare the digests of its files first, or of those that are named.
     sizes
         Compare the sizes of its files first; of no use where the body checks what it reads.
 

@@ -102,7 +102,7 @@ class Store:
         final.parent.mkdir(parents=True, exist_ok=True)
 
     def reading(
-        self, stage: str, key: str, *, contents: bool = False
+        self, stage: str, key: str, *, contents: bool | Collection[str] = False
     ) -> contextlib.AbstractContextManager[Path]:
         """Give the folder of an artefact that is read in a ``with``; see `damage.reading`."""
         return reading(self.root, (stage, key), contents=contents)
