@@ -42,7 +42,9 @@ def verify(store: StoreFolder) -> None:
         found = upkeep.verify(_open(store), show)
     console.print(f"{found.n_records} records, {found.n_artefacts} artefacts", highlight=False)
     _list("broken", found.broken)
-    _list("no record refers to (gc removes them)", found.orphans)
+    _list(
+        "no record refers to; the study's next run takes up what it needs, gc removes the rest", found.orphans
+    )
     _list("temporary, of runs that go on or were killed", found.leftovers)
     if found.n_unsealed:
         console.print(f"{found.n_unsealed} artefacts of an earlier version have no digests", highlight=False)
@@ -67,9 +69,10 @@ def repair(store: StoreFolder) -> None:
     _list("moved aside", [str(path) for path in done.aside])
     console.print(f"{done.n_records} records are whole", highlight=False)
     if done.forgotten:
-        console.print(
-            f"{done.forgotten} records rested on what is gone: run the study again", highlight=False
-        )
+        console.print(f"{done.forgotten} records rested on what is gone", highlight=False)
+    if done.forgotten or done.removed or done.aside:
+        again = "run the study again: it takes up what is whole and computes the rest; gc only after that"
+        console.print(again, highlight=False)
 
 
 @app.command()
@@ -78,7 +81,10 @@ def gc(
     study: StudyOption = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove it; without this, only say what.")] = False,
     min_age_h: Annotated[
-        float, typer.Option("--min-age", help="Keep what is younger, in hours: a run may still need it.")
+        float,
+        typer.Option(
+            "--min-age", help="Keep artefacts that are younger, in hours: a run may still need them."
+        ),
     ] = 24.0,
 ) -> None:
     """Say, and with --delete remove, what no record refers to.
@@ -94,9 +100,10 @@ def gc(
     waste = upkeep.find_waste(opened, cells, needed, min_age_s=min_age_h * HOUR_S)
     _list("artefacts", [f"{stage} {key}: {size / 1e6:.3f} MB" for (stage, key), size in waste.artefacts])
     _list("leftovers", [f"{path.name}: {size / 1e6:.3f} MB" for path, size in waste.leftovers])
+    young = f"; artefacts younger than {min_age_h:g} h (--min-age) stay, records do not"
     summary = f"{len(waste.artefacts)} artefacts, {len(waste.records)} records, {waste.size / 1e6:.3f} MB"
     if not delete:
-        console.print(f"would remove {summary}; --delete does it", highlight=False)
+        console.print(f"would remove {summary}{young}; --delete does it", highlight=False, soft_wrap=True)
         return
     with _progress("artefacts") as show:
         upkeep.remove(opened, waste, show)

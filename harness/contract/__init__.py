@@ -5,7 +5,7 @@ Units: energies eV, lengths Å, forces eV/Å, stress eV/Å³ in Voigt order xx y
 
 from crossprune.harness.contract.adapter import Adapter, Descriptor, Fitter, Options, Prepared
 from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate, save_arrays
-from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights
+from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights, have_weight
 from crossprune.harness.contract.family import Family, FileFormat
 from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
 from crossprune.harness.contract.potential import Potential, PotentialCalculator, require_elements
@@ -37,6 +37,7 @@ __all__ = [
     "Thermostat",
     "Weights",
     "allocate",
+    "have_weight",
     "read_header",
     "require_elements",
     "save_arrays",

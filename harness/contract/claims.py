@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -38,3 +38,8 @@ class GroupWeight:
 
 Weights = Mapping[str, GroupWeight]
 """Group name to its relative weights; a group that is not named has weight 1."""
+
+
+def have_weight(groups: Iterable[str], weights: Weights) -> bool:
+    """Tell whether energies or forces of one of these groups count; a fit to stresses alone is none."""
+    return any(one.energy or one.forces for one in (weights.get(name, GroupWeight()) for name in groups))

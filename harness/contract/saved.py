@@ -43,7 +43,9 @@ def read_header(folder: Path) -> dict[str, Any]:
     try:
         header = json.loads((folder / HEADER).read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{folder} holds no saved potential: {HEADER}: {error}") from None
+        inside = folder / "potential" / HEADER
+        remedy = f"; did you mean {inside.parent}?" if inside.is_file() else ""
+        raise DataError(f"{folder} holds no saved potential: {HEADER}: {error}{remedy}") from None
     if not isinstance(header, dict) or not isinstance(header.get("adapter"), str):
         raise DataError(f"{folder} holds no saved potential: {HEADER} names no adapter")
     layout = header.get("layout", 1)

@@ -76,7 +76,8 @@ def check_duplicates(frames: Sequence[Atoms], places: Sequence[str], split: Sequ
     parts = f" ({split[one]} and {split[two]})" if split[one] != split[two] else ""
     raise DataError(
         f"{places[one]} and {places[two]}{parts} are the same structure; {len(pairs)} duplicates in all; "
-        'remove the copies, or set duplicates = "drop" to leave them out, or "keep" if they are meant'
+        'remove the copies, or, in the table [data."NAME"] of a study, set duplicates = "drop" to leave them '
+        'out, or "keep" if they are meant'
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.candidates import POOLINGS, SCALINGS
 from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM
+
+if TYPE_CHECKING:  # a worker knows cells, and no studies
+    from crossprune.harness.engine.study import Study
 
 
 @dataclass(frozen=True, order=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from crossprune.harness.contract import IntArray, Weights
 from crossprune.harness.engine.grid import Choice
-from crossprune.harness.evaluation import metrics, properties, soundness, stability
-from crossprune.harness.evaluation.properties import PropertyOptions, Setting
-from crossprune.harness.evaluation.stability import MdRun
+from crossprune.harness.evaluation import metrics, soundness
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection import gathering
+
+if TYPE_CHECKING:
+    from crossprune.harness.evaluation.properties import PropertyOptions, Setting
+    from crossprune.harness.evaluation.stability import MdRun
 
 FIT_LAYOUT = 3
 """Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to, 2 apart."""
@@ -56,12 +60,16 @@ def fit_seed(dataset_key: str, seed: int | None) -> int:
 
 def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> str:
     """Key of a potential's properties; the reference values are no part of it."""
+    from crossprune.harness.evaluation import properties  # no fit needs what it imports
+
     code, versions = source_hash(properties.__name__), package_versions(["ase", "phonopy"])
     return canonical_hash("properties", fit_key, setting, options.names, options.budget_s, code, versions)
 
 
 def md_key(fit_key: str, run: MdRun) -> str:
     """Key of one run of molecular dynamics."""
+    from crossprune.harness.evaluation import stability  # no fit needs what it imports
+
     code, versions = source_hash(stability.__name__), package_versions(["ase"])
     return canonical_hash("md", fit_key, run, code, versions)
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crossprune.harness.contract import IntArray
+from crossprune.harness.contract import IntArray, have_weight
 from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
 from crossprune.harness.data.frames import DataSet
 from crossprune.harness.data.names import table_of
@@ -15,7 +15,7 @@ from crossprune.harness.engine.grid import Cell, Choice, expand
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
 from crossprune.harness.engine.schedule import Job, Task
 from crossprune.harness.engine.stored import put_dataset
-from crossprune.harness.engine.study import Study, have_weight
+from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.gathering import Pool

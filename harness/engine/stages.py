@@ -10,10 +10,9 @@ import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ase.io import write
 from crossprune.harness.contract import (
     Descriptor,
     Fitter,
@@ -21,6 +20,7 @@ from crossprune.harness.contract import (
     IntArray,
     Predictions,
     Weights,
+    have_weight,
     save_arrays,
 )
 from crossprune.harness.data import frames
@@ -37,17 +37,18 @@ from crossprune.harness.engine.stored import (
     stored_prepared,
     stored_selection,
 )
-from crossprune.harness.engine.study import have_weight
 from crossprune.harness.errors import TooFewFrames
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
-from crossprune.harness.evaluation.properties import PropertyOptions, Setting, compute_properties
-from crossprune.harness.evaluation.stability import MdRun, run_md
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.selection.gathering import n_labels, order
 from crossprune.harness.selection.methods import METHODS
 from crossprune.harness.store.objects import Store
+
+if TYPE_CHECKING:
+    from crossprune.harness.evaluation.properties import PropertyOptions, Setting
+    from crossprune.harness.evaluation.stability import MdRun
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
 TRAJECTORY = "trajectory.extxyz"
@@ -281,6 +282,8 @@ def properties_stage(
     root: Path, fit_key: str, setting: Setting, options: PropertyOptions
 ) -> tuple[dict[str, Any], bool]:
     """Compute the properties of a fitted potential; a row each, whatever fails."""
+    from crossprune.harness.evaluation.properties import compute_properties  # a third of a worker's start
+
     found = compute_properties(stored_potential(root, fit_key).calculator(), setting, options)
     facts = {"trial": True, "fit_key": fit_key}
     return {"rows": [dataclasses.asdict(one) for one in found], "facts": facts}, True
@@ -288,6 +291,9 @@ def properties_stage(
 
 def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, Any], bool]:
     """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
+    from ase.io import write
+    from crossprune.harness.evaluation.stability import run_md
+
     result, kept = run_md(stored_potential(root, fit_key), run)
     folder = stage_store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
     trajectory = str((folder / TRAJECTORY).relative_to(root))

@@ -20,7 +20,6 @@ from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import gather
 from crossprune.harness.store.damage import place_of
 from crossprune.harness.store.objects import Store
-from crossprune.harness.store.tables import UNREADABLE
 
 KEPT_BYTES = 1 << 27
 """Size of features up to which they stay in a worker's memory between two choices."""
@@ -157,7 +156,15 @@ def data_of_fit(source: str | Path) -> FitData | None:
         subset = np.load(fit / "subset.npy").astype(np.int64)
         dataset = frames.load(place_of(fit.parents[3], "dataset", key))
         chosen = set(np.array(dataset.split)[subset].tolist())
-    except (*UNREADABLE, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
         raise DataError(
             f"{fit}: the store does not hold whole what this potential was fitted to "
             f"({type(error).__name__}: {error}); run the study again, or copy the folder of the potential "

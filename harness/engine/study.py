@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crossprune.harness.contract import GroupWeight, Weights
+from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import check_distinct, is_one_of, table_of
 from crossprune.harness.errors import StudyError, unknown_name
@@ -148,11 +148,6 @@ class Study:
             return dataclasses.replace(self, datasets=chosen, data=data)
         except ValueError as error:
             raise StudyError(f"--data: {error}") from None
-
-
-def have_weight(groups: Iterable[str], weights: Weights) -> bool:
-    """Tell whether energies or forces of one of these groups count; a fit to stresses alone is none."""
-    return any(one.energy or one.forces for one in (weights.get(name, GroupWeight()) for name in groups))
 
 
 TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")

@@ -79,7 +79,8 @@ def _check_file(path: Path) -> None:
         allowed = ", ".join(XYZ_SUFFIXES + DATABASE_SUFFIXES)
         raise DataError(f"{path}: unknown kind of file; allowed: {allowed} (.xyz also compressed)")
     if not is_file(path):
-        raise DataError(f"no such file: {path}")
+        where = "" if path.is_absolute() else f" in {Path.cwd()}, from where paths are counted"
+        raise DataError(f"no such file: {path}{where}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; give a file with labelled structures")
 

@@ -1,4 +1,4 @@
-"""A stage has one BLAS thread, whatever the environment says: more would change the last bits."""
+"""A worker has one BLAS thread, whatever the environment says, and imports no more than a fit needs."""
 
 from __future__ import annotations
 
@@ -30,3 +30,21 @@ def test_a_stage_has_one_blas_thread(tmp_path):
     libraries, *threads = map(int, done.stdout.split())
     assert libraries > 0, "no BLAS was found, so none was limited"
     assert threads == [1]
+
+
+IMPORTS = """
+import sys
+import crossprune.harness.engine.stages
+from crossprune.harness.lookup import adapter_class
+for name in ("ace", "chimes", "gap", "nnp", "snap"):
+    adapter_class(name)
+print(*sorted({"ase.io", "numba", "pandas", "scipy.stats", "sklearn", "torch", "typer"} & set(sys.modules)))
+"""
+
+
+def test_a_worker_imports_no_more_than_a_fit_needs(require_adapter):
+    for name in ("ace", "chimes", "gap", "nnp", "snap"):
+        require_adapter(name)
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
