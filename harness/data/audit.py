@@ -10,8 +10,8 @@ from ase import Atoms, units
 from ase.data import covalent_radii
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, stress_of
-from crossprune.harness.data.neighbours import neighbours
 from crossprune.harness.data.rough_model import implied
+from crossprune.harness.data.validation import neighbours
 
 HARTREE_BOHR = units.Hartree / units.Bohr
 KCAL, KJ = units.mol / units.kcal, units.mol / units.kJ

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.frames import forces_of
-from crossprune.harness.data.neighbours import neighbours
+from crossprune.harness.data.validation import neighbours
 from scipy.sparse import csc_matrix
 
 CUTOFF = 6.0

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import energy_of, forces_of
-from crossprune.harness.data.neighbours import neighbours
+from crossprune.harness.data.validation import neighbours
 
 CUTOFF = 5.0
 """Å; at least two shells of neighbours, which tell crystals and their strains apart."""

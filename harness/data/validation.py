@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 from ase.geometry import minkowski_reduce
+from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
@@ -159,6 +160,19 @@ def closed_cell(atoms: Atoms) -> FloatArray:
     cell: FloatArray = Cell(periodic).complete().array.copy()
     cell[~atoms.pbc] *= np.linalg.norm(periodic, axis=1).max() or 10.0
     return cell
+
+
+def neighbours(quantities: str, atoms: Atoms, cutoff: float) -> Any:
+    """Return what `ase.neighborlist.neighbor_list` returns, but of the reduced cell of the same lattice.
+
+    The number of images that are searched grows with the skew of a cell (b, b + a, b + 2 a, …), the pairs
+    do not. ``quantities`` may hold i, j, d and D; S counts vectors of the cell, and would be another.
+    """
+    if not atoms.pbc.any():
+        return neighbor_list(quantities, atoms, cutoff)
+    cell = minkowski_reduce(closed_cell(atoms), pbc=atoms.pbc)[0]
+    compact = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=cell, pbc=atoms.pbc)
+    return neighbor_list(quantities, compact, cutoff)
 
 
 def heights(cell: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from ase import Atoms
 from crossprune.harness.data.cards import Card, DataOptions, load_dataset
 from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
-from crossprune.harness.data.neighbours import neighbours
+from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
 from crossprune.harness.evaluation.rdf import radial_distribution
 from crossprune.harness.evaluation.stability import MdOptions, MdRun

@@ -10,8 +10,8 @@ from ase.build import bulk, fcc111
 from ase.neighborlist import neighbor_list
 from crossprune.harness.data.audit import audit
 from crossprune.harness.data.frames import forces_of, label
-from crossprune.harness.data.neighbours import neighbours
 from crossprune.harness.data.twins import twins
+from crossprune.harness.data.validation import neighbours
 
 
 def skewed(atoms, n):
