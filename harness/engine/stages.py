@@ -282,7 +282,7 @@ def properties_stage(
     root: Path, fit_key: str, setting: Setting, options: PropertyOptions
 ) -> tuple[dict[str, Any], bool]:
     """Compute the properties of a fitted potential; a row each, whatever fails."""
-    from crossprune.harness.evaluation.properties import compute_properties  # a third of a worker's start
+    from crossprune.harness.evaluation.properties import compute_properties  # no fit needs it
 
     found = compute_properties(stored_potential(root, fit_key).calculator(), setting, options)
     facts = {"trial": True, "fit_key": fit_key}
