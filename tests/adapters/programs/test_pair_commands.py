@@ -92,7 +92,7 @@ def test_commands_of_a_received_potential_are_not_run(commands, tmp_path):
     "name",
     [
         "../victim",
-        "/tmp/victim",
+        "/etc/victim",
         "a/b",
         "",
         ".",
