@@ -83,9 +83,12 @@ def faults_of(stage: str, folder: Path, *, contents: bool | Collection[str] = Tr
         yield manifest.NAME, str(error)
         return
     if entries is not None:
-        yield from manifest.missing(folder, entries)
+        lost = dict(manifest.missing(folder, entries))
+        yield from lost.items()
         if contents:
-            yield from manifest.changed(folder, entries, None if contents is True else contents)
+            compared = entries if contents is True else contents
+            there = {name: one for name, one in entries.items() if name in compared and name not in lost}
+            yield from manifest.changed(folder, there)
         return
     for name in REQUIRED.get(stage, ()):
         if not (path := folder / name).is_file():

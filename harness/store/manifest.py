@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,10 @@ def missing(folder: Path, entries: Entries) -> Iterator[Fault]:
             yield name, f"has {found.st_size} of {size} bytes"
 
 
-def changed(folder: Path, entries: Entries, only: Collection[str] | None = None) -> Iterator[Fault]:
-    """Name files of the right size whose content is not what was written; of all, or of some of them."""
-    lost = dict(missing(folder, entries))
-    names = [name for name in entries if name not in lost and (only is None or name in only)]
-    each = map if sum(entries[name][0] for name in names) < SMALL else _threads().map
-    for name, digest in zip(names, each(digest_of, [folder / one for one in names]), strict=True):
+def changed(folder: Path, entries: Entries) -> Iterator[Fault]:
+    """Name files, all of which are there, whose content is not what was written."""
+    each = map if sum(size for size, _ in entries.values()) < SMALL else _threads().map
+    for name, digest in zip(entries, each(digest_of, [folder / one for one in entries]), strict=True):
         if digest != entries[name][1]:
             yield name, "is not as it was written"
 
