@@ -43,6 +43,8 @@ def determined(counts: FloatArray) -> FloatArray:
     fractions = counts[totals > 0] / totals[totals > 0, None]
     if len(fractions) == 0:
         return np.zeros((n_elements, 0))
+    if n_elements == 1:
+        return np.eye(1)
     # Fractions, because cells of 2 and of 2000 atoms, or weights, must not decide what is independent.
     _, singular, directions = np.linalg.svd(np.unique(fractions, axis=0))
     rank = int(np.count_nonzero(singular > INDEPENDENT * singular[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +89,17 @@ def require_as_saved(folder: Path, files: Mapping[str, str]) -> None:
 
 def _files(folder: Path) -> list[str]:
     """List the files of a folder, without the header and what file managers leave there."""
-    found = []
-    for place, _, names in os.walk(folder):
-        inside = os.path.relpath(place, folder)
-        paths = (Path(inside, name) for name in names if name[0] != ".")
-        found += [path.as_posix() for path in paths if (folder / path).is_file()]
-    return sorted(name for name in found if name != HEADER)
+    return sorted(name for name in _below(str(folder)) if name != HEADER)
+
+
+def _below(folder: str, start: str = "") -> Iterator[str]:
+    """Yield the files below a folder by their paths in it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path, f"{start}{entry.name}/")
+            elif entry.name[0] != "." and entry.is_file():
+                yield start + entry.name
 
 
 def _digest(path: Path) -> str:

@@ -82,7 +82,7 @@ def _distances(frames: Sequence[Atoms]) -> list[str]:
     """Compare the distance of each atom's nearest neighbour with covalent radii."""
     ratios: list[float] = []
     for atoms in _sample(frames):
-        first, second, distances = neighbours("ijd", atoms, NEIGHBOURS)
+        first, second, distances, _ = neighbours(atoms, NEIGHBOURS)
         bonded = ~(np.isin(atoms.numbers[first], NOBLE) | np.isin(atoms.numbers[second], NOBLE))
         radii = covalent_radii[atoms.numbers]
         nearest = np.full(len(atoms), np.inf)

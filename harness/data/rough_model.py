@@ -53,7 +53,7 @@ def implied(frames: Sequence[Atoms]) -> tuple[FloatArray, FloatArray, float]:
 
 def _rows(atoms: Atoms, kinds: Sequence[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what each term gives: energy (n,), forces (3 n_atoms, n), stress (6, n)."""
-    first, second, distances, vectors = neighbours("ijdD", atoms, CUTOFF)
+    first, second, distances, vectors = neighbours(atoms, CUTOFF)
     unit = vectors / distances[:, None]
     pairs = np.arange(len(first))
     places = [3 * atom[:, None] + np.arange(3) for atom in (first, second)]

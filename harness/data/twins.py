@@ -74,7 +74,7 @@ def _kind(atoms: Atoms) -> str:
 
 def _distances(atoms: Atoms) -> dict[tuple[int, int], FloatArray]:
     """Return the sorted distances of neighbours per pair of elements."""
-    first, second, distances = neighbours("ijd", atoms, CUTOFF)
+    first, second, distances, _ = neighbours(atoms, CUTOFF)
     low, high = np.sort([atoms.numbers[first], atoms.numbers[second]], axis=0)
     found = {}
     for one, other in set(zip(low.tolist(), high.tolist(), strict=True)):

@@ -8,8 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 from ase.geometry import minkowski_reduce
-from ase.neighborlist import neighbor_list
-from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -162,17 +161,36 @@ def closed_cell(atoms: Atoms) -> FloatArray:
     return cell
 
 
-def neighbours(quantities: str, atoms: Atoms, cutoff: float) -> Any:
-    """Return what `ase.neighborlist.neighbor_list` returns, but of the reduced cell of the same lattice.
+def neighbours(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Find all pairs closer than ``cutoff`` (Å), each in both directions, images of an atom among them.
 
-    The number of images that are searched grows with the skew of a cell (b, b + a, b + 2 a, …), the pairs
-    do not. ``quantities`` may hold i, j, d and D; S counts vectors of the cell, and would be another.
+    The reduced cell of the same lattice is searched: the number of images to look at grows with the skew
+    of a cell (b, b + a, b + 2 a, …), the pairs do not.
+
+    Returns
+    -------
+    tuple
+        First and second atoms, shape (n_pairs,); their distances (Å), shape (n_pairs,), and the vectors
+        from first to second (Å), shape (n_pairs, 3).
     """
-    if not atoms.pbc.any():
-        return neighbor_list(quantities, atoms, cutoff)
-    cell = minkowski_reduce(closed_cell(atoms), pbc=atoms.pbc)[0]
-    compact = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=cell, pbc=atoms.pbc)
-    return neighbor_list(quantities, compact, cutoff)
+    positions, periodic = atoms.positions, atoms.pbc
+    images, atom, itself = positions, np.arange(len(atoms)), np.arange(len(atoms))
+    if periodic.any():
+        cell = minkowski_reduce(closed_cell(atoms), pbc=periodic)[0]
+        inside = np.linalg.solve(cell.T, positions.T).T
+        inside[:, periodic] %= 1.0
+        reach = np.where(periodic, cutoff / heights(cell) + 1e-9, np.inf)
+        n_images = np.where(periodic, np.ceil(reach), 0).astype(int)
+        shifts = np.array(list(np.ndindex(*(2 * n_images + 1)))) - n_images
+        places = (inside + shifts[:, None]).reshape(-1, 3)
+        near = np.flatnonzero(np.all((places >= -reach) & (places <= 1 + reach), axis=1))
+        positions, images, atom = inside @ cell, places[near] @ cell, near % len(atoms)
+        itself = np.searchsorted(near, np.arange(len(atoms)) + len(shifts) // 2 * len(atoms))
+    found = cKDTree(positions).sparse_distance_matrix(cKDTree(images), cutoff, output_type="ndarray")
+    first, image = found["i"], found["j"]
+    kept = itself[first] != image
+    first, image = first[kept], image[kept]
+    return first, atom[image], found["v"][kept], images[image] - positions[first]
 
 
 def heights(cell: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from crossprune.harness.contract import IntArray, have_weight
 from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
-from crossprune.harness.data.frames import DataSet
+from crossprune.harness.data.frames import DataSet, content_hash
 from crossprune.harness.data.names import table_of
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import Cell, Choice, expand
@@ -86,8 +86,10 @@ class Plan:
         }
         require_groups(study, datasets.values())
         require_weight(study, datasets)
-        for spec, dataset in itertools.product(specs.values(), datasets.values()):
-            spec.make(dataset.elements)  # reports a missing package, or elements it cannot handle, at once
+        content = {name: content_hash(dataset) for name, dataset in datasets.items()}
+        for (label, spec), (name, dataset) in itertools.product(specs.items(), datasets.items()):
+            if label in study.models or not store.has("features", features_key(content[name], spec)):
+                spec.make(dataset.elements)  # reports a missing package, or elements it cannot take, at once
         dataset_keys = {name: put_dataset(store, dataset) for name, dataset in datasets.items()}
         keys = {
             cell: cell_key(

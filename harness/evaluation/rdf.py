@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.data.validation import neighbours
 
 RANGE, N_BINS = 6.0, 120
 """Å and bins of 0.05 Å: the first shells, within which models and snapshots have structure to compare."""
@@ -24,7 +24,7 @@ def radial_distribution(frames: Sequence[Atoms]) -> FloatArray:
     shells = 4 / 3 * np.pi * np.diff(edges**3)
     total = np.zeros(N_BINS)
     for atoms in frames:
-        counts = np.histogram(neighbor_list("d", atoms, RANGE), edges)[0]
+        counts = np.histogram(neighbours(atoms, RANGE)[2], edges)[0]
         total += counts / (shells * len(atoms) ** 2 / atoms.get_volume())
     return total / len(frames)
 

@@ -52,7 +52,7 @@ def shortest_distance(frames: Sequence[Atoms]) -> float:
     """Return the shortest distance (Å) between two atoms in any of ``frames``."""
     shortest = np.inf
     for atoms in frames:
-        distances = neighbours("d", atoms, min(shortest, NEIGHBOURS))
+        distances = neighbours(atoms, min(shortest, NEIGHBOURS))[2]
         shortest = min(shortest, distances.min(initial=np.inf))
     return float(shortest)
 

@@ -11,10 +11,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
-from ase.neighborlist import neighbor_list
 from ase.units import fs, kB
 from crossprune.harness.contract import FloatArray, MotionState, Potential, Thermostat
 from crossprune.harness.data.crystals import Crystal
+from crossprune.harness.data.validation import neighbours
 from crossprune.harness.errors import MotionLost
 from crossprune.harness.evaluation import dynamics
 from crossprune.harness.evaluation.rdf import radial_distribution, rdf_error
@@ -208,9 +208,7 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun) -> tuple[Failure, str]
     limit = HOTTEST * run.temperature_k
     if seen.temperatures[-1] > limit:
         return "too_hot", f"{seen.temperatures[-1]:.0f} K exceeds {HOTTEST:g} times the target"
-    wrapped = frame.copy()
-    wrapped.wrap()
-    distances = neighbor_list("d", wrapped, CLOSEST * run.shortest_distance)
+    distances = neighbours(frame, CLOSEST * run.shortest_distance)[2]
     if len(distances):
         return "too_close", (
             f"two atoms {distances.min():.2f} Å apart, below {CLOSEST:g} times the shortest distance in "

@@ -5,12 +5,23 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.util import resolve_name
-from typing import Any
 
 from crossprune.harness import errors
+
+BINDS: Mapping[type, str] = {
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+}
+"""Where nodes hold a name that they bind."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +73,20 @@ def read(content: bytes, module: str, is_package: bool, is_python: bool = True) 
     """Read the code of ``module``; compiled code is taken as it is."""
     if not is_python:
         return Source(hashlib.blake2b(content, digest_size=16).hexdigest(), (), is_package)
-    package = module if is_package else module.rpartition(".")[0]
-    collector = _Imports(package)
-    tree = collector.visit(ast.parse(content))
-    bound = {one.local for one in collector.imports if one.local and not one.renamed}
-    bound -= {one.local for one in collector.imports if one.renamed}
-    namer = _Placeholders(bound - _bound_otherwise(tree))
-    text = ast.dump(namer.visit(tree))
+    writer = _Writer(module if is_package else module.rpartition(".")[0])
+    tree = ast.parse(content)
+    writer.write(tree)
+    bound = {one.local for one in writer.imports if one.local and not one.renamed}
+    bound -= {one.local for one in writer.imports if one.renamed}
+    text, places = writer.text(bound - writer.bound)
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return Source(digest, tuple(collector.imports), is_package, frozenset(_top_names(tree)), namer.places)
+    return Source(digest, tuple(writer.imports), is_package, frozenset(_top_names(tree)), places)
 
 
 def _top_names(tree: ast.Module) -> set[str]:
     """Return what statements at the top bind, other than imports."""
     names = set()
-    for node in tree.body:
+    for node in (one for statement in tree.body for one in _at_run_time(statement)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.add(node.name)
         else:
@@ -85,60 +95,87 @@ def _top_names(tree: ast.Module) -> set[str]:
     return names
 
 
-def _bound_otherwise(tree: ast.Module) -> set[str]:
-    """Return every name that is a parameter, a variable, a function or a class somewhere in the code."""
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):
-            names.add(node.name or "")
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, (ast.MatchAs, ast.MatchStar)):
-            names.add(node.name or "")
-        elif isinstance(node, ast.MatchMapping):
-            names.add(node.rest or "")
-    return names
+class _Writer:
+    """Writes code down, each node once, without imports, docstrings, words of errors, code for type checkers.
 
-
-class _Imports(ast.NodeTransformer):
-    """Takes import statements, docstrings, the words of errors and code for type checkers out."""
+    What is written is the same for all versions of Python: fields that are empty are left out, for
+    versions differ in which there are.
+    """
 
     def __init__(self, package: str) -> None:
         self.package = package
         self.imports: list[Import] = []
+        self.bound: set[str] = set()
+        """Parameters, variables, functions and classes, wherever in the code."""
         self._n_runs = 0
-        self._depth = 0
+        self._parts: list[str] = []
+        self._names: list[int] = []
+        """Which parts are names, in the order of their use."""
 
-    def visit(self, node: ast.AST) -> Any:
-        """Visit a node, block by block."""
-        self._depth += 1
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-                setattr(node, name, self._block(value))
-        found = super().visit(node)
-        self._depth -= 1
-        return found
+    def text(self, imported: Collection[str]) -> tuple[str, dict[str, int]]:
+        """Return the code with ``imported`` names as the places of their first use, and these places."""
+        parts, places = self._parts.copy(), dict[str, int]()
+        for index in self._names:
+            if parts[index] in imported:
+                parts[index] = f"<import {places.setdefault(parts[index], len(places))}>"
+        return "".join(parts), places
 
-    def _block(self, nodes: list[ast.stmt]) -> list[ast.stmt]:
-        """Take imports, texts and code for type checkers out; a mark stays for a run of imports."""
-        found: list[ast.stmt] = []
+    def write(self, node: ast.AST) -> None:
+        """Write a node and all below it."""
+        kind, out = type(node), self._parts.append
+        out(f"{kind.__name__}(")
+        if kind is ast.Name:
+            self._write_name(node)  # type: ignore[arg-type]  # its type is looked at, for speed
+            return
+        if kind is ast.Raise:
+            _drop_words(node)  # type: ignore[arg-type]
+        elif attribute := BINDS.get(kind):
+            self.bound.add(getattr(node, attribute) or "")
+        for name in kind._fields:
+            value = getattr(node, name, None)
+            if value is None or value == []:
+                continue
+            out(f"{name}=")
+            if isinstance(value, ast.AST):
+                self.write(value)
+            elif not isinstance(value, list):
+                out(repr(value))
+            elif isinstance(value[0], ast.stmt):
+                self._write_block(value, kind is ast.Module)
+            else:
+                for one in value:
+                    if isinstance(one, ast.AST):
+                        self.write(one)
+                    else:
+                        out(repr(one))
+                    out(",")
+            out(" ")
+        out(")")
+
+    def _write_name(self, node: ast.Name) -> None:
+        if not isinstance(node.ctx, ast.Load):
+            self.bound.add(node.id)
+        self._names.append(len(self._parts))
+        self._parts += [node.id, f" {type(node.ctx).__name__})"]
+
+    def _write_block(self, nodes: list[ast.stmt], at_top: bool) -> None:
+        """Write statements; a mark stands for a run of imports."""
         run: list[Import] = []
         for one in [one for node in nodes for one in _at_run_time(node)]:
             if isinstance(one, (ast.Import, ast.ImportFrom)):
                 if not run:
-                    found.append(ast.Expr(ast.Constant(f"imports {self._n_runs}")))
+                    self._parts.append(f"<imports {self._n_runs}>")
                     self._n_runs += 1
-                run += self._bound(one, run)
+                run += self._bound_by(one, run, at_top)
             else:
                 self.imports += run
                 run = []
-                found.append(one)
+                self.write(one)
         self.imports += run
-        return found
 
-    def _bound(self, node: ast.Import | ast.ImportFrom, before: list[Import]) -> list[Import]:
+    def _bound_by(
+        self, node: ast.Import | ast.ImportFrom, before: list[Import], at_top: bool
+    ) -> list[Import]:
         """List what an import statement binds."""
         found: list[Import] = []
         base = getattr(node, "module", None) or ""
@@ -153,25 +190,17 @@ class _Imports(ast.NodeTransformer):
             same = [one for one in (*before, *found) if star or (local and one.local == local)]
             renamed = alias.asname is not None or isinstance(node, ast.Import)
             found.append(
-                Import(
-                    self._n_runs - 1,
-                    "" if star else local,
-                    module,
-                    name,
-                    renamed,
-                    len(same),
-                    self._depth == 1,
-                )
+                Import(self._n_runs - 1, "" if star else local, module, name, renamed, len(same), at_top)
             )
         return found
 
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Drop the words of an error, and nothing else of it; other exceptions may carry texts that count."""
-        if isinstance(node.exc, ast.Call) and _is_error(node.exc.func):
-            for one in ast.walk(node.exc):
-                if isinstance(one, ast.Constant) and isinstance(one.value, str):
-                    one.value = ""
-        return self.generic_visit(node)
+
+def _drop_words(node: ast.Raise) -> None:
+    """Drop the words of an error, and nothing else of it; other exceptions may carry texts that count."""
+    if isinstance(node.exc, ast.Call) and _is_error(node.exc.func):
+        for one in ast.walk(node.exc):
+            if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                one.value = ""
 
 
 def _is_error(called: ast.expr) -> bool:
@@ -181,31 +210,14 @@ def _is_error(called: ast.expr) -> bool:
 
 def _at_run_time(node: ast.stmt) -> list[ast.stmt]:
     """Return what a statement does at run time: a text nothing, ``if TYPE_CHECKING`` its other branch."""
-    if _is_text(node):
-        return []
-    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+    if isinstance(node, ast.Expr):
+        return [] if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else [node]
+    if isinstance(node, ast.If) and _is_for_checkers(node.test):
         return [one for other in node.orelse for one in _at_run_time(other)]
     return [node]
 
 
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-class _Placeholders(ast.NodeTransformer):
-    """Replaces imported names by the order of their first use."""
-
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
-        self.places: dict[str, int] = {}
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Rename."""
-        if node.id in self.names:
-            place = self.places.setdefault(node.id, len(self.places))
-            return ast.Name(f"<import {place}>", node.ctx)
-        return node
+def _is_for_checkers(test: ast.expr) -> bool:
+    if isinstance(test, ast.Name):
+        return test.id == "TYPE_CHECKING"
+    return isinstance(test, ast.Attribute) and ast.unparse(test) == "typing.TYPE_CHECKING"

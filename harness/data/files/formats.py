@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import ase.db
 from ase import Atoms
 from crossprune.harness.data.files.extxyz import OPENERS, read_frames
 from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required
@@ -103,6 +102,8 @@ def _frames(path: Path) -> Iterator[tuple[Atoms, str]]:
         _check_json_database(path)
     else:
         _check_database(path)
+    import ase.db  # only here: longer to import than most files take to read
+
     count = 0
     try:
         with ase.db.connect(path, append=True) as database:  # only inside ``with`` does ASE close it

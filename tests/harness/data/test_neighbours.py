@@ -28,7 +28,7 @@ def test_pairs_are_those_of_the_cell_as_it_is(n, pbc):
     atoms.rattle(0.1, seed=0)
     atoms.pbc = pbc
     atoms = skewed(atoms, n)
-    found, expected = (list_of("ijdD", atoms, 4.0) for list_of in (neighbours, neighbor_list))
+    found, expected = neighbours(atoms, 4.0), neighbor_list("ijdD", atoms, 4.0)
     for one, other in zip(found[:2], expected[:2], strict=True):
         np.testing.assert_array_equal(np.bincount(one), np.bincount(other))
     np.testing.assert_allclose(np.sort(found[2]), np.sort(expected[2]))

@@ -8,6 +8,7 @@ from crossprune.harness import fingerprint
 from crossprune.harness.fingerprint import canonical_hash, source_hash
 from crossprune.harness.fingerprint.places import Place, find
 from crossprune.harness.fingerprint.source import hash_of_code
+from crossprune.harness.fingerprint.syntax import read
 
 
 def test_hash_ignores_key_order_and_tells_values_apart():
@@ -297,3 +298,21 @@ def test_finding_a_module_imports_nothing(tmp_path, monkeypatch):
     assert find("explodes_on_import.part") == Place(b"X = 1\n", False)
     assert find("explodes_on_import.lost") is None
     assert "explodes_on_import" not in sys.modules
+
+
+def test_code_is_read_alike_by_every_version_of_python():
+    """The value is of Python 3.11; 3.12 and 3.13 have other nodes of the tree, and drop the empty ones."""
+    text = b'''
+import numpy as np
+class A(dict):
+    def f(self, /, *, x: int = 1) -> str: ...
+def g(a, b=None):
+    """Words."""
+    match a:
+        case {"x": [1, *_], **rest} if b: return f"{np.e!r:>9}", rest
+    try:
+        with open(a) as file: yield from (one for one in file)
+    except* OSError: raise ValueError("words")
+    lambda: (x := [*a, ...])
+'''
+    assert read(text, "crossprune.a", is_package=False).digest == "2a4c4867fd426925913339a805c7202e"
