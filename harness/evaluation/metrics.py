@@ -102,7 +102,7 @@ def _sums_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray
     absolute, and whether there are labels of them.
     """
     energy = 1e3 * (predicted.energies - labels.energies) / sizes
-    force = predicted.forces - labels.forces
+    x, y, z = (predicted.forces - labels.forces).T  # sums of columns are faster than of rows of three
     starts = np.cumsum(sizes) - sizes
     with_stress = np.isfinite(labels.stresses).all(axis=1)
     stress = np.abs(predicted.stresses - labels.stresses).sum(axis=1) / GPa
@@ -110,8 +110,8 @@ def _sums_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray
         columns = [
             np.abs(energy),
             np.square(energy),
-            np.add.reduceat(np.abs(force).sum(axis=1), starts),
-            np.add.reduceat(np.square(force).sum(axis=1), starts),
+            np.add.reduceat(np.abs(x) + np.abs(y) + np.abs(z), starts),
+            np.add.reduceat(np.square(x) + np.square(y) + np.square(z), starts),
             np.where(with_stress, stress, 0.0),
             with_stress.astype(np.float64),
         ]
