@@ -157,6 +157,7 @@ def render(
         overlaps=[] if artefacts.overlap is None else overlaps(artefacts.overlap),
         overlap_table=artefacts.overlap,
         per_configuration=artefacts.per_configuration,
+        n_guessed=tables.n_guessed(results),
         failures=failures.head(MAX_FAILURES),
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
         property_errors=pd.DataFrame() if properties is None else property_errors(properties),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from crossprune.harness.errors import DataError, unknown_name
-from crossprune.harness.evaluation.soundness import EXPLODED, clipped
+from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
 
 RANDOM = "random"
 """Chooser and method of the base line."""
@@ -195,6 +195,14 @@ def failures(results: pd.DataFrame) -> pd.DataFrame:
         gone = table["flag"].astype(str).str.startswith(EXPLODED)
         table.loc[gone, "status"], table.loc[gone, "reason"] = EXPLODED, table.loc[gone, "flag"]
     return table.loc[table["status"] != "done", [*CELL, "status", "reason"]].reset_index(drop=True)
+
+
+def n_guessed(results: pd.DataFrame) -> int:
+    """Count the cells whose fits guess energies of compositions that the chosen frames do not determine."""
+    table = cells(results)
+    if "flag" not in table:
+        return 0
+    return int(table["flag"].astype(str).str.contains(UNDETERMINED, regex=False).sum())
 
 
 def data_kept(results: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
-from crossprune.harness.evaluation.soundness import EXPLODED, clipped
+from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -196,6 +196,11 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
         console.print(view)
     if n_gone := int(done["flag"].str.startswith(EXPLODED).sum()):
         console.print(f"{n_gone} fits exploded: their errors count as those of `mean`; see the column flag")
+    if n_guessed := int(done["flag"].str.contains(UNDETERMINED, regex=False).sum()):
+        console.print(
+            f"{n_guessed} of {len(done)} fits guess energies of compositions that the chosen frames do not "
+            "determine; see the column flag"
+        )
     if len(done):
         console.print("mean ± standard deviation over seeds; intervals and all fractions are in the report")
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EXPLODED = "exploded"
 """First word of the flag of such a fit."""
+UNDETERMINED = "not determined by the chosen ones"
+"""Part of the flag of a fit whose energies of some compositions are guesses."""
 N_LOOKED_AT = 20
 """Training frames that are predicted again, evenly spaced, so that looking costs less than fitting."""
 WORSE_THAN_MEAN = 10.0
@@ -92,11 +94,7 @@ def undetermined(chosen: FloatArray, others: FloatArray) -> str:
         return ""
     outside = np.abs(others / others.sum(axis=1, keepdims=True) @ directions[rank:].T).max(axis=1) > 1e-8
     count = int(np.count_nonzero(outside))
-    return (
-        f"compositions of {count} frames are not determined by the chosen ones: energies are a guess"
-        if count
-        else ""
-    )
+    return f"compositions of {count} frames are {UNDETERMINED}: energies are a guess" if count else ""
 
 
 def as_mean(chosen: FloatArray, energies: FloatArray, others: FloatArray, n_atoms: int) -> Predictions:

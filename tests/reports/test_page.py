@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.evaluation.metrics import METRICS
+from crossprune.harness.evaluation.soundness import undetermined
 from crossprune.reports.page import write_report
-from crossprune.reports.tables import cell_errors
+from crossprune.reports.tables import cell_errors, cells
 from crossprune.reports.wording import measured
 
 PROVENANCE = {"study": "mo", "toml": "[study]\nname = 'mo'", "command": "crossprune run mo.toml"}
@@ -221,6 +222,17 @@ def test_no_half_written_file_stays(make_results, tmp_path):
 )
 def test_no_more_digits_than_the_error_allows(mean, error, text):
     assert measured(mean, error) == text
+
+
+def test_guessed_energies_are_said(make_results, tmp_path):
+    results = make_results(lambda chooser, fraction, seed, model: 0.1, seeds=range(2))
+    _, page = write(results.assign(flag=""), tmp_path / "sound")
+    assert "hold guesses" not in page.text
+    counts = np.array([[1.0, 1.0]]), np.array([[2.0, 2.0], [1.0, 3.0]])
+    results = results.assign(flag=np.where(results["seed"] == 0, undetermined(*counts), ""))
+    _, page = write(results, tmp_path / "guessed")
+    n_cells = len(cells(results))
+    assert f"Energy errors of {n_cells // 2} of {n_cells} cells hold guesses" in page.text
 
 
 def test_exploded_fits_are_listed_and_count_as_mean(make_results, tmp_path):

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.cli.console import print_analysis
+from crossprune.harness.cli.console import print_analysis, print_matrix
+from crossprune.harness.evaluation.soundness import undetermined
 from rich.console import Console
 
 
@@ -22,3 +24,25 @@ def test_a_long_table_is_cut_to_the_fraction_nearest_to_a_tenth(full, n_rows):
     text = output.getvalue()
     assert text.count("way") == n_rows
     assert ("20 of 60 rows" in text) is not full
+
+
+@pytest.mark.parametrize("n_guessed", [0, 2])
+def test_guessed_energies_are_said_with_the_matrix(n_guessed):
+    flag = undetermined(np.array([[1.0, 1.0]]), np.array([[1.0, 3.0]]))
+    table = pd.DataFrame(
+        {
+            "dataset": "x",
+            "split": "test",
+            "group": "all",
+            "status": "done",
+            "fraction": 0.1,
+            "chooser": "random",
+            "method": "random",
+            "model": "snap",
+            "force_mae_ev_per_angstrom": [0.1, 0.2, 0.3],
+            "flag": [*[flag] * n_guessed, *[""] * (3 - n_guessed)],
+        }
+    )
+    output = io.StringIO()
+    print_matrix(Console(file=output, width=200), table)
+    assert ("2 of 3 fits guess energies" in output.getvalue()) is (n_guessed == 2)
