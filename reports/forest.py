@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.comparisons import EVERY_MODEL
+from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.reports.wording import VERDICTS
 from markupsafe import Markup
 

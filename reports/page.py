@@ -10,7 +10,10 @@ from pathlib import Path
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.artefacts import Artefacts, gather
-from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.analysis.cells import labelled
+from crossprune.harness.analysis.comparisons import SHOWN
+from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.primary import Asked, asked, sentence
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
@@ -35,13 +38,20 @@ from markupsafe import Markup
 PAGE = "report.html"
 TABLE = "results.csv"
 FURTHER = {
-    "ranks": "Average rank of each way of choosing over blocks of data set and model, 1 is best; two ways "
-    "differ if their ranks do by more than the critical difference (Friedman, Nemenyi)",
+    "fractions": "Own, other and random choosers at each fraction, all models; trend: the factor on the "
+    "ratio when data are doubled. Intervals hold for all rows together",
+    "scope": "Does it matter which descriptor is whose? p: share of all assignments of descriptors to models "
+    "whose own / other is as far from 1; low to high: where one more descriptor is to be expected (95 %)",
+    "ranks": "Average rank of each way of choosing over data sets, 1 is best; two ways differ if their ranks "
+    "do by more than the critical difference (Friedman, Nemenyi); one data set has no test",
     "efficiency": "Fraction that is as good as the full set, to 5 %, with its interval over seeds",
-    "seeds": "Seeds that would find an effect of 5 or 10 % in 80 of 100 studies, by the scatter found here",
+    "sizes": "Chance of this study to find an effect of 5 or 10 % (power), and the seeds, test "
+    "configurations or data sets that find it in 80 of 100 studies if nothing else is enlarged; inf: out of "
+    "reach",
 }
 """Captions of the tables below the answer."""
 NOTHING = Artefacts()
+BY_DEFAULT = Asked()
 MAX_FAILURES = 200
 """Failures listed on the page; their file has all."""
 
@@ -102,6 +112,7 @@ def write_report(
         results,
         provenance,
         stored_statistics(folder, results),
+        question=asked(folder),
         artefacts=gather(folder, results),
         properties=properties,
         md=md,
@@ -117,6 +128,7 @@ def render(
     provenance: Mapping[str, object],
     statistics: Mapping[str, pd.DataFrame],
     *,
+    question: Asked = BY_DEFAULT,
     artefacts: Artefacts = NOTHING,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
@@ -135,6 +147,7 @@ def render(
     environment.filters["csv_uri"] = csv_uri
     environment.filters["split_name"] = split_name
     environment.filters["rounded"] = rounded
+    environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
     results = labelled(results[results["group"] == ALL])
     cells = tables.cells(results)
@@ -147,8 +160,9 @@ def render(
         plotly=packed(get_plotlyjs()) if panels else "",
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
+        question=question,
         headlines=_headlines(statistics),
-        further=[(name, statistics[name]) for name in FURTHER if name in statistics],
+        further=[(name, _shown(statistics[name])) for name in FURTHER if name in statistics],
         captions=FURTHER,
         panels=panels,
         choices=_choices(panels),
@@ -228,6 +242,11 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
             }
         )
     return blocks
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the columns of a comparison that only its file has."""
+    return table[[name for name in table if name in SHOWN]] if "verdict" in table else table
 
 
 def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.comparisons import EVERY_MODEL
+from crossprune.harness.analysis.comparisons import PRIMARY, SQUARE
+from crossprune.harness.analysis.contrasts import EVERY_MODEL
 
 KNOWN_PROVENANCE = ("command", "toml")
 """Keys of the provenance that are shown as text blocks."""
@@ -19,6 +20,10 @@ NAMES = {
     "other / random": ("Data chosen by another model's descriptor", "random data"),
     "own / other": ("Data chosen by the model's own descriptor", "data chosen by another's"),
 }
+NOT_OWNERSHIP = (
+    " This is not ownership: the study is no square of choosers and models, so that a chooser that is good "
+    "for every model cannot be told from one that is good for its own."
+)
 VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
@@ -71,8 +76,9 @@ def rounded(value: object) -> str:
 
 
 def answer(table: pd.DataFrame) -> list[str]:
-    """Say in one sentence per comparison what the numbers allow to say."""
-    return [_sentence(row) for row in table.to_dict("records")]
+    """Say in one sentence per comparison what the numbers allow to say, the primary one first."""
+    rows = sorted(table.to_dict("records"), key=lambda row: row["role"] != PRIMARY)
+    return [_sentence(row) for row in rows]
 
 
 def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
@@ -83,7 +89,7 @@ def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
             VERDICTS[row["verdict"]],
             "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
             _interval(row["low"], row["high"]),
-            rounded(float(row["p_holm"])),
+            rounded(float(row["p"])),
             *(str(row[count]) for count in ("n_pairs", "n_units", "n_missing")),
         )
         for row in table.to_dict("records")
@@ -109,15 +115,21 @@ def provenance_rows(results: pd.DataFrame, provenance: Mapping[str, object]) -> 
 def _sentence(row: Mapping[Hashable, Any]) -> str:
     first, second = NAMES[str(row["comparison"])]
     verdict, ratio = str(row["verdict"]), float(row["ratio"])
+    role = f"{str(row['role']).capitalize()}: "
     if verdict == "no pairs":
-        return f"{first} against {second}: no pairs to compare."
-    numbers = f"ratio {ratio:.3f}, 95 % interval {_interval(row['low'], row['high'])}, {_pairs(row)}"
+        return f"{role}{first} against {second}: no pairs to compare."
+    interval = f"95 % interval {_interval(row['low'], row['high'])}, p {rounded(float(row['p']))}"
+    numbers = f"ratio {ratio:.3f}, {interval}, {_pairs(row)}"
+    confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
     if verdict == "too few seeds":
-        return f"{first} against {second}: undecided, two seeds that differ are needed ({numbers})."
+        return f"{role}{first} against {second}: undecided, two seeds that differ are needed ({numbers})."
     if verdict == "no difference":
-        return f"No difference found between {first[0].lower()}{first[1:]} and {second} ({numbers})."
+        found = f"No difference found between {first[0].lower()}{first[1:]} and {second}"
+        return f"{role}{found} ({numbers}).{confounded}"
     change = f"{100 * abs(ratio - 1):.1f} %"
-    return f"{first} gives {change} {verdict} errors than {second}{_scope(row)} ({numbers})."
+    return (
+        f"{role}{first} gives {change} {verdict} errors than {second}{_scope(row)} ({numbers}).{confounded}"
+    )
 
 
 def _interval(low: float, high: float) -> str:

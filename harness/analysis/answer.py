@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import json
@@ -11,19 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis import statistics
 from crossprune.harness.analysis.artefacts import all_predictions_held, predicted
-from crossprune.harness.analysis.comparisons import (
-    EVERY_MODEL,
-    TestErrors,
-    against_random,
-    compare,
-    labelled,
-    partial_errors,
-    way_of,
-)
+from crossprune.harness.analysis.cells import labelled
+from crossprune.harness.analysis.comparisons import against_random, compare, compare_fractions
+from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
+from crossprune.harness.analysis.foreign import read_foreign
 from crossprune.harness.analysis.latent import diagnostics_of
+from crossprune.harness.analysis.primary import asked
+from crossprune.harness.analysis.ranks import ranks
+from crossprune.harness.analysis.scope import scope
+from crossprune.harness.analysis.sizes import sizes
+from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.results import RESULTS
 from crossprune.harness.engine.stored import stored_dataset
@@ -36,10 +36,8 @@ from crossprune.harness.store.readonly import can_write
 from crossprune.harness.store.tables import UNREADABLE, read_table, write_table
 
 METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
-"""Errors that the answer rests on."""
+"""Errors that the answer rests on, by the outcome's name in a study."""
 SPLITS = ("test", "ood")
-EFFECTS = {"seeds_for_5_percent": 0.95, "seeds_for_10_percent": 0.9}
-"""Ratios for which the seeds needed are stated."""
 
 
 def read_results(root: Path) -> pd.DataFrame:
@@ -59,11 +57,15 @@ def read_results(root: Path) -> pd.DataFrame:
 def analyse(root: Path) -> dict[str, pd.DataFrame]:
     """Compute all tables of a finished run; write each to ``analysis/NAME.parquet`` where that can be.
 
+    Of a file, a results table without its store, come the statistics that a table alone allows.
+
     Raises
     ------
     StudyError
-        If the folder holds no finished run.
+        If the folder holds no finished run, or the file is no results table.
     """
+    if root.is_file():
+        return statistics_of(root, read_foreign(root, tuple(METRICS.values())))
     results = read_results(root)
     diagnostics = diagnostics_of(root, results)
     tables = {**stored_statistics(root, results), **diagnostics}
@@ -82,7 +84,8 @@ def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFra
     whole = results[results["group"] == ALL]
     rows = pd.util.hash_pandas_object(whole, index=False).to_numpy()
     code = source_hash(__name__)
-    stamp = canonical_hash(list(whole.columns), rows, all_predictions_held(root, whole), code)
+    question = dataclasses.asdict(asked(root))
+    stamp = canonical_hash(list(whole.columns), rows, all_predictions_held(root, whole), code, question)
     folder, note = root / "analysis", root / "analysis" / "statistics.json"
     with contextlib.suppress(*UNREADABLE):  # a cache: what cannot be read is computed again
         known = json.loads(note.read_bytes())
@@ -111,20 +114,24 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
     parts: dict[str, list[pd.DataFrame]] = {}
     results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
-    held = all_predictions_held(root, results)
+    held, question = all_predictions_held(root, results), asked(root)
     compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue
         tests = read_tests(root, compared, metric, split) if held else None
+        primary = question.comparison(metric, split)
         found = {
-            "answer": compare(results, column, split=split, tests=tests),
+            "answer": compare(results, column, split=split, tests=tests, primary=primary),
+            "fractions": compare_fractions(results, column, split=split, tests=tests),
+            "scope": scope(results, column, split),
             "choosers": against_random(results, column, split=split, tests=tests),
             "ranks": ranks(results, column, split),
             "efficiency": data_efficiency(results, column, split=split),
         }
-        found["seeds"] = seeds(pd.concat([found["answer"], found["choosers"]]), results["dataset"].nunique())
+        overall = pd.concat([found["answer"], found["choosers"]])
+        found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL], results["dataset"].nunique())
         for name, table in found.items():
             table.insert(0, "metric", metric)
             table.insert(1, "split", split)
@@ -169,39 +176,3 @@ def _absolute_errors(
         errors[0, row] = 1e3 * np.abs(energies - truth.energies) / sizes
         errors[1, row] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts)
     return unseen, sizes, errors[0], errors[1]
-
-
-def ranks(results: pd.DataFrame, column: str, split: str) -> pd.DataFrame:
-    """Rank the ways of choosing over blocks of data set and model, errors averaged over the rest.
-
-    Fractions and seeds of one block share data, so they are no blocks of their own; models of one
-    data set share its random draws, so the test is lenient with one data set.
-    """
-    errors = partial_errors(results, column, split)
-    errors["way"] = way_of(errors)
-    square = errors.pivot_table(
-        index=["dataset", "model"],
-        columns="way",
-        values="log_error",
-        aggfunc=lambda values: values.mean(skipna=False),
-    ).dropna()
-    if square.empty or square.shape[1] < 2:
-        return pd.DataFrame(columns=["way", "rank", "p", "critical_difference", "n_blocks"])
-    found = statistics.friedman(square.to_numpy())
-    table = pd.DataFrame({"way": square.columns, "rank": found.ranks})
-    table = table.assign(p=found.p, critical_difference=found.critical_difference, n_blocks=found.n_blocks)
-    return table.sort_values("rank", ignore_index=True)
-
-
-def seeds(comparisons: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
-    """State how many seeds would find an effect with 80 % power, from the measured scatter."""
-    rows = []
-    for row in comparisons[comparisons["model"] == EVERY_MODEL].to_dict("records"):
-        deviation = float(row["seed_deviation"])
-        if np.isfinite(deviation):
-            needed = {
-                name: statistics.seeds_needed(deviation, np.log(ratio), n_data_sets=n_data_sets)
-                for name, ratio in EFFECTS.items()
-            }
-            rows.append({"comparison": row["comparison"], "seed_deviation": deviation, **needed})
-    return pd.DataFrame(rows, columns=["comparison", "seed_deviation", *EFFECTS])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.comparisons import labelled, way_of
+from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.analysis.latent import chosen_subsets, described, overlap, part_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.comparisons import labelled
-from crossprune.harness.analysis.statistics import student_factor
+from crossprune.harness.analysis.cells import labelled
+from crossprune.harness.analysis.statistics import CONFIDENCE
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.soundness import clipped
+from scipy import stats
 
 TOLERANCE = 0.05
 """A selection is as good as the full set once its error is at most this much larger."""
@@ -89,7 +90,7 @@ def _summary(logs: FloatArray, smallest: float) -> tuple[float, float, float, in
     censored = int((logs <= math.log(smallest) + 1e-9).sum())
     low = high = math.nan
     if len(logs) > 1:
-        half = student_factor(len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+        half = stats.t.isf((1 - CONFIDENCE) / 2, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
         low, high = np.clip(np.exp([logs.mean() - half, logs.mean() + half]), smallest, 1.0)
     remark = "" if not censored else f"{censored} of {len(logs)} seeds are there at the smallest fraction"
     return float(np.exp(logs.mean())), float(low), float(high), len(logs), censored, remark

@@ -270,7 +270,7 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     """Load the one chosen set of a run that fits the description."""
     import numpy as np
     from crossprune.harness.analysis.answer import read_results
-    from crossprune.harness.analysis.comparisons import labelled
+    from crossprune.harness.analysis.cells import labelled
     from crossprune.harness.engine.stored import stored_dataset, stored_subset
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store

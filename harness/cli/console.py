@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -207,10 +208,12 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
 
 TITLES = {
     "answer": "whose data: ratio of errors, below 1 favours the first; 95 % intervals",
+    "fractions": "the same at each fraction; trend: the factor when data are doubled",
+    "scope": "does it matter which descriptor is whose (p), and what of one more descriptor",
     "choosers": "each way of choosing against random",
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
     "efficiency": "fraction as good as the full set, to 5 %",
-    "seeds": "seeds needed to find an effect in 80 of 100 studies",
+    "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
     "spaces": "latent spaces compared",
@@ -220,25 +223,49 @@ TITLES = {
 
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
+COLUMNS = ("comparison", "model", "fraction", "ratio", "interval", "p", "verdict", "pairs", "seeds", "lost")
+"""Of a comparison, as they are printed."""
+WIDTH = 80
+"""Columns of a terminal, or of a log file, that every table fits into."""
 
 
 def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full: bool = False) -> None:
-    """Print the tables of an analysis; of long ones only a digest, unless ``full``."""
+    """Print tables as plain text of `WIDTH` columns; of long ones only a digest, unless ``full``."""
     for name, whole in tables.items():
+        title = f"{name}: {TITLES[name]}"
         if whole.empty:
-            console.print(f"{name}: {TITLES[name]}: nothing to compare", highlight=False)
+            print_text(console, f"{title}: nothing to compare")
             continue
         table = whole if full else _digest(name, whole)
-        view = Table(title=f"{name}: {TITLES[name]}", title_justify="left")
-        columns = [column for column in table.columns if column not in ("p_smallest", "seed_deviation")]
-        for column in columns:
-            text = pd.api.types.is_numeric_dtype(table[column])
-            view.add_column(column.replace("_", " "), justify="right" if text else "left")
-        for row in table[columns].itertuples(index=False):
-            view.add_row(*("–" if pd.isna(value) else _short(value) for value in row))
-        console.print(view, highlight=False)
+        print_text(console, title)
+        shared = [one for one in ("metric", "split") if one in table]
+        for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
+            lines = [", ".join(key)] if shared else []
+            lines += _texts(part.drop(columns=shared)).to_string(index=False, line_width=WIDTH).splitlines()
+            for line in lines:
+                console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
         if len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
+
+
+def print_text(console: Console, text: str) -> None:
+    """Print a paragraph in lines of `WIDTH`, after an empty one."""
+    for line in ("", *textwrap.wrap(text, WIDTH)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay a table out for people: numbers short, an interval in one column."""
+    if "verdict" in table:
+        ends = zip(table["low"], table["high"], strict=True)
+        table = table.assign(
+            interval=["–" if isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
+        )
+        table = table.rename(columns={"n_pairs": "pairs", "n_units": "seeds", "n_missing": "lost"})
+        hidden = {"model"} if "fraction" in table else set()
+        hidden |= set() if table["lost"].any() else {"lost"}
+        table = table[[one for one in COLUMNS if one in table and one not in hidden]]
+    return table.map(_short).rename(columns=lambda column: str(column).replace("_", " "))
 
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -247,7 +274,7 @@ def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
         return table
     if "model" in table and (table["model"] == "all").any():
         table = table[table["model"] == "all"]
-    if name in ("efficiency", "ranks", "seeds"):
+    if name in ("efficiency", "ranks", "sizes", "scope", "fractions"):
         table = table[(table["metric"] == "force") & (table["split"] == "test")]
     if name in ("overlap", "chosen"):
         distance = (table["fraction"] - 0.1).abs()
@@ -256,4 +283,6 @@ def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "–" if isnan(value) else f"{value:.3g}"
+    return str(value)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness import cli
-from crossprune.harness.cli import commands, evaluation, store_commands
+from crossprune.harness.cli import analysis, commands, evaluation, store_commands
 from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
@@ -356,28 +356,6 @@ def report(store: Annotated[Path, typer.Argument(help="Folder of a finished run.
     _write_report(store, None)
 
 
-@app.command()
-def analyze(
-    store: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    full: Annotated[bool, typer.Option("--full", help="Print every row of long tables.")] = False,
-) -> None:
-    """Print the statistics that answer the question, and describe the latent spaces.
-
-    Example: `crossprune analyze mo`
-
-    Long tables are cut to the rows that most people ask for first. Tables with all rows and
-    columns are written to STORE/analysis as Parquet.
-    """
-    from crossprune.harness.analysis.answer import analyse
-    from crossprune.harness.cli.console import print_analysis
-
-    print_analysis(console, analyse(store), full=full)
-    kept = str((store / "analysis").resolve())
-    if not can_write(store / "analysis"):
-        kept = f"not written, {kept} cannot be"
-    console.print(f"tables: {kept}", soft_wrap=True, highlight=False)
-
-
 for command in (
     commands.datasets,
     commands.adapters,
@@ -385,6 +363,7 @@ for command in (
     evaluation.evaluate,
     commands.export,
     commands.properties,
+    analysis.analyze,
 ):
     app.command()(command)
 app.command("new-adapter")(commands.new_adapter)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.damage import Damaged
+from crossprune.harness.store.declared import declare
 from crossprune.harness.store.healing import Healing
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
@@ -139,6 +141,7 @@ def run(
         if hasattr(executor, "warm_up"):
             executor.warm_up()
         plan = Plan.of(study, store)
+        declare(store, study.name, dataclasses.asdict(study.primary), list(plan.keys.values()))
         on_notes(plan.notes)
     except BaseException:
         executor.shutdown(wait=True, cancel_futures=True)
@@ -179,7 +182,11 @@ def _in_order(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
     cells = enumerate(plan.keys.items())
     while some := list(itertools.islice(cells, PIECE)):
         records = store.records({key for _, (_, key) in some})
-        yield from ((place, cell, records[key]) for place, (cell, key) in some if key in records)
+        yield from (
+            (place, cell, _with_relation(plan, cell, records[key]))
+            for place, (cell, key) in some
+            if key in records
+        )
 
 
 def _in_store(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
@@ -189,7 +196,12 @@ def _in_store(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
         cells.setdefault(key, []).append((place, cell))
     for record in store.read(cells):
         for place, cell in cells[record.key]:
-            yield place, cell, record
+            yield place, cell, _with_relation(plan, cell, record)
+
+
+def _with_relation(plan: Plan, cell: Cell, record: Record) -> Record:
+    """Add whose descriptor chose: cells of one content may differ in it by their labels only."""
+    return replace(record, facts={**record.facts, "relation": plan.relation(cell)})
 
 
 @dataclass

@@ -127,6 +127,19 @@ class Plan:
         dataset = ("dataset", self.dataset_keys[cell.choice.dataset])
         return [dataset, prepared, *self.before[order], order]
 
+    def relation(self, cell: Cell) -> str:
+        """Say whose descriptor chose a cell's data: random, or the model's own, its kin's, another family's.
+
+        Own is the same family with the same options, but for those that only its fitter reads; kin is the
+        same family with others.
+        """
+        if cell.choice.chooser == RANDOM:
+            return RANDOM
+        chooser, model = self.specs[cell.choice.chooser], self.specs[cell.model]
+        if chooser.adapter != model.adapter:
+            return "other"
+        return "own" if chooser.prepare_fingerprint == model.prepare_fingerprint else "kin"
+
     def unable(self, cell: Cell) -> str:
         """Say why an adapter cannot take its part in a cell, or return an empty string."""
         chooser = cell.choice.chooser

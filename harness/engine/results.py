@@ -20,7 +20,7 @@ from crossprune.harness.store.records import Record
 from crossprune.harness.store.tables import Columns, read_pieces
 
 AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
-STATE = ("split", "group", "status", "reason", "flag")
+STATE = ("relation", "split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
 PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
@@ -35,7 +35,7 @@ RESULTS = Columns(
     texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
     numbers=(*NUMBER_AXES, *NUMBERS),
     optional=(
-        *("scaling", "pooling", "budget", "flag", *CLIPS, *PROVENANCE),
+        *("scaling", "pooling", "budget", "relation", "flag", *CLIPS, *PROVENANCE),
         *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
     ),
 )

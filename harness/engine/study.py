@@ -42,6 +42,30 @@ class Limits:
                 raise ValueError(f"{name} is {value:g}; give a number above 0")
 
 
+OUTCOMES = ("force", "energy")
+"""Errors that choosers are compared by."""
+PARTS = ("test", "ood")
+COMPARISONS = ("own / other", "own / random", "other / random")
+
+
+@dataclass(frozen=True)
+class Primary:
+    """The one comparison, over all models, that a study is run for; everything else is exploratory."""
+
+    outcome: str = "force"
+    """Error that is compared: force or energy (mean absolute error)."""
+    split: str = "test"
+    """Part: test or ood."""
+    comparison: str = "own / other"
+    """Whose data: own / other, own / random or other / random."""
+
+    def __post_init__(self) -> None:
+        """Check that it is among what is compared."""
+        for name, known in (("outcome", OUTCOMES), ("split", PARTS), ("comparison", COMPARISONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(unknown_name(name, getattr(self, name), known))
+
+
 @dataclass(frozen=True)
 class Study:
     """The axes of the matrix and everything that its cells depend on."""
@@ -72,6 +96,8 @@ class Study:
     """Relative weights per group of configurations."""
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Loading options per data set: keys, splits, filters."""
+    primary: Primary = field(default_factory=Primary)
+    """What is asked; written into the store before the first result."""
     limits: Limits = field(default_factory=Limits)
     """Bounds on a stage."""
     properties: PropertyOptions = field(default_factory=PropertyOptions)
@@ -150,7 +176,7 @@ class Study:
             raise StudyError(f"--data: {error}") from None
 
 
-TABLES = ("study", "options", "weights", "data", "limits", "properties", "md")
+TABLES = ("study", "primary", "options", "weights", "data", "limits", "properties", "md")
 
 
 def read_study(path: Path) -> Study:

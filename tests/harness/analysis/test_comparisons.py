@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.analysis import comparisons
-from crossprune.harness.analysis.comparisons import TestErrors as Errors
-from crossprune.harness.analysis.comparisons import against_random, compare, labelled, partial_errors
+from crossprune.harness.analysis.cells import labelled, partial_errors
+from crossprune.harness.analysis.comparisons import against_random, compare, compare_fractions
+from crossprune.harness.analysis.statistics import from_configurations
+from crossprune.harness.analysis.units import TestErrors as Errors
 from crossprune.harness.evaluation.metrics import METRICS
 from scipy import sparse, stats
 
@@ -88,15 +89,17 @@ def test_pairs_lost_to_failures_are_counted():
         return np.nan if chooser == "snap" and seed == 0 else 1.0 + 0.01 * seed
 
     found = overall(compare(study(error), FORCE))
-    assert found["own / random"]["n_missing"] == 2  # model snap, own chooser, 2 fractions below 1
-    assert found["own / random"]["n_pairs"] == 16
-    assert found["other / random"]["n_missing"] == 4  # the mean over others needs all of them
+    assert found["own / other"]["n_missing"] == 2  # model snap, own chooser, 2 fractions below 1
+    assert found["own / other"]["n_pairs"] == 16
+    assert found["own / random"]["n_missing"] == 6  # how good snap chooses for others is not known there
 
 
 def test_without_others_there_is_no_pair():
     alone = study(noisy(0, 0.0))
     alone = alone[(alone["model"] == "snap") & (alone["chooser"] == "snap")]
-    assert compare(alone, FORCE)["verdict"].tolist() == ["no pairs"] * 3
+    found = compare(alone, FORCE)
+    assert found["verdict"].tolist() == ["no pairs"] * 3
+    assert set(found["design"]) == {"no square"}
 
 
 def test_each_way_of_choosing_is_compared_over_all_models():
@@ -132,31 +135,33 @@ def test_cells_that_differ_in_scaling_are_not_mixed():
     assert set(errors["method"]) == {"random", "random, whitened scaling", "fps", "fps, whitened scaling"}
 
 
-def test_resampled_test_configurations_scatter_as_theory_says(monkeypatch):
-    monkeypatch.setattr(comparisons.statistics, "N_RESAMPLES", 20_000)
+def test_influences_give_the_standard_error_of_a_mean():
     sums = np.random.default_rng(0).lognormal(0.0, 0.3, 40)
-    one = sparse.csr_array([[1.0]])
-    found = Errors({"x": sums}, np.ones(40)).resampled(one, np.random.default_rng(1))[0]
-    half = (np.quantile(found, 0.975) - np.quantile(found, 0.025)) / 2
-    expected = stats.t.ppf(0.975, 39) * stats.sem(sums) / sums.mean()
-    assert half == pytest.approx(expected, rel=0.03)
+    found = from_configurations(Errors({"x": sums}, np.ones(40)).influence(sparse.csr_array([[1.0]])))
+    assert np.sqrt(np.square(found.deviations).sum()) == pytest.approx(stats.sem(sums) / sums.mean())
 
 
-def test_resamples_in_blocks_are_those_of_all_fits_at_once(monkeypatch):
-    source = np.random.default_rng(0)
-    errors = Errors({str(fit): source.lognormal(0.0, 0.5, 12) for fit in range(30)}, np.ones(12))
-    shares = sparse.random_array((4, 30), density=0.3, rng=1, format="csr")
-    whole = errors.resampled(shares, np.random.default_rng(2))
-    monkeypatch.setattr(comparisons, "BLOCK", 7)
-    np.testing.assert_allclose(errors.resampled(shares, np.random.default_rng(2)), whole, rtol=0, atol=1e-12)
+def test_influences_are_derivatives_of_the_log_error():
+    source = np.random.default_rng(1)
+    counts = source.integers(1, 9, 12).astype(float)
+    sums = {str(fit): source.lognormal(0.0, 0.5, 12) * counts for fit in range(3)}
+    shares = sparse.csr_array([[1.0, -0.5, -0.5], [0.0, 1.0, -1.0]])
+    found = Errors(sums, counts).influence(shares)
+    step = 1e-6
+    for one in range(12):
+        weights = np.ones(12)
+        weights[one] += step
+        logs = np.array([np.log((s * weights).sum() / s.sum()) for s in sums.values()])
+        np.testing.assert_allclose(found[:, one], shares @ logs / step, rtol=1e-4)
 
 
 def test_a_test_set_of_few_configurations_widens_the_interval():
     results = study(noisy(1, 0.1), seeds=range(6))
     source = np.random.default_rng(0)
     sums = {key: source.lognormal(0.0, 1.0, 12) for key in results["fit_key"]}
-    wide = overall(compare(results, FORCE, tests={"a": Errors(sums, np.ones(12))}))["own / random"]
-    slim = overall(compare(results, FORCE))["own / random"]
+    tests = {"a": Errors(sums, np.ones(12))}
+    wide = overall(compare(results, FORCE, tests=tests, primary="own / random"))["own / random"]
+    slim = overall(compare(results, FORCE, primary="own / random"))["own / random"]
     assert wide["low"] < slim["low"] < slim["high"] < wide["high"]
     assert wide["ratio"] == slim["ratio"]
 
@@ -189,3 +194,138 @@ def test_an_exploded_fit_counts_as_much_as_mean_and_is_not_missing():
     found, expected = compare(flagged, FORCE), compare(by_hand, FORCE)
     pd.testing.assert_frame_equal(found, expected)
     assert (found["n_missing"] == 0).all()
+
+
+def additive(own=0.0):
+    """Errors whose logarithms are sums of a chooser's, a model's and a fraction's, and a term for owners."""
+    source = np.random.default_rng(0)
+    quality = dict(zip((*MODELS, "random"), source.normal(0.0, 0.3, 4), strict=True))
+    hardness = dict(zip(MODELS, source.normal(0.0, 0.5, 3), strict=True))
+
+    def error(chooser, fraction, seed, model):
+        place = [seed, MODELS.index(model), len(chooser), int(100 * fraction)]
+        luck = 0.004 * np.random.default_rng(place).normal()
+        terms = quality[chooser] + hardness[model] + luck + own * (chooser == model)
+        return float(np.exp(terms) / fraction**0.3)
+
+    return error
+
+
+LOST = {
+    "a model at one fraction": lambda table: (table["model"] == "gap") & (table["fraction"] == 0.1),
+    "one pair of chooser and model": lambda table: (table["model"] == "gap") & (table["chooser"] == "ace"),
+    "an own chooser at one fraction": lambda table: (
+        (table["model"] == "snap") & (table["chooser"] == "snap") & (table["fraction"] == 0.1)
+    ),
+    "one seed of a chooser": lambda table: (table["chooser"] == "ace") & (table["seed"] == 1),
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("own", [0.0, np.log(0.95)])
+def test_lost_cells_do_not_look_like_ownership(lost, own):
+    """An additive null gave 1.012 (1.007 to 1.016) for a lost model, 1.028 for a lost pair of 25."""
+    results = study(additive(own), seeds=range(5))
+    gone = LOST[lost](results)
+    results.loc[gone, "status"], results.loc[gone, FORCE] = "failed", np.nan
+    found = overall(compare(results, FORCE, primary="own / other"))["own / other"]
+    assert found["ratio"] == pytest.approx(np.exp(own), rel=5e-3)
+    assert found["low"] < np.exp(own) < found["high"]
+
+
+def test_complete_squares_give_means_of_pairs():
+    results = study(noisy(5, 0.1), seeds=range(4), datasets=("a", "b"))
+    found = overall(compare(results, FORCE))
+    keys = ["dataset", "fraction", "seed", "model", "chooser"]
+    wide = np.log(results[results["fraction"] < 1].set_index(keys)[FORCE]).unstack("chooser")
+    own = wide.apply(lambda row: row[row.name[3]], axis=1)
+    others = wide[list(MODELS)].apply(lambda row: row.drop(row.name[3]).mean(), axis=1)
+    for name, expected in {
+        "own / random": own - wide["random"],
+        "other / random": others - wide["random"],
+        "own / other": own - others,
+    }.items():
+        assert np.log(found[name]["ratio"]) == pytest.approx(expected.mean(), abs=1e-12)
+
+
+def test_a_chooser_without_a_model_does_not_spoil_ownership():
+    """It is in the mean of pairs: a bad one makes all others look like owners."""
+
+    def error(chooser, fraction, seed, model):
+        return {"snap": 3.0}.get(chooser, 1.0) * (1 + 0.01 * seed * (chooser == model))
+
+    found = overall(compare(study(error, models=("ace", "gap")), FORCE))["own / other"]
+    assert found["ratio"] == pytest.approx(1.01, abs=1e-3)
+    assert found["design"] == "square"
+
+
+def test_one_model_alone_is_no_square_and_says_so():
+    found = compare(study(noisy(0, 0.0), models=("snap",)), FORCE)
+    assert set(found["design"]) == {"no square"}
+    assert np.isfinite(found["ratio"]).all()
+
+
+def test_variants_own_their_own_and_kin_counts_on_neither_side():
+    """Two SNAP variants had no own chooser, and their own data counted as other."""
+    names = {"ace": "ace", "gap": "snap6", "snap": "snap8"}
+    results = study(noisy(0, 0.0)).replace({"chooser": names, "model": names})
+    kin = (results["chooser"] != results["model"]) & results["chooser"].str.startswith("snap")
+    kin &= results["model"].str.startswith("snap")
+    own = results["chooser"] == results["model"]
+    results["relation"] = np.select(
+        [results["chooser"] == "random", own, kin], ["random", "own", "kin"], "other"
+    )
+    spoilt = results.assign(**{FORCE: results[FORCE].where(~kin, 100.0)})
+    pd.testing.assert_frame_equal(compare(results, FORCE), compare(spoilt, FORCE))
+    assert overall(compare(results, FORCE))["own / other"]["n_pairs"] > 0
+
+
+def test_verdict_interval_and_p_never_contradict_each_other():
+    for seed in range(10):
+        results = study(noisy(seed, 0.04))
+        tables = [
+            compare(results, FORCE, primary="own / random"),
+            against_random(results, FORCE),
+            compare_fractions(results, FORCE),
+        ]
+        for row in pd.concat(tables).to_dict("records"):
+            excluded = row["high"] < 1 or row["low"] > 1
+            assert excluded == (row["p"] < 0.05) == (row["verdict"] in ("lower", "higher"))
+            assert row["p"] >= row["p_alone"] * (1 - 1e-12)
+            assert row["low"] <= row["low_alone"] * (1 + 1e-12)
+
+
+def test_the_primary_comparison_stands_alone():
+    results = study(noisy(2, 0.05))
+    rows = compare(results, FORCE, primary="own / other").set_index(["model", "comparison"])
+    row = rows.loc[("all", "own / other")]
+    assert (row["role"], row["low"], row["p"]) == ("primary", row["low_alone"], row["p_alone"])
+    assert (rows.drop(index=[("all", "own / other")])["role"] == "exploratory").all()
+    assert set(compare(results, FORCE)["role"]) == {"exploratory"}
+
+
+def test_effects_come_by_fraction_with_their_trend():
+    """Own / other of exp(-0.1) at a tenth, fading to nothing at a half."""
+
+    def error(chooser, fraction, seed, model):
+        gain = 0.1 * np.log2(0.5 / fraction) / np.log2(5.0) if fraction < 1 else 0.0
+        luck = 0.002 * np.random.default_rng([seed, int(100 * fraction), len(model + chooser)]).normal()
+        return float(np.exp(luck - gain * (chooser == model)))
+
+    found = compare_fractions(study(error, fractions=(0.1, 0.25, 0.5, 1.0), seeds=range(4)), FORCE)
+    found = found[found["comparison"] == "own / other"].set_index("fraction")["ratio"]
+    assert list(found.index) == ["0.1", "0.25", "0.5", "trend"]
+    assert found["0.1"] == pytest.approx(np.exp(-0.1), abs=0.01)
+    assert found["0.5"] == pytest.approx(1.0, abs=0.01)
+    assert found["trend"] == pytest.approx(np.exp(0.1 / np.log2(5.0)), abs=0.005)
+
+
+def test_random_of_the_same_budget_is_the_base_line():
+    halves = [
+        study(noisy(seed, 0.0)).assign(budget=name) for seed, name in ((4, "configurations"), (5, "labels"))
+    ]
+    both = compare(pd.concat(halves), FORCE)
+    first, second = (compare(one, FORCE) for one in halves)
+    assert (both["n_pairs"] == first["n_pairs"] + second["n_pairs"]).all()
+    middle = np.exp((np.log(first["ratio"]) + np.log(second["ratio"])) / 2)
+    np.testing.assert_allclose(both["ratio"], middle, rtol=1e-12)

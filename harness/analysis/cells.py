@@ -1,0 +1,72 @@
+"""Cells of a results table as logarithms of errors: labels, ways of choosing, and whose descriptor chose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.evaluation.soundness import clipped
+from crossprune.harness.selection.methods import RANDOM
+
+SETTING = ["dataset", "fraction", "model", "method"]
+"""Cells of one setting differ in chooser and seed only."""
+OWN, KIN, OTHER = "own", "kin", "other"
+"""Whose descriptor chose: the model's own, one of its family with other options, or another family's."""
+DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations",)}
+"""Values that go without saying in a method's label; empty where an axis plays no part."""
+NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
+"""What follows such a value in a label."""
+
+
+def labelled(results: pd.DataFrame) -> pd.DataFrame:
+    """Fold scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults go without saying.
+
+    The three columns are dropped, so that labelling twice changes nothing.
+    """
+    method = results["method"].astype(str)
+    for column, silent in DEFAULTS.items():
+        if column in results.columns:
+            spoken = ~results[column].isin(silent)
+            word = results[column].astype(str).map(lambda text, of=column: f", {text}{NOUNS[of]}")
+            method = method + word.where(spoken, "")
+    return results.drop(columns=list(DEFAULTS), errors="ignore").assign(method=method)
+
+
+def way_of(table: pd.DataFrame) -> pd.Series[str]:
+    """Name each row's way of choosing: ``random``, ``snap · fps``."""
+    alone = table["chooser"] == table["method"]
+    return table["chooser"].where(alone, table["chooser"] + " · " + table["method"])
+
+
+def relation_of(table: pd.DataFrame) -> pd.Series[str]:
+    """Say of each row whose descriptor chose: own, kin, other, or random.
+
+    The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
+    one is matched by name, and there is no kin.
+    """
+    by_name = np.where(table["chooser"] == table["model"], OWN, OTHER)
+    said = table["relation"].astype(str) if "relation" in table.columns else pd.Series("", table.index)
+    found = pd.Series(by_name, table.index).where(said == "", said)
+    return found.where(table["chooser"] != RANDOM, RANDOM)
+
+
+def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
+    """Return every planned cell below the full set with the logarithm of its error.
+
+    Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
+    ``fit_key`` and ``log_error``, NaN where the cell is not done, in an order of their own; exploded fits
+    are `clipped`. The full set is left out: all choosers agree there.
+    """
+    table = labelled(clipped(results))
+    table = table.assign(relation=relation_of(table))
+    keys = [*SETTING, "chooser", "seed"]
+    if "fit_key" not in table.columns:
+        table = table.assign(fit_key="")
+    below = table["fraction"] < 1.0 - 1e-9
+    cells = table.loc[below, [*keys, "relation"]].drop_duplicates(keys).sort_values(keys)
+    done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
+    found = table.loc[done, [*keys, "fit_key", metric]].drop_duplicates(keys)
+    errors = cells.merge(found, on=keys, how="left")
+    values = errors.pop(metric).astype(float)
+    budget = errors["method"].str.extract(r", (\w+) budget$")[0].fillna("")
+    return errors.assign(budget=budget, log_error=np.log(values.where(values > 0)))

@@ -1,0 +1,104 @@
+"""How far ownership reaches: other ways to say whose a descriptor is, and other descriptors."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from crossprune.harness.analysis.cells import OTHER, OWN, partial_errors
+from crossprune.harness.analysis.statistics import CONFIDENCE, N_DRAWS
+from crossprune.harness.contract import FloatArray
+from scipy import stats
+
+MOST = 8
+"""Descriptors up to which all n! assignments are tried; beyond, `N_DRAWS` random ones."""
+EVERY = "all"
+SCOPE = ["dataset", "ratio", "p", "p_smallest", "low_descriptor", "high_descriptor", "n_descriptors"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a square of descriptors says of descriptors; logarithms."""
+
+    estimate: float
+    """Ownership: own / other."""
+    p: float
+    """Share of all assignments of descriptors to models whose own / other is at least as far from 0."""
+    smallest: float
+    """The smallest p that so many descriptors can give."""
+    low: float
+    """Prediction interval for ownership of one more descriptor like these."""
+    high: float
+    n: int
+
+
+def over_assignments(errors: FloatArray) -> Scope:
+    """Ask whether it matters which descriptor is whose.
+
+    Under the null hypothesis names are exchangeable: every permutation of choosers against models gives an
+    own / other as likely as that of the true assignment (a permutation test, Fisher 1935; the quality of
+    choosers and models cancels in each). The prediction interval is Student's over the own terms of
+    each descriptor.
+
+    Parameters
+    ----------
+    errors
+        Mean log errors, shape (n, n): choosers by models, own on the diagonal; n ≥ 2.
+    """
+    n = len(errors)
+    rest = errors - errors.mean(axis=0) - errors.mean(axis=1, keepdims=True) + errors.mean()
+    if n <= MOST:
+        assignments = np.array(list(itertools.permutations(range(n))))
+    else:
+        drawn = np.random.default_rng(0).permuted(np.tile(np.arange(n), (N_DRAWS, 1)), axis=1)
+        assignments = np.vstack([np.arange(n), drawn])
+    sums = rest[assignments, np.arange(n)].sum(axis=1)
+    scale = 1.0 / (n - 1)  # own / other is the mean of own residuals over 1 - 1/n
+    estimate = float(sums[0]) * scale
+    p = float((np.abs(sums) >= abs(sums[0]) * (1 - 1e-9)).mean())
+    low = high = math.nan
+    if n > 2:
+        # Residuals of one own term each: r_jj = δ_j (1 - 2/n) + Σ δ / n²
+        own = (np.diag(rest) - sums[0] / (n - 1) / n) / (1 - 2 / n)
+        half = stats.t.isf((1 - CONFIDENCE) / 2, n - 1) * own.std(ddof=1) * math.sqrt(1 + 1 / n)
+        low, high = estimate - half, estimate + half
+    return Scope(estimate, p, 1.0 / len(assignments), low, high, n)
+
+
+def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
+    """Apply `over_assignments` to each data set, and to their mean.
+
+    Models without an own chooser, choosers without a model, and blocks of a data set, fraction, method
+    and seed that have lost a cell are left out.
+
+    Returns
+    -------
+    pd.DataFrame
+        ``dataset`` (``all`` for the mean), ``ratio`` (own / other), ``p``, ``p_smallest``,
+        ``low_descriptor`` to ``high_descriptor``, where one more descriptor's ratio is to be expected (95 %),
+        and ``n_descriptors``.
+    """
+    errors = partial_errors(results, metric, split)
+    own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
+    squares = {}
+    for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("dataset"):
+        keys = ["fraction", "method", "seed"]
+        wide = part.pivot(index=[*keys, "chooser"], columns="model", values="log_error")
+        models = [name for name in sorted(own.index) if name in wide]
+        blocks = [
+            one.droplevel(keys).reindex(own[models])[models].to_numpy() for _, one in wide.groupby(level=keys)
+        ]
+        whole = [one for one in blocks if np.isfinite(one).all()]
+        if len(models) > 1 and whole:
+            squares[str(dataset)] = np.mean(whole, axis=0)
+    if len(squares) > 1 and len({one.shape for one in squares.values()}) == 1:
+        squares[EVERY] = np.mean(list(squares.values()), axis=0)
+    rows = []
+    for name, square in squares.items():
+        found = over_assignments(square)
+        ratio, low, high = (math.exp(one) for one in (found.estimate, found.low, found.high))
+        rows.append((name, ratio, found.p, found.smallest, low, high, found.n))
+    return pd.DataFrame(rows, columns=SCOPE)

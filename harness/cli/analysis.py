@@ -1,0 +1,115 @@
+"""The command that prints the statistics of a finished run, or of a table alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from crossprune.harness.store.readonly import can_write
+from rich.console import Console
+
+if TYPE_CHECKING:  # imported when the command needs it, so that --help is quick
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from crossprune.harness.analysis.primary import Asked
+
+console = Console()
+
+
+def analyze(
+    store: Annotated[Path, typer.Argument(help="Folder of a finished run, or a table: .parquet or .csv.")],
+    full: Annotated[bool, typer.Option("--full", help="Print every row of long tables.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for machines.")] = False,
+) -> None:
+    """Print the statistics that answer the question, and describe the latent spaces.
+
+    Example: `crossprune analyze mo`, or `crossprune analyze merged.csv --json`
+
+    The verdict on the primary comparison comes first. Long tables are cut to the rows that most people
+    ask for first. Tables with all rows and columns are written to STORE/analysis as Parquet. A table
+    without its store gives what a table can tell: intervals that rest on seeds alone, which are too narrow.
+    """
+    from crossprune.harness.analysis.answer import analyse
+    from crossprune.harness.analysis.primary import asked
+    from crossprune.harness.cli.console import print_analysis, print_text
+
+    tables, question = analyse(store), asked(store)
+    if as_json:
+        print(json.dumps(_document(tables, question), indent=1, allow_nan=False))
+        return
+    for line in _verdict(tables, question, alone=store.is_file()):
+        print_text(console, line)
+    print_analysis(console, tables, full=full)
+    if store.is_file():
+        return
+    kept = str((store / "analysis").resolve())
+    if not can_write(store / "analysis"):
+        kept = f"not written, {kept} cannot be"
+    console.print(f"tables: {kept}", soft_wrap=True, highlight=False)
+
+
+def _primary(tables: Mapping[str, pd.DataFrame], question: Asked) -> pd.DataFrame:
+    """Return the row of the comparison that is asked for; empty if there is none."""
+    from crossprune.harness.analysis.contrasts import EVERY_MODEL
+
+    asked = question.primary
+    if "answer" not in tables:
+        from pandas import DataFrame
+
+        return DataFrame()
+    table = tables["answer"]
+    here = (table["metric"] == asked.outcome) & (table["split"] == asked.split)
+    return table[here & (table["model"] == EVERY_MODEL) & (table["comparison"] == asked.comparison)]
+
+
+def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool) -> list[str]:
+    """Say in words what the primary comparison found, and how far that is to be believed."""
+    from crossprune.harness.analysis.primary import sentence
+    from crossprune.reports.wording import answer
+
+    row = _primary(tables, question)
+    lines = [f"{sentence(question.primary)}:", *(answer(row) if len(row) else ["nothing to compare."])]
+    if question.changed:
+        lines.append(f"The primary comparison was changed {question.changed}: all of this is exploratory.")
+    if alone:
+        lines.append("A table without its store: the error of the test set is not known; read p with care.")
+    return lines
+
+
+def _document(tables: Mapping[str, pd.DataFrame], question: Asked) -> dict[str, Any]:
+    """Lay everything out as JSON; what is not a number is null."""
+    row = _primary(tables, question)
+    primary: dict[str, Any] = {**vars(question.primary), "changed": question.changed}
+    if len(row):
+        found = row.iloc[0]
+        primary |= {
+            "estimate": _plain(found["ratio"]),
+            **{
+                name: _plain(found[name])
+                for name in (
+                    "low",
+                    "high",
+                    "p",
+                    "verdict",
+                    "role",
+                    "design",
+                    "n_pairs",
+                    "n_units",
+                    "n_missing",
+                )
+            },
+        }
+    records = {
+        name: [{key: _plain(value) for key, value in one.items()} for one in table.to_dict("records")]
+        for name, table in tables.items()
+    }
+    return {"primary": primary, "tables": records}
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
