@@ -10,8 +10,9 @@ from crossprune.harness.selection.methods import RANDOM
 
 SETTING = ["dataset", "fraction", "model", "method"]
 """Cells of one setting differ in chooser and seed only."""
-OWN, KIN, OTHER = "own", "kin", "other"
-"""Whose descriptor chose: the model's own, one of its family with other options, or another family's."""
+OWN, KIN, OTHER, NOBODY = "own", "kin", "other", "nobody"
+"""Whose descriptor chose: the model's own, one of its family with other options, another family's, or none
+in a way that is not random."""
 DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations",)}
 """Values that go without saying in a method's label; empty where an axis plays no part."""
 NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
@@ -39,7 +40,7 @@ def way_of(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def relation_of(table: pd.DataFrame) -> pd.Series[str]:
-    """Say of each row whose descriptor chose: own, kin, other, or random.
+    """Say of each row of a `labelled` table whose descriptor chose: own, kin, other, nobody, or random.
 
     The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
     one is matched by name, and there is no kin.
@@ -47,7 +48,8 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
     by_name = np.where(table["chooser"] == table["model"], OWN, OTHER)
     said = table["relation"].astype(str) if "relation" in table.columns else pd.Series("", table.index)
     found = pd.Series(by_name, table.index).where(said == "", said)
-    return found.where(table["chooser"] != RANDOM, RANDOM)
+    blind = np.where(table["method"].str.partition(", ")[0] == RANDOM, RANDOM, NOBODY)
+    return found.where(table["chooser"] != RANDOM, pd.Series(blind, table.index))
 
 
 def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:

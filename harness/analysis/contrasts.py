@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import KIN, OTHER, OWN, SETTING
+from crossprune.harness.analysis.cells import KIN, NOBODY, OTHER, OWN, SETTING
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.selection.methods import RANDOM
 from numpy.typing import NDArray
@@ -135,7 +135,7 @@ def _blocks(errors: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], IntArray
 
     Random comes last of the choosers.
     """
-    used = errors[errors["relation"] != KIN]
+    used = errors[~errors["relation"].isin([KIN, NOBODY])]
     models, model = np.unique(used["model"].to_numpy(dtype=object), return_inverse=True)
     choosers, chooser = np.unique(used["chooser"].to_numpy(dtype=object), return_inverse=True)
     is_random = (used["relation"] == RANDOM).to_numpy()

@@ -14,6 +14,8 @@ from scipy import stats
 POWER = 0.8
 LARGEST = 10_000
 """Sizes beyond which nobody will go; what needs more is said to be out of reach."""
+NEARLY_NORMAL = 300.0
+"""Degrees of freedom beyond which SciPy's non-central t is further from the truth than the normal is."""
 EFFECTS = (0.95, 0.9)
 """Ratios for which the sizes needed are stated."""
 COLUMNS = ["comparison", "effect", "power", "seeds", "test_configurations", "data_sets"]
@@ -40,10 +42,9 @@ class Size:
         shift = abs(log_effect) / math.sqrt(variance) if variance > 0 else math.inf
         effective = variance**2 / float((np.square(parts) / freedom).sum()) if variance > 0 else 1.0
         critical = float(stats.t.isf((1 - CONFIDENCE) / 2, effective))
-        if shift > critical + 8:  # SciPy's non-central t ends in NaN there
-            return 1.0
-        found = stats.nct.sf(critical, effective, shift), stats.nct.cdf(-critical, effective, shift)
-        return float(np.nan_to_num(found).sum())
+        if effective > NEARLY_NORMAL or shift > 2 * critical + 4:
+            return float(stats.norm.sf(critical - shift) + stats.norm.cdf(-critical - shift))
+        return float(stats.nct.sf(critical, effective, shift) + stats.nct.cdf(-critical, effective, shift))
 
 
 def sizes(table: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
