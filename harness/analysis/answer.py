@@ -112,17 +112,16 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[pd.DataFrame]] = {}
     results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
     held = all_predictions_held(root, results)
-    compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue
-        tests = read_tests(root, compared, metric, split) if held else None
+        tests = read_tests(root, results, metric, split) if held else None
         found = {
             "answer": compare(results, column, split=split, tests=tests),
             "choosers": against_random(results, column, split=split, tests=tests),
             "ranks": ranks(results, column, split),
-            "efficiency": data_efficiency(results, column, split=split),
+            "efficiency": data_efficiency(results, column, split=split, tests=tests),
         }
         found["seeds"] = seeds(pd.concat([found["answer"], found["choosers"]]), results["dataset"].nunique())
         for name, table in found.items():

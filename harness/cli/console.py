@@ -209,7 +209,7 @@ TITLES = {
     "answer": "whose data: ratio of errors, below 1 favours the first; 95 % intervals",
     "choosers": "each way of choosing against random",
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
-    "efficiency": "fraction as good as the full set, to 5 %",
+    "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
     "seeds": "seeds needed to find an effect in 80 of 100 studies",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
