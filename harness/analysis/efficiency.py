@@ -195,7 +195,7 @@ def _test_moves(curves: Sequence[Curve], tests: TestErrors, seed: int) -> FloatA
     ]
     shares = [np.full(curve.fits.size, 1 / max(len(curve.seeds), 1)) for curve in curves]
     keys = np.concatenate([curve.fits.ravel() for curve in curves])
-    fits = pd.Index(list(tests.sums)).get_indexer(keys)
+    fits = pd.Index(list(tests.sums)).get_indexer(pd.Index(keys))
     if (fits < 0).any():
         lacking = sorted(set(keys[fits < 0]))
         raise ValueError(f"errors per configuration of {len(lacking)} fits are missing, {lacking[0]!r} first")

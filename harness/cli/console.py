@@ -12,6 +12,7 @@ from typing import TypeVar
 import pandas as pd
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
+from crossprune.harness.engine.results import distinct_runs
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
@@ -153,11 +154,13 @@ def print_assessment(console: Console, tried: Assessment) -> None:
         if len(table):
             counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
             console.print(f"  {name}: {counts}", highlight=False)
-    for model, runs in tried.md.groupby("model"):
+    for model, runs in distinct_runs(tried.md).groupby("model"):
         failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
         why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
-        survived, total = int(runs["survived"].sum()), int(runs["survived"].count())
-        console.print(f"  model {model}: {survived} of {total} runs survived{why}", highlight=False)
+        cut = int(runs["cut"].sum())
+        survived = int(runs["survived"].sum()) - cut
+        why += f", {cut} cut short by their budget" if cut else ""
+        console.print(f"  model {model}: {survived} of {len(runs)} runs survived{why}", highlight=False)
 
 
 def print_properties(
