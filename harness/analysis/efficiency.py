@@ -239,7 +239,7 @@ def _plain(log: float) -> float:
 def _censored(numbers: Sequence[float], smallest: float) -> list[str]:
     """Say which of a fraction and its ends lie at or below the smallest fraction of the study."""
     names = [name for name, one in zip(("fraction", "low", "high"), numbers, strict=True) if one == -math.inf]
-    return [f"{', '.join(names)}: at or below the smallest fraction, {smallest:g}"] if names else []
+    return [f"{', '.join(names)} ≤ {smallest:g}, the smallest"] if names else []
 
 
 def _ratio(
@@ -257,12 +257,12 @@ def _ratio(
     centre = float(least[0]) if least[0] == most[0] else math.nan
     remarks = []
     if math.isnan(centre):
-        remarks.append("data ratio: both are as good as the full set at the smallest fraction")
+        remarks.append("data ratio unknown: both are there at the smallest")
     beyond = [
         name
         for name, one in zip(("data ratio", "its low", "its high"), (centre, low, high), strict=True)
         if math.isinf(one)
     ]
     if beyond:
-        remarks.append(f"{', '.join(beyond)}: beyond the fractions of the study")
+        remarks.append(f"{', '.join(beyond)} beyond the study")
     return [_plain(one) for one in (centre, low, high)], remarks

@@ -231,7 +231,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         if whole.empty:
             console.print(f"{name}: {TITLES[name]}: nothing to compare", highlight=False)
             continue
-        table = whole if full else _digest(name, whole)
+        table = _with_intervals(whole if full else _digest(name, whole))
         view = Table(title=f"{name}: {TITLES[name]}", title_justify="left")
         columns = [column for column in table.columns if column not in ("p_smallest", "seed_deviation")]
         for column in columns:
@@ -242,6 +242,17 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         console.print(view, highlight=False)
         if len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
+
+
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the ends of the intervals of data efficiency beside their numbers, so that rows stay narrow."""
+    shown = table.copy()
+    for name, low, high in (("fraction", "low", "high"), ("data_ratio", "data_ratio_low", "data_ratio_high")):
+        if {name, low, high} <= set(table):
+            numbers = table[[name, low, high]].map(lambda one: "–" if isnan(one) else _short(float(one)))
+            shown[name] = numbers[name] + " (" + numbers[low] + " to " + numbers[high] + ")"
+            shown = shown.drop(columns=[low, high])
+    return shown
 
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -60,3 +60,12 @@ def test_runs_are_counted_once_and_cut_ones_do_not_survive():
     output = io.StringIO()
     print_assessment(Console(file=output, width=200), Assessment(properties_table([]), md, Counter(), 0))
     assert "model snap: 1 of 3 runs survived, 1 too hot, 1 cut short by their budget" in output.getvalue()
+
+
+def test_intervals_of_data_efficiency_stand_beside_their_numbers():
+    numbers = {"fraction": 0.1, "low": -np.inf, "high": 0.2, "data_ratio": 2.0, "data_ratio_low": np.nan}
+    table = pd.DataFrame([{"chooser": "snap", **numbers, "data_ratio_high": np.nan, "remark": "one"}])
+    output = io.StringIO()
+    print_analysis(Console(file=output, width=100), {"efficiency": table})
+    assert "0.1 (-inf to 0.2)" in output.getvalue()
+    assert "2 (– to –)" in output.getvalue()
