@@ -44,7 +44,8 @@ FURTHER = {
     "whose own / other is as far from 1; low to high: where one more descriptor is to be expected (95 %)",
     "ranks": "Average rank of each way of choosing over data sets, 1 is best; two ways differ if their ranks "
     "do by more than the critical difference (Friedman, Nemenyi); one data set has no test",
-    "efficiency": "Fraction that is as good as the full set, to 5 %, with its interval over seeds",
+    "efficiency": "Fraction that is as good as the full set, to 5 %, and how many times as much data random "
+    "needs for equal errors (data ratio), with 95 % intervals; −inf and inf lie beyond the study's fractions",
     "sizes": "Chance of this study to find an effect of 5 or 10 % (power), and the seeds, test "
     "configurations or data sets that find it in 80 of 100 studies if nothing else is enlarged; inf: out of "
     "reach",

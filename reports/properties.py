@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from math import isnan
+
+import numpy as np
 import pandas as pd
-from crossprune.harness.evaluation.stability import survival_interval
+from crossprune.harness.analysis.survival import Survival
+from crossprune.harness.analysis.survival import survival as survival_of
+from crossprune.harness.engine.results import distinct_runs
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
 RUN = ["ensemble", "temperature_k"]
@@ -63,31 +68,59 @@ STAR = {"gamma": 1, "x": 3, "l": 4, "h": 1, "n": 6, "p": 2}
 
 
 def survival(md: pd.DataFrame) -> pd.DataFrame:
-    """Count the runs that survive: a row per model, subset, ensemble and temperature.
+    """Estimate how long runs survive: a row per model, subset, ensemble and temperature.
+
+    Cells that share a fit share its runs, which count once. A run that its budget cut is no survivor: it
+    is right-censored where it was cut. The radial distribution is that of survivors, with their number,
+    because the table does not say whether a failed run had a reference to be compared with.
 
     Returns
     -------
     pd.DataFrame
-        Runs, survivors with their 95 % interval (Wilson), the medians of survival time (ps), drift and cost,
-        and the reasons of failure.
+        Runs and models, how many failed or were cut, the share that survives the full length and the
+        mean survival time (ps) with their 95 % intervals, medians of drift and cost, and remarks.
     """
+    lost = md[md["survived"].isna() & (md["status"] != "skipped")].groupby([*MODEL, *RUN]).size()
     rows = []
-    for key, runs in md[md["survived"].notna()].groupby([*MODEL, *RUN]):
-        survivors = int(runs["survived"].sum())
-        low, high = survival_interval(survivors, len(runs))
-        failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
+    for key, runs in distinct_runs(md, MODEL).groupby([*MODEL, *RUN]):
+        failed = (runs["failure"] != "").to_numpy()
+        length = float(runs["planned_ps"].max())
+        models = np.unique(runs["fit_key"].to_numpy(dtype=object), return_inverse=True)[1]
+        found = survival_of(runs["survival_ps"].to_numpy(), failed, models, length)
+        compared = runs["rdf_error"].notna() & ~failed
         rows.append(
             {
                 **dict(zip([*MODEL, *RUN], key, strict=True)),
-                "survived": f"{survivors} of {len(runs)}",
-                "95 % interval": f"{low:.2f} to {high:.2f}",
-                "survival (ps)": runs["survival_ps"].median(),
+                "runs": f"{found.n_runs} of {found.n_models} model{'s' if found.n_models > 1 else ''}",
+                "failed": found.n_failed,
+                "cut": found.n_cut,
+                "survive": found.share,
+                "95 % interval": _interval(found.share_low, found.share_high),
+                "mean survival (ps)": found.mean_ps,
+                "95 % interval (ps)": _interval(found.mean_low_ps, found.mean_high_ps),
+                "of (ps)": found.followed_ps,
                 "drift (meV/atom/ps)": runs["drift_mev_per_atom_per_ps"].abs().median(),
-                "RDF error": runs["rdf_error"].median(),
+                "RDF error of survivors": runs.loc[compared, "rdf_error"].median(),
+                "survivors compared": int(compared.sum()),
                 "ms/atom/step": runs["ms_per_atom_step"].median(),
-                "why not": ", ".join(
-                    f"{count} {str(one).replace('_', ' ')}" for one, count in failures.items()
-                ),
+                "remark": _remark(runs, found, length, int(lost.get(key, 0))),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _interval(low: float, high: float) -> str:
+    return "–" if isnan(low) else f"{low:.2g} to {high:.2g}"
+
+
+def _remark(runs: pd.DataFrame, found: Survival, length: float, n_lost: int) -> str:
+    """Say why runs failed, and what the numbers do not say."""
+    failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
+    remarks = [", ".join(f"{count} {str(one).replace('_', ' ')}" for one, count in failures.items())]
+    if isnan(found.share):
+        remarks.append(f"followed for {found.followed_ps:g} of {length:g} ps: nothing is known of the rest")
+    if n_lost:
+        remarks.append(f"{n_lost} without a result are left out")
+    if found.n_models == 1:
+        remarks.append("intervals are of runs of one model")
+    return "; ".join(remark for remark in remarks if remark)

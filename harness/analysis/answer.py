@@ -115,12 +115,11 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[pd.DataFrame]] = {}
     results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
     held, question = all_predictions_held(root, results), asked(root)
-    compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue
-        tests = read_tests(root, compared, metric, split) if held else None
+        tests = read_tests(root, results, metric, split) if held else None
         primary = question.comparison(metric, split)
         found = {
             "answer": compare(results, column, split=split, tests=tests, primary=primary),
@@ -128,7 +127,7 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "scope": scope(results, column, split),
             "choosers": against_random(results, column, split=split, tests=tests),
             "ranks": ranks(results, column, split),
-            "efficiency": data_efficiency(results, column, split=split),
+            "efficiency": data_efficiency(results, column, split=split, tests=tests),
         }
         overall = pd.concat([found["answer"], found["choosers"]])
         found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL], results["dataset"].nunique())

@@ -44,7 +44,8 @@ class Size:
         critical = float(stats.t.isf((1 - CONFIDENCE) / 2, effective))
         if effective > NEARLY_NORMAL or shift > 2 * critical + 4:
             return float(stats.norm.sf(critical - shift) + stats.norm.cdf(-critical - shift))
-        return float(stats.nct.sf(critical, effective, shift) + stats.nct.cdf(-critical, effective, shift))
+        found = stats.nct.sf(critical, effective, shift), stats.nct.cdf(-critical, effective, shift)
+        return float(sum(found)) if np.isfinite(found).all() else 1.0  # NaN comes of large shifts only
 
 
 def sizes(table: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:

@@ -18,6 +18,11 @@ MIN_DATA_SETS = 3
 """Fewer data sets say nothing on others: with 2, Student's factor is 12.7."""
 
 
+def student_factor(freedom: float) -> float:
+    """Return Student's factor of an interval with `CONFIDENCE`: standard errors to each side."""
+    return float(stats.t.isf((1 - CONFIDENCE) / 2, freedom))
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """One independent source of error of contrasts that share it, such as the seeds of one data set."""

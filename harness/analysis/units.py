@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.contrasts import EVERY_MODEL, Contrasts
+from crossprune.harness.analysis.statistics import from_configurations
 from crossprune.harness.contract import FloatArray
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse, stats
 
 TREND = "trend"
 """Fraction of a row that says by how much a ratio changes when data are doubled."""
@@ -44,6 +45,22 @@ class TestErrors:
         sums = np.array(list(self.sums.values())).reshape(len(self.sums), len(self.counts))
         relative = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-300)
         found: FloatArray = shares @ (relative - self.counts / self.counts.sum())
+        return found
+
+    def drawn(self, shares: sparse.csr_array, rng: np.random.Generator, n_draws: int) -> FloatArray:
+        """Draw how combinations of log mean errors deviate on other test configurations of the same kind.
+
+        Jointly normal by the influences, each with the tails of what it knows of its own variance.
+
+        Returns
+        -------
+        FloatArray
+            Shape (n_combinations, n_draws).
+        """
+        source = from_configurations(self.influence(shares))
+        tails = stats.t.isf(0.025, source.freedom) / stats.norm.isf(0.025)
+        normals = rng.standard_normal((source.deviations.shape[1], n_draws))
+        found: FloatArray = (source.deviations * tails[:, None]) @ normals
         return found
 
 

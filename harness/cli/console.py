@@ -13,6 +13,7 @@ from typing import TypeVar
 import pandas as pd
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
+from crossprune.harness.engine.results import distinct_runs
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
@@ -154,11 +155,13 @@ def print_assessment(console: Console, tried: Assessment) -> None:
         if len(table):
             counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
             console.print(f"  {name}: {counts}", highlight=False)
-    for model, runs in tried.md.groupby("model"):
+    for model, runs in distinct_runs(tried.md).groupby("model"):
         failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
         why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
-        survived, total = int(runs["survived"].sum()), int(runs["survived"].count())
-        console.print(f"  model {model}: {survived} of {total} runs survived{why}", highlight=False)
+        cut = int(runs["cut"].sum())
+        survived = int(runs["survived"].sum()) - cut
+        why += f", {cut} cut short by their budget" if cut else ""
+        console.print(f"  model {model}: {survived} of {len(runs)} runs survived{why}", highlight=False)
 
 
 def print_properties(
@@ -212,7 +215,7 @@ TITLES = {
     "scope": "does it matter which descriptor is whose (p), and what of one more descriptor",
     "choosers": "each way of choosing against random",
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
-    "efficiency": "fraction as good as the full set, to 5 %",
+    "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
     "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
@@ -240,8 +243,14 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         print_text(console, title)
         shared = [one for one in ("metric", "split") if one in table]
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
+            texts, notes = _texts(part.drop(columns=shared)), []
+            if "remark" in texts:
+                notes = [one for one in dict.fromkeys(texts["remark"]) if one]
+                texts["remark"] = [f"[{notes.index(one) + 1}]" if one else "" for one in texts["remark"]]
             lines = [", ".join(key)] if shared else []
-            lines += _texts(part.drop(columns=shared)).to_string(index=False, line_width=WIDTH).splitlines()
+            lines += texts.to_string(index=False, line_width=WIDTH).splitlines()
+            for number, note in enumerate(notes, start=1):
+                lines += textwrap.wrap(f"[{number}] {note}", WIDTH, subsequent_indent="    ")
             for line in lines:
                 console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
         if len(table) < len(whole):
@@ -257,15 +266,22 @@ def print_text(console: Console, text: str) -> None:
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
     """Lay a table out for people: numbers short, an interval in one column."""
     if "verdict" in table:
-        ends = zip(table["low"], table["high"], strict=True)
-        table = table.assign(
-            interval=["–" if isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
-        )
+        table = table.assign(interval=_intervals(table["low"], table["high"]))
         table = table.rename(columns={"n_pairs": "pairs", "n_units": "seeds", "n_missing": "lost"})
         hidden = {"model"} if "fraction" in table else set()
         hidden |= set() if table["lost"].any() else {"lost"}
         table = table[[one for one in COLUMNS if one in table and one not in hidden]]
+    for name, low, high in (("fraction", "low", "high"), ("data_ratio", "data_ratio_low", "data_ratio_high")):
+        if {name, low, high} <= set(table):
+            ends = _intervals(table[low], table[high])
+            texts = [f"{_short(one)} ({end})" for one, end in zip(table[name], ends, strict=True)]
+            table = table.assign(**{name: texts}).drop(columns=[low, high])
     return table.map(_short).rename(columns=lambda column: str(column).replace("_", " "))
+
+
+def _intervals(lows: pd.Series[float], highs: pd.Series[float]) -> list[str]:
+    ends = zip(lows, highs, strict=True)
+    return ["–" if isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
 
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:

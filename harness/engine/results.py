@@ -56,7 +56,7 @@ PROPERTIES = Columns(
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
-    "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps",
+    "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps", "planned_ps",
     "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
 )  # fmt: skip
 MD_COLUMNS = (
@@ -64,9 +64,11 @@ MD_COLUMNS = (
     "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
-MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory")
+MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
 MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",))
 """What readers of the table of molecular dynamics rely on."""
+ONE_RUN = ("fit_key", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
+"""What tells runs apart: cells that share a fit show the same runs."""
 
 
 def to_table(cells: Iterable[tuple[int, Cell, Record]]) -> pd.DataFrame:
@@ -122,6 +124,16 @@ def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     table[list(MD_NUMBERS)] = table[list(MD_NUMBERS)].astype("float64")
     table["survived"] = table["survived"].astype("boolean")
     return _with_texts(table, MD_TEXTS)
+
+
+def distinct_runs(md: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the runs that took place, each once (within each value of some columns); and ``cut``.
+
+    A run is cut if its budget ended it, so that it neither failed nor reached its planned length.
+    """
+    ended = md[md["survived"].notna()].drop_duplicates([*within, *ONE_RUN])
+    reached = ended["survival_ps"] >= ended["planned_ps"] * (1 - 1e-9)  # whole steps times a step in ps
+    return ended.assign(cut=(ended["failure"] == "") & ~reached)
 
 
 def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:

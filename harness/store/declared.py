@@ -37,7 +37,7 @@ def declare(store: Store, study: str, asked: Mapping[str, str], keys: Sequence[s
     if before and before[-1]["asked"] == dict(asked):
         return
     path = store.root / NAME
-    if not can_write(path if path.exists() else store.root):
+    if not can_write(store.root):
         return
     entry = {
         "asked": dict(asked),

@@ -23,10 +23,11 @@ def property_row(name, value, reference, seed=0, structure="diamond", status="do
     return {**row, "reference": reference, "status": status, "reason": reason, "wall_s": 0.1}
 
 
-def md_row(seed, survived, failure=""):
-    row = {**CELL, "seed": 0, "ensemble": "nve", "temperature_k": 300.0, "velocity_seed": seed}
-    row |= {"status": "done", "reason": failure, "failure": failure, "survived": survived}
-    return {**row, "survival_ps": 1.0 if survived else 0.1, "length_ps": 1.0, "ms_per_atom_step": 0.1}
+def md_row(velocities, survived, failure="", **changes):
+    row = {**CELL, "seed": 0, "ensemble": "nve", "temperature_k": 300.0, "velocity_seed": velocities}
+    row |= {"status": "done", "reason": failure, "failure": failure, "survived": survived, "n_atoms": 8}
+    row |= {"survival_ps": 1.0 if survived else 0.1, "length_ps": 1.0, "planned_ps": 1.0}
+    return {**row, "ms_per_atom_step": 0.1, **changes}
 
 
 def test_errors_are_sizes_averaged_over_seeds():
@@ -54,13 +55,40 @@ def test_phonon_error_counts_equivalent_points():
 
 def test_survival_counts_runs_and_says_why_not():
     skipped = {**md_row(3, None), "status": "skipped"}
-    (row,) = survival(
-        md_table([md_row(0, True), md_row(1, True), md_row(2, False, "too_hot"), skipped])
-    ).to_dict("records")
-    assert row["survived"] == "2 of 3"
+    lost = {**md_row(4, None), "status": "timeout"}
+    rows = [md_row(0, True), md_row(1, True), md_row(2, False, "too_hot"), skipped, lost]
+    (row,) = survival(md_table(rows)).to_dict("records")
+    assert row["runs"] == "3 of 1 model"
+    assert (row["failed"], row["cut"], row["survive"]) == (1, 0, pytest.approx(2 / 3))
     assert row["95 % interval"] == "0.21 to 0.94"  # Wilson
-    assert row["why not"] == "1 too hot"
-    assert row["survival (ps)"] == 1.0
+    assert row["mean survival (ps)"] == pytest.approx(0.7)
+    assert row["of (ps)"] == 1.0
+    assert row["remark"] == "1 too hot; 1 without a result are left out; intervals are of runs of one model"
+
+
+def test_a_run_cut_by_its_budget_is_no_survivor():
+    cut = md_row(0, True, survival_ps=0.04, length_ps=0.04, planned_ps=10.0)
+    (row,) = survival(md_table([cut])).to_dict("records")
+    assert (row["cut"], row["95 % interval"]) == (1, "–")
+    assert np.isnan(row["survive"])
+    assert "followed for 0.04 of 10 ps: nothing is known of the rest" in row["remark"]
+
+
+def test_cells_that_share_a_fit_share_its_run():
+    cells = [md_row(0, True, seed=seed, fit_key="full") for seed in range(3)]
+    (row,) = survival(md_table(cells)).to_dict("records")
+    assert row["runs"] == "1 of 1 model"
+    assert row["95 % interval"] == "0.21 to 1"
+    fits = [md_row(0, True, seed=seed, fit_key=str(seed)) for seed in range(3)]
+    (row,) = survival(md_table(fits)).to_dict("records")
+    assert (row["runs"], row["95 % interval"], row["remark"]) == ("3 of 3 models", "0.44 to 1", "")
+
+
+def test_radial_distributions_are_those_of_survivors_with_their_number():
+    rows = [md_row(0, True, rdf_error=0.1), md_row(1, True, rdf_error=0.3), md_row(2, False, "too_hot")]
+    (row,) = survival(md_table(rows)).to_dict("records")
+    assert row["RDF error of survivors"] == pytest.approx(0.2)
+    assert row["survivors compared"] == 2
 
 
 def test_empty_tables_give_no_section(make_results):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.cli.console import print_analysis, print_matrix
+from crossprune.harness.cli.console import print_analysis, print_assessment, print_matrix
+from crossprune.harness.engine.assessment import Assessment
+from crossprune.harness.engine.results import md_table, properties_table
 from crossprune.harness.evaluation.soundness import undetermined
 from rich.console import Console
 
@@ -46,3 +49,23 @@ def test_guessed_energies_are_said_with_the_matrix(n_guessed):
     output = io.StringIO()
     print_matrix(Console(file=output, width=200), table)
     assert ("2 of 3 fits guess energies" in output.getvalue()) is (n_guessed == 2)
+
+
+def test_runs_are_counted_once_and_cut_ones_do_not_survive():
+    run = {"fit_key": "full", "model": "snap", "ensemble": "nve", "temperature_k": 300.0, "n_atoms": 8}
+    run |= {"status": "done", "survived": True, "survival_ps": 10.0, "planned_ps": 10.0, "velocity_seed": 0}
+    cut = {"velocity_seed": 1, "survival_ps": 0.04}
+    hot = {"velocity_seed": 2, "survival_ps": 1.0, "survived": False, "failure": "too_hot"}
+    md = md_table({**run, "seed": seed, **change} for change in ({}, cut, hot) for seed in range(3))
+    output = io.StringIO()
+    print_assessment(Console(file=output, width=200), Assessment(properties_table([]), md, Counter(), 0))
+    assert "model snap: 1 of 3 runs survived, 1 too hot, 1 cut short by their budget" in output.getvalue()
+
+
+def test_intervals_of_data_efficiency_stand_beside_their_numbers():
+    numbers = {"fraction": 0.1, "low": -np.inf, "high": 0.2, "data_ratio": 2.0, "data_ratio_low": np.nan}
+    table = pd.DataFrame([{"chooser": "snap", **numbers, "data_ratio_high": np.nan, "remark": "one"}])
+    output = io.StringIO()
+    print_analysis(Console(file=output, width=100), {"efficiency": table})
+    assert "0.1 (-inf to 0.2)" in output.getvalue()
+    assert "2 (–)" in output.getvalue()

@@ -1,0 +1,96 @@
+"""Tables without a store: the same numbers, and one clear error for what is no table."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossprune.harness.analysis.answer import analyse
+from crossprune.harness.analysis.comparisons import compare
+from crossprune.harness.cli.main import app
+from crossprune.harness.errors import StudyError
+from typer.testing import CliRunner
+
+FORCE = "force_mae_ev_per_angstrom"
+
+
+@pytest.fixture
+def results():
+    source = np.random.default_rng(0)
+    rows = [
+        (
+            chooser,
+            "random" if chooser == "random" else "fps",
+            fraction,
+            seed,
+            model,
+            source.lognormal(0.0, 0.1),
+        )
+        for chooser in ("ace", "snap", "random")
+        for fraction in (0.1, 0.5, 1.0)
+        for seed in range(3)
+        for model in ("ace", "snap")
+    ]
+    return pd.DataFrame(rows, columns=["chooser", "method", "fraction", "seed", "model", FORCE]).assign(
+        dataset="x"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_alone_gives_the_same_comparison(results, tmp_path, suffix):
+    path = tmp_path / f"merged.{suffix}"
+    results.to_csv(path, index=False) if suffix == "csv" else results.to_parquet(path)
+    found = analyse(path)
+    whole = results.assign(split="test", group="all", status="done")
+    expected = compare(whole, FORCE, primary="own / other")
+    pd.testing.assert_frame_equal(found["answer"][expected.columns], expected, check_dtype=False)
+    assert {"fractions", "scope", "choosers", "ranks", "sizes", "efficiency"} <= set(found)
+
+
+def test_json_says_what_the_table_says(results, tmp_path):
+    path = tmp_path / "merged.csv"
+    results.to_csv(path, index=False)
+    found = json.loads(CliRunner().invoke(app, ["analyze", str(path), "--json"]).stdout)
+    row = analyse(path)["answer"].set_index(["model", "comparison"]).loc[("all", "own / other")]
+    primary = found["primary"]
+    assert primary["estimate"] == pytest.approx(row["ratio"])
+    assert [primary[name] for name in ("low", "high", "p")] == pytest.approx(
+        [row["low"], row["high"], row["p"]]
+    )
+    assert (primary["verdict"], primary["role"]) == (row["verdict"], "primary")
+    assert len(found["tables"]["answer"]) == len(analyse(path)["answer"])
+
+
+def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
+    path = tmp_path / "merged.csv"
+    results.to_csv(path, index=False)
+    lines = CliRunner().invoke(app, ["analyze", str(path), "--full"]).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line][0] == "own / other, force error, test:"
+    assert "error of the test set is not known" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop(columns=FORCE), "no column of errors"),
+        (lambda table: table.drop(columns="model"), "lacks the column model"),
+        (lambda table: table.assign(fraction="a tenth"), "fraction does not hold numbers"),
+        (lambda table: table.assign(fraction=10.0), "fraction 10 is not in"),
+        (lambda table: table.assign(chooser=np.nan), "chooser"),
+    ],
+)
+def test_what_is_no_results_table_is_refused(results, tmp_path, change, words):
+    path = tmp_path / "merged.csv"
+    change(results).to_csv(path, index=False)
+    with pytest.raises(StudyError, match=words):
+        analyse(path)
+
+
+@pytest.mark.parametrize("name", ["table.txt", "table.csv", "table.parquet"])
+def test_garbage_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x00\xff\x00garbage,\n")
+    with pytest.raises(StudyError, match="table"):
+        analyse(tmp_path / name)

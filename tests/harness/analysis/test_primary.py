@@ -1,0 +1,79 @@
+"""What a study asks is written down before it has results, and a later change is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from crossprune.harness.analysis.primary import Asked, asked
+from crossprune.harness.engine.study import Primary
+from crossprune.harness.store.declared import NAME, declare, declared
+from crossprune.harness.store.objects import Store
+from crossprune.harness.store.records import Record
+
+FORCE = {"outcome": "force", "split": "test", "comparison": "own / other"}
+ENERGY = {**FORCE, "outcome": "energy"}
+KEYS = ["0" * 32, "1" * 32]
+
+
+@pytest.fixture
+def store(tmp_path):
+    (tmp_path / "provenance.json").write_text(json.dumps({"study": "mo"}))
+    return Store(tmp_path)
+
+
+def has_results(store):
+    store.put([Record(KEYS[0], "done", "", {}, [])])
+
+
+def test_the_first_question_stands(store):
+    declare(store, "mo", ENERGY, KEYS)
+    has_results(store)
+    declare(store, "mo", ENERGY, KEYS)
+    assert len(declared(store.root)["mo"]) == 1
+    assert asked(store.root) == Asked(Primary(**ENERGY))
+    assert asked(store.root).comparison("energy", "test") == "own / other"
+    assert asked(store.root).comparison("force", "test") == ""
+
+
+def test_a_question_may_change_before_there_are_results(store):
+    declare(store, "mo", FORCE, KEYS)
+    declare(store, "mo", ENERGY, KEYS)
+    assert asked(store.root) == Asked(Primary(**ENERGY))
+
+
+def test_a_question_that_changes_after_results_is_exploratory(store):
+    declare(store, "mo", FORCE, KEYS)
+    has_results(store)
+    declare(store, "mo", ENERGY, KEYS)
+    found = asked(store.root)
+    assert found.comparison("energy", "test") == found.comparison("force", "test") == ""
+    assert "from own / other, force error, test to own / other, energy error, test" in found.changed
+    assert "1 cells had ended" in found.changed
+
+
+def test_a_question_that_is_not_the_default_comes_too_late_for_a_store_with_results(store):
+    has_results(store)
+    declare(store, "mo", ENERGY, KEYS)
+    assert asked(store.root).changed
+
+
+def test_studies_of_one_store_ask_their_own(store):
+    declare(store, "other", ENERGY, KEYS)
+    declare(store, "mo", FORCE, KEYS)
+    assert asked(store.root) == Asked(Primary(**FORCE))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[]", '{"mo": 3}', '{"mo": [{"asked": {"outcome": "x"}, "date": "", "n_results": 0}]}']
+)
+def test_a_file_that_says_nothing_asks_by_default(store, text):
+    (store.root / NAME).write_text(text)
+    assert asked(store.root) == Asked()
+    declare(store, "mo", FORCE, KEYS)
+    assert asked(store.root) == Asked(Primary(**FORCE))
+
+
+def test_a_comparison_that_is_not_made_is_refused():
+    with pytest.raises(ValueError, match="own / other"):
+        Primary(comparison="own/other")
