@@ -68,7 +68,7 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
     results.to_csv(path, index=False)
     lines = CliRunner().invoke(app, ["analyze", str(path), "--full"]).stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert [line for line in lines if line][0] == "own / other, force error, test:"
+    assert next(line for line in lines if line) == "own / other, force error, test:"
     assert "error of the test set is not known" in " ".join(lines)
 
 
