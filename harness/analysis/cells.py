@@ -56,19 +56,32 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     """Return every planned cell below the full set with the logarithm of its error.
 
     Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
-    ``fit_key`` and ``log_error``, NaN where the cell is not done, in an order of their own; exploded fits
-    are `clipped`. The full set is left out: all choosers agree there.
+    ``source`` (the data set that a pool was drawn from), ``fit_key``, ``overlap`` (test over training
+    configurations, NaN if not known) and ``log_error``, NaN where the cell is not done, in an order of their
+    own; exploded fits are `clipped`. The full set is left out: all choosers agree there.
     """
     table = labelled(clipped(results))
     table = table.assign(relation=relation_of(table))
     keys = [*SETTING, "chooser", "seed"]
     if "fit_key" not in table.columns:
         table = table.assign(fit_key="")
+    if "source" not in table.columns:
+        table = table.assign(source=table["dataset"])
     below = table["fraction"] < 1.0 - 1e-9
-    cells = table.loc[below, [*keys, "relation"]].drop_duplicates(keys).sort_values(keys)
+    cells = table.loc[below, [*keys, "relation", "source"]].drop_duplicates(keys).sort_values(keys)
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
-    found = table.loc[done, [*keys, "fit_key", metric]].drop_duplicates(keys)
+    table = table.assign(overlap=_overlap(table))
+    found = table.loc[done, [*keys, "fit_key", "overlap", metric]].drop_duplicates(keys)
     errors = cells.merge(found, on=keys, how="left")
     values = errors.pop(metric).astype(float)
     budget = errors["method"].str.extract(r", (\w+) budget$")[0].fillna("")
     return errors.assign(budget=budget, log_error=np.log(values.where(values > 0)))
+
+
+def _overlap(table: pd.DataFrame) -> pd.Series[float]:
+    """Return the test configurations over those that could be chosen; NaN where a table does not say."""
+    sizes = ("n_eval_configurations", "n_configurations")
+    if not set(sizes) <= set(table.columns):
+        return pd.Series(np.nan, table.index)
+    n_test, n_chosen = (table[name].astype("float64") for name in sizes)
+    return n_test * table["fraction"] / n_chosen.where(n_chosen > 0)

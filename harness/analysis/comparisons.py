@@ -54,6 +54,8 @@ COLUMNS = [
 """Columns of the tables that this module returns."""
 SHOWN = ("metric", "split", "fraction", "model", *COLUMNS[1:8], "n_pairs", "n_units", "n_missing")
 """Those that people look at."""
+UNKNOWN_OVERLAP = 0.25
+"""Test over training configurations where a table does not say: one in five is for test, by default."""
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 SQUARE, NO_SQUARE = "square", "no square"
 """Whether ownership can be told from what is good in a chooser for every model."""
@@ -177,16 +179,8 @@ def _table(
     planned = [case.rows(table) for case in cases]
     used = [rows & np.isfinite(log_ratios) for rows in planned]
     units, weights = by_seed(table, log_ratios, cases, used)
-    names = list(units)
-    estimates = np.array([means(units[name]) for name in names]).reshape(len(names), len(cases))
     moved = {} if tests is None else influences(contrasts, weights, errors, tests)
-    sources = [
-        [
-            statistics.from_seeds(units[name]),
-            *([statistics.from_configurations(moved[name])] if name in moved else []),
-        ]
-        for name in names
-    ]
+    estimates, sources = _by_data_set(units, moved, errors, len(cases))
     found = statistics.infer(estimates, sources, np.random.default_rng(seed))
     is_primary = np.array([case.model == EVERY_MODEL and case.comparison == primary for case in cases])
     low = np.where(is_primary, found.low, found.low_together)
@@ -214,6 +208,35 @@ def _table(
         **_scatter_of_tests(list(moved.values())),
     }
     return pd.DataFrame(columns, index=range(len(cases))).reindex(columns=COLUMNS)
+
+
+def _by_data_set(
+    units: Mapping[str, FloatArray], moved: Mapping[str, FloatArray], errors: pd.DataFrame, n_cases: int
+) -> tuple[FloatArray, list[list[statistics.Source]]]:
+    """Return what each data set says, and how it may err: by its pools, or by seeds and test configurations.
+
+    Returns
+    -------
+    tuple
+        Estimates, shape (n_data_sets, n_cases), and the sources of each data set.
+    """
+    pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
+    overlaps = errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
+    estimates, sources = [], []
+    for source, names in pools.items():
+        known = [name for name in map(str, names) if name in units]
+        if len(known) > 1:
+            values = np.stack([means(units[name]) for name in known], axis=1)
+            estimates.append(means(values))
+            sources.append([statistics.from_pools(values, float(overlaps[source]))])
+            continue
+        for name in known:
+            estimates.append(means(units[name]))
+            parts = [statistics.from_seeds(units[name])]
+            if name in moved:
+                parts.append(statistics.from_configurations(moved[name]))
+            sources.append(parts)
+    return np.array(estimates).reshape(len(estimates), n_cases), sources
 
 
 def _scatter_of_tests(moved: Sequence[FloatArray]) -> dict[str, object]:

@@ -72,6 +72,26 @@ def from_configurations(influence: FloatArray) -> Source:
     )
 
 
+def from_pools(values: FloatArray, overlap: float) -> Source:
+    """Return what the drawing of pools does to means over them: training sets, test sets and seeds at once.
+
+    Pools of one data set overlap, so that their scatter is too small: its square over n pools is not divided
+    by n but multiplied by 1/n + n_test/n_train (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366, eq. 9).
+    That is right for test sets that overlap by chance. Luck that all training sets share, because the pools
+    hold most of the same frames, is seen by no pool: only other data sets tell it.
+
+    Parameters
+    ----------
+    values
+        Shape (n_contrasts, n_pools), NaN where a pool says nothing.
+    overlap
+        Test over training configurations of a pool.
+    """
+    found = from_seeds(values)
+    counts = np.isfinite(values).sum(axis=1)
+    return Source(found.deviations * np.sqrt(1.0 + counts * overlap)[:, None], found.freedom)
+
+
 @dataclass(frozen=True, eq=False)
 class Inference:
     """What is known of contrasts, each array of shape (n_contrasts,); natural logarithms."""

@@ -329,3 +329,15 @@ def test_random_of_the_same_budget_is_the_base_line():
     assert (both["n_pairs"] == first["n_pairs"] + second["n_pairs"]).all()
     middle = np.exp((np.log(first["ratio"]) + np.log(second["ratio"])) / 2)
     np.testing.assert_allclose(both["ratio"], middle, rtol=1e-12)
+
+
+def test_pools_of_one_data_set_give_one_data_set():
+    results = study(noisy(6, 0.0), datasets=("x, pool 0", "x, pool 1", "x, pool 2", "y"), seeds=range(3))
+    apart = compare(results, FORCE, primary="own / other")
+    results["source"] = results["dataset"].str[0]
+    together = compare(results, FORCE, primary="own / other")
+    assert np.isfinite(apart["low_anywhere"]).all()  # as if there were four data sets
+    assert together["low_anywhere"].isna().all()
+    sets = [compare(part, FORCE) for _, part in results.groupby("source")]
+    middle = np.exp((np.log(sets[0]["ratio"]) + np.log(sets[1]["ratio"])) / 2)
+    np.testing.assert_allclose(together["ratio"], middle, rtol=1e-12)  # each data set counts once

@@ -11,7 +11,7 @@ import pytest
 from crossprune.harness.analysis.ranks import friedman, ranks
 from crossprune.harness.analysis.scope import over_assignments
 from crossprune.harness.analysis.sizes import Size, sizes
-from crossprune.harness.analysis.statistics import from_configurations, from_seeds, infer
+from crossprune.harness.analysis.statistics import from_configurations, from_pools, from_seeds, infer
 from scipy import stats
 
 
@@ -189,3 +189,30 @@ def test_larger_studies_find_more():
             powers = np.array([size.power(np.log(0.9)) for size in grown])
             assert (np.diff(powers) > -5e-3).all()  # fewer degrees of freedom, where one part rules
             assert ((powers >= 0) & (powers <= 1)).all()
+
+
+def pools_of(source, n_pools, n_all=200, n_test=40):
+    """Draw pools of one data set: what is found depends on who is tested and on who trains."""
+    tested, trained = source.normal(0.0, 1.0, n_all), source.normal(0.0, 1.0, n_all)
+    orders = [source.permutation(n_all) for _ in range(n_pools)]
+    return np.array([tested[one[:n_test]].mean() + 0.3 * trained[one[n_test:]].mean() for one in orders])
+
+
+@pytest.mark.parametrize("n_pools", [4, 8])
+def test_intervals_over_overlapping_pools_cover_what_they_claim(n_pools):
+    """Without the correction every fifth study claims an effect that is not there."""
+    missed, plain = 0, 0
+    for seed in range(1500):
+        values = pools_of(np.random.default_rng(seed), n_pools)[None]
+        found = infer(values.mean(axis=1)[None], [[from_pools(values, 40 / 160)]], rng())
+        missed += not found.low[0] <= 0 <= found.high[0]
+        plain += stats.ttest_1samp(values[0], 0).pvalue < 0.05
+    assert missed / 1500 < 0.08
+    assert plain / 1500 > 0.15
+
+
+def test_pools_of_one_data_set_are_not_taken_for_data_sets():
+    values = pools_of(rng(), 6)
+    pools = from_pools(values[None], 0.25)
+    assert np.square(pools.deviations).sum() == pytest.approx(values.var(ddof=1) * (1 / 6 + 0.25))
+    assert pools.freedom[0] == 5
