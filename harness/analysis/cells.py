@@ -45,11 +45,12 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
     The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
     one is matched by name, and there is no kin.
     """
-    by_name = np.where(table["chooser"] == table["model"], OWN, OTHER)
-    said = table["relation"].astype(str) if "relation" in table.columns else pd.Series("", table.index)
-    found = pd.Series(by_name, table.index).where(said == "", said)
     blind = np.where(table["method"].str.partition(", ")[0] == RANDOM, RANDOM, NOBODY)
-    return found.where(table["chooser"] != RANDOM, pd.Series(blind, table.index))
+    found = np.where(table["chooser"] == table["model"], OWN, OTHER)
+    if "relation" in table.columns:
+        said = table["relation"].astype(str).to_numpy(dtype=object)
+        found = np.where(said == "", found, said)
+    return pd.Series(np.where(table["chooser"] == RANDOM, blind, found), table.index, dtype="str")
 
 
 def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:

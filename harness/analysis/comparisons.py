@@ -223,7 +223,7 @@ def _by_data_set(
     pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
     overlaps = errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
     estimates, sources = [], []
-    for source, names in pools.items():
+    for source, names in zip(pools.index.astype(str), pools, strict=True):
         known = [name for name in map(str, names) if name in units]
         if len(known) > 1:
             values = np.stack([means(units[name]) for name in known], axis=1)

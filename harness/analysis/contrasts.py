@@ -113,7 +113,7 @@ def ownership(errors: pd.DataFrame) -> Contrasts | None:
         for mask in (there, planned):
             pattern = mask.tobytes() + planned.tobytes() + own.tobytes()
             if pattern not in solved:
-                solved[pattern] = _weights(own, mask, planned[:-1].any(axis=1))
+                solved[pattern] = _weights(own, mask, np.asarray(planned[:-1].any(axis=1)))
             found.append(solved[pattern])
         for name in found[1]:
             mask, weights = (there, found[0]) if name in found[0] else (planned, found[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,7 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
     squares = {}
     for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("dataset"):
-        keys = ["fraction", "method", "seed"]
+        keys: list[Hashable] = ["fraction", "method", "seed"]
         wide = part.pivot(index=[*keys, "chooser"], columns="model", values="log_error")
         models = [name for name in sorted(own.index) if name in wide]
         blocks = [

@@ -145,8 +145,8 @@ def infer(estimates: FloatArray, sources: Sequence[Sequence[Source]], rng: np.ra
     terms = np.square(variances) / np.where(freedoms > 0, freedoms, 1.0)
     freedom = np.where(known, np.square(variance) / np.maximum(terms.sum(axis=0), 1e-300), np.nan)
     error = np.where(known, np.sqrt(variance), np.nan)
-    p = 2.0 * stats.t.sf(np.abs(estimate) / error, freedom)
-    half = stats.t.isf((1 - CONFIDENCE) / 2, freedom) * error
+    p: FloatArray = np.asarray(2.0 * stats.t.sf(np.abs(estimate) / error, freedom))
+    half: FloatArray = np.asarray(stats.t.isf((1 - CONFIDENCE) / 2, freedom) * error)
     half_together, p_together = half.copy(), p.copy()
     if known.sum() > 1:
         largest = _largest(flat, known, error, rng)

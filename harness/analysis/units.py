@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.contrasts import EVERY_MODEL, Contrasts
 from crossprune.harness.analysis.statistics import from_configurations
-from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract import FloatArray, IntArray
 from numpy.typing import NDArray
 from scipy import sparse, stats
 
@@ -58,7 +58,7 @@ class TestErrors:
             Shape (n_combinations, n_draws).
         """
         source = from_configurations(self.influence(shares))
-        tails = stats.t.isf(0.025, source.freedom) / stats.norm.isf(0.025)
+        tails = np.asarray(stats.t.isf(0.025, source.freedom) / stats.norm.isf(0.025))
         normals = rng.standard_normal((source.deviations.shape[1], n_draws))
         found: FloatArray = (source.deviations * tails[:, None]) @ normals
         return found
@@ -121,7 +121,7 @@ def by_seed(
     return {str(one): values[number] for number, one in enumerate(names)}, sparse.csr_array(shares)
 
 
-def _seed_means(values: FloatArray, setting: FloatArray, seed: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _seed_means(values: FloatArray, setting: IntArray, seed: IntArray) -> tuple[IntArray, FloatArray]:
     """Return the seeds that say something, and the mean of each, settings' own means taken out."""
     setting = np.unique(setting, return_inverse=True)[1]
     there, seed = np.unique(seed, return_inverse=True)
@@ -130,7 +130,7 @@ def _seed_means(values: FloatArray, setting: FloatArray, seed: FloatArray) -> tu
     return there, averages - averages.mean() + of_settings.mean()
 
 
-def _slopes(x: FloatArray, seed: FloatArray, n_seeds: int) -> FloatArray:
+def _slopes(x: FloatArray, seed: IntArray, n_seeds: int) -> FloatArray:
     """Return the weights of each seed's slope by least squares, shape (n_seeds, n); 0 where x is constant."""
     weights = np.zeros((n_seeds, len(x)))
     for one in np.unique(seed):

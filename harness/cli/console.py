@@ -247,7 +247,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
             if "remark" in texts:
                 notes = [one for one in dict.fromkeys(texts["remark"]) if one]
                 texts["remark"] = [f"[{notes.index(one) + 1}]" if one else "" for one in texts["remark"]]
-            lines = [", ".join(key)] if shared else []
+            lines = [", ".join(map(str, key))] if shared else []
             lines += texts.to_string(index=False, line_width=WIDTH).splitlines()
             for number, note in enumerate(notes, start=1):
                 lines += textwrap.wrap(f"[{number}] {note}", WIDTH, subsequent_indent="    ")

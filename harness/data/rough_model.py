@@ -65,7 +65,7 @@ def _rows(atoms: Atoms, kinds: Sequence[int]) -> tuple[FloatArray, FloatArray, F
     energy, forces, stress = [], [], []
     for one in _terms(atoms, kinds, first, second, distances):
         energy.append(one.energy)
-        forces.append(pull[:, one.pairs] @ one.slopes)
+        forces.append(np.asarray(pull[:, one.pairs] @ one.slopes))
         stress.append(virial[one.pairs].T @ one.slopes)
     volume = atoms.get_volume() if atoms.pbc.all() else np.inf
     return np.concatenate(energy), np.hstack(forces), np.hstack(stress) / volume
