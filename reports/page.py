@@ -14,6 +14,7 @@ from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import Asked, asked, sentence
+from crossprune.harness.analysis.scope import warning
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
@@ -162,6 +163,7 @@ def render(
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
         question=question,
+        few=warning(results),
         headlines=_headlines(statistics),
         further=[(name, _shown(statistics[name])) for name in FURTHER if name in statistics],
         captions=FURTHER,

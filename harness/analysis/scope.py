@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import OTHER, OWN, partial_errors
+from crossprune.harness.analysis.cells import OTHER, OWN, labelled, partial_errors, relation_of
 from crossprune.harness.analysis.statistics import CONFIDENCE, N_DRAWS
 from crossprune.harness.contract import FloatArray
 from scipy import stats
 
+FEW = 4
+"""Descriptors below which no order of them is rare."""
 MOST = 8
 """Descriptors up to which all n! assignments are tried; beyond, `N_DRAWS` random ones."""
 EVERY = "all"
@@ -103,3 +105,23 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
         ratio, low, high = (math.exp(one) for one in (found.estimate, found.low, found.high))
         rows.append((name, ratio, found.p, found.smallest, low, high, found.n))
     return pd.DataFrame(rows, columns=SCOPE)
+
+
+def warning(results: pd.DataFrame) -> str:
+    """Say that so few descriptors cannot tell ownership from quality, or return an empty string.
+
+    Of n descriptors, one assignment to models in n! is the true one: below four, even the best possible
+    result is as likely as 1 in 6 if it does not matter whose a descriptor is.
+    """
+    table = results.drop_duplicates(["chooser", "method", "model"])
+    relation = relation_of(labelled(table))
+    n_own = table.loc[(relation == OWN).to_numpy(), "model"].nunique()
+    if n_own == 0 or n_own >= FEW:
+        return ""
+    who = "One descriptor chooses" if n_own == 1 else f"{n_own} descriptors choose"
+    chance = "always" if n_own == 1 else f"by chance in 1 of {math.factorial(n_own)} studies"
+    return (
+        f"{who} for models of their own here: too few to tell whether a model's own data are better from "
+        f"whether these descriptors are. The best possible order comes out {chance}; "
+        "studies/answer-si-pbe.toml asks five."
+    )

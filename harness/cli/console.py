@@ -206,6 +206,10 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
             "determine; see the column flag"
         )
     if len(done):
+        from crossprune.harness.analysis.scope import warning  # the report imports it anyway
+
+        if words := warning(done):
+            console.print(words, highlight=False)
         console.print("mean ± standard deviation over seeds; intervals and all fractions are in the report")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.analysis.ranks import friedman, ranks
-from crossprune.harness.analysis.scope import over_assignments
+from crossprune.harness.analysis.scope import over_assignments, warning
 from crossprune.harness.analysis.sizes import Size, sizes
 from crossprune.harness.analysis.statistics import from_configurations, from_pools, from_seeds, infer
 from scipy import stats
@@ -216,3 +216,14 @@ def test_pools_of_one_data_set_are_not_taken_for_data_sets():
     pools = from_pools(values[None], 0.25)
     assert np.square(pools.deviations).sum() == pytest.approx(values.var(ddof=1) * (1 / 6 + 0.25))
     assert pools.freedom[0] == 5
+
+
+def test_two_descriptors_are_said_to_be_too_few():
+    ways = [("random", "random"), *((name, "fps") for name in ("ace", "gap", "nnp", "snap"))]
+    rows = [(chooser, method, model) for chooser, method in ways for model in ("ace", "gap", "nnp", "snap")]
+    table = pd.DataFrame(rows, columns=["chooser", "method", "model"])
+    assert warning(table) == ""
+    two = table[table["chooser"].isin(["random", "ace", "gap"]) & table["model"].isin(["ace", "gap"])]
+    assert "2 descriptors choose" in warning(two)
+    assert "in 1 of 2 studies" in warning(two)
+    assert warning(table[table["chooser"] == "random"]) == ""
