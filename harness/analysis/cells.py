@@ -45,7 +45,7 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
     The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
     one is matched by name, and there is no kin.
     """
-    blind = np.where(table["method"].str.partition(", ")[0] == RANDOM, RANDOM, NOBODY)
+    blind = np.where(table["method"].astype(str).str.split(", ").str[0] == RANDOM, RANDOM, NOBODY)
     found = np.where(table["chooser"] == table["model"], OWN, OTHER)
     if "relation" in table.columns:
         said = table["relation"].astype(str).to_numpy(dtype=object)
