@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from ase.data import atomic_numbers
 from crossprune.harness.data.copies import Choice
 from crossprune.harness.data.files.labels import Keys
-from crossprune.harness.data.frames import SPLITS, group_of
+from crossprune.harness.data.frames import SPLITS, DataSet, group_of, structures_hash
+from crossprune.harness.data.names import pool_name
 from crossprune.harness.data.records import Record
-from crossprune.harness.data.splits import block_split, group_split, random_split, stratified_split
+from crossprune.harness.data.splits import (
+    block_split,
+    group_split,
+    random_split,
+    redraw,
+    stratified_split,
+    stretches_of,
+)
+from crossprune.harness.data.structures import duplicates
+from crossprune.harness.data.twins import twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
+
+MOST_DRAWS = 1000
+"""Draws of a pool before it is taken that there is no other; of ten possible ones each comes up 100 times."""
+ENOUGH_DRAWS = 20
+"""New draws among which one is sought that has the right sizes: where copies allow it, one in a few has."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,10 @@ class DataOptions:
     """``trajectory`` makes each trajectory or strain path a group of its own."""
     block_gap: int = 0
     """With ``blocks``: frames left out on either side of the test stretch."""
+    pool_split: Literal["stratified", "blocks"] | None = None
+    """How the pools of a study draw other test frames: ``stratified`` by group, or ``blocks`` (another
+    stretch of every trajectory). None: as the data set's own split does, a stretch of the trajectories
+    whose test frames are one (of 3 or more), and by group elsewhere."""
     max_force_ev_per_angstrom: float | None = None
     """Drop frames in which an atom's force is larger (eV/Å); the data set's notes say how many."""
     use_stress: bool | None = None
@@ -181,3 +203,118 @@ def _draw(method: str, records: Sequence[Record], options: DataOptions) -> list[
         seed=seed,
         gap=options.block_gap,
     )
+
+
+def replicate(
+    dataset: DataSet, records: Sequence[Record], options: DataOptions, n_pools: int, *, given: bool
+) -> tuple[DataSet, ...]:
+    """Draw train and test of a data set again and again: the same frames, sizes and ood part.
+
+    Pool 0 is the data set as it is. A pool depends on the structures, the seed of the split and the pools
+    before it, so that asking for more of them changes none; labels have no part in it, except that they
+    tell copies by symmetry.
+
+    Parameters
+    ----------
+    dataset
+        With its own split.
+    records
+        Its frames, with the trajectory of each and the place in it.
+    options
+        ``pool_split`` says how to draw, ``seed`` what.
+    n_pools
+        How many to return.
+    given
+        Whether the source has a split of its own, so that it is the default.
+
+    Raises
+    ------
+    StudyError
+        If the split cannot be drawn again, or not in so many ways.
+    """
+    if n_pools == 1:
+        return (dataset,)
+    sequences, order = [one.sequence for one in records], [one.order for one in records]
+    stretches = _stretches(dataset, sequences, order, options, given=given)
+    strata = [
+        one if one in stretches else group for one, group in zip(sequences, dataset.groups, strict=True)
+    ]
+    rest = (strata, stretches, order, dataset.split, _copies_of(dataset))
+    digest, pools = int(structures_hash(dataset), 16), [dataset]
+    while len(pools) < n_pools:
+        rng = np.random.default_rng([options.seed, len(pools), digest])
+        known = {one.split for one in pools}
+        drawn = (tuple(redraw(*rest, rng)) for _ in range(MOST_DRAWS))
+        fresh = itertools.islice((split for split in drawn if split not in known), ENOUGH_DRAWS)
+        found = _nearest(fresh, strata, dataset.split)
+        if found is None:
+            raise StudyError(
+                f"{dataset.name}: {len(pools)} pools can be drawn that differ, and {n_pools} are asked for; "
+                f"set pools = {len(pools)}, or use a larger test_fraction"
+            )
+        pools.append(
+            DataSet(
+                name=pool_name(dataset.name, len(pools)),
+                frames=dataset.frames,
+                split=found,
+                isolated_atom_energies=dataset.isolated_atom_energies,
+                notes=_other_sizes(found, dataset.split),
+            )
+        )
+    return tuple(pools)
+
+
+def _stretches(
+    dataset: DataSet, sequences: Sequence[str], order: Sequence[float], options: DataOptions, *, given: bool
+) -> set[str]:
+    """Return the trajectories of which a pool tests one stretch."""
+    method = method_of(options, given=given)
+    if options.pool_split is None and method == "groups":
+        raise StudyError(
+            f"{dataset.name}: pools cannot be drawn by whole groups, which differ in size; set pool_split to "
+            "stratified or blocks, or pools = 1"
+        )
+    if options.block_gap and "blocks" in (options.pool_split, method):
+        raise StudyError(
+            f"{dataset.name}: block_gap = {options.block_gap} leaves out other frames in every pool, and all "
+            "pools share their frames; set block_gap = 0, or pools = 1"
+        )
+    if options.pool_split == "stratified":
+        return set()
+    if "blocks" in (options.pool_split, method):
+        return set(sequences)
+    return stretches_of(sequences, order, dataset.split)
+
+
+def _copies_of(dataset: DataSet) -> list[int]:
+    """Return for each frame the first one that it is a copy of, exactly or by symmetry."""
+    first = twins(dataset.frames)
+    for known, copy in duplicates(dataset.frames):
+        low, high = sorted((first[known], first[copy]))
+        first = [low if one == high else one for one in first]
+    return first
+
+
+def _nearest(
+    splits: Iterable[tuple[str, ...]], strata: Sequence[str], parts: Sequence[str]
+) -> tuple[str, ...] | None:
+    """Return the first split that tests as many frames of every stratum as ``parts``, or the nearest."""
+    wanted = Counter(one for one, part in zip(strata, parts, strict=True) if part == "test")
+    best, least = None, math.inf
+    for split in splits:
+        found = Counter(one for one, part in zip(strata, split, strict=True) if part == "test")
+        if "test" not in split:
+            continue
+        off = sum(abs(wanted[one] - found[one]) for one in wanted.keys() | found.keys())
+        if off < least:
+            best, least = split, off
+        if not off:
+            break
+    return best
+
+
+def _other_sizes(split: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """Say that a pool has other sizes than the data set's own split, if so."""
+    if (found := split.count("test")) == (wanted := own.count("test")):
+        return ()
+    return (f"{found} test frames, not {wanted}: copies by symmetry stay on one side",)

@@ -1,9 +1,10 @@
-"""Assign frames to train, test and ood: at random, stratified, by group, in blocks of trajectories."""
+"""Assign frames to train, test and ood: at random, stratified, by group, in blocks; once, or again."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from crossprune.harness.contract import IntArray
 
 DROPPED = ""
 """Part of a frame that a gap between blocks leaves out of every part."""
+SHORTEST = 3
+"""Frames of a test stretch that is told from a random draw: 3 of 10 lie side by side in 7 of 100 draws."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -79,6 +82,94 @@ def block_split(
             elif start - gap <= position < start + length + gap:
                 parts[index] = DROPPED
     return parts
+
+
+def redraw(
+    strata: Sequence[str],
+    stretches: Collection[str],
+    order: Sequence[float],
+    parts: Sequence[str],
+    copy_of: Sequence[int],
+    rng: np.random.Generator,
+) -> list[str]:
+    """Draw other test frames, as many of every stratum as ``parts`` has, copies on one side.
+
+    A stratum of ``stretches`` gives one contiguous stretch; copies that its ends would part are trained on.
+    Of the others whole sets of copies are taken in random order as long as they fit. So strata with copies
+    may give fewer frames. What is in ood, or has a copy there, stays where it is.
+
+    Parameters
+    ----------
+    strata
+        Stratum of each frame: a group, or a trajectory.
+    stretches
+        Those that are trajectories.
+    order
+        Where each frame stands in its trajectory.
+    parts
+        Part of each frame.
+    copy_of
+        For each frame the first one that it is a copy of, or itself.
+    rng
+        The only source of randomness.
+    """
+    inside = [index for index, part in enumerate(parts) if part in ("train", "test")]
+    copies = _members([copy_of[index] for index in inside])
+    sides = _sides_of_stretches(strata, stretches, order, parts, copy_of, rng) | _settled(parts, copy_of)
+    left = Counter(strata[index] for index in inside if parts[index] == "test")
+    tested = {root for root, part in sides.items() if part == "test"}
+    for root in tested:
+        left.subtract(strata[inside[one]] for one in copies[root])
+    for root in rng.permutation(sorted(copies.keys() - sides.keys())).tolist():
+        wanted = Counter(strata[inside[one]] for one in copies[root])
+        if all(left[stratum] >= n for stratum, n in wanted.items()):
+            left.subtract(wanted)
+            tested.add(root)
+    found = list(parts)
+    for index in inside:
+        found[index] = "test" if copy_of[index] in tested else "train"
+    return found
+
+
+def stretches_of(sequences: Sequence[str], order: Sequence[float], parts: Sequence[str]) -> set[str]:
+    """Return the trajectories whose test frames are one stretch, of `SHORTEST` frames at least."""
+    found = set()
+    for name, indices in _members(sequences).items():
+        inside = sorted((i for i in indices if parts[i] in ("train", "test")), key=lambda one: order[one])
+        places = [place for place, index in enumerate(inside) if parts[index] == "test"]
+        if SHORTEST <= len(places) == places[-1] - places[0] + 1 < len(inside):
+            found.add(name)
+    return found
+
+
+def _sides_of_stretches(
+    strata: Sequence[str],
+    stretches: Collection[str],
+    order: Sequence[float],
+    parts: Sequence[str],
+    copy_of: Sequence[int],
+    rng: np.random.Generator,
+) -> dict[int, str]:
+    """Draw the stretches; return the part of all that have a copy in them, by the first of the copies."""
+    sides: dict[int, str] = {}
+    for stratum, members in _members(strata).items():
+        if stratum not in stretches:
+            continue
+        ordered = sorted((i for i in members if parts[i] in ("train", "test")), key=lambda one: order[one])
+        length = sum(parts[index] == "test" for index in ordered)
+        start = int(rng.integers(len(ordered) - length + 1))
+        for place, index in enumerate(ordered):
+            is_tested = start <= place < start + length and sides.get(copy_of[index]) != "train"
+            sides[copy_of[index]] = "test" if is_tested else "train"
+    return sides
+
+
+def _settled(parts: Sequence[str], copy_of: Sequence[int]) -> dict[int, str]:
+    """Return the part of the train and test frames that have a copy in ood, by the first of the copies."""
+    held_out = {root for root, part in zip(copy_of, parts, strict=True) if part == "ood"}
+    trained = {root for root, part in zip(copy_of, parts, strict=True) if part == "train"}
+    tested = {root for root, part in zip(copy_of, parts, strict=True) if part == "test"}
+    return {root: "train" if root in trained else "test" for root in held_out & (trained | tested)}
 
 
 def smoke_indices(groups: Sequence[str], parts: Sequence[str], n_frames: int) -> IntArray:
