@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crossprune.harness.errors import StudyError, unknown_name
@@ -20,6 +20,8 @@ class Choice:
     """How a subset of a data set's training part is chosen."""
 
     dataset: str
+    pool: int = field(default=0, kw_only=True)
+    """Number of the split into train and test; 0 is the data set's own."""
     chooser: str
     method: str
     fraction: float
@@ -33,8 +35,8 @@ class Choice:
 
     @property
     def how(self) -> Choice:
-        """The choice without the names of data set and chooser: keys rest on their content instead."""
-        return replace(self, dataset="", chooser="")
+        """The choice without data set, pool and chooser: keys rest on their content instead."""
+        return replace(self, dataset="", pool=0, chooser="")
 
 
 @dataclass(frozen=True, order=True)
@@ -61,9 +63,9 @@ def expand(study: Study) -> tuple[Cell, ...]:
         _require("pooling", pooling, POOLINGS)
     _require("budget", study.budget, BUDGETS)
     cells = (
-        Cell(Choice(dataset, chooser, method, fraction, seed, scaling, pooling, study.budget), model)
-        for dataset, (chooser, method, scaling, pooling), fraction, seed, model in itertools.product(
-            study.datasets, _spaces(study), study.fractions, study.seeds, study.models
+        Cell(Choice(dataset, *space[:2], fraction, seed, *space[2:], study.budget, pool=pool), model)
+        for dataset, pool, space, fraction, seed, model in itertools.product(
+            study.datasets, range(study.pools), _spaces(study), study.fractions, study.seeds, study.models
         )
     )
     return tuple(sorted(set(cells)))

@@ -19,7 +19,7 @@ from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.records import Record
 from crossprune.harness.store.tables import Columns, read_pieces
 
-AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
+AXES = ("dataset", "pool", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
 STATE = ("split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
@@ -28,14 +28,14 @@ COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
 PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")
 SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
-NUMBER_AXES = ("fraction", "seed")
+NUMBER_AXES = ("pool", "fraction", "seed")
 TEXT_AXES = tuple(axis for axis in AXES if axis not in NUMBER_AXES)
 """The two kinds of axes."""
 RESULTS = Columns(
     texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
     numbers=(*NUMBER_AXES, *NUMBERS),
     optional=(
-        *("scaling", "pooling", "budget", "flag", *CLIPS, *PROVENANCE),
+        *("pool", "scaling", "pooling", "budget", "flag", *CLIPS, *PROVENANCE),
         *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
     ),
 )

@@ -21,6 +21,8 @@ from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
+MOST_POOLS = 1000
+"""They overlap, so that many more tell nothing new."""
 LIGHTEST, HEAVIEST = 1e-10, 1e10
 """Bounds of weights other than 0: FitSNAP's files have 1e-8 to 1e4; fits fail at 1e-300 and 1e160 (ours)."""
 
@@ -66,6 +68,8 @@ class Study:
     """Kept fractions of the training set, in (0, 1]; see ``budget``."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Repetitions."""
+    pools: int = 1
+    """Splits of each data set: its own, and others that are drawn, with other frames in train and test."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)
@@ -97,6 +101,8 @@ class Study:
         for seed in self.seeds:
             if not 0 <= seed <= LARGEST_SEED:
                 raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
+        if not 1 <= self.pools <= MOST_POOLS:
+            raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
         if not 0 < self.properties.budget_s < math.inf:
             raise ValueError(f"properties: budget_s is {self.properties.budget_s:g}; give a number above 0")
         for group, weight in self.weights.items():
