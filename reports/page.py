@@ -11,6 +11,7 @@ import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
+from crossprune.harness.engine.results import by_pool
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
@@ -136,7 +137,7 @@ def render(
     environment.filters["split_name"] = split_name
     environment.filters["rounded"] = rounded
     environment.filters["error_tint"] = error_tint
-    results = labelled(results[results["group"] == ALL])
+    results = by_pool(labelled(results[results["group"] == ALL]))
     cells = tables.cells(results)
     panels = _panels(results, cell_costs(cells))
     failures = tables.failures(results)
@@ -160,8 +161,8 @@ def render(
         n_guessed=tables.n_guessed(results),
         failures=failures.head(MAX_FAILURES),
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
-        property_errors=pd.DataFrame() if properties is None else property_errors(properties),
-        survival=pd.DataFrame() if md is None else survival(md),
+        property_errors=pd.DataFrame() if properties is None else property_errors(by_pool(properties)),
+        survival=pd.DataFrame() if md is None else survival(by_pool(md)),
         kept=tables.data_kept(results),
         cost=tables.cost(results),
         provenance=provenance_rows(results, provenance),

@@ -25,7 +25,7 @@ from crossprune.harness.analysis.comparisons import (
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.engine.results import RESULTS
+from crossprune.harness.engine.results import RESULTS, by_pool
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
@@ -108,9 +108,14 @@ def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
 
 
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
+    """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …
+
+    Pools of a data set are compared like data sets, each with its own test set; how far a comparison reaches
+    beyond the data sets is left out then, since pools of one data set are no sample of data sets.
+    """
     parts: dict[str, list[pd.DataFrame]] = {}
-    results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
+    results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
+    has_pools = "pool" in results and results["pool"].any()
     held = all_predictions_held(root, results)
     compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
@@ -124,6 +129,8 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "ranks": ranks(results, column, split),
             "efficiency": data_efficiency(results, column, split=split),
         }
+        for name in ("answer", "choosers") if has_pools else ():
+            found[name][["low_anywhere", "high_anywhere"]] = np.nan
         found["seeds"] = seeds(pd.concat([found["answer"], found["choosers"]]), results["dataset"].nunique())
         for name, table in found.items():
             table.insert(0, "metric", metric)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from crossprune.harness.data.cards import Card, list_cards, load_card, load_dataset
+from crossprune.harness.data.cards import Card, list_cards, load_card, load_pools
+from crossprune.harness.data.frames import DataSet
 from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
 from crossprune.harness.engine.outcome import Outcome
@@ -70,17 +71,20 @@ def assess(
         Called whenever a trial ends.
     """
     cells = results.drop_duplicates("cell")
-    plans = {name: _Plan.of(study, name) for name in sorted(set(cells["dataset"]))}
-    trials = {trial.job[1]: trial for cell in _rows(cells) for trial in plans[cell["dataset"]].trials(cell)}
+    plans = {
+        (name, pool): plan
+        for name in sorted(set(cells["dataset"]))
+        for pool, plan in enumerate(_Plan.of_pools(study, name))
+    }
+    asked = [(plans[cell["dataset"], cell["pool"]], cell) for cell in _rows(cells)]
+    trials = {trial.job[1]: trial for plan, cell in asked for trial in plan.trials(cell)}
     known = {key: record for key, record in store.records(trials).items() if record.status not in set(retry)}
     loop = _Loop(study, store, executor, on_progress, len(trials), len(known))
     loop.run([trial for key, trial in trials.items() if key not in known])
     records = {**known, **loop.records}
     return Assessment(
-        properties_table(
-            row for cell in _rows(cells) for row in plans[cell["dataset"]].property_rows(cell, records)
-        ),
-        md_table(row for cell in _rows(cells) for row in plans[cell["dataset"]].md_rows(cell, records)),
+        properties_table(row for plan, cell in asked for row in plan.property_rows(cell, records)),
+        md_table(row for plan, cell in asked for row in plan.md_rows(cell, records)),
         loop.computed,
         len(trials) - len(records),
     )
@@ -94,7 +98,7 @@ def _rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is asked of the models of one data set."""
+    """What is asked of the models of one pool of a data set."""
 
     study: Study
     card: Card | None
@@ -102,12 +106,17 @@ class _Plan:
     runs: tuple[MdRun, ...]
 
     @classmethod
-    def of(cls, study: Study, name: str) -> _Plan:
+    def of_pools(cls, study: Study, name: str) -> list[_Plan]:
+        """Plan each pool: what counts as atoms too close in dynamics is known from its training part."""
         if name not in list_cards() or not (study.properties.enabled or study.md.enabled):
-            return cls(study, None, None, ())
+            return [cls(study, None, None, ())] * study.pools
         card, data = load_card(name), data_options(study, name)
-        runs = md_runs(card, study.md, load_dataset(name, options=data), data) if study.md.enabled else []
-        return cls(study, card, setting_of(card), tuple(runs))
+        if not study.md.enabled:
+            return [cls(study, card, setting_of(card), ())] * study.pools
+        pools: tuple[DataSet, ...] = load_pools(name, study.pools, options=data)
+        return [
+            cls(study, card, setting_of(card), tuple(md_runs(card, study.md, one, data))) for one in pools
+        ]
 
     def trials(self, cell: Mapping[str, Any]) -> Iterator[Task]:
         """List the trials of a cell's fit; cells that share a fit share them."""

@@ -172,8 +172,10 @@ def _notes(datasets: Mapping[Split, DataSet], n_shared: Mapping[str, Counter[str
     for (name, pool), dataset in datasets.items():
         if pool == 0 and n_pools[name] > 1:
             sizes = ", ".join(f"{dataset.split.count(one)} {one}" for one in SPLITS if one in dataset.split)
-            jobs = " and ".join(f"{count} {stage}" for stage, count in sorted(n_shared[name].items()))
-            found[name].append(f"{n_pools[name]} pools of {sizes} frames; {jobs} jobs serve all of them")
+            jobs = ", ".join(f"{count} {stage}" for stage, count in sorted(n_shared[name].items()))
+            found[name].append(
+                f"{n_pools[name]} pools of {sizes} frames; computed once for all of them: {jobs}"
+            )
     return {name: lines for name, lines in found.items() if lines or name in n_pools}
 
 

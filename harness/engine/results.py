@@ -52,7 +52,9 @@ PROPERTY_COLUMNS = (
 """Columns of the table of properties: a row per cell and property; units are in the property's name."""
 PROPERTY_TEXTS = (*TEXT_AXES, "structure", "property", "status", "reason", "reference_source")
 PROPERTIES = Columns(
-    PROPERTY_TEXTS, (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s")
+    PROPERTY_TEXTS,
+    (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s"),
+    optional=("pool",),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -65,7 +67,7 @@ MD_COLUMNS = (
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
 MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory")
-MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",))
+MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",), optional=("pool",))
 """What readers of the table of molecular dynamics rely on."""
 
 
@@ -128,6 +130,20 @@ def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     texts = list(columns)
     table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
+
+
+def by_pool(table: pd.DataFrame) -> pd.DataFrame:
+    """Name the pools of a data set, where it has several, as data sets of their own: ``si-pbe, pool 3``.
+
+    What shares a training and a test part is then named by ``dataset`` alone, so that no average and no pair
+    goes over two pools. The column ``pool`` stays; doing it twice changes nothing.
+    """
+    if "pool" not in table.columns or not table["pool"].any():
+        return table
+    several = table.groupby("dataset")["pool"].transform("nunique") > 1
+    digits = len(str(table["pool"].max()))
+    named = table["dataset"] + ", pool " + table["pool"].astype("int64").astype(str).str.zfill(digits)
+    return table.assign(dataset=named.where(several, table["dataset"]))
 
 
 def only_overall(cells: Iterable[tuple[int, Cell, Record]]) -> Iterator[tuple[int, Cell, Record]]:
