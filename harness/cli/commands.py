@@ -230,8 +230,8 @@ def export(
         raise StudyError(f"{output}: the format is not clear; give --format, or an ending of {allowed}")
     if style is not None and style not in endings:
         raise StudyError(unknown_name("format", style, endings))
-    cell = {"dataset": data, "pool": pool, "chooser": chooser, "method": method}
-    cell |= {"fraction": fraction, "seed": seed}
+    cell: dict[str, str | float | int | None] = {"dataset": data, "pool": pool, "chooser": chooser}
+    cell |= {"method": method, "fraction": fraction, "seed": seed}
     wanted = {name: value for name, value in cell.items() if value is not None}
     keys = given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     if is_file(Path(source) / "results.parquet"):
