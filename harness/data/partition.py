@@ -240,6 +240,7 @@ def replicate(
         one if one in stretches else group for one, group in zip(sequences, dataset.groups, strict=True)
     ]
     rest = (strata, stretches, order, dataset.split, _copies_of(dataset))
+    _require_both(dataset, strata)
     digest, pools = int(structures_hash(dataset), 16), [dataset]
     while len(pools) < n_pools:
         rng = np.random.default_rng([options.seed, len(pools), digest])
@@ -284,6 +285,16 @@ def _stretches(
     if "blocks" in (options.pool_split, method):
         return set(sequences)
     return stretches_of(sequences, order, dataset.split)
+
+
+def _require_both(dataset: DataSet, strata: Sequence[str]) -> None:
+    """Raise `StudyError` if no stratum has frames in train and in test, so that there is nothing to draw."""
+    pairs = {*zip(strata, dataset.split, strict=True)}
+    if not any((stratum, "train") in pairs and (stratum, "test") in pairs for stratum in {*strata}):
+        raise StudyError(
+            f"{dataset.name}: its groups are in train or in test whole, so all pools would be alike; "
+            'set split = "stratified" in its table [data.NAME], or pools = 1'
+        )
 
 
 def _copies_of(dataset: DataSet) -> list[int]:

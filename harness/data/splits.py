@@ -94,9 +94,10 @@ def redraw(
 ) -> list[str]:
     """Draw other test frames, as many of every stratum as ``parts`` has, copies on one side.
 
-    A stratum of ``stretches`` gives one contiguous stretch; copies that its ends would part are trained on.
-    Of the others whole sets of copies are taken in random order as long as they fit. So strata with copies
-    may give fewer frames. What is in ood, or has a copy there, stays where it is.
+    A stratum of ``stretches`` gives one contiguous stretch, whose ends part no copies if there is such a one;
+    else these are trained on. Of the other strata whole sets of copies are taken in random order as long as
+    they fit. So strata with copies may give fewer frames. What is in ood, or has a copy there, stays where
+    it is.
 
     Parameters
     ----------
@@ -115,7 +116,12 @@ def redraw(
     """
     inside = [index for index, part in enumerate(parts) if part in ("train", "test")]
     copies = _members([copy_of[index] for index in inside])
-    sides = _sides_of_stretches(strata, stretches, order, parts, copy_of, rng) | _settled(parts, copy_of)
+    sides = _settled(parts, copy_of)
+    for members in _members([strata[index] for index in inside]).values():
+        if strata[inside[members[0]]] in stretches:
+            ordered = sorted((inside[one] for one in members), key=lambda index: order[index])
+            length = sum(parts[index] == "test" for index in ordered)
+            _draw_stretch([copy_of[index] for index in ordered], length, sides, rng)
     left = Counter(strata[index] for index in inside if parts[index] == "test")
     tested = {root for root, part in sides.items() if part == "test"}
     for root in tested:
@@ -142,26 +148,34 @@ def stretches_of(sequences: Sequence[str], order: Sequence[float], parts: Sequen
     return found
 
 
-def _sides_of_stretches(
-    strata: Sequence[str],
-    stretches: Collection[str],
-    order: Sequence[float],
-    parts: Sequence[str],
-    copy_of: Sequence[int],
-    rng: np.random.Generator,
-) -> dict[int, str]:
-    """Draw the stretches; return the part of all that have a copy in them, by the first of the copies."""
-    sides: dict[int, str] = {}
-    for stratum, members in _members(strata).items():
-        if stratum not in stretches:
-            continue
-        ordered = sorted((i for i in members if parts[i] in ("train", "test")), key=lambda one: order[one])
-        length = sum(parts[index] == "test" for index in ordered)
-        start = int(rng.integers(len(ordered) - length + 1))
-        for place, index in enumerate(ordered):
-            is_tested = start <= place < start + length and sides.get(copy_of[index]) != "train"
-            sides[copy_of[index]] = "test" if is_tested else "train"
-    return sides
+def _draw_stretch(roots: Sequence[int], length: int, sides: dict[int, str], rng: np.random.Generator) -> None:
+    """Draw which ``length`` frames of a trajectory are tested; add the part of each and of its copies.
+
+    Parameters
+    ----------
+    roots
+        The first copy of each frame, in the order of the trajectory.
+    length
+        Frames to test.
+    sides
+        Parts that are decided already, by the first of the copies.
+    rng
+        The only source of randomness.
+    """
+    stretches = []
+    for start in rng.permutation(len(roots) - length + 1).tolist():
+        tested = set(roots[start : start + length])
+        trained = {*roots[:start], *roots[start + length :]}
+        stretches.append((tested, trained))
+        against = any(sides.get(root) == "train" for root in tested)
+        if not (against or tested & trained or any(sides.get(root) == "test" for root in trained)):
+            break
+    else:
+        tested, trained = stretches[0]
+    for root in trained:
+        sides.setdefault(root, "train")
+    for root in tested - trained:
+        sides.setdefault(root, "test")
 
 
 def _settled(parts: Sequence[str], copy_of: Sequence[int]) -> dict[int, str]:

@@ -132,6 +132,19 @@ def test_a_trajectory_gives_one_stretch_in_the_order_of_its_steps():
     assert starts == set(range(9)), "every stretch comes up"
 
 
+def test_a_stretch_parts_no_copies_where_it_need_not():
+    parts = ["test"] * 3 + ["train"] * 7 + ["test"] * 3 + ["train"] * 7
+    strata, copy_of = ["one"] * 10 + ["two"] * 10, list(range(20))
+    copy_of[14] = 4  # the middle of both paths
+    seen = set()
+    for seed in range(60):
+        found = redraw(strata, {"one", "two"}, range(20), parts, copy_of, np.random.default_rng(seed))
+        assert found.count("test") == 6
+        assert found[4] == found[14]
+        seen.add(found[4])
+    assert seen == {"train", "test"}
+
+
 @pytest.mark.parametrize(
     ("parts", "is_one"),
     [("rreeerr", True), ("rrerere", False), ("rreer", False), ("eee", False), ("rrr", False)],
@@ -162,6 +175,7 @@ def made(tmp_path, n_frames=30, moved=None, name="in.xyz", groups="ab"):
         energy = float(rng.normal()) + (0.5 if index == moved else 0.0)
         atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=rng.normal(0, 0.1, (4, 3)))
         atoms.info["group"] = groups[index % len(groups)]
+        atoms.info["part"] = {"a": "train", "b": "test"}[atoms.info["group"]]
         frames.append(atoms)
     write(tmp_path / name, frames)
     return tmp_path / name
