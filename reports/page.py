@@ -11,7 +11,7 @@ import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.comparisons import EVERY_MODEL, labelled
-from crossprune.harness.engine.results import by_pool
+from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
@@ -180,7 +180,8 @@ def _panels(results: pd.DataFrame, costs: pd.DataFrame) -> list[Panel]:
     panels = []
     for metric in METRICS:
         for split in SPLITS:
-            table = tables.summary(results, metric.column, split).merge(costs, how="left")
+            shown = results if split == "ood" else not_held_out(results)
+            table = tables.summary(shown, metric.column, split).merge(costs, how="left")
             for dataset, here in table.groupby("dataset"):
                 if here["mean"].notna().any():
                     panels.append(_panel(str(dataset), metric, split, here, choosers))

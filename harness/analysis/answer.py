@@ -25,7 +25,7 @@ from crossprune.harness.analysis.comparisons import (
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.engine.results import RESULTS, by_pool
+from crossprune.harness.engine.results import RESULTS, by_pool, not_held_out
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
@@ -117,8 +117,10 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
     has_pools = "pool" in results and results["pool"].any()
     held = all_predictions_held(root, results)
-    compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
+    whole = results
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
+        results = whole if split == "ood" else not_held_out(whole)
+        compared = results[results["fraction"] < 1.0 - 1e-9]  # the full set is nobody's choice
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue

@@ -16,7 +16,7 @@ from crossprune.harness.analysis.comparisons import labelled, way_of
 from crossprune.harness.analysis.latent import chosen_subsets, described, overlap, part_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
-from crossprune.harness.engine.results import by_pool
+from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.engine.stored import stored_dataset, stored_subset
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.selection.methods import RANDOM
@@ -87,7 +87,7 @@ def gather(root: Path, results: pd.DataFrame) -> Artefacts:
 
     Maps and parity are of the first pool of a data set, overlaps of all.
     """
-    results = by_pool(results[results["group"] == ALL])
+    results = by_pool(not_held_out(results[results["group"] == ALL]))
     first = results[results["pool"] == 0] if "pool" in results else results
     if "fit_key" not in results.columns or not (root / "objects").is_dir():
         return Artefacts()

@@ -15,7 +15,7 @@ from crossprune.harness.analysis.comparisons import labelled, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.keys import features_key
-from crossprune.harness.engine.results import by_pool
+from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.engine.stored import stored_dataset, stored_features, stored_subset
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import MissingPackage
@@ -48,7 +48,7 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     """Describe what was chosen, and the latent spaces: tables ``overlap``, ``chosen`` and ``spaces``."""
     if "dataset_key" not in results.columns:
         return {}
-    results = by_pool(results)
+    results = by_pool(not_held_out(results))
     spaces = dict(_spaces(root, results))
     subsets = chosen_subsets(root, results)
     return {

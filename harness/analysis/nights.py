@@ -26,7 +26,9 @@ KEPT = "kept_s"
 WATCHED = ("energy_mae_mev_per_atom", "force_mae_ev_per_angstrom")
 KEY = [*AXES, "split"]
 COLUMNS = Columns(
-    (*TEXT_AXES, "split", "group", "status", "reason", "cell"), (*NUMBER_AXES, *WATCHED), optional=("pool",)
+    (*TEXT_AXES, "split", "group", "status", "reason", "cell"),
+    (*NUMBER_AXES, *WATCHED),
+    optional=("pool", "held_out"),
 )
 """Columns that a comparison reads; nights of earlier versions have no pools."""
 RELATIVE_NOISE = 1e-3
@@ -109,7 +111,8 @@ def load_night(folder: Path) -> Night:
     if not (isinstance(kept_s, float) and math.isfinite(kept_s)):  # of an earlier version
         kept_s = (folder / TABLE).stat().st_mtime
     table = load_table(folder / TABLE, COLUMNS)
-    return Night(folder.name, table if "pool" in table else table.assign(pool=0), inputs, kept_s)
+    table = table if "pool" in table else table.assign(pool=0, held_out="")
+    return Night(folder.name, table, inputs, kept_s)
 
 
 def _are_inputs(inputs: object) -> bool:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pandas as pd
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
+from crossprune.harness.engine.results import not_held_out
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
@@ -178,6 +179,7 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
     """Print the answer at the smallest fraction: who chose the data against which model was retrained."""
     table = clipped(table)
     done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
+    done = not_held_out(done)
     for dataset, part in done.groupby("dataset"):
         fraction = part["fraction"].min()
         cells = part[part["fraction"] == fraction]

@@ -18,7 +18,14 @@ from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
 from crossprune.harness.data.isolated import take_out
 from crossprune.harness.data.names import check_name, is_file
-from crossprune.harness.data.partition import DataOptions, method_of, partition, replicate, sides_of
+from crossprune.harness.data.partition import (
+    DataOptions,
+    leave_out,
+    method_of,
+    partition,
+    replicate,
+    sides_of,
+)
 from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.schema import Card
 from crossprune.harness.data.sources import Downloader, locate, verify
@@ -82,10 +89,13 @@ def load_pools(
     name_or_path: str | Path,
     n_pools: int,
     *,
+    each: bool = False,
     options: DataOptions | None = None,
     downloader: Downloader | None = None,
 ) -> tuple[DataSet, ...]:
     """As `load_dataset`, with ``n_pools`` splits of the same frames: its own, and others that are drawn.
+
+    With ``each`` also those in which one group after the other is held out, as `pool_ids` names them.
 
     Raises
     ------
@@ -98,7 +108,8 @@ def load_pools(
         dataset = smoke_dataset(dataset)
     record_of = {id(record.atoms): record for record in records}
     kept = [record_of[id(atoms)] for atoms in dataset.frames]
-    return replicate(dataset, kept, options, n_pools, given=name in list_cards())
+    drawn = replicate(dataset, kept, options, n_pools, given=name in list_cards())
+    return (*drawn, *leave_out(dataset, options)) if each else drawn
 
 
 def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tuple[DataSet, list[Record]]:

@@ -28,6 +28,10 @@ from crossprune.harness.data.structures import duplicates
 from crossprune.harness.data.twins import twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
+PoolId = tuple[int, str]
+"""Number of a pool, and the group that it holds out as ood if it is one of those; else empty."""
+MOST_POOLS = 1000
+"""They overlap, so that many more tell nothing new; numbers above are of pools that hold out a group."""
 MOST_DRAWS = 1000
 """Draws of a pool before it is taken that there is no other; of ten possible ones each comes up 100 times."""
 ENOUGH_DRAWS = 20
@@ -263,6 +267,58 @@ def replicate(
             )
         )
     return tuple(pools)
+
+
+def pool_ids(dataset: DataSet, n_pools: int, *, each: bool) -> list[PoolId]:
+    """Return number and held-out group of what `replicate` gives, and then, if so asked, `leave_out`.
+
+    The numbers of the latter begin above `MOST_POOLS`, so that they do not change with ``n_pools``.
+    """
+    groups = sorted(set(dataset.groups)) if each else []
+    return [(pool, "") for pool in range(n_pools)] + [
+        (MOST_POOLS + number, group) for number, group in enumerate(groups, start=1)
+    ]
+
+
+def leave_out(dataset: DataSet, options: DataOptions) -> tuple[DataSet, ...]:
+    """Hold out each group in turn as ood, whole, with what are copies of its frames.
+
+    The other frames keep their part; those of the data set's own ood part are drawn, so that as large a share
+    of them is tested as of the rest.
+
+    Raises
+    ------
+    StudyError
+        If nothing is left to train on or to test without one of the groups.
+    """
+    copy_of, parts = np.array(_copies_of(dataset)), np.array(dataset.split)
+    side: dict[int, str] = {}
+    for part in ("train", "test"):  # copies on both sides of a published split: beside those in train
+        for root in copy_of[parts == part].tolist():
+            side.setdefault(root, part)
+    n_train, n_test = (dataset.split.count(part) for part in ("train", "test"))
+    free = [root for root in dict.fromkeys(copy_of[parts == "ood"].tolist()) if root not in side]
+    groups = np.array(dataset.groups)
+    drawn = stratified_split(
+        groups[free].tolist(), test_fraction=n_test / (n_train + n_test), seed=options.seed
+    )
+    side |= dict(zip(free, drawn, strict=True))
+    every = [
+        side[root] if part == "ood" else part
+        for root, part in zip(copy_of.tolist(), dataset.split, strict=True)
+    ]
+    found = []
+    for group in sorted(set(dataset.groups)):
+        held_out = np.isin(copy_of, copy_of[groups == group])
+        split = tuple(np.where(held_out, "ood", every).tolist())
+        if not {"train", "test"} <= set(split):
+            raise StudyError(
+                f'{dataset.name}: ood = "each": without the group {group!r} nothing is left to train on, or '
+                'to test; set ood = "own", or choose another split'
+            )
+        named = f"{dataset.name} without {group}"
+        found.append(DataSet(named, dataset.frames, split, dataset.isolated_atom_energies))
+    return tuple(found)
 
 
 def _stretches(

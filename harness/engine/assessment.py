@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from crossprune.harness.data.cards import Card, list_cards, load_card, load_pools
-from crossprune.harness.data.frames import DataSet
+from crossprune.harness.data.cards import Card, list_cards, load_card
 from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
 from crossprune.harness.engine.outcome import Outcome
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.engine.plan import data_options, load_splits
 from crossprune.harness.engine.results import AXES, md_table, properties_table
 from crossprune.harness.engine.schedule import Schedule, Task
 from crossprune.harness.engine.stages import md_stage, properties_stage
@@ -74,7 +73,9 @@ def assess(
     plans = {
         (name, pool): plan
         for name in sorted(set(cells["dataset"]))
-        for pool, plan in enumerate(_Plan.of_pools(study, name))
+        for pool, plan in _Plan.of_pools(
+            study, name, sorted(set(cells.loc[cells["dataset"] == name, "pool"]))
+        )
     }
     asked = [(plans[cell["dataset"], cell["pool"]], cell) for cell in _rows(cells)]
     trials = {trial.job[1]: trial for plan, cell in asked for trial in plan.trials(cell)}
@@ -106,17 +107,17 @@ class _Plan:
     runs: tuple[MdRun, ...]
 
     @classmethod
-    def of_pools(cls, study: Study, name: str) -> list[_Plan]:
+    def of_pools(cls, study: Study, name: str, pools: Sequence[int]) -> Iterator[tuple[int, _Plan]]:
         """Plan each pool: what counts as atoms too close in dynamics is known from its training part."""
         if name not in list_cards() or not (study.properties.enabled or study.md.enabled):
-            return [cls(study, None, None, ())] * study.pools
+            yield from ((pool, cls(study, None, None, ())) for pool in pools)
+            return
         card, data = load_card(name), data_options(study, name)
         if not study.md.enabled:
-            return [cls(study, card, setting_of(card), ())] * study.pools
-        pools: tuple[DataSet, ...] = load_pools(name, study.pools, options=data)
-        return [
-            cls(study, card, setting_of(card), tuple(md_runs(card, study.md, one, data))) for one in pools
-        ]
+            yield from ((pool, cls(study, card, setting_of(card), ())) for pool in pools)
+            return
+        for (_, pool), dataset in load_splits(study, [name]).items():
+            yield pool, cls(study, card, setting_of(card), tuple(md_runs(card, study.md, dataset, data)))
 
     def trials(self, cell: Mapping[str, Any]) -> Iterator[Task]:
         """List the trials of a cell's fit; cells that share a fit share them."""

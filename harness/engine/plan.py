@@ -11,8 +11,9 @@ from crossprune.harness.contract import IntArray, have_weight
 from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
 from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
 from crossprune.harness.data.names import pool_name, table_of
+from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
 from crossprune.harness.engine import stages
-from crossprune.harness.engine.grid import Cell, Choice, expand
+from crossprune.harness.engine.grid import Cell, Choice, expand, require_known
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
 from crossprune.harness.engine.outcome import Stage
 from crossprune.harness.engine.schedule import Job, Task
@@ -89,10 +90,12 @@ class Plan:
         for label in study.options:
             if label not in specs:
                 resolve(label, study.options)
-        cells, datasets = expand(study), _load(study, study.datasets)
+        require_known(study)
+        datasets = load_splits(study, study.datasets)
         require_groups(study, datasets.values())
         require_weight(study, {pool_name(*split): dataset for split, dataset in datasets.items()})
         own = {name: dataset for (name, pool), dataset in datasets.items() if pool == 0}
+        cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
         frames_keys = {name: frames_hash(dataset) for name, dataset in own.items()}
         for (label, spec), (name, dataset) in itertools.product(specs.items(), own.items()):
             if label in study.models or not store.has("features", features_key(frames_keys[name], spec)):
@@ -125,7 +128,7 @@ class Plan:
     def put_again(self, store: Store, key: str) -> None:
         """Store a data set again."""
         names = {name for (name, _), one in self.dataset_keys.items() if one == key}
-        for split, dataset in _load(self.study, names).items():
+        for split, dataset in load_splits(self.study, names).items():
             if self.dataset_keys[split] == key:
                 put_dataset(store, dataset)
 
@@ -155,10 +158,22 @@ class Plan:
         return Task(("fit", key), stages.fit_stage, arguments, spec, dataset_key, FITS)
 
 
-def _load(study: Study, names: Iterable[str]) -> dict[Split, DataSet]:
+def load_splits(study: Study, names: Iterable[str]) -> dict[Split, DataSet]:
     """Load data sets of a study, each in all its pools."""
-    pools = {name: load_pools(name, study.pools, options=data_options(study, name)) for name in sorted(names)}
-    return {(name, pool): dataset for name, all_of in pools.items() for pool, dataset in enumerate(all_of)}
+    pools = {
+        name: load_pools(name, study.pools, each=study.ood == "each", options=data_options(study, name))
+        for name in sorted(names)
+    }
+    return {
+        (name, pool): dataset
+        for name, several in pools.items()
+        for (pool, _), dataset in zip(ids_of(study, several[0]), several, strict=True)
+    }
+
+
+def ids_of(study: Study, dataset: DataSet) -> list[PoolId]:
+    """Return number and held-out group of all pools of a data set in a study."""
+    return pool_ids(dataset, study.pools, each=study.ood == "each")
 
 
 def _split_of(cell: Cell) -> Split:
@@ -173,9 +188,11 @@ def _notes(datasets: Mapping[Split, DataSet], n_shared: Mapping[str, Counter[str
         if pool == 0 and n_pools[name] > 1:
             sizes = ", ".join(f"{dataset.split.count(one)} {one}" for one in SPLITS if one in dataset.split)
             jobs = ", ".join(f"{count} {stage}" for stage, count in sorted(n_shared[name].items()))
-            found[name].append(
-                f"{n_pools[name]} pools of {sizes} frames; computed once for all of them: {jobs}"
-            )
+            left_out = sum(one == name and number > MOST_POOLS for one, number in datasets)
+            drawn = f"{n_pools[name] - left_out} pools of {sizes} frames"
+            if left_out:
+                drawn += f", and {left_out} with a group held out"
+            found[name].append(f"{drawn}; computed once for all of them: {jobs}")
     return {name: lines for name, lines in found.items() if lines or name in n_pools}
 
 

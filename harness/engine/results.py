@@ -13,13 +13,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.records import Record
 from crossprune.harness.store.tables import Columns, read_pieces
 
-AXES = ("dataset", "pool", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
+AXES = (
+    "dataset",
+    "pool",
+    "held_out",
+    "chooser",
+    "method",
+    "scaling",
+    "pooling",
+    "budget",
+    "fraction",
+    "seed",
+    "model",
+)
 STATE = ("split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
@@ -35,7 +48,7 @@ RESULTS = Columns(
     texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
     numbers=(*NUMBER_AXES, *NUMBERS),
     optional=(
-        *("pool", "scaling", "pooling", "budget", "flag", *CLIPS, *PROVENANCE),
+        *("pool", "held_out", "scaling", "pooling", "budget", "flag", *CLIPS, *PROVENANCE),
         *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
     ),
 )
@@ -54,7 +67,7 @@ PROPERTY_TEXTS = (*TEXT_AXES, "structure", "property", "status", "reason", "refe
 PROPERTIES = Columns(
     PROPERTY_TEXTS,
     (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s"),
-    optional=("pool",),
+    optional=("pool", "held_out"),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -67,7 +80,7 @@ MD_COLUMNS = (
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
 MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory")
-MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",), optional=("pool",))
+MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",), optional=("pool", "held_out"))
 """What readers of the table of molecular dynamics rely on."""
 
 
@@ -135,15 +148,25 @@ def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
 def by_pool(table: pd.DataFrame) -> pd.DataFrame:
     """Name the pools of a data set, where it has several, as data sets of their own: ``si-pbe, pool 3``.
 
+    Those that hold out a group are called after it: ``si-pbe without vacancy``.
+
     What shares a training and a test part is then named by ``dataset`` alone, so that no average and no pair
     goes over two pools. The column ``pool`` stays; doing it twice changes nothing.
     """
     if "pool" not in table.columns or not table["pool"].any():
         return table
     several = table.groupby("dataset")["pool"].transform("nunique") > 1
-    digits = len(str(table["pool"].max()))
+    drawn = table["pool"][table["pool"] < MOST_POOLS]
+    digits = len(str(drawn.max()))
     named = table["dataset"] + ", pool " + table["pool"].astype("int64").astype(str).str.zfill(digits)
+    if "held_out" in table.columns:
+        named = named.where(table["held_out"] == "", table["dataset"] + " without " + table["held_out"])
     return table.assign(dataset=named.where(several, table["dataset"]))
+
+
+def not_held_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the pools in which a group is held out, which are there for their part ood."""
+    return table[table["held_out"] == ""] if "held_out" in table.columns else table
 
 
 def only_overall(cells: Iterable[tuple[int, Cell, Record]]) -> Iterator[tuple[int, Cell, Record]]:

@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import check_distinct, is_one_of, table_of
+from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.evaluation.stability import MdOptions
@@ -21,8 +22,6 @@ from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
-MOST_POOLS = 1000
-"""They overlap, so that many more tell nothing new."""
 LIGHTEST, HEAVIEST = 1e-10, 1e10
 """Bounds of weights other than 0: FitSNAP's files have 1e-8 to 1e4; fits fail at 1e-300 and 1e160 (ours)."""
 
@@ -70,6 +69,8 @@ class Study:
     """Repetitions."""
     pools: int = 1
     """Splits of each data set: its own, and others that are drawn, with other frames in train and test."""
+    ood: Literal["own", "each"] = "own"
+    """Part ood: the data set's ``own``; ``each`` adds a pool for every group, which is ood in it."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)

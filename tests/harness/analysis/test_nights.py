@@ -101,6 +101,7 @@ def table(factor=1.0, status="done"):
         {
             "dataset": "si-pbe",
             "pool": 0,
+            "held_out": "",
             "chooser": "random",
             "method": "random",
             "scaling": "",
@@ -146,7 +147,7 @@ def test_causes_are_named(after, cause):
 
 
 def test_a_night_before_there_were_pools_is_compared_with_their_first(tmp_path):
-    save_night(tmp_path, "1", table().drop(columns="pool"), inputs())
+    save_night(tmp_path, "1", table().drop(columns=["pool", "held_out"]), inputs())
     more = inputs()
     more["datasets"]["si-pbe, pool 1"] = "e"
     save_night(tmp_path, "2", pd.concat([table(), table(1.5).assign(pool=1)]), more)

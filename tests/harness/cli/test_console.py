@@ -33,6 +33,7 @@ def test_guessed_energies_are_said_with_the_matrix(n_guessed):
         {
             "dataset": "x",
             "pool": 0,
+            "held_out": "",
             "split": "test",
             "group": "all",
             "status": "done",
@@ -50,9 +51,24 @@ def test_guessed_energies_are_said_with_the_matrix(n_guessed):
 
 
 def test_the_matrix_averages_over_pools_and_not_over_their_seeds():
-    shared = {"dataset": "x", "split": "test", "group": "all", "status": "done", "fraction": 0.1, "flag": ""}
+    shared = {
+        "dataset": "x",
+        "split": "test",
+        "group": "all",
+        "status": "done",
+        "fraction": 0.1,
+        "held_out": "",
+    }
     table = pd.DataFrame(
-        {**shared, "chooser": "random", "method": "random", "model": "snap", "seed": seed, "pool": pool}
+        {
+            **shared,
+            "flag": "",
+            "chooser": "random",
+            "method": "random",
+            "model": "snap",
+            "seed": seed,
+            "pool": pool,
+        }
         | {"force_mae_ev_per_angstrom": 0.1 + 0.2 * pool + 0.01 * seed}
         for pool in range(2)
         for seed in (-1, 0, 1)

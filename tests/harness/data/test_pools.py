@@ -13,6 +13,7 @@ from crossprune.harness.data.cards import DataOptions, card_folder, load_dataset
 from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import energy_of
+from crossprune.harness.data.partition import pool_ids
 from crossprune.harness.data.splits import redraw, stretches_of
 from crossprune.harness.data.structures import duplicates
 from crossprune.harness.data.twins import twins
@@ -240,3 +241,30 @@ def test_splits_that_cannot_be_drawn_again_are_refused(tmp_path, options, match)
     assert len(load_pools(path, 1, options=options)) == 1
     with pytest.raises(StudyError, match=match):
         load_pools(path, 2, options=options)
+
+
+def test_each_group_is_held_out_in_turn():
+    own, *left_out = load_pools("si-pbe", 1, each=True)
+    ids = pool_ids(own, 1, each=True)
+    groups = sorted(set(own.groups))
+    assert ids == [(0, ""), *((1001 + number, group) for number, group in enumerate(groups))]
+    assert pool_ids(own, 5, each=True)[5:] == ids[1:], "their numbers do not depend on the others"
+    copy_of = np.array(twins(own.frames))
+    for group, pool in zip(groups, left_out, strict=True):
+        parts, mine = pool.parts, np.array(own.groups) == group
+        assert pool.name == f"si-pbe without {group}"
+        assert (parts[mine] == "ood").all()
+        extra = (parts == "ood") & ~mine
+        assert np.isin(copy_of[extra], copy_of[mine]).all(), "only copies of its frames beside it"
+        assert not set(copy_of[parts == "train"]) & set(copy_of[parts == "ood"])
+        kept = (parts != "ood") & (own.parts != "ood")
+        assert np.array_equal(parts[kept], own.parts[kept])
+        freed = (parts != "ood") & (own.parts == "ood")
+        if freed.sum() > 20:
+            assert np.mean(parts[freed] == "test") == pytest.approx(62 / 319, abs=0.05)
+
+
+def test_a_group_without_which_nothing_is_left_is_named(tmp_path):
+    path = made(tmp_path)
+    with pytest.raises(StudyError, match="without the group 'a' nothing is left to train on, or to test"):
+        load_pools(path, 1, each=True, options=DataOptions(split="given", split_key="part"))

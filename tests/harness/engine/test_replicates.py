@@ -147,6 +147,23 @@ def test_tables_name_pools_as_what_shares_a_test_set(serial):
     assert by_pool(without) is without
 
 
+def test_groups_are_held_out_in_turn_beside_the_pools(serial, tmp_path):
+    data = {"si-pbe": {"ood_groups": ["bcc"]}}
+    plain = serial(study(pools=2, data=data))
+    result = serial(study(pools=2, data=data, ood="each"))
+    assert result.computed["features"] + result.computed["prepare"] == 0
+    table = result.table
+    groups = {group for dataset in load_pools("si-pbe", 1) for group in dataset.groups}
+    assert set(table["held_out"]) == {"", *groups}
+    assert stable(table[table["held_out"] == ""]).equals(stable(plain.table))
+    one = table[(table["held_out"] == "vacancy") & (table["split"] == "ood")]
+    assert "vacancy" in set(one["group"])
+    assert set(by_pool(one)["dataset"]) == {"si-pbe"}, "alone it needs no name"
+    named = by_pool(table)
+    assert {"si-pbe, pool 0", "si-pbe, pool 1", "si-pbe without vacancy"} <= set(named["dataset"])
+    assert named.groupby("dataset")["dataset_key"].nunique().eq(1).all()
+
+
 @pytest.mark.parametrize(
     ("pools", "match"),
     [
@@ -160,6 +177,11 @@ def test_tables_name_pools_as_what_shares_a_test_set(serial):
 def test_wrong_numbers_of_pools_are_refused(pools, match):
     with pytest.raises(StudyError, match=match):
         study(pools=pools)
+
+
+def test_another_word_for_ood_is_refused():
+    with pytest.raises(StudyError, match="unknown value 'eech'; did you mean 'each'"):
+        study(ood="eech")
 
 
 STUDY = """
