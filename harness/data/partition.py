@@ -240,10 +240,11 @@ def replicate(
         return (dataset,)
     sequences, order = [one.sequence for one in records], [one.order for one in records]
     stretches = _stretches(dataset, sequences, order, options, given=given)
-    strata = [
-        one if one in stretches else group for one, group in zip(sequences, dataset.groups, strict=True)
+    strata = [  # a trajectory may have the name of a group that has other frames as well
+        (one, True) if one in stretches else (group, False)
+        for one, group in zip(sequences, dataset.groups, strict=True)
     ]
-    rest = (strata, stretches, order, dataset.split, _copies_of(dataset))
+    rest = (strata, {(one, True) for one in stretches}, order, dataset.split, _copies_of(dataset))
     _require_both(dataset, strata)
     digest, pools = int(structures_hash(dataset), 16), [dataset]
     while len(pools) < n_pools:
@@ -343,7 +344,7 @@ def _stretches(
     return stretches_of(sequences, order, dataset.split)
 
 
-def _require_both(dataset: DataSet, strata: Sequence[str]) -> None:
+def _require_both(dataset: DataSet, strata: Sequence[tuple[str, bool]]) -> None:
     """Raise `StudyError` if no stratum has frames in train and in test, so that there is nothing to draw."""
     pairs = {*zip(strata, dataset.split, strict=True)}
     if not any((stratum, "train") in pairs and (stratum, "test") in pairs for stratum in {*strata}):
@@ -363,7 +364,7 @@ def _copies_of(dataset: DataSet) -> list[int]:
 
 
 def _nearest(
-    splits: Iterable[tuple[str, ...]], strata: Sequence[str], parts: Sequence[str]
+    splits: Iterable[tuple[str, ...]], strata: Sequence[tuple[str, bool]], parts: Sequence[str]
 ) -> tuple[str, ...] | None:
     """Return the first split that tests as many frames of every stratum as ``parts``, or the nearest."""
     wanted = Counter(one for one, part in zip(strata, parts, strict=True) if part == "test")

@@ -85,8 +85,8 @@ def block_split(
 
 
 def redraw(
-    strata: Sequence[str],
-    stretches: Collection[str],
+    strata: Sequence[Key],
+    stretches: Collection[Key],
     order: Sequence[float],
     parts: Sequence[str],
     copy_of: Sequence[int],

@@ -12,8 +12,9 @@ from ase.io import read, write
 from crossprune.harness.data.cards import DataOptions, card_folder, load_dataset, load_pools
 from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
-from crossprune.harness.data.frames import energy_of
-from crossprune.harness.data.partition import pool_ids
+from crossprune.harness.data.frames import DataSet, energy_of
+from crossprune.harness.data.partition import pool_ids, replicate
+from crossprune.harness.data.records import Record
 from crossprune.harness.data.splits import redraw, stretches_of
 from crossprune.harness.data.structures import duplicates
 from crossprune.harness.data.twins import twins
@@ -268,3 +269,19 @@ def test_a_group_without_which_nothing_is_left_is_named(tmp_path):
     path = made(tmp_path)
     with pytest.raises(StudyError, match="without the group 'a' nothing is left to train on, or to test"):
         load_pools(path, 1, each=True, options=DataOptions(split="given", split_key="part"))
+
+
+def test_a_trajectory_named_like_a_group_is_not_taken_for_it():
+    frames = load_dataset("si-pbe").frames[:20]
+    parts = ("test",) * 3 + ("train",) * 7 + ("train", "test") * 5
+    for atoms in frames:
+        atoms.info["group"] = "md"
+    own = DataSet("x", frames, parts)
+    names = ["md"] * 10 + [f"other {index}" for index in range(10)]
+    records = [
+        Record(atoms, "", name, index) for index, (atoms, name) in enumerate(zip(frames, names, strict=True))
+    ]
+    for pool in replicate(own, records, DataOptions(), 6, given=True)[1:]:
+        places = pool.indices("test")
+        first, second = places[places < 10], places[places >= 10]
+        assert (len(first), np.ptp(first), len(second)) == (3, 2, 5)
