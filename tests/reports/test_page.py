@@ -110,6 +110,16 @@ def test_pools_are_shown_apart(make_results, tmp_path):
     assert first["data"][0]["y"] == own["data"][0]["y"], "no mean over the two"
 
 
+def test_pools_that_hold_a_group_out_are_shown_on_ood_only(make_results, tmp_path):
+    own = make_results(plain).assign(pool=0, held_out="")
+    without = own.assign(pool=1001, held_out="vacancy")
+    write(pd.concat([own, without, without.assign(split="ood")]), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    shown = set(re.findall(r'data-dataset="([^"]*)" data-metric="[^"]*" data-split="(\w+)"', text))
+    name = own["dataset"].iloc[0]
+    assert shown == {(f"{name}, pool 0", "test"), (f"{name} without vacancy", "ood")}
+
+
 def test_reasons_and_names_are_escaped(make_results, tmp_path):
     def error(chooser: str, fraction: float, seed: int, model: str) -> float:
         return np.nan if seed == 1 else plain(chooser, fraction, seed, model)
