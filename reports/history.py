@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossprune.harness.analysis.nights import WATCHED, Night, history
+from crossprune.harness.engine.results import by_pool
 from crossprune.harness.store.objects import write_file
 from crossprune.reports.figures import OKABE_ITO
 
@@ -26,7 +27,7 @@ def write_history(nights: list[Night], folder: Path) -> Path:
     """Write ``nights.html`` into ``folder``: a line per model and chooser at the largest fraction."""
     from plotly.offline import get_plotlyjs
 
-    table = history(nights)
+    table = by_pool(history(nights))
     largest = table[table["fraction"] == table.groupby("dataset")["fraction"].transform("max")]
     figures = [
         _figure(largest, metric).to_html(full_html=False, include_plotlyjs=False) for metric in WATCHED

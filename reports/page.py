@@ -15,6 +15,7 @@ from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import Asked, asked, sentence
 from crossprune.harness.analysis.scope import warning
+from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
@@ -151,7 +152,7 @@ def render(
     environment.filters["rounded"] = rounded
     environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
-    results = labelled(results[results["group"] == ALL])
+    results = by_pool(labelled(results[results["group"] == ALL]))
     cells = tables.cells(results)
     panels = _panels(results, cell_costs(cells))
     failures = tables.failures(results)
@@ -177,8 +178,8 @@ def render(
         n_guessed=tables.n_guessed(results),
         failures=failures.head(MAX_FAILURES),
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
-        property_errors=pd.DataFrame() if properties is None else property_errors(properties),
-        survival=pd.DataFrame() if md is None else survival(md),
+        property_errors=pd.DataFrame() if properties is None else property_errors(by_pool(properties)),
+        survival=pd.DataFrame() if md is None else survival(by_pool(md)),
         kept=tables.data_kept(results),
         cost=tables.cost(results),
         provenance=provenance_rows(results, provenance),
@@ -196,7 +197,8 @@ def _panels(results: pd.DataFrame, costs: pd.DataFrame) -> list[Panel]:
     panels = []
     for metric in METRICS:
         for split in SPLITS:
-            table = tables.summary(results, metric.column, split).merge(costs, how="left")
+            shown = results if split == "ood" else not_held_out(results)
+            table = tables.summary(shown, metric.column, split).merge(costs, how="left")
             for dataset, here in table.groupby("dataset"):
                 if here["mean"].notna().any():
                     panels.append(_panel(str(dataset), metric, split, here, choosers))

@@ -25,7 +25,7 @@ from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.engine.results import RESULTS
+from crossprune.harness.engine.results import RESULTS, by_pool, held_out_or_all, not_held_out
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
@@ -111,11 +111,17 @@ def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
 
 
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …"""
+    """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …
+
+    Pools of a data set are one data set, see `crossprune.harness.analysis.statistics.from_pools`. Where
+    groups are held out in turn, ood is of these only.
+    """
     parts: dict[str, list[pd.DataFrame]] = {}
-    results = labelled(results[results["group"] == ALL])  # a cell that is not done has its one row there
+    results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
     held, question = all_predictions_held(root, results), asked(root)
+    whole = results
     for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
+        results = held_out_or_all(whole) if split == "ood" else not_held_out(whole)
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue
@@ -130,7 +136,8 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "efficiency": data_efficiency(results, column, split=split, tests=tests),
         }
         overall = pd.concat([found["answer"], found["choosers"]])
-        found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL], results["dataset"].nunique())
+        n_sources = results.get("source", results["dataset"]).nunique()
+        found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL], n_sources)
         for name, table in found.items():
             table.insert(0, "metric", metric)
             table.insert(1, "split", split)

@@ -16,6 +16,7 @@ from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.analysis.latent import chosen_subsets, described, overlap, part_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
+from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.engine.stored import stored_dataset, stored_subset
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.selection.methods import RANDOM
@@ -82,14 +83,18 @@ class Artefacts:
 
 
 def gather(root: Path, results: pd.DataFrame) -> Artefacts:
-    """Collect what the store ``root`` holds for a results table; nothing is computed that needs a fit."""
-    results = results[results["group"] == ALL]
+    """Collect what the store ``root`` holds for a results table; nothing is computed that needs a fit.
+
+    Maps and parity are of the first pool of a data set, overlaps of all.
+    """
+    results = by_pool(not_held_out(results[results["group"] == ALL]))
+    first = results[results["pool"] == 0] if "pool" in results else results
     if "fit_key" not in results.columns or not (root / "objects").is_dir():
         return Artefacts()
     subsets, store = chosen_subsets(root, results), Store(root)
     return Artefacts(
-        maps=tuple(latent_maps(root, results, subsets)),
-        parity=tuple(parities(store, results)),
+        maps=tuple(latent_maps(root, first, subsets)),
+        parity=tuple(parities(store, first)),
         overlap=overlap(subsets),
         per_configuration=all_predictions_held(root, results),
     )

@@ -57,9 +57,10 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     """Return every planned cell below the full set with the logarithm of its error.
 
     Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
-    ``source`` (the data set that a pool was drawn from), ``fit_key``, ``overlap`` (test over training
-    configurations, NaN if not known) and ``log_error``, NaN where the cell is not done, in an order of their
-    own; exploded fits are `clipped`. The full set is left out: all choosers agree there.
+    ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``fit_key``,
+    ``overlap`` (test over training configurations, NaN if not known) and ``log_error``, NaN where the cell is
+    not done, in an order of their own; exploded fits are `clipped`. The full set is left out: all choosers
+    agree there.
     """
     table = labelled(clipped(results))
     table = table.assign(relation=relation_of(table))
@@ -68,8 +69,12 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
         table = table.assign(fit_key="")
     if "source" not in table.columns:
         table = table.assign(source=table["dataset"])
+    if "held_out" not in table.columns:
+        table = table.assign(held_out="")
     below = table["fraction"] < 1.0 - 1e-9
-    cells = table.loc[below, [*keys, "relation", "source"]].drop_duplicates(keys).sort_values(keys)
+    cells = (
+        table.loc[below, [*keys, "relation", "source", "held_out"]].drop_duplicates(keys).sort_values(keys)
+    )
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
     table = table.assign(overlap=_overlap(table))
     found = table.loc[done, [*keys, "fit_key", "overlap", metric]].drop_duplicates(keys)

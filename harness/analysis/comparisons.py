@@ -105,7 +105,7 @@ def compare(
     contrasts, design = _own_and_other(errors)
     models = sorted(set(errors["model"]))
     cases = [Case(model, name) for model in _with_all(models) for name in COMPARISONS]
-    found = _table(contrasts, cases, errors, tests, primary, seed)
+    found = _table(contrasts, cases, errors, tests, split, primary, seed)
     return found.assign(design=np.where(found["model"] == EVERY_MODEL, design, NO_SQUARE))
 
 
@@ -131,7 +131,7 @@ def compare_fractions(
     if len(fractions) > 1:
         fractions.append(TREND)
     cases = [Case(EVERY_MODEL, name, fraction) for name in COMPARISONS for fraction in fractions]
-    found = _table(contrasts, cases, errors, tests, "", seed).assign(design=design)
+    found = _table(contrasts, cases, errors, tests, split, "", seed).assign(design=design)
     found.insert(0, "fraction", [str(one.fraction) for one in cases])
     return found
 
@@ -150,7 +150,7 @@ def against_random(
     both = joined([over_all(pairs), pairs], len(errors))
     models, names = sorted(set(errors["model"])), sorted(set(pairs.table["comparison"]))
     cases = [Case(model, name) for model in _with_all(models) for name in names]
-    return _table(both, cases, errors, tests, "", seed).assign(design=SQUARE)
+    return _table(both, cases, errors, tests, split, "", seed).assign(design=SQUARE)
 
 
 def _with_all(models: Sequence[str]) -> list[str]:
@@ -170,6 +170,7 @@ def _table(
     cases: Sequence[Case],
     errors: pd.DataFrame,
     tests: Mapping[str, TestErrors] | None,
+    split: str,
     primary: str,
     seed: int,
 ) -> pd.DataFrame:
@@ -180,7 +181,7 @@ def _table(
     used = [rows & np.isfinite(log_ratios) for rows in planned]
     units, weights = by_seed(table, log_ratios, cases, used)
     moved = {} if tests is None else influences(contrasts, weights, errors, tests)
-    estimates, sources = _by_data_set(units, moved, errors, len(cases))
+    estimates, sources = _by_data_set(units, moved, errors, len(cases), split)
     found = statistics.infer(estimates, sources, np.random.default_rng(seed))
     is_primary = np.array([case.model == EVERY_MODEL and case.comparison == primary for case in cases])
     low = np.where(is_primary, found.low, found.low_together)
@@ -211,7 +212,11 @@ def _table(
 
 
 def _by_data_set(
-    units: Mapping[str, FloatArray], moved: Mapping[str, FloatArray], errors: pd.DataFrame, n_cases: int
+    units: Mapping[str, FloatArray],
+    moved: Mapping[str, FloatArray],
+    errors: pd.DataFrame,
+    n_cases: int,
+    split: str,
 ) -> tuple[FloatArray, list[list[statistics.Source]]]:
     """Return what each data set says, and how it may err: by its pools, or by seeds and test configurations.
 
@@ -222,13 +227,18 @@ def _by_data_set(
     """
     pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
     overlaps = errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
+    # Pools have test parts of their own, but one ood part, unless they hold out groups in turn.
+    same = set(errors.loc[errors["held_out"] == "", "source"]) if split == "ood" else set()
     estimates, sources = [], []
     for source, names in zip(pools.index.astype(str), pools, strict=True):
         known = [name for name in map(str, names) if name in units]
         if len(known) > 1:
             values = np.stack([means(units[name]) for name in known], axis=1)
             estimates.append(means(values))
-            sources.append([statistics.from_pools(values, float(overlaps[source]))])
+            parts = [statistics.from_pools(values, float(overlaps[source]))]
+            if source in same and all(name in moved for name in known):
+                parts.append(statistics.from_configurations(np.mean([moved[name] for name in known], axis=0)))
+            sources.append(parts)
             continue
         for name in known:
             estimates.append(means(units[name]))

@@ -15,6 +15,7 @@ from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.keys import features_key
+from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.engine.stored import stored_dataset, stored_features, stored_subset
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import MissingPackage
@@ -47,6 +48,7 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     """Describe what was chosen, and the latent spaces: tables ``overlap``, ``chosen`` and ``spaces``."""
     if "dataset_key" not in results.columns:
         return {}
+    results = by_pool(not_held_out(results))
     spaces = dict(_spaces(root, results))
     subsets = chosen_subsets(root, results)
     return {
@@ -128,8 +130,9 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
         if not key or not store.has("dataset", str(key)):
             continue
         dataset = stored_dataset(store.root, str(key))
+        frames_key = frames.frames_hash(dataset)
         for chooser in sorted(set(part["chooser"]) - {RANDOM}):
-            features = features_key(str(key), specs[chooser])
+            features = features_key(frames_key, specs[chooser])
             if store.has("features", features):
                 yield str(name), chooser, dataset, stored_features(store, features)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.data.names import pool_name
 from crossprune.harness.engine.results import AXES, NUMBER_AXES, TEXT_AXES
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.damage import set_aside
@@ -24,8 +25,12 @@ KEPT = "kept_s"
 """Name, beside a night's inputs, of the time at which it was kept (seconds since 1970)."""
 WATCHED = ("energy_mae_mev_per_atom", "force_mae_ev_per_angstrom")
 KEY = [*AXES, "split"]
-COLUMNS = Columns((*TEXT_AXES, "split", "group", "status", "reason", "cell"), (*NUMBER_AXES, *WATCHED))
-"""Columns that a comparison reads."""
+COLUMNS = Columns(
+    (*TEXT_AXES, "split", "group", "status", "reason", "cell"),
+    (*NUMBER_AXES, *WATCHED),
+    optional=("pool", "held_out"),
+)
+"""Columns that a comparison reads; nights of earlier versions have no pools."""
 RELATIVE_NOISE = 1e-3
 """Changes of an error below this are the noise of linear-algebra libraries, not a finding (ours)."""
 
@@ -105,7 +110,9 @@ def load_night(folder: Path) -> Night:
     kept_s = inputs.pop(KEPT, None)
     if not (isinstance(kept_s, float) and math.isfinite(kept_s)):  # of an earlier version
         kept_s = (folder / TABLE).stat().st_mtime
-    return Night(folder.name, load_table(folder / TABLE, COLUMNS), inputs, kept_s)
+    table = load_table(folder / TABLE, COLUMNS)
+    table = table if "pool" in table else table.assign(pool=0, held_out="")
+    return Night(folder.name, table, inputs, kept_s)
 
 
 def _are_inputs(inputs: object) -> bool:
@@ -156,8 +163,11 @@ def causes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
             found.append(f"{label}: adapter {old[label]['adapter']} → {new[label]['adapter']}")
         elif old[label]["code"] != new[label]["code"]:
             found.append(f"{label}: code changed")
-    for name in sorted({*before["datasets"], *after["datasets"]}):
-        if before["datasets"].get(name) != after["datasets"].get(name):
+    old, new = before["datasets"], after["datasets"]
+    for name in sorted({*old, *new}):
+        if name not in old or name not in new:
+            found.append(f"data set {name}: {'new' if name in new else 'no longer'} in the study")
+        elif old[name] != new[name]:
             found.append(f"data set {name}: content or split changed")
     return found
 
@@ -227,8 +237,8 @@ def _table_line(row: Mapping[Any, Any]) -> str:
 
 def _name(row: Mapping[Any, Any]) -> str:
     return (
-        f"{row['dataset']}, {row['model']} on {row['fraction']:.0%} chosen by {row['chooser']} "
-        f"({row['method']}, seed {row['seed']})"
+        f"{pool_name(row['dataset'], row['pool'])}, {row['model']} on {row['fraction']:.0%} chosen by "
+        f"{row['chooser']} ({row['method']}, seed {row['seed']})"
     )
 
 

@@ -63,7 +63,7 @@ def ranks(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     errors = partial_errors(results, metric, split)
     errors["way"] = way_of(errors)
     square = errors.pivot_table(
-        index="dataset", columns="way", values="log_error", aggfunc=lambda values: values.mean(skipna=False)
+        index="source", columns="way", values="log_error", aggfunc=lambda values: values.mean(skipna=False)
     ).dropna()
     if square.empty or square.shape[1] < 2:
         return pd.DataFrame(columns=COLUMNS)

@@ -87,8 +87,8 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     errors = partial_errors(results, metric, split)
     own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
     squares = {}
-    for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("dataset"):
-        keys: list[Hashable] = ["fraction", "method", "seed"]
+    for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("source"):
+        keys: list[Hashable] = ["dataset", "fraction", "method", "seed"]
         wide = part.pivot(index=[*keys, "chooser"], columns="model", values="log_error")
         models = [name for name in sorted(own.index) if name in wide]
         blocks = [

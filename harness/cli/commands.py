@@ -201,6 +201,7 @@ def export(
     method: Annotated[str | None, typer.Option("--method", help="Of a run: how.")] = None,
     fraction: Annotated[float | None, typer.Option("--fraction", help="Of a run: kept fraction.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of a run: repetition.")] = None,
+    pool: Annotated[int | None, typer.Option("--pool", help="Of a run: number of the pool.")] = None,
     energy_key: EnergyKeyOption = None,
     forces_key: ForcesKeyOption = None,
     stress_key: StressKeyOption = None,
@@ -229,7 +230,8 @@ def export(
         raise StudyError(f"{output}: the format is not clear; give --format, or an ending of {allowed}")
     if style is not None and style not in endings:
         raise StudyError(unknown_name("format", style, endings))
-    cell = {"dataset": data, "chooser": chooser, "method": method, "fraction": fraction, "seed": seed}
+    cell: dict[str, str | float | int | None] = {"dataset": data, "pool": pool, "chooser": chooser}
+    cell |= {"method": method, "fraction": fraction, "seed": seed}
     wanted = {name: value for name, value in cell.items() if value is not None}
     keys = given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     if is_file(Path(source) / "results.parquet"):
@@ -275,8 +277,9 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
 
-    axes = ["dataset", "chooser", "method", "fraction", "seed"]
+    axes = ["dataset", "pool", "chooser", "method", "fraction", "seed"]
     table = labelled(read_results(root))
+    table = table if "pool" in table else table.assign(pool=0)
     table = table[table["status"] == "done"].drop_duplicates(axes)
     found = table
     for name, value in wanted.items():
@@ -298,7 +301,7 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
 
 def _values(table: pd.DataFrame) -> str:
     """Say what there is to choose from."""
-    axes = {"dataset": "--data", "chooser": "--chooser", "method": "--method"}
+    axes = {"dataset": "--data", "pool": "--pool", "chooser": "--chooser", "method": "--method"}
     axes |= {"fraction": "--fraction", "seed": "--seed"}
     lists = {option: sorted(table[name].unique()) for name, option in axes.items()}
     return "; ".join(

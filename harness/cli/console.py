@@ -13,7 +13,7 @@ from typing import TypeVar
 import pandas as pd
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
-from crossprune.harness.engine.results import distinct_runs
+from crossprune.harness.engine.results import distinct_runs, not_held_out
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
@@ -182,11 +182,13 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
     """Print the answer at the smallest fraction: who chose the data against which model was retrained."""
     table = clipped(table)
     done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
+    done = not_held_out(done)
     for dataset, part in done.groupby("dataset"):
         fraction = part["fraction"].min()
         cells = part[part["fraction"] == fraction]
+        pools = "" if (n_pools := cells["pool"].nunique()) == 1 else f", {n_pools} pools"
         view = Table(
-            title=f"{dataset}: test force MAE (eV/Å), {fraction:.0%} of the training set",
+            title=f"{dataset}{pools}: test force MAE (eV/Å), {fraction:.0%} of the training set",
             title_justify="left",
         )
         view.add_column("data chosen by")
@@ -194,7 +196,9 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
         for model in models:
             view.add_column(f"model {model}", justify="right")
         for (chooser, method), group in cells.groupby(["chooser", "method"]):
-            errors = [group.loc[group["model"] == model, "force_mae_ev_per_angstrom"] for model in models]
+            errors = [
+                _repeats(group[group["model"] == model], "force_mae_ev_per_angstrom") for model in models
+            ]
             label = str(chooser) if chooser == method else f"{chooser} ({method})"
             view.add_row(label, *(f"{values.mean():.4f} ± {values.std(ddof=0):.4f}" for values in errors))
         console.print(view)
@@ -210,7 +214,15 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
 
         if words := warning(done):
             console.print(words, highlight=False)
-        console.print("mean ± standard deviation over seeds; intervals and all fractions are in the report")
+        over = "pools (means over seeds; pools share frames)" if done["pool"].any() else "seeds"
+        console.print(f"mean ± standard deviation over {over}; intervals and all fractions are in the report")
+
+
+def _repeats(cells: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """Return the errors that a mean is taken over: of each seed, or each pool's mean if there are pools."""
+    if cells["pool"].nunique() < 2:
+        return cells[metric]
+    return cells.groupby("pool")[metric].mean()
 
 
 TITLES = {

@@ -18,7 +18,14 @@ from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
 from crossprune.harness.data.isolated import take_out
 from crossprune.harness.data.names import check_name, is_file
-from crossprune.harness.data.partition import DataOptions, method_of, partition, sides_of
+from crossprune.harness.data.partition import (
+    DataOptions,
+    leave_out,
+    method_of,
+    partition,
+    replicate,
+    sides_of,
+)
 from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.schema import Card
 from crossprune.harness.data.sources import Downloader, locate, verify
@@ -27,7 +34,7 @@ from crossprune.harness.data.twins import twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 from crossprune.harness.tables import from_table, read_toml
 
-__all__ = ["Card", "DataOptions", "list_cards", "load_card", "load_dataset", "smoke_dataset"]
+__all__ = ["Card", "DataOptions", "list_cards", "load_card", "load_dataset", "load_pools", "smoke_dataset"]
 
 CARD = "card.toml"
 SMOKE_FRAMES = 30
@@ -75,8 +82,38 @@ def load_dataset(
     StudyError
         If the name is unknown or an option does not apply.
     """
-    options = options or DataOptions()
-    name = str(name_or_path)
+    return load_pools(name_or_path, 1, options=options, downloader=downloader)[0]
+
+
+def load_pools(
+    name_or_path: str | Path,
+    n_pools: int,
+    *,
+    each: bool = False,
+    options: DataOptions | None = None,
+    downloader: Downloader | None = None,
+) -> tuple[DataSet, ...]:
+    """As `load_dataset`, with ``n_pools`` splits of the same frames: its own, and others that are drawn.
+
+    With ``each`` also those in which one group after the other is held out, as `pool_ids` names them.
+
+    Raises
+    ------
+    DataError, StudyError
+        As `load_dataset`; and if there are not so many pools that differ.
+    """
+    options, name = options or DataOptions(), str(name_or_path)
+    dataset, records = _load(name, options, downloader)
+    if options.smoke:
+        dataset = smoke_dataset(dataset)
+    record_of = {id(record.atoms): record for record in records}
+    kept = [record_of[id(atoms)] for atoms in dataset.frames]
+    drawn = replicate(dataset, kept, options, n_pools, given=name in list_cards())
+    return (*drawn, *leave_out(dataset, options)) if each else drawn
+
+
+def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tuple[DataSet, list[Record]]:
+    """Load, check, filter and split a data set; return all records beside it."""
     check_name(name)
     card = load_card(name) if name in list_cards() else None
     if card is not None:
@@ -121,7 +158,7 @@ def load_dataset(
         isolated_atom_energies=energies,
         notes=tuple(notes),
     )
-    return smoke_dataset(dataset) if options.smoke else dataset
+    return dataset, records
 
 
 def smoke_dataset(dataset: DataSet, n_frames: int = SMOKE_FRAMES) -> DataSet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,11 +163,27 @@ def offsets(frames: Sequence[Atoms]) -> IntArray:
 
 def content_hash(dataset: DataSet) -> str:
     """Hash structures, labels, groups and split, but not the name: equal on any machine."""
+    return _hash(_to_arrays(dataset.frames), dataset, ("name", "notes"))
+
+
+def frames_hash(dataset: DataSet) -> str:
+    """Hash structures, labels and groups, but no split: what does not look at parts rests on it."""
+    return _hash(_to_arrays(dataset.frames), dataset, ("name", "notes", "split"))
+
+
+def structures_hash(dataset: DataSet) -> str:
+    """Hash elements, positions, cells and groups, and nothing that was calculated."""
+    arrays = _to_arrays(dataset.frames)
+    found = {name: arrays[name] for name in ("lengths", "numbers", "positions", "cells", "pbc")}
+    return _hash(found, dataset, ("name", "notes", "split", "isolated_atom_energies"))
+
+
+def _hash(arrays: Mapping[str, NDArray[Any]], dataset: DataSet, left_out: Collection[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for name, array in sorted(_to_arrays(dataset.frames).items()):
+    for name, array in sorted(arrays.items()):
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
-    meta = {key: value for key, value in _meta(dataset).items() if key not in ("name", "notes")}
+    meta = {key: value for key, value in _meta(dataset).items() if key not in left_out}
     digest.update(json.dumps(meta, sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -32,6 +32,11 @@ def check_name(name: str) -> None:
         raise StudyError(f"the name of a data set has control characters: {name!r}; rename the file")
 
 
+def pool_name(name: str, pool: int) -> str:
+    """Name a pool of a data set; pool 0 is the data set as it comes, and has its name."""
+    return f"{name}, pool {pool}" if pool else name
+
+
 def is_file(path: Path) -> bool:
     """Say whether there is such a file; a name that the file system does not take is none."""
     try:

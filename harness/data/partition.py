@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from ase.data import atomic_numbers
 from crossprune.harness.data.copies import Choice
 from crossprune.harness.data.files.labels import Keys
-from crossprune.harness.data.frames import SPLITS, group_of
+from crossprune.harness.data.frames import SPLITS, DataSet, group_of, structures_hash
+from crossprune.harness.data.names import pool_name
 from crossprune.harness.data.records import Record
-from crossprune.harness.data.splits import block_split, group_split, random_split, stratified_split
+from crossprune.harness.data.splits import (
+    block_split,
+    group_split,
+    random_split,
+    redraw,
+    stratified_split,
+    stretches_of,
+)
+from crossprune.harness.data.structures import duplicates
+from crossprune.harness.data.twins import twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
+
+PoolId = tuple[int, str]
+"""Number of a pool, and the group that it holds out as ood if it is one of those; else empty."""
+MOST_POOLS = 1000
+"""They overlap, so that many more tell nothing new; numbers above are of pools that hold out a group."""
+MOST_DRAWS = 1000
+"""Draws of a pool before it is taken that there is no other; of ten possible ones each comes up 100 times."""
+ENOUGH_DRAWS = 20
+"""New draws among which one is sought that has the right sizes: where copies allow it, one in a few has."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,10 @@ class DataOptions:
     """``trajectory`` makes each trajectory or strain path a group of its own."""
     block_gap: int = 0
     """With ``blocks``: frames left out on either side of the test stretch."""
+    pool_split: Literal["stratified", "blocks"] | None = None
+    """How the pools of a study draw other test frames: ``stratified`` by group, or ``blocks`` (another
+    stretch of every trajectory). None: as the data set's own split does, a stretch of the trajectories
+    whose test frames are one (of 3 or more), and by group elsewhere."""
     max_force_ev_per_angstrom: float | None = None
     """Drop frames in which an atom's force is larger (eV/Å); the data set's notes say how many."""
     use_stress: bool | None = None
@@ -181,3 +207,182 @@ def _draw(method: str, records: Sequence[Record], options: DataOptions) -> list[
         seed=seed,
         gap=options.block_gap,
     )
+
+
+def replicate(
+    dataset: DataSet, records: Sequence[Record], options: DataOptions, n_pools: int, *, given: bool
+) -> tuple[DataSet, ...]:
+    """Draw train and test of a data set again and again: the same frames, sizes and ood part.
+
+    Pool 0 is the data set as it is. A pool depends on the structures, the seed of the split and the pools
+    before it, so that asking for more of them changes none; labels have no part in it, except that they
+    tell copies by symmetry.
+
+    Parameters
+    ----------
+    dataset
+        With its own split.
+    records
+        Its frames, with the trajectory of each and the place in it.
+    options
+        ``pool_split`` says how to draw, ``seed`` what.
+    n_pools
+        How many to return.
+    given
+        Whether the source has a split of its own, so that it is the default.
+
+    Raises
+    ------
+    StudyError
+        If the split cannot be drawn again, or not in so many ways.
+    """
+    if n_pools == 1:
+        return (dataset,)
+    sequences, order = [one.sequence for one in records], [one.order for one in records]
+    stretches = _stretches(dataset, sequences, order, options, given=given)
+    strata = [  # a trajectory may have the name of a group that has other frames as well
+        (one, True) if one in stretches else (group, False)
+        for one, group in zip(sequences, dataset.groups, strict=True)
+    ]
+    rest = (strata, {(one, True) for one in stretches}, order, dataset.split, _copies_of(dataset))
+    _require_both(dataset, strata)
+    digest, pools = int(structures_hash(dataset), 16), [dataset]
+    while len(pools) < n_pools:
+        rng = np.random.default_rng([options.seed, len(pools), digest])
+        known = {one.split for one in pools}
+        drawn = (tuple(redraw(*rest, rng)) for _ in range(MOST_DRAWS))
+        fresh = itertools.islice((split for split in drawn if split not in known), ENOUGH_DRAWS)
+        found = _nearest(fresh, strata, dataset.split)
+        if found is None:
+            raise StudyError(
+                f"{dataset.name}: {len(pools)} pools can be drawn that differ, and {n_pools} are asked for; "
+                f"set pools = {len(pools)}, or use a larger test_fraction"
+            )
+        pools.append(
+            DataSet(
+                name=pool_name(dataset.name, len(pools)),
+                frames=dataset.frames,
+                split=found,
+                isolated_atom_energies=dataset.isolated_atom_energies,
+                notes=_other_sizes(found, dataset.split),
+            )
+        )
+    return tuple(pools)
+
+
+def pool_ids(dataset: DataSet, n_pools: int, *, each: bool) -> list[PoolId]:
+    """Return number and held-out group of what `replicate` gives, and then, if so asked, `leave_out`.
+
+    The numbers of the latter begin above `MOST_POOLS`, so that they do not change with ``n_pools``.
+    """
+    groups = sorted(set(dataset.groups)) if each else []
+    return [(pool, "") for pool in range(n_pools)] + [
+        (MOST_POOLS + number, group) for number, group in enumerate(groups, start=1)
+    ]
+
+
+def leave_out(dataset: DataSet, options: DataOptions) -> tuple[DataSet, ...]:
+    """Hold out each group in turn as ood, whole, with what are copies of its frames.
+
+    The other frames keep their part; those of the data set's own ood part are drawn, so that as large a share
+    of them is tested as of the rest.
+
+    Raises
+    ------
+    StudyError
+        If nothing is left to train on or to test without one of the groups.
+    """
+    copy_of, parts = np.array(_copies_of(dataset)), np.array(dataset.split)
+    side: dict[int, str] = {}
+    for part in ("train", "test"):  # copies on both sides of a published split: beside those in train
+        for root in copy_of[parts == part].tolist():
+            side.setdefault(root, part)
+    n_train, n_test = (dataset.split.count(part) for part in ("train", "test"))
+    free = [root for root in dict.fromkeys(copy_of[parts == "ood"].tolist()) if root not in side]
+    groups = np.array(dataset.groups)
+    drawn = stratified_split(
+        groups[free].tolist(), test_fraction=n_test / (n_train + n_test), seed=options.seed
+    )
+    side |= dict(zip(free, drawn, strict=True))
+    every = [
+        side[root] if part == "ood" else part
+        for root, part in zip(copy_of.tolist(), dataset.split, strict=True)
+    ]
+    found = []
+    for group in sorted(set(dataset.groups)):
+        held_out = np.isin(copy_of, copy_of[groups == group])
+        split = tuple(np.where(held_out, "ood", every).tolist())
+        if not {"train", "test"} <= set(split):
+            raise StudyError(
+                f'{dataset.name}: ood = "each": without the group {group!r} nothing is left to train on, or '
+                'to test; set ood = "own", or choose another split'
+            )
+        named = f"{dataset.name} without {group}"
+        found.append(DataSet(named, dataset.frames, split, dataset.isolated_atom_energies))
+    return tuple(found)
+
+
+def _stretches(
+    dataset: DataSet, sequences: Sequence[str], order: Sequence[float], options: DataOptions, *, given: bool
+) -> set[str]:
+    """Return the trajectories of which a pool tests one stretch."""
+    method = method_of(options, given=given)
+    if options.pool_split is None and method == "groups":
+        raise StudyError(
+            f"{dataset.name}: pools cannot be drawn by whole groups, which differ in size; set pool_split to "
+            "stratified or blocks, or pools = 1"
+        )
+    if options.block_gap and "blocks" in (options.pool_split, method):
+        raise StudyError(
+            f"{dataset.name}: block_gap = {options.block_gap} leaves out other frames in every pool, and all "
+            "pools share their frames; set block_gap = 0, or pools = 1"
+        )
+    if options.pool_split == "stratified":
+        return set()
+    if "blocks" in (options.pool_split, method):
+        return set(sequences)
+    return stretches_of(sequences, order, dataset.split)
+
+
+def _require_both(dataset: DataSet, strata: Sequence[tuple[str, bool]]) -> None:
+    """Raise `StudyError` if no stratum has frames in train and in test, so that there is nothing to draw."""
+    pairs = {*zip(strata, dataset.split, strict=True)}
+    if not any((stratum, "train") in pairs and (stratum, "test") in pairs for stratum in {*strata}):
+        raise StudyError(
+            f"{dataset.name}: its groups are in train or in test whole, so all pools would be alike; "
+            'set split = "stratified" in its table [data.NAME], or pools = 1'
+        )
+
+
+def _copies_of(dataset: DataSet) -> list[int]:
+    """Return for each frame the first one that it is a copy of, exactly or by symmetry."""
+    first = twins(dataset.frames)
+    for known, copy in duplicates(dataset.frames):
+        low, high = sorted((first[known], first[copy]))
+        first = [low if one == high else one for one in first]
+    return first
+
+
+def _nearest(
+    splits: Iterable[tuple[str, ...]], strata: Sequence[tuple[str, bool]], parts: Sequence[str]
+) -> tuple[str, ...] | None:
+    """Return the first split that tests as many frames of every stratum as ``parts``, or the nearest."""
+    wanted = Counter(one for one, part in zip(strata, parts, strict=True) if part == "test")
+    best, least = None, math.inf
+    for split in splits:
+        found = Counter(one for one, part in zip(strata, split, strict=True) if part == "test")
+        if "test" not in split:
+            continue
+        off = sum(abs(wanted[one] - found[one]) for one in wanted.keys() | found.keys())
+        if off < least:
+            best, least = split, off
+        if not off:
+            break
+    return best
+
+
+def _other_sizes(split: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """Say that a pool has other sizes than the data set's own split, if so."""
+    if (found := split.count("test")) == (wanted := own.count("test")):
+        return ()
+    return (f"{found} test frames, not {wanted}: copies by symmetry stay on one side",)

@@ -1,9 +1,10 @@
-"""Assign frames to train, test and ood: at random, stratified, by group, in blocks of trajectories."""
+"""Assign frames to train, test and ood: at random, stratified, by group, in blocks; once, or again."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from crossprune.harness.contract import IntArray
 
 DROPPED = ""
 """Part of a frame that a gap between blocks leaves out of every part."""
+SHORTEST = 3
+"""Frames of a test stretch that is told from a random draw: 3 of 10 lie side by side in 7 of 100 draws."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -79,6 +82,108 @@ def block_split(
             elif start - gap <= position < start + length + gap:
                 parts[index] = DROPPED
     return parts
+
+
+def redraw(
+    strata: Sequence[Key],
+    stretches: Collection[Key],
+    order: Sequence[float],
+    parts: Sequence[str],
+    copy_of: Sequence[int],
+    rng: np.random.Generator,
+) -> list[str]:
+    """Draw other test frames, as many of every stratum as ``parts`` has, copies on one side.
+
+    A stratum of ``stretches`` gives one contiguous stretch, whose ends part no copies if there is such a one;
+    else these are trained on. Of the other strata whole sets of copies are taken in random order as long as
+    they fit. So strata with copies may give fewer frames. What is in ood, or has a copy there, stays where
+    it is.
+
+    Parameters
+    ----------
+    strata
+        Stratum of each frame: a group, or a trajectory.
+    stretches
+        Those that are trajectories.
+    order
+        Where each frame stands in its trajectory.
+    parts
+        Part of each frame.
+    copy_of
+        For each frame the first one that it is a copy of, or itself.
+    rng
+        The only source of randomness.
+    """
+    inside = [index for index, part in enumerate(parts) if part in ("train", "test")]
+    copies = _members([copy_of[index] for index in inside])
+    sides = _settled(parts, copy_of)
+    for members in _members([strata[index] for index in inside]).values():
+        if strata[inside[members[0]]] in stretches:
+            ordered = sorted((inside[one] for one in members), key=lambda index: order[index])
+            length = sum(parts[index] == "test" for index in ordered)
+            _draw_stretch([copy_of[index] for index in ordered], length, sides, rng)
+    left = Counter(strata[index] for index in inside if parts[index] == "test")
+    tested = {root for root, part in sides.items() if part == "test"}
+    for root in tested:
+        left.subtract(strata[inside[one]] for one in copies[root])
+    for root in rng.permutation(sorted(copies.keys() - sides.keys())).tolist():
+        wanted = Counter(strata[inside[one]] for one in copies[root])
+        if all(left[stratum] >= n for stratum, n in wanted.items()):
+            left.subtract(wanted)
+            tested.add(root)
+    found = list(parts)
+    for index in inside:
+        found[index] = "test" if copy_of[index] in tested else "train"
+    return found
+
+
+def stretches_of(sequences: Sequence[str], order: Sequence[float], parts: Sequence[str]) -> set[str]:
+    """Return the trajectories whose test frames are one stretch, of `SHORTEST` frames at least."""
+    found = set()
+    for name, indices in _members(sequences).items():
+        inside = sorted((i for i in indices if parts[i] in ("train", "test")), key=lambda one: order[one])
+        places = [place for place, index in enumerate(inside) if parts[index] == "test"]
+        if SHORTEST <= len(places) == places[-1] - places[0] + 1 < len(inside):
+            found.add(name)
+    return found
+
+
+def _draw_stretch(roots: Sequence[int], length: int, sides: dict[int, str], rng: np.random.Generator) -> None:
+    """Draw which ``length`` frames of a trajectory are tested; add the part of each and of its copies.
+
+    Parameters
+    ----------
+    roots
+        The first copy of each frame, in the order of the trajectory.
+    length
+        Frames to test.
+    sides
+        Parts that are decided already, by the first of the copies.
+    rng
+        The only source of randomness.
+    """
+    stretches = []
+    for start in rng.permutation(len(roots) - length + 1).tolist():
+        tested = set(roots[start : start + length])
+        trained = {*roots[:start], *roots[start + length :]}
+        stretches.append((tested, trained))
+        against = any(sides.get(root) == "train" for root in tested)
+        if not (against or tested & trained or any(sides.get(root) == "test" for root in trained)):
+            break
+    else:
+        tested, trained = stretches[0]
+    for root in trained:
+        sides.setdefault(root, "train")
+    for root in tested - trained:
+        sides.setdefault(root, "test")
+
+
+def _settled(parts: Sequence[str], copy_of: Sequence[int]) -> dict[int, str]:
+    """Return the part of the train and test frames that have a copy in ood, by the first of the copies."""
+    held_out = {root for root, part in zip(copy_of, parts, strict=True) if part == "ood"}
+    trained = {root for root, part in zip(copy_of, parts, strict=True) if part == "train"}
+    tested = {root for root, part in zip(copy_of, parts, strict=True) if part == "test"}
+    return {root: "train" if root in trained else "test" for root in held_out & (trained | tested)}
 
 
 def smoke_indices(groups: Sequence[str], parts: Sequence[str], n_frames: int) -> IntArray:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from crossprune.harness.data.cards import Card, list_cards, load_card, load_dataset
+from crossprune.harness.data.cards import Card, list_cards, load_card
 from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
 from crossprune.harness.engine.outcome import Outcome
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.engine.plan import data_options, load_splits
 from crossprune.harness.engine.results import AXES, md_table, properties_table
 from crossprune.harness.engine.schedule import Schedule, Task
 from crossprune.harness.engine.stages import md_stage, properties_stage
@@ -70,17 +70,22 @@ def assess(
         Called whenever a trial ends.
     """
     cells = results.drop_duplicates("cell")
-    plans = {name: _Plan.of(study, name) for name in sorted(set(cells["dataset"]))}
-    trials = {trial.job[1]: trial for cell in _rows(cells) for trial in plans[cell["dataset"]].trials(cell)}
+    plans = {
+        (name, pool): plan
+        for name in sorted(set(cells["dataset"]))
+        for pool, plan in _Plan.of_pools(
+            study, name, sorted(set(cells.loc[cells["dataset"] == name, "pool"]))
+        )
+    }
+    asked = [(plans[cell["dataset"], cell["pool"]], cell) for cell in _rows(cells)]
+    trials = {trial.job[1]: trial for plan, cell in asked for trial in plan.trials(cell)}
     known = {key: record for key, record in store.records(trials).items() if record.status not in set(retry)}
     loop = _Loop(study, store, executor, on_progress, len(trials), len(known))
     loop.run([trial for key, trial in trials.items() if key not in known])
     records = {**known, **loop.records}
     return Assessment(
-        properties_table(
-            row for cell in _rows(cells) for row in plans[cell["dataset"]].property_rows(cell, records)
-        ),
-        md_table(row for cell in _rows(cells) for row in plans[cell["dataset"]].md_rows(cell, records)),
+        properties_table(row for plan, cell in asked for row in plan.property_rows(cell, records)),
+        md_table(row for plan, cell in asked for row in plan.md_rows(cell, records)),
         loop.computed,
         len(trials) - len(records),
     )
@@ -94,7 +99,7 @@ def _rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is asked of the models of one data set."""
+    """What is asked of the models of one pool of a data set."""
 
     study: Study
     card: Card | None
@@ -102,12 +107,17 @@ class _Plan:
     runs: tuple[MdRun, ...]
 
     @classmethod
-    def of(cls, study: Study, name: str) -> _Plan:
+    def of_pools(cls, study: Study, name: str, pools: Sequence[int]) -> Iterator[tuple[int, _Plan]]:
+        """Plan each pool: what counts as atoms too close in dynamics is known from its training part."""
         if name not in list_cards() or not (study.properties.enabled or study.md.enabled):
-            return cls(study, None, None, ())
+            yield from ((pool, cls(study, None, None, ())) for pool in pools)
+            return
         card, data = load_card(name), data_options(study, name)
-        runs = md_runs(card, study.md, load_dataset(name, options=data), data) if study.md.enabled else []
-        return cls(study, card, setting_of(card), tuple(runs))
+        if not study.md.enabled:
+            yield from ((pool, cls(study, card, setting_of(card), ())) for pool in pools)
+            return
+        for (_, pool), dataset in load_splits(study, [name]).items():
+            yield pool, cls(study, card, setting_of(card), tuple(md_runs(card, study.md, dataset, data)))
 
     def trials(self, cell: Mapping[str, Any]) -> Iterator[Task]:
         """List the trials of a cell's fit; cells that share a fit share them."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crossprune.harness.errors import StudyError, unknown_name
@@ -12,6 +12,7 @@ from crossprune.harness.selection.candidates import POOLINGS, SCALINGS
 from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM
 
 if TYPE_CHECKING:  # a worker knows cells, and no studies
+    from crossprune.harness.data.partition import PoolId
     from crossprune.harness.engine.study import Study
 
 
@@ -20,6 +21,10 @@ class Choice:
     """How a subset of a data set's training part is chosen."""
 
     dataset: str
+    pool: int = field(default=0, kw_only=True)
+    """Number of the split into train and test; 0 is the data set's own."""
+    held_out: str = field(default="", kw_only=True)
+    """The group that a pool of ``ood = "each"`` holds out; empty for all other pools."""
     chooser: str
     method: str
     fraction: float
@@ -33,8 +38,8 @@ class Choice:
 
     @property
     def how(self) -> Choice:
-        """The choice without the names of data set and chooser: keys rest on their content instead."""
-        return replace(self, dataset="", chooser="")
+        """The choice without data set, pool and chooser: keys rest on their content instead."""
+        return replace(self, dataset="", pool=0, held_out="", chooser="")
 
 
 @dataclass(frozen=True, order=True)
@@ -45,14 +50,41 @@ class Cell:
     model: str
 
 
-def expand(study: Study) -> tuple[Cell, ...]:
+def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) -> tuple[Cell, ...]:
     """List the cells of a study in a fixed order that does not depend on the order of its lists.
+
+    Parameters
+    ----------
+    study
+        Its axes.
+    pools
+        Those of each data set; by default as many as the study asks for, and no group held out.
 
     Raises
     ------
     StudyError
         If a selection method, scaling, pooling or budget is unknown.
     """
+    require_known(study)
+    plain = [(pool, "") for pool in range(study.pools)]
+    pools = dict.fromkeys(study.datasets, plain) if pools is None else pools
+    splits = [(dataset, *one) for dataset, several in pools.items() for one in several]
+    cells = (
+        Cell(
+            Choice(
+                dataset, *space[:2], fraction, seed, *space[2:], study.budget, pool=pool, held_out=held_out
+            ),
+            model,
+        )
+        for (dataset, pool, held_out), space, fraction, seed, model in itertools.product(
+            splits, _spaces(study), study.fractions, study.seeds, study.models
+        )
+    )
+    return tuple(sorted(set(cells)))
+
+
+def require_known(study: Study) -> None:
+    """Raise `StudyError` if a selection method, scaling, pooling or budget is unknown."""
     for method in study.methods:
         _require("selection method", method, METHODS)
     for scaling in study.scalings:
@@ -60,13 +92,6 @@ def expand(study: Study) -> tuple[Cell, ...]:
     for pooling in study.poolings:
         _require("pooling", pooling, POOLINGS)
     _require("budget", study.budget, BUDGETS)
-    cells = (
-        Cell(Choice(dataset, chooser, method, fraction, seed, scaling, pooling, study.budget), model)
-        for dataset, (chooser, method, scaling, pooling), fraction, seed, model in itertools.product(
-            study.datasets, _spaces(study), study.fractions, study.seeds, study.models
-        )
-    )
-    return tuple(sorted(set(cells)))
 
 
 def _require(kind: str, name: str, known: Iterable[str]) -> None:

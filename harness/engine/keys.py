@@ -19,14 +19,14 @@ FIT_LAYOUT = 3
 """Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to, 2 apart."""
 
 
-def features_key(dataset_key: str, spec: AdapterSpec) -> str:
-    """Key of the features of all frames of a data set."""
-    return canonical_hash("features", dataset_key, spec.prepare_fingerprint)
+def features_key(frames_key: str, spec: AdapterSpec) -> str:
+    """Key of the features of all frames of a data set, however they are split: see `frames_hash`."""
+    return canonical_hash("features", frames_key, spec.prepare_fingerprint)
 
 
-def prepare_key(dataset_key: str, spec: AdapterSpec) -> str:
-    """Key of what a fitter computes once per data set."""
-    return canonical_hash("prepare", dataset_key, spec.prepare_fingerprint)
+def prepare_key(frames_key: str, spec: AdapterSpec) -> str:
+    """Key of what a fitter computes once for all frames of a data set, however they are split."""
+    return canonical_hash("prepare", frames_key, spec.prepare_fingerprint)
 
 
 def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str:
@@ -45,9 +45,9 @@ def selection_seed(dataset_key: str, choice: Choice) -> int:
 def fit_key(
     dataset_key: str, prepared: str, spec: AdapterSpec, subset: IntArray, weights: Weights, seed: int | None
 ) -> str:
-    """Key of a fit: it rests on the chosen indices, not on who chose them."""
-    number = fit_seed(dataset_key, seed)
-    return canonical_hash("fit", FIT_LAYOUT, prepared, spec.fingerprint, subset, dict(weights), number)
+    """Key of a fit: it rests on the chosen indices, not on who chose them, and on the split they are of."""
+    number, rest = fit_seed(dataset_key, seed), (spec.fingerprint, subset, dict(weights))
+    return canonical_hash("fit", FIT_LAYOUT, dataset_key, prepared, *rest, number)
 
 
 def fit_seed(dataset_key: str, seed: int | None) -> int:

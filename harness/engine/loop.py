@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from crossprune.harness.data.names import pool_name
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.engine.plan import Plan
@@ -159,7 +160,7 @@ def run(
         left=len(plan.keys) - len(ended),
         inputs={
             "adapters": {label: spec.ingredients() for label, spec in plan.specs.items()},
-            "datasets": dict(plan.dataset_keys),
+            "datasets": {pool_name(*split): key for split, key in plan.dataset_keys.items()},
         },
         notes=plan.notes,
         healed=tuple(loop.healing.notes),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crossprune.harness.contract import IntArray, have_weight
-from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
-from crossprune.harness.data.frames import DataSet, content_hash
-from crossprune.harness.data.names import table_of
+from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
+from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
+from crossprune.harness.data.names import pool_name, table_of
+from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
 from crossprune.harness.engine import stages
-from crossprune.harness.engine.grid import Cell, Choice, expand
+from crossprune.harness.engine.grid import Cell, Choice, expand, require_known
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
+from crossprune.harness.engine.outcome import Stage
 from crossprune.harness.engine.schedule import Job, Task
 from crossprune.harness.engine.stored import put_dataset
 from crossprune.harness.engine.study import Study
@@ -23,9 +26,16 @@ from crossprune.harness.selection.methods import METHODS, RANDOM
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 
+Split = tuple[str, int]
+"""Name of a data set, and number of its pool: what shares a training and a test part."""
 ONCE, FITS, CHOICES = range(3)
 """Urgencies. What is computed once per data set comes first, for all else waits for it; then fits, so that
 cells end; then the choice of more data to fit to."""
+ONCE_STAGES: Mapping[str, tuple[Callable[[str, AdapterSpec], str], Stage]] = {
+    "features": (features_key, stages.features_stage),
+    "prepare": (prepare_key, stages.prepare_stage),
+}
+"""Stages that look at every frame for itself, and at no split; their keys."""
 
 
 def data_options(study: Study, name: str) -> DataOptions:
@@ -59,9 +69,9 @@ class Plan:
 
     study: Study
     specs: Mapping[str, AdapterSpec]
-    dataset_keys: Mapping[str, str]
-    pools: Mapping[str, Pool]
-    """What may be chosen of each data set."""
+    dataset_keys: Mapping[Split, str]
+    pools: Mapping[Split, Pool]
+    """What may be chosen of each."""
     keys: Mapping[Cell, str]
     tasks: Mapping[Job, Task]
     """Everything but the fits: features, what is prepared, and orders of picking."""
@@ -80,20 +90,20 @@ class Plan:
         for label in study.options:
             if label not in specs:
                 resolve(label, study.options)
-        cells = expand(study)
-        datasets = {
-            name: load_dataset(name, options=data_options(study, name)) for name in sorted(study.datasets)
-        }
+        require_known(study)
+        datasets = load_splits(study, study.datasets)
         require_groups(study, datasets.values())
-        require_weight(study, datasets)
-        content = {name: content_hash(dataset) for name, dataset in datasets.items()}
-        for (label, spec), (name, dataset) in itertools.product(specs.items(), datasets.items()):
-            if label in study.models or not store.has("features", features_key(content[name], spec)):
+        require_weight(study, {pool_name(*split): dataset for split, dataset in datasets.items()})
+        own = {name: dataset for (name, pool), dataset in datasets.items() if pool == 0}
+        cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
+        frames_keys = {name: frames_hash(dataset) for name, dataset in own.items()}
+        for (label, spec), (name, dataset) in itertools.product(specs.items(), own.items()):
+            if label in study.models or not store.has("features", features_key(frames_keys[name], spec)):
                 spec.make(dataset.elements)  # reports a missing package, or elements it cannot take, at once
-        dataset_keys = {name: put_dataset(store, dataset) for name, dataset in datasets.items()}
+        dataset_keys = {split: put_dataset(store, dataset) for split, dataset in datasets.items()}
         keys = {
             cell: cell_key(
-                dataset_keys[cell.choice.dataset],
+                dataset_keys[_split_of(cell)],
                 specs.get(cell.choice.chooser),
                 cell.choice.how,
                 specs[cell.model],
@@ -101,30 +111,31 @@ class Plan:
             )
             for cell in cells
         }
-        jobs = _Jobs(study, specs, dataset_keys)
+        jobs = _Jobs(study, specs, dataset_keys, frames_keys)
         needs = {cell: jobs.of(cell) for cell in cells}
         return cls(
             study=study,
             specs=specs,
             dataset_keys=dataset_keys,
-            pools={name: Pool.of(dataset, study.budget) for name, dataset in datasets.items()},
+            pools={split: Pool.of(dataset, study.budget) for split, dataset in datasets.items()},
             keys=keys,
             tasks=jobs.tasks,
             before=jobs.before,
             needs=needs,
-            notes={name: dataset.notes for name, dataset in datasets.items()},
+            notes=_notes(datasets, jobs.n_shared()),
         )
 
     def put_again(self, store: Store, key: str) -> None:
         """Store a data set again."""
-        for name, one in self.dataset_keys.items():
-            if one == key:
-                put_dataset(store, load_dataset(name, options=data_options(self.study, name)))
+        names = {name for (name, _), one in self.dataset_keys.items() if one == key}
+        for split, dataset in load_splits(self.study, names).items():
+            if self.dataset_keys[split] == key:
+                put_dataset(store, dataset)
 
     def rests_on(self, cell: Cell) -> list[Job]:
         """List the artefacts that a cell's fit rests on."""
         order, prepared = self.needs[cell]
-        dataset = ("dataset", self.dataset_keys[cell.choice.dataset])
+        dataset = ("dataset", self.dataset_keys[_split_of(cell)])
         return [dataset, prepared, *self.before[order], order]
 
     def relation(self, cell: Cell) -> str:
@@ -153,51 +164,101 @@ class Plan:
         """Return the fit of a cell, whose data come first in ``order``; cells may share one."""
         choice, spec, weights = cell.choice, self.specs[cell.model], self.study.weights
         seed = choice.seed if adapter_class(spec.adapter).is_seeded(spec.options) else None
-        dataset_key, prepared = self.dataset_keys[choice.dataset], self.needs[cell][1][1]
-        subset = self.pools[choice.dataset].subset(order, choice.fraction)
+        dataset_key, prepared = self.dataset_keys[_split_of(cell)], self.needs[cell][1][1]
+        subset = self.pools[_split_of(cell)].subset(order, choice.fraction)
         key = fit_key(dataset_key, prepared, spec, subset, weights, seed)
         arguments = (dataset_key, spec, prepared, subset, dict(weights), seed, key)
         return Task(("fit", key), stages.fit_stage, arguments, spec, dataset_key, FITS)
+
+
+def load_splits(study: Study, names: Iterable[str]) -> dict[Split, DataSet]:
+    """Load data sets of a study, each in all its pools."""
+    pools = {
+        name: load_pools(name, study.pools, each=study.ood == "each", options=data_options(study, name))
+        for name in sorted(names)
+    }
+    return {
+        (name, pool): dataset
+        for name, several in pools.items()
+        for (pool, _), dataset in zip(ids_of(study, several[0]), several, strict=True)
+    }
+
+
+def ids_of(study: Study, dataset: DataSet) -> list[PoolId]:
+    """Return number and held-out group of all pools of a data set in a study."""
+    return pool_ids(dataset, study.pools, each=study.ood == "each")
+
+
+def _split_of(cell: Cell) -> Split:
+    return cell.choice.dataset, cell.choice.pool
+
+
+def _notes(datasets: Mapping[Split, DataSet], n_shared: Mapping[str, Counter[str]]) -> dict[str, list[str]]:
+    """Gather what loading found, and say what pools share."""
+    found = {pool_name(*split): list(dataset.notes) for split, dataset in datasets.items()}
+    n_pools = Counter(name for name, _ in datasets)
+    for (name, pool), dataset in datasets.items():
+        if pool == 0 and n_pools[name] > 1:
+            sizes = ", ".join(f"{dataset.split.count(one)} {one}" for one in SPLITS if one in dataset.split)
+            jobs = ", ".join(f"{count} {stage}" for stage, count in sorted(n_shared[name].items()))
+            left_out = sum(one == name and number > MOST_POOLS for one, number in datasets)
+            drawn = f"{n_pools[name] - left_out} pools of {sizes} frames"
+            if left_out:
+                drawn += f", and {left_out} with a group held out"
+            found[name].append(f"{drawn}; computed once for all of them: {jobs}")
+    return {name: lines for name, lines in found.items() if lines or name in n_pools}
 
 
 class _Jobs:
     """Gathers the jobs of cells, each once."""
 
     def __init__(
-        self, study: Study, specs: Mapping[str, AdapterSpec], dataset_keys: Mapping[str, str]
+        self,
+        study: Study,
+        specs: Mapping[str, AdapterSpec],
+        dataset_keys: Mapping[Split, str],
+        frames_keys: Mapping[str, str],
     ) -> None:
-        self._specs, self._dataset_keys = specs, dataset_keys
+        self._specs, self._dataset_keys, self._frames_keys = specs, dataset_keys, frames_keys
         below = [fraction for fraction in study.fractions if fraction < 1]
         self._largest = max(below, default=1.0)
         self._orders: dict[Choice, Job] = {}
-        self._prepared: dict[tuple[str, str], Job] = {}
+        self._shared: dict[tuple[str, str, str], Job] = {}
         self.tasks: dict[Job, Task] = {}
         self.before: dict[Job, tuple[Job, ...]] = {}
 
     def of(self, cell: Cell) -> tuple[Job, Job]:
         """Return the order and what is prepared for a cell."""
-        choice, named = cell.choice, (cell.choice.dataset, cell.model)
+        choice = cell.choice
         if METHODS[choice.method].nested:
             choice = replace(choice, fraction=self._largest)
         if choice not in self._orders:
             self._orders[choice] = self._order(choice)
-        if named not in self._prepared:
-            dataset, spec = self._dataset_keys[named[0]], self._specs[cell.model]
-            key = prepare_key(dataset, spec)
-            task = Task(("prepare", key), stages.prepare_stage, (dataset, spec, key), spec, dataset, ONCE)
-            self._prepared[named] = self._add(task)
-        return self._orders[choice], self._prepared[named]
+        return self._orders[choice], self._once("prepare", choice.dataset, cell.model)
+
+    def n_shared(self) -> dict[str, Counter[str]]:
+        """Count the jobs that serve all pools of a data set, by stage."""
+        jobs = {(name, job) for (_, name, _), job in self._shared.items()}
+        names = {name for name, _ in jobs}
+        return {one: Counter(stage for name, (stage, _) in jobs if name == one) for one in names}
+
+    def _once(self, stage: str, name: str, label: str) -> Job:
+        """Return what an adapter computes for all frames of a data set, which all of its pools share."""
+        if (stage, name, label) not in self._shared:
+            spec, dataset = self._specs[label], self._dataset_keys[name, 0]
+            key_of, run = ONCE_STAGES[stage]
+            key = key_of(self._frames_keys[name], spec)
+            task = Task((stage, key), run, (dataset, spec, key), spec, dataset, ONCE)
+            self._shared[stage, name, label] = self._add(task)
+        return self._shared[stage, name, label]
 
     def _order(self, choice: Choice) -> Job:
-        dataset, spec, features = self._dataset_keys[choice.dataset], None, None
+        dataset, spec, features = self._dataset_keys[choice.dataset, choice.pool], None, None
         before: tuple[Job, ...] = ()
         if choice.chooser != RANDOM:
             spec = self._specs[choice.chooser]
-            features = features_key(dataset, spec)
-            task = Task(
-                ("features", features), stages.features_stage, (dataset, spec, features), spec, dataset, ONCE
-            )
-            before = (self._add(task),)
+            before = (self._once("features", choice.dataset, choice.chooser),)
+            features = before[0][1]
         key = selection_key(dataset, features, choice)
         arguments = (dataset, features, choice, key)
         return self._add(

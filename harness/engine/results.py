@@ -13,13 +13,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.engine.grid import Cell
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.records import Record
 from crossprune.harness.store.tables import Columns, read_pieces
 
-AXES = ("dataset", "chooser", "method", "scaling", "pooling", "budget", "fraction", "seed", "model")
+AXES = (
+    "dataset",
+    "pool",
+    "held_out",
+    "chooser",
+    "method",
+    "scaling",
+    "pooling",
+    "budget",
+    "fraction",
+    "seed",
+    "model",
+)
 STATE = ("relation", "split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
@@ -28,14 +41,14 @@ COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
 PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")
 SHARED = tuple(name for name in COLUMNS if name not in PER_ROW)
-NUMBER_AXES = ("fraction", "seed")
+NUMBER_AXES = ("pool", "fraction", "seed")
 TEXT_AXES = tuple(axis for axis in AXES if axis not in NUMBER_AXES)
 """The two kinds of axes."""
 RESULTS = Columns(
     texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
     numbers=(*NUMBER_AXES, *NUMBERS),
     optional=(
-        *("scaling", "pooling", "budget", "relation", "flag", *CLIPS, *PROVENANCE),
+        *("pool", "held_out", "scaling", "pooling", "budget", "relation", "flag", *CLIPS, *PROVENANCE),
         *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
     ),
 )
@@ -52,7 +65,9 @@ PROPERTY_COLUMNS = (
 """Columns of the table of properties: a row per cell and property; units are in the property's name."""
 PROPERTY_TEXTS = (*TEXT_AXES, "structure", "property", "status", "reason", "reference_source")
 PROPERTIES = Columns(
-    PROPERTY_TEXTS, (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s")
+    PROPERTY_TEXTS,
+    (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s"),
+    optional=("pool", "held_out"),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -65,7 +80,7 @@ MD_COLUMNS = (
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
 MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
-MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",))
+MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",), optional=("pool", "held_out"))
 """What readers of the table of molecular dynamics rely on."""
 ONE_RUN = ("fit_key", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
 """What tells runs apart: cells that share a fit show the same runs."""
@@ -140,6 +155,38 @@ def _with_texts(table: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
     texts = list(columns)
     table[texts] = table[texts].astype("object").where(table[texts].notna(), "").astype("str")
     return table
+
+
+def by_pool(table: pd.DataFrame) -> pd.DataFrame:
+    """Name the pools of a data set, where it has several, as data sets of their own: ``si-pbe, pool 3``.
+
+    Those that hold out a group are called after it: ``si-pbe without vacancy``.
+
+    What shares a training and a test part is then named by ``dataset`` alone, so that no average and no pair
+    goes over two pools. The column ``pool`` stays, and the data set as ``source``; doing it
+    twice changes nothing.
+    """
+    if "pool" not in table.columns or not table["pool"].any() or "source" in table.columns:
+        return table
+    several = table.groupby("dataset")["pool"].transform("nunique") > 1
+    drawn = table["pool"][table["pool"] < MOST_POOLS]
+    digits = len(str(drawn.max()))
+    named = table["dataset"] + ", pool " + table["pool"].astype("int64").astype(str).str.zfill(digits)
+    if "held_out" in table.columns:
+        named = named.where(table["held_out"] == "", table["dataset"] + " without " + table["held_out"])
+    return table.assign(source=table["dataset"], dataset=named.where(several, table["dataset"]))
+
+
+def not_held_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the pools in which a group is held out, which are there for their part ood."""
+    return table[table["held_out"] == ""] if "held_out" in table.columns else table
+
+
+def held_out_or_all(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the pools in which a group is held out, all pools where there are none."""
+    if "held_out" not in table.columns or (table["held_out"] == "").all():
+        return table
+    return table[table["held_out"] != ""]
 
 
 def only_overall(cells: Iterable[tuple[int, Cell, Record]]) -> Iterator[tuple[int, Cell, Record]]:

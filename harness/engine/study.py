@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import check_distinct, is_one_of, table_of
+from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.evaluation.stability import MdOptions
@@ -90,6 +91,10 @@ class Study:
     """Kept fractions of the training set, in (0, 1]; see ``budget``."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Repetitions."""
+    pools: int = 1
+    """Splits of each data set: its own, and others that are drawn, with other frames in train and test."""
+    ood: Literal["own", "each"] = "own"
+    """Part ood: the data set's ``own``; ``each`` adds a pool for every group, which is ood in it."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)
@@ -123,6 +128,8 @@ class Study:
         for seed in self.seeds:
             if not 0 <= seed <= LARGEST_SEED:
                 raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
+        if not 1 <= self.pools <= MOST_POOLS:
+            raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
         if not 0 < self.properties.budget_s < math.inf:
             raise ValueError(f"properties: budget_s is {self.properties.budget_s:g}; give a number above 0")
         for group, weight in self.weights.items():

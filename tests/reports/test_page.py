@@ -94,6 +94,32 @@ def test_all_panels_have_figures_and_own_choosers_are_framed(make_results, tmp_p
     assert curves[0]["data"][0]["name"] == "random"
 
 
+def test_pools_are_shown_apart(make_results, tmp_path):
+    one = make_results(plain)
+    twice = one.assign(**{metric: 2 * one[metric] for metric in METRICS})
+    _, page = write(pd.concat([one.assign(pool=0), twice.assign(pool=1)]), tmp_path)
+    alone = write(one, tmp_path / "alone")[1]
+    name = one["dataset"].iloc[0]
+    text = (tmp_path / "report.html").read_text()
+    assert all(f'data-dataset="{name}, pool {pool}"' in text for pool in (0, 1))
+    assert f'data-dataset="{name}"' not in text
+    first, own = (
+        next(line for line in found.figures if line["data"][0].get("mode") == "lines+markers")
+        for found in (page, alone)
+    )
+    assert first["data"][0]["y"] == own["data"][0]["y"], "no mean over the two"
+
+
+def test_pools_that_hold_a_group_out_are_shown_on_ood_only(make_results, tmp_path):
+    own = make_results(plain).assign(pool=0, held_out="")
+    without = own.assign(pool=1001, held_out="vacancy")
+    write(pd.concat([own, without, without.assign(split="ood")]), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    shown = set(re.findall(r'data-dataset="([^"]*)" data-metric="[^"]*" data-split="(\w+)"', text))
+    name = own["dataset"].iloc[0]
+    assert shown == {(f"{name}, pool 0", "test"), (f"{name} without vacancy", "ood")}
+
+
 def test_reasons_and_names_are_escaped(make_results, tmp_path):
     def error(chooser: str, fraction: float, seed: int, model: str) -> float:
         return np.nan if seed == 1 else plain(chooser, fraction, seed, model)

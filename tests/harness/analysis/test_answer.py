@@ -8,6 +8,7 @@ import pytest
 from crossprune.harness.analysis.answer import analyse, read_tests, stored_statistics
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.results import by_pool
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store
@@ -88,3 +89,25 @@ def test_statistics_are_computed_once_per_table(root):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(StudyError, match="holds no finished run"):
         analyse(tmp_path)
+
+
+def test_pools_are_compared_each_on_its_own_test_set(tmp_path):
+    import tomllib
+
+    text = STUDY.replace("seeds = [0, 1, 2]", "seeds = [0, 1]\npools = 2")
+    run(parse_study(tomllib.loads(text), "x"), Store(tmp_path), SerialExecutor()).write(
+        tmp_path / "results.parquet"
+    )
+    results = by_pool(pd.read_parquet(tmp_path / "results.parquet"))
+    tests = read_tests(tmp_path, results, "energy", "test")
+    assert set(tests) == {"si-pbe, pool 0", "si-pbe, pool 1"}
+    rows = results[(results["split"] == "test") & (results["group"] == "all")]
+    for row in rows.to_dict("records"):
+        known = tests[row["dataset"]]
+        average = known.sums[row["fit_key"]].sum() / known.counts.sum()
+        assert average == pytest.approx(row["energy_mae_mev_per_atom"], rel=1e-9)
+    (tmp_path / "provenance.json").write_text(json.dumps({"toml": text}))
+    tables = analyse(tmp_path)
+    assert tables["answer"]["low_anywhere"].isna().all(), "pools are no sample of data sets"
+    for name in ("efficiency", "overlap", "chosen", "spaces"):
+        assert set(tables[name]["dataset"]) == set(tests), name

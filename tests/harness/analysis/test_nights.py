@@ -100,6 +100,8 @@ def table(factor=1.0, status="done"):
     rows = [
         {
             "dataset": "si-pbe",
+            "pool": 0,
+            "held_out": "",
             "chooser": "random",
             "method": "random",
             "scaling": "",
@@ -142,6 +144,19 @@ def test_an_alarm_needs_more_than_the_seed_spread(factor, worse, alarm):
 )
 def test_causes_are_named(after, cause):
     assert compare(Night("1", table(), inputs()), Night("2", table(), after)).causes == (cause,)
+
+
+def test_a_night_before_there_were_pools_is_compared_with_their_first(tmp_path):
+    save_night(tmp_path, "1", table().drop(columns=["pool", "held_out"]), inputs())
+    more = inputs()
+    more["datasets"]["si-pbe, pool 1"] = "e"
+    save_night(tmp_path, "2", pd.concat([table(), table(1.5).assign(pool=1)]), more)
+    before, after = load_nights(tmp_path)
+    found = compare(before, after)
+    assert (found.unchanged, found.added, len(found.worse)) == (3, 3, 0)
+    assert found.causes == ("data set si-pbe, pool 1: new in the study",)
+    means = history([after]).set_index("pool")["force_mae_ev_per_angstrom"]
+    assert means.to_dict() == pytest.approx({0: 0.11, 1: 0.165}), "no average goes over pools"
 
 
 def test_the_last_night_is_the_one_kept_last_whatever_its_name(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from crossprune.adapters.mean import Mean, MeanPotential
 from crossprune.harness.checks import CHECKS, Subject, features, fits, predictions, run_check, run_checks
-from crossprune.harness.contract import Capabilities, Fitter, Prediction
+from crossprune.harness.contract import Capabilities, Fitter, Prediction, Prepared
 
 
 class PairPotential(MeanPotential):
@@ -77,6 +77,17 @@ class Peeks(Mean):
         return super().fit(prepared, np.arange(len(prepared.frames)), weights=weights, rng=rng)
 
 
+class Centred(Mean):
+    """Prepares a statistic over all frames: what is fitted depends on structures that nobody chose."""
+
+    def prepare(self, frames, *, workspace=None):
+        prepared = super().prepare(frames, workspace=workspace)
+        volumes = [atoms.get_volume() for atoms in frames]
+        return Prepared(
+            frames, {**prepared.arrays, "energies": prepared.arrays["energies"] - np.mean(volumes)}
+        )
+
+
 class Draws(Mean):
     def fit(self, prepared, subset, *, weights, rng):
         fitted = super().fit(prepared, subset, weights=weights, rng=rng)
@@ -123,6 +134,7 @@ class Blind(Mean):
         (predictions.energy_is_continuous, adapter(variant(jump=1e-4)), "a jump"),
         (fits.refit_forgets_earlier_data, adapter(base=Remembers), "refit: energy"),
         (fits.fit_sees_only_the_subset, adapter(base=Peeks), "leak: energy"),
+        (fits.fit_sees_only_the_subset, adapter(base=Centred), "leak: energy"),
         (fits.subset_refit_is_exact, adapter(base=Peeks), "exact refit: energy"),
         (fits.seeds_decide, adapter(MeanPotential, base=Draws), "does not claim 'seeded'"),
         (fits.inputs_stay_untouched, Scribbles, "a structure was changed"),

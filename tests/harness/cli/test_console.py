@@ -35,6 +35,8 @@ def test_guessed_energies_are_said_with_the_matrix(n_guessed):
     table = pd.DataFrame(
         {
             "dataset": "x",
+            "pool": 0,
+            "held_out": "",
             "split": "test",
             "group": "all",
             "status": "done",
@@ -69,3 +71,33 @@ def test_intervals_of_data_efficiency_stand_beside_their_numbers():
     print_analysis(Console(file=output, width=100), {"efficiency": table})
     assert "0.1 (-inf to 0.2)" in output.getvalue()
     assert "2 (–)" in output.getvalue()
+
+
+def test_the_matrix_averages_over_pools_and_not_over_their_seeds():
+    shared = {
+        "dataset": "x",
+        "split": "test",
+        "group": "all",
+        "status": "done",
+        "fraction": 0.1,
+        "held_out": "",
+    }
+    table = pd.DataFrame(
+        {
+            **shared,
+            "flag": "",
+            "chooser": "random",
+            "method": "random",
+            "model": "snap",
+            "seed": seed,
+            "pool": pool,
+        }
+        | {"force_mae_ev_per_angstrom": 0.1 + 0.2 * pool + 0.01 * seed}
+        for pool in range(2)
+        for seed in (-1, 0, 1)
+    )
+    for n_pools, said in ((1, ("x: test", "0.1000 ± 0.0082", "over seeds")), (2, ("x, 2 pools: test",))):
+        output = io.StringIO()
+        print_matrix(Console(file=output, width=200), table[table["pool"] < n_pools])
+        for one in said if n_pools == 1 else (*said, "0.2000 ± 0.1000", "over pools"):
+            assert one in output.getvalue()

@@ -90,6 +90,15 @@ def test_a_second_run_computes_nothing_and_a_new_property_no_fit(go):
     assert more.computed == {"properties": 1, "md": 1}
 
 
+def test_the_models_of_every_pool_are_tried(go):
+    _, tried = go(study(LATTICE, MD, pools=2))
+    assert tried.computed == {"properties": 2, "md": 4}
+    for table in (tried.properties, tried.md):
+        assert set(table["pool"]) == {0, 1}
+        assert table.groupby("pool")["fit_key"].nunique().eq(1).all()
+    assert tried.md["fit_key"].nunique() == 2
+
+
 @pytest.mark.slow
 def test_a_model_fitted_on_three_configurations_is_reported_and_the_run_goes_on(go):
     # almost without regularisation: with it, even three configurations give a smooth potential that survives
