@@ -147,7 +147,7 @@ def _scope(row: Mapping[Hashable, Any]) -> str:
 
 
 def _pairs(row: Mapping[Hashable, Any]) -> str:
-    text = f"{row['n_pairs']} pairs, {row['n_units']} independent seeds"
+    text = f"{row['n_pairs']} pairs, {row['n_units']} seeds"
     return f"{text}; {row['n_missing']} more lost to unfinished cells" if row["n_missing"] else text
 
 
