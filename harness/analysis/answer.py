@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.artefacts import all_predictions_held, predicted
 from crossprune.harness.analysis.cells import labelled
-from crossprune.harness.analysis.comparisons import against_random, compare, compare_fractions
+from crossprune.harness.analysis.comparisons import against_random, compare_both
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
@@ -127,9 +127,10 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             continue
         tests = read_tests(root, results, metric, split) if held else None
         primary = question.comparison(metric, split)
+        both = compare_both(results, column, split=split, tests=tests, primary=primary)
         found = {
-            "answer": compare(results, column, split=split, tests=tests, primary=primary),
-            "fractions": compare_fractions(results, column, split=split, tests=tests),
+            "answer": both[0],
+            "fractions": both[1],
             "scope": scope(results, column, split),
             "choosers": against_random(results, column, split=split, tests=tests),
             "ranks": ranks(results, column, split),

@@ -89,13 +89,15 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     squares = {}
     for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("source"):
         keys: list[Hashable] = ["dataset", "fraction", "method", "seed"]
+        models = sorted(set(own.index) & set(part["model"]))
+        if len(models) < 2:
+            continue
         wide = part.pivot(index=[*keys, "chooser"], columns="model", values="log_error")
-        models = [name for name in sorted(own.index) if name in wide]
         blocks = [
             one.droplevel(keys).reindex(own[models])[models].to_numpy() for _, one in wide.groupby(level=keys)
         ]
         whole = [one for one in blocks if np.isfinite(one).all()]
-        if len(models) > 1 and whole:
+        if whole:
             squares[str(dataset)] = np.mean(whole, axis=0)
     if len(squares) > 1 and len({one.shape for one in squares.values()}) == 1:
         squares[EVERY] = np.mean(list(squares.values()), axis=0)
