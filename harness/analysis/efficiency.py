@@ -111,11 +111,11 @@ def data_efficiency(
     for dataset, curves in names.items():
         known = None if tests is None else tests.get(dataset)
         drawn = _drawn(curves, known, tolerance, seed)
-        bases = {curve.way[1]: one for curve, one in zip(curves, drawn, strict=True) if _is_random(curve)}
-        fractions = {curve.way[1]: curve.log_fractions for curve in curves if _is_random(curve)}
+        bases = {_base(curve): one for curve, one in zip(curves, drawn, strict=True) if _is_random(curve)}
+        fractions = {_base(curve): curve.log_fractions for curve in curves if _is_random(curve)}
         for curve, one in zip(curves, drawn, strict=True):
-            model = curve.way[1]
-            base = None if _is_random(curve) or model not in bases else (fractions[model], bases[model])
+            key = _base(curve)
+            base = None if _is_random(curve) or key not in bases else (fractions[key], bases[key])
             rows.append((*curve.way, *_row(curve, one, base)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -145,7 +145,12 @@ def _curves(results: pd.DataFrame, metric: str, split: str) -> Iterator[Curve]:
 
 
 def _is_random(curve: Curve) -> bool:
-    return curve.way[3] == RANDOM
+    return curve.way[2] == RANDOM and curve.way[3].split(", ")[0] == RANDOM
+
+
+def _base(curve: Curve) -> tuple[str, str]:
+    """Return the model and the budget that a curve shares with its base line."""
+    return curve.way[1], next((one for one in curve.way[3].split(", ") if one.endswith(" budget")), "")
 
 
 def _drawn(

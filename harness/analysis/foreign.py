@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from crossprune.harness.analysis.cells import KIN, NOBODY, OTHER, OWN
+from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.evaluation.soundness import CLIPS
+from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.store.tables import UNREADABLE, Columns, first_line, load_table
 
 TEXTS = ("dataset", "chooser", "method", "model")
 SILENT = {"split": "test", "group": ALL, "status": "done"}
 """Columns that may be left out, and what goes without saying."""
-VARIANTS = ("scaling", "pooling", "budget", "relation", "fit_key", "flag", "reason")
+VARIANTS = ("held_out", "scaling", "pooling", "budget", "relation", "fit_key", "flag", "reason")
+SIZES = ("n_configurations", "n_eval_configurations")
+RELATIONS = ("", OWN, KIN, OTHER, NOBODY, RANDOM)
+CELL = (
+    *("dataset", "pool", "held_out", "chooser", "method", "scaling", "pooling", "budget"),
+    *("fraction", "seed", "model", "split", "group"),
+)
 SUFFIXES = (".parquet", ".csv")
 
 
@@ -43,15 +54,39 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
         there = tuple(name for name in metrics if name in table.columns)
         if not there:
             raise ValueError(f"it has no column of errors; known: {', '.join(metrics)}")
-        Columns((*TEXTS, *SILENT, *present), ("fraction", "seed", *there)).check(table)
+        if "pool" in table.columns:
+            table["pool"] = pd.to_numeric(table["pool"]).fillna(0).astype("int64")
+        sizes = tuple(name for name in SIZES if name in table.columns)
+        Columns((*TEXTS, *SILENT, *present), ("fraction", "seed", *there, *sizes)).check(table)
+        _check(table)
+        table = table.assign(seed=table["seed"].astype("int64"))
+        if not set(CLIPS) <= set(table.columns):
+            table = table.drop(
+                columns="flag", errors="ignore"
+            )  # without its clip an exploded fit is an error
     except UNREADABLE as error:
         raise StudyError(
             f"{path} is no results table: {first_line(error)}; it needs a row per cell and part with "
             f"{', '.join(TEXTS)}, fraction, seed, and one of {', '.join(metrics)}"
         ) from None
-    if bad := [float(one) for one in table["fraction"].unique() if not 0 < one <= 1]:
-        raise StudyError(f"{path}: fraction {bad[0]:g} is not in (0, 1]")
     return table.assign(**{name: float("nan") for name in metrics if name not in there})
+
+
+def _check(table: pd.DataFrame) -> None:
+    """Raise `ValueError` for values that no table of results has."""
+    if bad := [float(one) for one in table["fraction"].unique() if not 0 < one <= 1]:
+        raise ValueError(f"fraction {bad[0]:g} is not in (0, 1]")
+    seeds = table["seed"].astype("float64")
+    if bad := [one for one in seeds.unique() if not (np.isfinite(one) and one == np.floor(one))]:
+        raise ValueError(f"seed {bad[0]:g} is no whole number")
+    if (table["model"] == EVERY_MODEL).any():
+        raise ValueError(f"the model {EVERY_MODEL!r} stands for all models; rename it")
+    if "relation" in table.columns and (unknown := sorted(set(table["relation"]) - set(RELATIONS))):
+        raise ValueError(f"relation {unknown[0]!r} is unknown; known: {', '.join(filter(None, RELATIONS))}")
+    key = [name for name in CELL if name in table.columns]
+    if (twice := table.duplicated(key)).any():
+        row = table.loc[twice, key].iloc[0].to_dict()
+        raise ValueError(f"{int(twice.sum())} rows are of a cell that another row has, such as {row}")
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

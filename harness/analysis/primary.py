@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from crossprune.harness.engine.study import Primary
-from crossprune.harness.store.declared import declared
+from crossprune.harness.store.declared import NAME, declared
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Asked:
 
     primary: Primary = field(default_factory=Primary)
     changed: str = ""
-    """How it was changed when there were results already; empty if it was not."""
+    """Why it does not count as asked before there were results, in a sentence; empty if it does."""
 
     def comparison(self, outcome: str, split: str) -> str:
         """Return the comparison of an outcome and part that was named before, or an empty string."""
@@ -26,25 +26,28 @@ class Asked:
 
 
 def asked(root: Path) -> Asked:
-    """Read what the study of a store asked first, and whether that was changed after it had results.
+    """Read what the study of a store asked before it had results, and whether that was changed since.
 
     A store without a declaration, and a table without a store, ask what is asked by default.
     """
-    entries = declared(root).get(_study(root), [])
+    known = declared(root)
     try:
+        entries = [] if known is None else known.get(_study(root), [])
         said = [(Primary(**one["asked"]), one) for one in entries]
-    except (TypeError, ValueError):  # not written by a study
-        said = []
-    now = Primary()
+    except ValueError:  # not written by a study
+        known, said = None, []
+    if known is None:
+        return Asked(
+            changed=f"{NAME} is damaged, so that nobody knows what was asked before there were results"
+        )
+    now: Primary | None = None
     for primary, entry in said:
         if primary != now and entry["n_results"]:
-            return Asked(
-                primary,
-                f"from {sentence(now)} to {sentence(primary)} on {entry['date'][:10]}, when "
-                f"{entry['n_results']} cells had ended",
-            )
+            was = "was named" if now is None else f"was changed from {sentence(now)} to {sentence(primary)}"
+            when = f"on {entry['date'][:10]}, when {entry['n_results']} cells had ended"
+            return Asked(primary, f"the primary comparison {was} {when}")
         now = primary
-    return Asked(now)
+    return Asked(now or Primary())
 
 
 def sentence(primary: Primary) -> str:

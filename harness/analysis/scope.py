@@ -86,20 +86,29 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     """
     errors = partial_errors(results, metric, split)
     own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
-    squares = {}
+    squares: dict[str, FloatArray] = {}
+    named_by: dict[str, list[str]] = {}
     for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("source"):
         keys: list[Hashable] = ["dataset", "fraction", "method", "seed"]
         models = sorted(set(own.index) & set(part["model"]))
         if len(models) < 2:
             continue
-        wide = part.pivot(index=[*keys, "chooser"], columns="model", values="log_error")
+        # Models that share a descriptor, as variants that only fit differently, are one of it.
+        named = part.assign(owner=part["model"].map(own)).dropna(subset=["owner"])
+        wide = named.pivot_table(
+            index=[*keys, "chooser"], columns="owner", values="log_error", aggfunc=_whole
+        )
+        choosers = sorted(set(own[models]))
+        if len(choosers) < 2:
+            continue
         blocks = [
-            one.droplevel(keys).reindex(own[models])[models].to_numpy() for _, one in wide.groupby(level=keys)
+            one.droplevel(keys).reindex(index=choosers, columns=choosers).to_numpy()
+            for _, one in wide.groupby(level=keys)
         ]
         whole = [one for one in blocks if np.isfinite(one).all()]
         if whole:
-            squares[str(dataset)] = np.mean(whole, axis=0)
-    if len(squares) > 1 and len({one.shape for one in squares.values()}) == 1:
+            squares[str(dataset)], named_by[str(dataset)] = np.mean(whole, axis=0), choosers
+    if len(squares) > 1 and len({tuple(one) for one in named_by.values()}) == 1:
         squares[EVERY] = np.mean(list(squares.values()), axis=0)
     rows = []
     for name, square in squares.items():
@@ -107,6 +116,10 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
         ratio, low, high = (math.exp(one) for one in (found.estimate, found.low, found.high))
         rows.append((name, ratio, found.p, found.smallest, low, high, found.n))
     return pd.DataFrame(rows, columns=SCOPE)
+
+
+def _whole(values: pd.Series[float]) -> float:
+    return float(values.mean(skipna=False))
 
 
 def warning(results: pd.DataFrame) -> str:

@@ -66,7 +66,7 @@ def sizes(table: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
     pd.DataFrame
         Per comparison and ``effect`` (a ratio) the ``power`` of this study, and the ``seeds`` per data set,
         ``test_configurations`` per data set, or ``data_sets`` that are needed if nothing else is
-        enlarged; infinite beyond `LARGEST`.
+        enlarged; infinite beyond `LARGEST`, NaN where nothing is known of the test set.
     """
     rows = []
     for row in table.to_dict("records"):
@@ -83,6 +83,7 @@ def sizes(table: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
             continue
         for ratio in EFFECTS:
             needed = [_needed(now, name, first, math.log(ratio)) for name, first in ENLARGED.items()]
+            needed[1] = needed[1] if known else math.nan
             rows.append((row["comparison"], ratio, now.power(math.log(ratio)), *needed))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -100,6 +100,7 @@ def by_seed(
     seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
     doublings = np.log2(table["fraction"].to_numpy(dtype=np.float64))
     setting = table["setting"].to_numpy()
+    line: IntArray = np.asarray(table.groupby(["model", "method"]).ngroup(), dtype=np.int64)
     values = np.full((len(names), len(cases), len(seeds)), np.nan)
     shares = sparse.lil_array((len(cases), len(table)))
     for index, (case, rows) in enumerate(zip(cases, used, strict=True)):
@@ -108,7 +109,7 @@ def by_seed(
             if not len(mine):
                 continue
             if case.fraction == TREND:
-                weights = _slopes(doublings[mine], seed[mine], len(seeds))
+                weights = _slopes(doublings[mine], seed[mine], line[mine], len(seeds))
                 told = np.flatnonzero(weights.any(axis=1))
                 values[name, index, told] = weights[told] @ log_ratios[mine]
                 shares[[index], mine] = weights[told].mean(axis=0) if len(told) else 0.0
@@ -130,12 +131,17 @@ def _seed_means(values: FloatArray, setting: IntArray, seed: IntArray) -> tuple[
     return there, averages - averages.mean() + of_settings.mean()
 
 
-def _slopes(x: FloatArray, seed: IntArray, n_seeds: int) -> FloatArray:
-    """Return the weights of each seed's slope by least squares, shape (n_seeds, n); 0 where x is constant."""
+def _slopes(x: FloatArray, seed: IntArray, line: IntArray, n_seeds: int) -> FloatArray:
+    """Return the weights of each seed's slope by least squares, shape (n_seeds, n); 0 where x is constant.
+
+    Each line of equal model and method has a height of its own, so that one which is not there at all
+    fractions does not tilt the slope.
+    """
     weights = np.zeros((n_seeds, len(x)))
     for one in np.unique(seed):
-        mine = seed == one
-        centred = x[mine] - x[mine].mean()
+        mine = np.flatnonzero(seed == one)
+        lines = np.unique(line[mine], return_inverse=True)[1]
+        centred = x[mine] - (np.bincount(lines, x[mine]) / np.bincount(lines))[lines]
         if (squares := float(centred @ centred)) > 1e-12:
             weights[one, mine] = centred / squares
     return weights

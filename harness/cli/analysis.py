@@ -74,7 +74,7 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool
     row = _primary(tables, question)
     lines = [f"{sentence(question.primary)}:", *(answer(row) if len(row) else ["nothing to compare."])]
     if question.changed:
-        lines.append(f"The primary comparison was changed {question.changed}: all of this is exploratory.")
+        lines.append(f"All of this is exploratory: {question.changed}.")
     if alone:
         lines.append("A table without its store: the error of the test set is not known; read p with care.")
     return lines

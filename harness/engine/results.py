@@ -183,10 +183,12 @@ def not_held_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def held_out_or_all(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the pools in which a group is held out, all pools where there are none."""
-    if "held_out" not in table.columns or (table["held_out"] == "").all():
+    """Return of each data set the pools in which a group is held out, all pools where there are none."""
+    if "held_out" not in table.columns:
         return table
-    return table[table["held_out"] != ""]
+    is_held_out = table["held_out"] != ""
+    owner = table["source"] if "source" in table.columns else table["dataset"]
+    return table[is_held_out | ~is_held_out.groupby(owner).transform("any")]
 
 
 def only_overall(cells: Iterable[tuple[int, Cell, Record]]) -> Iterator[tuple[int, Cell, Record]]:

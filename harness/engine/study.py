@@ -14,6 +14,7 @@ from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import check_distinct, is_one_of, table_of
 from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.errors import StudyError, unknown_name
+from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.evaluation.stability import MdOptions
 from crossprune.harness.names import fault_of_name, fault_of_path
@@ -146,6 +147,8 @@ class Study:
         for dataset in self.datasets:
             if fault := fault_of_path(dataset):
                 raise ValueError(f"datasets: {fault}")
+        if ALL in (*self.models, *self.choosers, *self.options):
+            raise ValueError(f"{ALL!r} stands for all models in results; give the variant another name")
         if RANDOM in self.models or RANDOM in self.options:
             raise ValueError(f"{RANDOM!r} is the choice by chance, which is always added; it is no model")
 

@@ -33,6 +33,8 @@ def declare(store: Store, study: str, asked: Mapping[str, str], keys: Sequence[s
         Of all cells of the study; those that have ended are counted.
     """
     known = declared(store.root)
+    if known is None:  # damaged: what it said must not be forgotten by writing it anew
+        return
     before = known.get(study, [])
     if before and before[-1]["asked"] == dict(asked):
         return
@@ -48,16 +50,22 @@ def declare(store: Store, study: str, asked: Mapping[str, str], keys: Sequence[s
     write_file(path, lambda temporary: temporary.write_text(text))
 
 
-def declared(root: Path) -> dict[str, list[Entry]]:
-    """Read what each study asked, oldest first; a file that is no such list says nothing."""
+def declared(root: Path) -> dict[str, list[Entry]] | None:
+    """Read what each study asked, oldest first; None if the file is damaged, so that nobody knows."""
     try:
         found = json.loads((root / NAME).read_bytes())
         return {
             str(name): [
-                {"asked": dict(one["asked"]), "date": str(one["date"]), "n_results": int(one["n_results"])}
+                {
+                    "asked": {str(key): str(one["asked"][key]) for key in ("outcome", "split", "comparison")},
+                    "date": str(one["date"]),
+                    "n_results": int(one["n_results"]),
+                }
                 for one in entries[:MOST]
             ]
             for name, entries in found.items()
         }
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.analysis.cells import labelled, partial_errors
 from crossprune.harness.analysis.comparisons import against_random, compare, compare_fractions
+from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.statistics import from_configurations
 from crossprune.harness.analysis.units import TestErrors as Errors
 from crossprune.harness.evaluation.metrics import METRICS
@@ -341,3 +342,30 @@ def test_pools_of_one_data_set_give_one_data_set():
     sets = [compare(part, FORCE) for _, part in results.groupby("source")]
     middle = np.exp((np.log(sets[0]["ratio"]) + np.log(sets[1]["ratio"])) / 2)
     np.testing.assert_allclose(together["ratio"], middle, rtol=1e-12)  # each data set counts once
+
+
+def test_the_trend_is_that_of_each_method():
+    """Two methods of other strength at other fractions are no trend; it came out as 1.25 (1.23 to 1.27)."""
+
+    def flat(strength, source):
+        rng = np.random.default_rng(source)
+        return lambda chooser, fraction, seed, model: float(
+            np.exp(rng.normal(0.0, 0.01)) * (strength if chooser == model else 1.0)
+        )
+
+    fractions = (0.1, 0.2, 0.4, 1.0)
+    parts = [study(flat(strength, n), fractions=fractions) for n, strength in enumerate((0.8, 1.25))]
+    parts[1] = parts[1][parts[1]["chooser"] != "random"].assign(method="cur")
+    both = pd.concat([parts[0][parts[0]["fraction"] < 0.4], parts[1][parts[1]["fraction"] > 0.1]])
+    found = compare_fractions(both, FORCE).set_index(["comparison", "fraction"])
+    assert found.loc[("own / other", "trend"), "ratio"] == pytest.approx(1.0, abs=0.03)
+
+
+def test_models_that_share_a_descriptor_are_one_of_it():
+    results = study(additive(np.log(0.8)), models=("ace", "gap", "snap"), fractions=(0.1,))
+    twin = results[results["model"] == "snap"].assign(model="linear")
+    results["relation"] = np.where(results["chooser"] == results["model"], "own", "other")
+    twin["relation"] = np.where(twin["chooser"] == "snap", "own", "other")
+    found = scope(pd.concat([results, twin]), FORCE, "test")
+    assert found["n_descriptors"].tolist() == [3]
+    assert found["ratio"].item() == pytest.approx(0.8, rel=0.01)

@@ -80,6 +80,12 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
         (lambda table: table.assign(fraction="a tenth"), "fraction does not hold numbers"),
         (lambda table: table.assign(fraction=10.0), "fraction 10 is not in"),
         (lambda table: table.assign(chooser=np.nan), "chooser"),
+        (lambda table: pd.concat([table, table.head(1)]), "1 rows are of a cell that another row has"),
+        (lambda table: table.assign(seed=0.5), "seed 0.5 is no whole number"),
+        (lambda table: table.assign(seed=np.nan), "seed"),
+        (lambda table: table.assign(relation="Own"), "relation 'Own' is unknown"),
+        (lambda table: table.replace({"model": {"snap": "all"}}), "stands for all models"),
+        (lambda table: table.assign(n_configurations="many"), "n_configurations does not hold numbers"),
     ],
 )
 def test_what_is_no_results_table_is_refused(results, tmp_path, change, words):
@@ -94,3 +100,12 @@ def test_garbage_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x00\xff\x00garbage,\n")
     with pytest.raises(StudyError, match="table"):
         analyse(tmp_path / name)
+
+
+def test_empty_cells_of_a_runs_own_table_lose_nothing(results, tmp_path):
+    """In CSV, that no group is held out is an empty cell: the whole test part was gone, with exit 0."""
+    whole = results.assign(pool=0, held_out="", flag="", reason="", split="test", group="all", status="done")
+    whole.to_csv(tmp_path / "results.csv", index=False)
+    found = analyse(tmp_path / "results.csv")["answer"]
+    results.to_csv(tmp_path / "plain.csv", index=False)
+    pd.testing.assert_frame_equal(found, analyse(tmp_path / "plain.csv")["answer"])

@@ -64,14 +64,25 @@ def test_studies_of_one_store_ask_their_own(store):
     assert asked(store.root) == Asked(Primary(**FORCE))
 
 
+FOO = {**FORCE, "outcome": "foo"}
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[", "[]", '{"mo": 3}', '{"mo": [{"asked": {"outcome": "x"}, "date": "", "n_results": 0}]}']
+    "text",
+    ["", "[", "[]", '{"mo": 3}', json.dumps({"mo": [{"asked": FOO, "date": "", "n_results": 0}]})],
 )
-def test_a_file_that_says_nothing_asks_by_default(store, text):
+def test_a_damaged_file_is_said_and_not_written_anew(store, text):
     (store.root / NAME).write_text(text)
-    assert asked(store.root) == Asked()
     declare(store, "mo", FORCE, KEYS)
-    assert asked(store.root) == Asked(Primary(**FORCE))
+    assert (store.root / NAME).read_text() == text or "foo" in (store.root / NAME).read_text()
+    assert "damaged" in asked(store.root).changed
+    assert asked(store.root).comparison("force", "test") == ""
+
+
+def test_the_default_comes_too_late_as_well(store):
+    has_results(store)
+    declare(store, "mo", FORCE, KEYS)
+    assert "was named on" in asked(store.root).changed
 
 
 def test_a_comparison_that_is_not_made_is_refused():
