@@ -102,7 +102,7 @@ def by_seed(
     setting = table["setting"].to_numpy()
     line: IntArray = np.asarray(table.groupby(["model", "method"]).ngroup(), dtype=np.int64)
     values = np.full((len(names), len(cases), len(seeds)), np.nan)
-    shares = sparse.lil_array((len(cases), len(table)))
+    entries = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))]
     for index, (case, rows) in enumerate(zip(cases, used, strict=True)):
         for name in range(len(names)):
             mine = np.flatnonzero(rows & (dataset == name))
@@ -112,14 +112,17 @@ def by_seed(
                 weights = _slopes(doublings[mine], seed[mine], line[mine], len(seeds))
                 told = np.flatnonzero(weights.any(axis=1))
                 values[name, index, told] = weights[told] @ log_ratios[mine]
-                shares[[index], mine] = weights[told].mean(axis=0) if len(told) else 0.0
+                mean = weights[told].mean(axis=0) if len(told) else np.zeros(len(mine))
             else:
                 there, found = _seed_means(log_ratios[mine], setting[mine], seed[mine])
                 values[name, index, there] = found
                 group = np.unique(setting[mine], return_inverse=True)[1]
                 counts = np.bincount(group)
-                shares[[index], mine] = 1.0 / (len(counts) * counts[group])
-    return {str(one): values[number] for number, one in enumerate(names)}, sparse.csr_array(shares)
+                mean = 1.0 / (len(counts) * counts[group])
+            entries.append((np.full(len(mine), index), mine, mean))
+    row, column, share = (np.concatenate(one) for one in zip(*entries, strict=True))
+    shares = sparse.csr_array((share, (row, column)), shape=(len(cases), len(table)))
+    return {str(one): values[number] for number, one in enumerate(names)}, shares
 
 
 def _seed_means(values: FloatArray, setting: IntArray, seed: IntArray) -> tuple[IntArray, FloatArray]:
