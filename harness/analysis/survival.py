@@ -135,7 +135,7 @@ def _mean_ends(mean: float, without: FloatArray) -> tuple[float, float]:
     n = len(without)
     error = math.sqrt((n - 1) / n * float(np.square(without - without.mean()).sum()))
     if not 0 < mean < 1 or error < ROUNDING:
-        return _wilson(mean, n)
+        return wilson(mean, n)
     centre = math.log(mean / (1 - mean))
     half = student_factor(n - 1) * error / (mean * (1 - mean))
     low, high = special.expit([centre - half, centre + half])
@@ -147,14 +147,14 @@ def _share_ends(share: float, without: FloatArray, n_runs: int) -> tuple[float, 
     n = len(without)
     variance = ((n - 1) / n) ** 2 * float(np.square(without - without.mean()).sum())
     if not 0 < share < 1 or variance < ROUNDING**2:
-        return _wilson(share, n)
+        return wilson(share, n)
     effective = min(max(share * (1 - share) / variance, 1.0), n_runs)
     few = student_factor(n_runs - 1) / student_factor(n - 1)
-    return _wilson(share, effective * few**2)
+    return wilson(share, effective * few**2)
 
 
-def _wilson(share: float, n: float) -> tuple[float, float]:
-    """Return Wilson's interval of a share of n independent runs (1927, doi:10.2307/2276774)."""
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Return Wilson's interval of a share (1927, doi:10.2307/2276774); n may be an effective number of runs."""
     squared = NORMAL_FACTOR**2 / n
     centre = (share + squared / 2) / (1 + squared)
     half = math.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)

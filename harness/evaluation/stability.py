@@ -220,17 +220,6 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun) -> tuple[Failure, str]
     return "", ""
 
 
-def survival_interval(n_survived: int, n_runs: int) -> tuple[float, float]:
-    """Return the 95 % interval of the share of runs that survive (Wilson 1927, doi:10.2307/2276774).
-
-    It holds for runs that are independent: velocities of one model, not models that share data.
-    """
-    from scipy.stats import binomtest  # longer to import than a cheap fit takes; no worker needs it
-
-    found = binomtest(n_survived, n_runs).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(found.low), float(found.high)
-
-
 def _drift(seen: Trajectory, n_atoms: int) -> float:
     """Slope of the total energy, meV/atom/ps; NaN for fewer than three points."""
     totals = np.array(seen.totals)

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from crossprune.harness.analysis.survival import restricted_mean, survival, survivors
-from crossprune.harness.evaluation.stability import survival_interval
+from crossprune.harness.analysis.survival import restricted_mean, survival, survivors, wilson
+from scipy import stats
 from scipy.optimize import brentq
 
 
@@ -56,10 +56,10 @@ def test_cut_runs_count_as_long_as_they_were_followed():
 
 def test_whole_runs_of_different_models_have_wilsons_interval():
     found = one([1.0] * 7 + [0.5] * 3, [False] * 7 + [True] * 3)
-    assert (found.share_low, found.share_high) == pytest.approx(survival_interval(7, 10), abs=1e-9)
+    assert (found.share_low, found.share_high) == pytest.approx(wilson(7 / 10, 10), abs=1e-9)
     found = one([1.0] * 3, [False] * 3)
-    assert (found.share_low, found.share_high) == pytest.approx(survival_interval(3, 3), abs=1e-9)
-    assert (found.mean_low_ps, found.mean_high_ps) == pytest.approx(survival_interval(3, 3), abs=1e-9)
+    assert (found.share_low, found.share_high) == pytest.approx(wilson(3 / 3, 3), abs=1e-9)
+    assert (found.mean_low_ps, found.mean_high_ps) == pytest.approx(wilson(3 / 3, 3), abs=1e-9)
 
 
 def test_repeats_of_one_model_are_no_models():
@@ -85,7 +85,7 @@ def test_models_that_all_fail_alike_have_no_point_for_an_interval():
     found = one([0.3, 0.3], [True, True])
     assert (found.share, found.mean_ps) == (0.0, 0.3)
     assert found.mean_low_ps < 0.3 < found.mean_high_ps
-    assert found.share_high == pytest.approx(survival_interval(0, 2)[1])
+    assert found.share_high == pytest.approx(wilson(0 / 2, 2)[1])
 
 
 SCATTER = 1.0
@@ -125,3 +125,13 @@ def test_intervals_of_the_mean_cover_it_to_a_per_cent(n_models):
     found = coverage(2000, n_models, 0.5)
     print(n_models, found)
     assert 0.93 < found < 0.98
+
+
+def test_survival_interval_is_wilsons():
+    # Wilson 1927, doi:10.2307/2276774; Newcombe 1998 table I: 81 of 263 gives 0.2553-0.3662
+    assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    low, high = wilson(3 / 3, 3)
+    assert low == pytest.approx(0.4385, abs=1e-4)
+    assert high == 1.0
+    low, high = stats.binomtest(7, 10).proportion_ci(method="wilson")
+    assert wilson(0.7, 10) == pytest.approx((low, high))

@@ -9,13 +9,14 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.units import fs, kB
+from crossprune.harness.analysis.survival import wilson
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.data.crystals import Crystal
 from crossprune.harness.evaluation.dynamics import with_velocities
 from crossprune.harness.evaluation.rdf import N_BINS, RANGE, radial_distribution, rdf_error
 from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
-from crossprune.harness.evaluation.stability import MdOptions, MdRun, run_md, survival_interval
+from crossprune.harness.evaluation.stability import MdOptions, MdRun, run_md
 from crossprune.harness.lookup import load_potential, resolve
 
 RUN = MdRun(
@@ -146,14 +147,6 @@ def test_rdf_of_an_ideal_gas_is_one_and_of_a_crystal_counts_neighbours():
     assert rdf_error(g, g) == 0
 
 
-def test_survival_interval_is_wilsons():
-    # Wilson 1927, doi:10.2307/2276774; Newcombe 1998 table I: 81 of 263 gives 0.2553-0.3662
-    assert survival_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    low, high = survival_interval(3, 3)
-    assert low == pytest.approx(0.4385, abs=1e-4)
-    assert high == 1.0
-
-
 def test_shortest_distance_over_images_and_frames():
     frames = [bulk("Cu", cubic=True), bulk("Cu", cubic=True)]
     frames[1].positions[0] += [0.3, 0, 0]
@@ -224,7 +217,7 @@ def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
     options = MdOptions(ensembles=("nve",), melting_fractions=(0.6,), steps=200, repeat=1, n_velocities=32)
     results = [run_md(model, run)[0] for run in md_runs(load_card("si-pbe"), options, dataset, DataOptions())]
     survivors = [sum(one.survived for one in half) for half in (results[:16], results[16:])]
-    (low0, high0), (low1, high1) = (survival_interval(count, 16) for count in survivors)
+    (low0, high0), (low1, high1) = (wilson(count / 16, 16) for count in survivors)
     assert 0 < sum(survivors) < 32
     assert max(low0, low1) <= min(high0, high1)
     assert all(one.reason for one in results if not one.survived)
