@@ -240,7 +240,7 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
                 "metric": next(one for one in METRICS if one.column.startswith(f"{name}_mae")),
                 "split": split,
                 "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(str(split))}"),
-                "answer": answer(table[table["model"] == EVERY_MODEL]),
+                "answer": answer(table[table["model"] == EVERY_MODEL].to_dict("records")),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
                 "table": pd.concat([table, by_chooser]),

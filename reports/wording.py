@@ -75,10 +75,9 @@ def rounded(value: object) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def answer(table: pd.DataFrame) -> list[str]:
+def answer(rows: Sequence[Mapping[Hashable, Any]]) -> list[str]:
     """Say in one sentence per comparison what the numbers allow to say, the primary one first."""
-    rows = sorted(table.to_dict("records"), key=lambda row: row["role"] != PRIMARY)
-    return [_sentence(row) for row in rows]
+    return [_sentence(row) for row in sorted(rows, key=lambda row: row["role"] != PRIMARY)]
 
 
 def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:

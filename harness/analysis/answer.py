@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.artefacts import all_predictions_held, predicted
-from crossprune.harness.analysis.cells import labelled
-from crossprune.harness.analysis.comparisons import against_random, compare_both
+from crossprune.harness.analysis.cells import labelled, partial_errors
+from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
@@ -27,6 +27,7 @@ from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.results import RESULTS, by_pool, held_out_or_all, not_held_out
 from crossprune.harness.engine.stored import stored_dataset
+from crossprune.harness.engine.study import OUTCOMES, PARTS
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
 from crossprune.harness.fingerprint import canonical_hash, source_hash
@@ -35,9 +36,8 @@ from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.readonly import can_write
 from crossprune.harness.store.tables import UNREADABLE, read_table, write_table
 
-METRICS = {"force": "force_mae_ev_per_angstrom", "energy": "energy_mae_mev_per_atom"}
+METRICS = dict(zip(OUTCOMES, ("force_mae_ev_per_angstrom", "energy_mae_mev_per_atom"), strict=True))
 """Errors that the answer rests on, by the outcome's name in a study."""
-SPLITS = ("test", "ood")
 
 
 def read_results(root: Path) -> pd.DataFrame:
@@ -120,20 +120,18 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
     held, question = all_predictions_held(root, results), asked(root)
     whole = results
-    for (metric, column), split in itertools.product(METRICS.items(), SPLITS):
+    for (metric, column), split in itertools.product(METRICS.items(), PARTS):
         results = held_out_or_all(whole) if split == "ood" else not_held_out(whole)
         here = results[(results["status"] == "done") & (results["split"] == split)]
         if here[column].isna().all():
             continue
         tests = read_tests(root, results, metric, split) if held else None
         primary = question.comparison(metric, split)
-        both = compare_both(results, column, split=split, tests=tests, primary=primary)
+        errors = partial_errors(results, column, split)
         found = {
-            "answer": both[0],
-            "fractions": both[1],
-            "scope": scope(results, column, split),
-            "choosers": against_random(results, column, split=split, tests=tests),
-            "ranks": ranks(results, column, split),
+            **compare(errors, tests=tests, primary=primary),
+            "scope": scope(errors),
+            "ranks": ranks(errors),
             "efficiency": data_efficiency(results, column, split=split, tests=tests),
         }
         overall = pd.concat([found["answer"], found["choosers"]])
@@ -173,7 +171,7 @@ def _absolute_errors(
         (meV/atom) and their sum over force components (eV/Å), shape (n_fits, n).
     """
     store, dataset = Store(root), stored_dataset(root, key)
-    unseen = np.concatenate([dataset.indices(split) for split in SPLITS])
+    unseen = np.concatenate([dataset.indices(split) for split in PARTS])
     truth = labels_of([dataset.frames[index] for index in unseen])
     sizes = dataset.sizes[unseen]
     starts = np.cumsum(sizes) - sizes

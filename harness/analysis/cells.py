@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.engine.grid import OTHER, OWN
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.soundness import clipped
 from crossprune.harness.selection.methods import RANDOM
 
 SETTING = ["dataset", "fraction", "model", "method"]
 """Cells of one setting differ in chooser and seed only."""
-OWN, KIN, OTHER, NOBODY = "own", "kin", "other", "nobody"
-"""Whose descriptor chose: the model's own, one of its family with other options, another family's, or none
-in a way that is not random."""
+NOBODY = "nobody"
+"""Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
 DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations",)}
 """Values that go without saying in a method's label; empty where an axis plays no part."""
 NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
@@ -39,13 +39,23 @@ def way_of(table: pd.DataFrame) -> pd.Series[str]:
     return table["chooser"].where(alone, table["chooser"] + " · " + table["method"])
 
 
+def is_random(method: str) -> bool:
+    """Say whether a labelled method is the random base line, of whatever budget."""
+    return method.split(", ")[0] == RANDOM
+
+
+def budget_of(method: str) -> str:
+    """Return the budget that a labelled method names, empty for the default."""
+    return next((one for one in method.split(", ") if one.endswith(NOUNS["budget"])), "")
+
+
 def relation_of(table: pd.DataFrame) -> pd.Series[str]:
     """Say of each row of a `labelled` table whose descriptor chose: own, kin, other, nobody, or random.
 
     The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
     one is matched by name, and there is no kin.
     """
-    blind = np.where(table["method"].astype(str).str.split(", ").str[0] == RANDOM, RANDOM, NOBODY)
+    blind = np.where(table["method"].astype(str).map(is_random), RANDOM, NOBODY)
     found = np.where(table["chooser"] == table["model"], OWN, OTHER)
     if "relation" in table.columns:
         said = table["relation"].astype(str).to_numpy(dtype=object)
@@ -58,9 +68,9 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
 
     Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
     ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``fit_key``,
-    ``overlap`` (test over training configurations, NaN if not known) and ``log_error``, NaN where the cell is
-    not done, in an order of their own; exploded fits are `clipped`. The full set is left out: all choosers
-    agree there.
+    ``split``, ``overlap`` (test over training configurations, NaN if not known) and ``log_error``, NaN where
+    the cell is not done, in an order of their own; exploded fits are `clipped`. The full set is left out:
+    all choosers agree there.
     """
     table = labelled(clipped(results))
     table = table.assign(relation=relation_of(table))
@@ -80,8 +90,8 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     found = table.loc[done, [*keys, "fit_key", "overlap", metric]].drop_duplicates(keys)
     errors = cells.merge(found, on=keys, how="left")
     values = errors.pop(metric).astype(float)
-    budget = errors["method"].str.extract(r", (\w+) budget$")[0].fillna("")
-    return errors.assign(budget=budget, log_error=np.log(values.where(values > 0)))
+    budget = errors["method"].map(budget_of)
+    return errors.assign(split=split, budget=budget, log_error=np.log(values.where(values > 0)))
 
 
 def _overlap(table: pd.DataFrame) -> pd.Series[float]:

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis import statistics
-from crossprune.harness.analysis.cells import partial_errors
 from crossprune.harness.analysis.contrasts import (
-    COMPARISONS,
     EVERY_MODEL,
     Contrasts,
     joined,
@@ -28,6 +26,7 @@ from crossprune.harness.analysis.units import (
     pooled_deviation,
 )
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.engine.study import COMPARISONS
 
 COLUMNS = [
     "model",
@@ -62,15 +61,9 @@ SQUARE, NO_SQUARE = "square", "no square"
 
 
 def compare(
-    results: pd.DataFrame,
-    metric: str,
-    *,
-    split: str = "test",
-    tests: Mapping[str, TestErrors] | None = None,
-    primary: str = "",
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compare own, other and random choosers, over all models and for each.
+    errors: pd.DataFrame, *, tests: Mapping[str, TestErrors] | None = None, primary: str = ""
+) -> dict[str, pd.DataFrame]:
+    """Compare own, other and random choosers, and every way of choosing with random.
 
     A model's *own* chooser is its own descriptor (`cells.relation_of`). Over all models, ownership is told
     from the quality of choosers (`contrasts.ownership`); for one model it cannot be, and the ratio is that
@@ -78,116 +71,45 @@ def compare(
 
     Parameters
     ----------
-    results
-        The long results table.
-    metric
-        One of `crossprune.harness.evaluation.metrics.METRICS`.
-    split
-        ``test`` or ``ood``.
+    errors
+        Of `crossprune.harness.analysis.cells.partial_errors`.
     tests
         Data set → errors per test configuration; without them intervals are over seeds only.
     primary
         The comparison over all models that was named before; its interval stands alone. Those of all
-        other rows hold together.
-    seed
-        Seed of the draws behind them.
+        other rows hold for all rows of their table together.
 
     Returns
     -------
-    pd.DataFrame
-        `COLUMNS`: ``ratio`` and the ends are ratios of errors; ``low`` to ``high``, ``p`` and ``verdict``
-        (lower, higher, no difference, too few seeds or no pairs) go together; ``…_alone`` is what
-        they were if this row had been named before. ``n_pairs`` counts own (or other) cells compared,
-        ``n_units`` seeds of data sets, ``n_missing`` pairs lost to unfinished cells; ``design`` says
-        whether ownership can be told from the quality of choosers.
+    dict
+        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends are
+        ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, no difference, too few
+        seeds or no pairs) go together; ``…_alone`` is what they were if this row had been named before.
+        ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets, ``n_missing``
+        pairs lost to unfinished cells; ``design`` says whether ownership can be told from the quality
+        of choosers. ``fractions``: the same over all models at each ``fraction``; in rows of `TREND` the
+        ratio is the factor by which the ratio changes when the data are doubled. ``choosers``: every
+        chooser and method against random, over all models and for each.
     """
-    errors = partial_errors(results, metric, split)
-    return _over_fractions(errors, _own_and_other(errors), tests, split, primary, seed)
-
-
-def compare_fractions(
-    results: pd.DataFrame,
-    metric: str,
-    *,
-    split: str = "test",
-    tests: Mapping[str, TestErrors] | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compare as `compare` does over all models, at each fraction, with the trend.
-
-    Returns
-    -------
-    pd.DataFrame
-        ``fraction`` and `COLUMNS`; in rows of `TREND` the ratio is the factor by which the ratio changes when
-        the data are doubled. Intervals hold for all rows together.
-    """
-    errors = partial_errors(results, metric, split)
-    return _at_fractions(errors, _own_and_other(errors), tests, split, seed)
-
-
-def compare_both(
-    results: pd.DataFrame,
-    metric: str,
-    *,
-    split: str = "test",
-    tests: Mapping[str, TestErrors] | None = None,
-    primary: str = "",
-    seed: int = 0,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what `compare` and `compare_fractions` do, in little more than the time of one."""
-    errors = partial_errors(results, metric, split)
-    both = _own_and_other(errors)
-    return (
-        _over_fractions(errors, both, tests, split, primary, seed),
-        _at_fractions(errors, both, tests, split, seed),
-    )
-
-
-def _over_fractions(
-    errors: pd.DataFrame,
-    both: tuple[Contrasts, str],
-    tests: Mapping[str, TestErrors] | None,
-    split: str,
-    primary: str,
-    seed: int,
-) -> pd.DataFrame:
-    models = sorted(set(errors["model"]))
-    cases = [Case(model, name) for model in _with_all(models) for name in COMPARISONS]
-    found = _table(both[0], cases, errors, tests, split, primary, seed)
-    return found.assign(design=np.where(found["model"] == EVERY_MODEL, both[1], NO_SQUARE))
-
-
-def _at_fractions(
-    errors: pd.DataFrame,
-    both: tuple[Contrasts, str],
-    tests: Mapping[str, TestErrors] | None,
-    split: str,
-    seed: int,
-) -> pd.DataFrame:
+    models = _with_all(sorted(set(errors["model"])))
+    own, design = _own_and_other(errors)
+    answer = _table(own, [Case(model, name) for model in models for name in COMPARISONS], tests, primary)
     fractions: list[float | str] = sorted(set(errors["fraction"]))
     if len(fractions) > 1:
         fractions.append(TREND)
     cases = [Case(EVERY_MODEL, name, fraction) for name in COMPARISONS for fraction in fractions]
-    found = _table(both[0], cases, errors, tests, split, "", seed).assign(design=both[1])
-    found.insert(0, "fraction", [str(one.fraction) for one in cases])
-    return found
-
-
-def against_random(
-    results: pd.DataFrame,
-    metric: str,
-    *,
-    split: str = "test",
-    tests: Mapping[str, TestErrors] | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Compare every chooser and method with random, over all models and for each; as `compare`."""
-    errors = partial_errors(results, metric, split)
+    at_fractions = _table(own, cases, tests).assign(design=design)
+    at_fractions.insert(0, "fraction", [str(one.fraction) for one in cases])
     pairs = pairs_of_ways(errors)
-    both = joined([over_all(pairs), pairs], len(errors))
-    models, names = sorted(set(errors["model"])), sorted(set(pairs.table["comparison"]))
-    cases = [Case(model, name) for model in _with_all(models) for name in names]
-    return _table(both, cases, errors, tests, split, "", seed).assign(design=SQUARE)
+    names = sorted(set(pairs.table["comparison"]))
+    ways = _table(
+        joined([over_all(pairs), pairs]), [Case(model, name) for model in models for name in names], tests
+    )
+    return {
+        "answer": answer.assign(design=np.where(answer["model"] == EVERY_MODEL, design, NO_SQUARE)),
+        "fractions": at_fractions,
+        "choosers": ways.assign(design=SQUARE),
+    }
 
 
 def _with_all(models: Sequence[str]) -> list[str]:
@@ -198,28 +120,22 @@ def _own_and_other(errors: pd.DataFrame) -> tuple[Contrasts, str]:
     """Return the contrasts over all models and of each, and whether the study is a square."""
     pairs, blocks = pairs_of_models(errors), ownership(errors)
     if blocks is None:
-        return joined([over_all(pairs), pairs], len(errors)), NO_SQUARE
-    return joined([blocks, pairs], len(errors)), SQUARE
+        return joined([over_all(pairs), pairs]), NO_SQUARE
+    return joined([blocks, pairs]), SQUARE
 
 
 def _table(
-    contrasts: Contrasts,
-    cases: Sequence[Case],
-    errors: pd.DataFrame,
-    tests: Mapping[str, TestErrors] | None,
-    split: str,
-    primary: str,
-    seed: int,
+    contrasts: Contrasts, cases: Sequence[Case], tests: Mapping[str, TestErrors] | None, primary: str = ""
 ) -> pd.DataFrame:
     """Summarise each case."""
-    table = contrasts.table
+    errors, table = contrasts.errors, contrasts.table
     log_ratios = contrasts.shares @ errors["log_error"].to_numpy()  # NaN if a cell is missing: like with like
     planned = [case.rows(table) for case in cases]
     used = [rows & np.isfinite(log_ratios) for rows in planned]
     units, weights = by_seed(table, log_ratios, cases, used)
-    moved = {} if tests is None else influences(contrasts, weights, errors, tests)
-    estimates, sources = _by_data_set(units, moved, errors, len(cases), split)
-    found = statistics.infer(estimates, sources, np.random.default_rng(seed))
+    moved = {} if tests is None else influences(contrasts, weights, tests)
+    estimates, sources = _by_data_set(units, moved, errors, len(cases))
+    found = statistics.infer(estimates, sources, np.random.default_rng(0))
     is_primary = np.array([case.model == EVERY_MODEL and case.comparison == primary for case in cases])
     low = np.where(is_primary, found.low, found.low_together)
     high = np.where(is_primary, found.high, found.high_together)
@@ -253,7 +169,6 @@ def _by_data_set(
     moved: Mapping[str, FloatArray],
     errors: pd.DataFrame,
     n_cases: int,
-    split: str,
 ) -> tuple[FloatArray, list[list[statistics.Source]]]:
     """Return what each data set says, and how it may err: by its pools, or by seeds and test configurations.
 
@@ -265,7 +180,7 @@ def _by_data_set(
     pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
     overlaps = errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
     # Pools have test parts of their own, but one ood part, unless they hold out groups in turn.
-    same = set(errors.loc[errors["held_out"] == "", "source"]) if split == "ood" else set()
+    same = set(errors.loc[(errors["split"] == "ood") & (errors["held_out"] == ""), "source"])
     estimates, sources = [], []
     for source, names in zip(pools.index.astype(str), pools, strict=True):
         known = [name for name in map(str, names) if name in units]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import KIN, NOBODY, OTHER, OWN, SETTING
+from crossprune.harness.analysis.cells import NOBODY, SETTING
 from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.engine.grid import KIN, OWN
+from crossprune.harness.engine.study import COMPARISONS
 from crossprune.harness.selection.methods import RANDOM
 from numpy.typing import NDArray
 from scipy import sparse
 
-COMPARISONS = ("own / random", "other / random", "own / other")
 EVERY_MODEL = "all"
 """Model of a row over all models."""
 ESTIMABLE = 1e-8
@@ -24,6 +25,8 @@ ESTIMABLE = 1e-8
 class Contrasts:
     """Differences of cells' log errors, which say the same thing of several settings and seeds."""
 
+    errors: pd.DataFrame
+    """The cells, of `crossprune.harness.analysis.cells.partial_errors`."""
     table: pd.DataFrame
     """Columns of `SETTING`, ``seed``, ``comparison``, ``n_pairs`` and ``n_planned``, how many own or other
     cells are compared in it and were to be, and the number of its ``setting``: contrasts of one differ in
@@ -34,15 +37,13 @@ class Contrasts:
 
 def over_all(contrasts: Contrasts) -> Contrasts:
     """Return the same contrasts as those over all models."""
-    return Contrasts(contrasts.table.assign(model=EVERY_MODEL), contrasts.shares)
+    return replace(contrasts, table=contrasts.table.assign(model=EVERY_MODEL))
 
 
-def joined(parts: Sequence[Contrasts], n_cells: int) -> Contrasts:
-    """Put contrasts one below the other."""
-    table = pd.concat([one.table for one in parts], ignore_index=True) if parts else pd.DataFrame()
-    return Contrasts(
-        table, sparse.vstack([sparse.csr_array((0, n_cells)), *(one.shares for one in parts)], "csr")
-    )
+def joined(parts: Sequence[Contrasts]) -> Contrasts:
+    """Put contrasts of the same cells, one kind at least, one below the other."""
+    table = pd.concat([one.table for one in parts], ignore_index=True)
+    return Contrasts(parts[0].errors, table, sparse.vstack([one.shares for one in parts], "csr"))
 
 
 def pairs_of_models(errors: pd.DataFrame) -> Contrasts:
@@ -50,35 +51,34 @@ def pairs_of_models(errors: pd.DataFrame) -> Contrasts:
 
     What is good in a chooser for every model is in these ratios, for only one model is looked at.
     """
-    parts = {name: errors[errors["relation"] == name] for name in (OWN, OTHER, RANDOM)}
-    sides = [one.split(" / ") for one in COMPARISONS]
-    found = [_pair(parts[first], parts[second], SETTING, len(errors)) for first, second in sides]
-    named = [
-        Contrasts(one.table.assign(comparison=name), one.shares)
-        for name, one in zip(COMPARISONS, found, strict=True)
-    ]
-    return joined(named, len(errors))
+    found = []
+    for name in COMPARISONS:
+        first, second = (errors["relation"] == side for side in name.split(" / "))
+        pairs = _pair(errors, first, second, SETTING)
+        found.append(replace(pairs, table=pairs.table.assign(comparison=name)))
+    return joined(found)
 
 
 def pairs_of_ways(errors: pd.DataFrame) -> Contrasts:
     """Pair every chooser and method with random, model by model."""
-    chosen = errors[errors["relation"] != RANDOM]
-    names = chosen["chooser"] + " · " + chosen["method"] + " / random"
-    random = errors[errors["relation"] == RANDOM]
-    return _pair(chosen.assign(comparison=names), random, [*SETTING, "comparison"], len(errors))
+    names = errors["chooser"] + " · " + errors["method"] + " / random"
+    is_base = errors["relation"] == RANDOM
+    return _pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])
 
 
-def _pair(first: pd.DataFrame, second: pd.DataFrame, by: Sequence[str], n_cells: int) -> Contrasts:
+def _pair(
+    errors: pd.DataFrame, first: pd.Series[bool], second: pd.Series[bool], by: Sequence[str]
+) -> Contrasts:
     """Pair averages of two sets of cells; random has no method and pairs with all of its budget."""
     on = [*SETTING, "budget", "seed"]
-    if (second["relation"] == RANDOM).all():
+    if (errors.loc[second, "relation"] == RANDOM).all():
         on.remove("method")
-    left, left_shares = _averages(first, [*by, "budget", "seed"], n_cells)
-    right, right_shares = _averages(second, on, n_cells)
+    left, left_shares = _averages(errors[first], [*by, "budget", "seed"], len(errors))
+    right, right_shares = _averages(errors[second], on, len(errors))
     table = left.merge(right, on=on, how="inner", suffixes=("", "_second"))
     shares = left_shares[table["average"].to_numpy()] - right_shares[table["average_second"].to_numpy()]
     setting = table.groupby(SETTING).ngroup()
-    return Contrasts(table[[*by, "seed"]].assign(setting=setting, n_pairs=1, n_planned=1), shares)
+    return Contrasts(errors, table[[*by, "seed"]].assign(setting=setting, n_pairs=1, n_planned=1), shares)
 
 
 def _averages(errors: pd.DataFrame, by: Sequence[str], n_cells: int) -> tuple[pd.DataFrame, sparse.csr_array]:
@@ -127,7 +127,7 @@ def ownership(errors: pd.DataFrame) -> Contrasts | None:
         return None
     shares = (np.concatenate(values), np.concatenate(cells), np.array(ends))
     frame = frame.assign(model=EVERY_MODEL, setting=frame.groupby(["dataset", "fraction", "method"]).ngroup())
-    return Contrasts(frame, sparse.csr_array(shares, shape=(len(frame), len(errors))))
+    return Contrasts(errors, frame, sparse.csr_array(shares, shape=(len(frame), len(errors))))
 
 
 def _blocks(errors: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], IntArray, NDArray[np.bool_]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import labelled
+from crossprune.harness.analysis.cells import budget_of, is_random, labelled
 from crossprune.harness.analysis.curves import ends, inverse, log_saving, monotone, seed_moves
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
@@ -145,12 +145,12 @@ def _curves(results: pd.DataFrame, metric: str, split: str) -> Iterator[Curve]:
 
 
 def _is_random(curve: Curve) -> bool:
-    return curve.way[2] == RANDOM and curve.way[3].split(", ")[0] == RANDOM
+    return curve.way[2] == RANDOM and is_random(curve.way[3])
 
 
 def _base(curve: Curve) -> tuple[str, str]:
     """Return the model and the budget that a curve shares with its base line."""
-    return curve.way[1], next((one for one in curve.way[3].split(", ") if one.endswith(" budget")), "")
+    return curve.way[1], budget_of(curve.way[3])
 
 
 def _drawn(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import KIN, NOBODY, OTHER, OWN
+from crossprune.harness.analysis.cells import NOBODY
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.engine.grid import KIN, OTHER, OWN
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.soundness import CLIPS
@@ -61,9 +62,8 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
         _check(table)
         table = table.assign(seed=table["seed"].astype("int64"))
         if not set(CLIPS) <= set(table.columns):
-            table = table.drop(
-                columns="flag", errors="ignore"
-            )  # without its clip an exploded fit is an error
+            # Nothing says what the error of an exploded fit is clipped at.
+            table = table.drop(columns="flag", errors="ignore")
     except UNREADABLE as error:
         raise StudyError(
             f"{path} is no results table: {first_line(error)}; it needs a row per cell and part with "

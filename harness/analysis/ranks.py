@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import partial_errors, way_of
+from crossprune.harness.analysis.cells import way_of
 from crossprune.harness.analysis.statistics import CONFIDENCE, N_DRAWS
 from crossprune.harness.contract import FloatArray
 from scipy import stats
@@ -54,17 +54,22 @@ def friedman(errors: FloatArray) -> Ranks:
     return Ranks(ranks.mean(axis=0), p, smallest, float(critical), n_blocks)
 
 
-def ranks(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
+def ranks(errors: pd.DataFrame) -> pd.DataFrame:
     """Rank the ways of choosing over data sets, log errors averaged over models, fractions and seeds.
 
     Models, fractions and seeds of one data set share its chosen sets and its test set: they are no blocks.
     One data set has ranks and no test.
     """
-    errors = partial_errors(results, metric, split)
-    errors["way"] = way_of(errors)
-    square = errors.pivot_table(
-        index="source", columns="way", values="log_error", aggfunc=lambda values: values.mean(skipna=False)
-    ).dropna()
+    square = (
+        errors.assign(way=way_of(errors))
+        .pivot_table(
+            index="source",
+            columns="way",
+            values="log_error",
+            aggfunc=lambda values: values.mean(skipna=False),
+        )
+        .dropna()
+    )
     if square.empty or square.shape[1] < 2:
         return pd.DataFrame(columns=COLUMNS)
     found = friedman(square.to_numpy())

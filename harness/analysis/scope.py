@@ -9,16 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import OTHER, OWN, labelled, partial_errors, relation_of
+from crossprune.harness.analysis.cells import labelled, relation_of
 from crossprune.harness.analysis.statistics import CONFIDENCE, N_DRAWS
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.engine.grid import OTHER, OWN
+from crossprune.harness.evaluation.metrics import ALL
 from scipy import stats
 
 FEW = 4
 """Descriptors below which no order of them is rare."""
 MOST = 8
 """Descriptors up to which all n! assignments are tried; beyond, `N_DRAWS` random ones."""
-EVERY = "all"
 SCOPE = ["dataset", "ratio", "p", "p_smallest", "low_descriptor", "high_descriptor", "n_descriptors"]
 
 
@@ -71,7 +72,7 @@ def over_assignments(errors: FloatArray) -> Scope:
     return Scope(estimate, p, 1.0 / len(assignments), low, high, n)
 
 
-def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
+def scope(errors: pd.DataFrame) -> pd.DataFrame:
     """Apply `over_assignments` to each data set, and to their mean.
 
     Models without an own chooser, choosers without a model, and blocks of a data set, fraction, method
@@ -84,7 +85,6 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
         ``low_descriptor`` to ``high_descriptor``, where one more descriptor's ratio is to be expected (95 %),
         and ``n_descriptors``.
     """
-    errors = partial_errors(results, metric, split)
     own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
     squares: dict[str, FloatArray] = {}
     named_by: dict[str, list[str]] = {}
@@ -109,7 +109,7 @@ def scope(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
         if whole:
             squares[str(dataset)], named_by[str(dataset)] = np.mean(whole, axis=0), choosers
     if len(squares) > 1 and len({tuple(one) for one in named_by.values()}) == 1:
-        squares[EVERY] = np.mean(list(squares.values()), axis=0)
+        squares[ALL] = np.mean(list(squares.values()), axis=0)
     rows = []
     for name, square in squares.items():
         found = over_assignments(square)

@@ -154,7 +154,7 @@ def _share_ends(share: float, without: FloatArray, n_runs: int) -> tuple[float, 
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
-    """Return Wilson's interval of a share (1927, doi:10.2307/2276774); n may be an effective number of runs."""
+    """Return Wilson's interval of a share (1927, doi:10.2307/2276774); n may be an effective number."""
     squared = NORMAL_FACTOR**2 / n
     centre = (share + squared / 2) / (1 + squared)
     half = math.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)

@@ -158,7 +158,7 @@ def means(values: FloatArray) -> FloatArray:
 
 
 def influences(
-    contrasts: Contrasts, weights: sparse.csr_array, errors: pd.DataFrame, tests: Mapping[str, TestErrors]
+    contrasts: Contrasts, weights: sparse.csr_array, tests: Mapping[str, TestErrors]
 ) -> dict[str, FloatArray]:
     """Return what each test configuration adds to each case, by data set: shape (n_cases, n_test)."""
     found = {}
@@ -167,7 +167,9 @@ def influences(
         by_cell = (weights.multiply(mine[None, :]).tocsr() @ contrasts.shares).tocoo()
         kept = by_cell.data != 0  # cells that are missing have no share in what is averaged
         row, column, data = by_cell.row[kept], by_cell.col[kept], by_cell.data[kept]
-        fits = pd.Index(list(known.sums)).get_indexer(errors["fit_key"].to_numpy(dtype=object)[column])
+        fits = pd.Index(list(known.sums)).get_indexer(
+            contrasts.errors["fit_key"].to_numpy(dtype=object)[column]
+        )
         by_fit = sparse.csr_array((data, (row, fits)), shape=(weights.shape[0], len(known.sums)))
         found[name] = known.influence(by_fit)
     return found

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # imported when the command needs it, so that --help is quick
     import pandas as pd
     from crossprune.harness.analysis.primary import Asked
 
+RESULT = ("low", "high", "p", "verdict", "role", "design", "n_pairs", "n_units", "n_missing")
+"""What JSON says of the primary comparison, beside its estimate."""
 console = Console()
 
 
@@ -52,18 +54,16 @@ def analyze(
     console.print(f"tables: {kept}", soft_wrap=True, highlight=False)
 
 
-def _primary(tables: Mapping[str, pd.DataFrame], question: Asked) -> pd.DataFrame:
-    """Return the row of the comparison that is asked for; empty if there is none."""
+def _primary(tables: Mapping[str, pd.DataFrame], question: Asked) -> list[dict[Any, Any]]:
+    """Return the row of the comparison that is asked for; none if there is nothing to compare."""
     from crossprune.harness.analysis.contrasts import EVERY_MODEL
 
-    asked = question.primary
     if "answer" not in tables:
-        from pandas import DataFrame
-
-        return DataFrame()
-    table = tables["answer"]
+        return []
+    asked, table = question.primary, tables["answer"]
     here = (table["metric"] == asked.outcome) & (table["split"] == asked.split)
-    return table[here & (table["model"] == EVERY_MODEL) & (table["comparison"] == asked.comparison)]
+    here &= (table["model"] == EVERY_MODEL) & (table["comparison"] == asked.comparison)
+    return table[here].to_dict("records")
 
 
 def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool) -> list[str]:
@@ -71,8 +71,8 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool
     from crossprune.harness.analysis.primary import sentence
     from crossprune.reports.wording import answer
 
-    row = _primary(tables, question)
-    lines = [f"{sentence(question.primary)}:", *(answer(row) if len(row) else ["nothing to compare."])]
+    rows = _primary(tables, question)
+    lines = [f"{sentence(question.primary)}:", *(answer(rows) or ["nothing to compare."])]
     if question.changed:
         lines.append(f"All of this is exploratory: {question.changed}.")
     if alone:
@@ -82,34 +82,18 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool
 
 def _document(tables: Mapping[str, pd.DataFrame], question: Asked) -> dict[str, Any]:
     """Lay everything out as JSON; what is not a number is null."""
-    row = _primary(tables, question)
     primary: dict[str, Any] = {**vars(question.primary), "changed": question.changed}
-    if len(row):
-        found = row.iloc[0]
-        primary |= {
-            "estimate": _plain(found["ratio"]),
-            **{
-                name: _plain(found[name])
-                for name in (
-                    "low",
-                    "high",
-                    "p",
-                    "verdict",
-                    "role",
-                    "design",
-                    "n_pairs",
-                    "n_units",
-                    "n_missing",
-                )
-            },
-        }
-    records = {
-        name: [{key: _plain(value) for key, value in one.items()} for one in table.to_dict("records")]
-        for name, table in tables.items()
-    }
-    return {"primary": primary, "tables": records}
+    for row in _primary(tables, question):
+        primary |= {"estimate": row["ratio"], **{name: row[name] for name in RESULT}}
+    records = {name: table.to_dict("records") for name, table in tables.items()}
+    return {"primary": _plain(primary), "tables": _plain(records)}
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, with all that is in it."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,6 +16,10 @@ if TYPE_CHECKING:  # a worker knows cells, and no studies
     from crossprune.harness.engine.study import Study
 
 
+OWN, KIN, OTHER = "own", "kin", "other"
+"""Whose descriptor chose: the model's own, one of its family with other options, or another family's."""
+
+
 @dataclass(frozen=True, order=True)
 class Choice:
     """How a subset of a data set's training part is chosen."""

@@ -13,7 +13,7 @@ from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
 from crossprune.harness.data.names import pool_name, table_of
 from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
 from crossprune.harness.engine import stages
-from crossprune.harness.engine.grid import Cell, Choice, expand, require_known
+from crossprune.harness.engine.grid import KIN, OTHER, OWN, Cell, Choice, expand, require_known
 from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
 from crossprune.harness.engine.outcome import Stage
 from crossprune.harness.engine.schedule import Job, Task
@@ -148,8 +148,8 @@ class Plan:
             return RANDOM
         chooser, model = self.specs[cell.choice.chooser], self.specs[cell.model]
         if chooser.adapter != model.adapter:
-            return "other"
-        return "own" if chooser.prepare_fingerprint == model.prepare_fingerprint else "kin"
+            return OTHER
+        return OWN if chooser.prepare_fingerprint == model.prepare_fingerprint else KIN
 
     def unable(self, cell: Cell) -> str:
         """Say why an adapter cannot take its part in a cell, or return an empty string."""

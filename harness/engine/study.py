@@ -47,7 +47,7 @@ class Limits:
 OUTCOMES = ("force", "energy")
 """Errors that choosers are compared by."""
 PARTS = ("test", "ood")
-COMPARISONS = ("own / other", "own / random", "other / random")
+COMPARISONS = ("own / random", "other / random", "own / other")
 
 
 @dataclass(frozen=True)

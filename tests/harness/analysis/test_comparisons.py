@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from crossprune.harness.analysis import comparisons
 from crossprune.harness.analysis.cells import labelled, partial_errors
-from crossprune.harness.analysis.comparisons import against_random, compare, compare_fractions
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.statistics import from_configurations
 from crossprune.harness.analysis.units import TestErrors as Errors
@@ -38,6 +38,22 @@ def study(error, *, models=MODELS, fractions=(0.1, 0.5, 1.0), seeds=(0, 1, 2), d
     ]
     table = pd.DataFrame(rows).assign(split="test", group="all")
     return table.assign(status=np.where(table[FORCE].isna(), "failed", "done"))
+
+
+def tables(results, metric, *, split="test", **options):
+    return comparisons.compare(partial_errors(results, metric, split), **options)
+
+
+def compare(*arguments, **options):
+    return tables(*arguments, **options)["answer"]
+
+
+def compare_fractions(*arguments, **options):
+    return tables(*arguments, **options)["fractions"]
+
+
+def against_random(*arguments, **options):
+    return tables(*arguments, **options)["choosers"]
 
 
 def overall(table):
@@ -284,12 +300,8 @@ def test_variants_own_their_own_and_kin_counts_on_neither_side():
 def test_verdict_interval_and_p_never_contradict_each_other():
     for seed in range(10):
         results = study(noisy(seed, 0.04))
-        tables = [
-            compare(results, FORCE, primary="own / random"),
-            against_random(results, FORCE),
-            compare_fractions(results, FORCE),
-        ]
-        for row in pd.concat(tables).to_dict("records"):
+        found = tables(results, FORCE, primary="own / random")
+        for row in pd.concat(found.values()).to_dict("records"):
             excluded = row["high"] < 1 or row["low"] > 1
             assert excluded == (row["p"] < 0.05) == (row["verdict"] in ("lower", "higher"))
             assert row["p"] >= row["p_alone"] * (1 - 1e-12)
@@ -366,6 +378,6 @@ def test_models_that_share_a_descriptor_are_one_of_it():
     twin = results[results["model"] == "snap"].assign(model="linear")
     results["relation"] = np.where(results["chooser"] == results["model"], "own", "other")
     twin["relation"] = np.where(twin["chooser"] == "snap", "own", "other")
-    found = scope(pd.concat([results, twin]), FORCE, "test")
+    found = scope(partial_errors(pd.concat([results, twin]), FORCE, "test"))
     assert found["n_descriptors"].tolist() == [3]
     assert found["ratio"].item() == pytest.approx(0.8, rel=0.01)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.analysis.answer import analyse
+from crossprune.harness.analysis.cells import partial_errors
 from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.cli.main import app
 from crossprune.harness.errors import StudyError
@@ -44,7 +45,7 @@ def test_a_table_alone_gives_the_same_comparison(results, tmp_path, suffix):
     results.to_csv(path, index=False) if suffix == "csv" else results.to_parquet(path)
     found = analyse(path)
     whole = results.assign(split="test", group="all", status="done")
-    expected = compare(whole, FORCE, primary="own / other")
+    expected = compare(partial_errors(whole, FORCE, "test"), primary="own / other")["answer"]
     pd.testing.assert_frame_equal(found["answer"][expected.columns], expected, check_dtype=False)
     assert {"fractions", "scope", "choosers", "ranks", "sizes", "efficiency"} <= set(found)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from crossprune.harness.analysis.cells import partial_errors
 from crossprune.harness.analysis.ranks import friedman, ranks
 from crossprune.harness.analysis.scope import over_assignments, warning
 from crossprune.harness.analysis.sizes import Size, sizes
@@ -118,7 +119,7 @@ def test_models_of_one_data_set_are_no_blocks():
         for model in "klmno"
     ]
     table = pd.DataFrame(rows).assign(split="test", group="all", status="done", fit_key="")
-    found = ranks(table, "f", "test")
+    found = ranks(partial_errors(table, "f", "test"))
     assert found["rank"].tolist() == [1.0, 2.0, 3.0]
     assert found["p"].isna().all()
     assert (found["n_blocks"] == 1).all()
