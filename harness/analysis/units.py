@@ -50,17 +50,20 @@ class TestErrors:
     def drawn(self, shares: sparse.csr_array, rng: np.random.Generator, n_draws: int) -> FloatArray:
         """Draw how combinations of log mean errors deviate on other test configurations of the same kind.
 
-        Jointly normal by the influences, each with the tails of what it knows of its own variance.
+        Jointly normal by the influences, with Student's tails for so many configurations: what is made of
+        the draws are differences of combinations, whose tails are not the heavy ones of each.
 
         Returns
         -------
         FloatArray
             Shape (n_combinations, n_draws).
         """
-        source = from_configurations(self.influence(shares))
-        tails = np.asarray(stats.t.isf(0.025, source.freedom) / stats.norm.isf(0.025))
-        normals = rng.standard_normal((source.deviations.shape[1], n_draws))
-        found: FloatArray = (source.deviations * tails[:, None]) @ normals
+        n = len(self.counts)
+        if n < 2:  # one configuration does not say how it would differ from another
+            return np.zeros((shares.shape[0], n_draws))
+        tails = float(stats.t.isf(0.025, n - 1) / stats.norm.isf(0.025))
+        deviations = from_configurations(self.influence(shares)).deviations
+        found: FloatArray = tails * deviations @ rng.standard_normal((n, n_draws))
         return found
 
 
