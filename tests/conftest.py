@@ -27,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="how many runs tests/harness/engine/test_kills.py disturbs; default: a few",
     )
+    parser.addoption(
+        "--studies",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="how many studies of each kind tests/harness/analysis/test_simulation.py simulates with -m long",
+    )
     parser.addoption("--kills-seed", type=int, default=0, metavar="N", help="draws the moments of --kills")
 
 

@@ -149,10 +149,12 @@ def test_false_claims_and_coverage(design):
     hold(design, 60, bounds(60))
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("design", [*NULLS, *EFFECTS], ids=str)
-def test_false_claims_and_coverage_of_many_studies(design):
-    hold(design, 2000, (0.02, 0.07))
+def test_false_claims_and_coverage_of_many_studies(design, request):
+    n_studies = request.config.getoption("--studies")
+    hold(design, n_studies, (0.02, 0.07) if n_studies >= 2000 else bounds(n_studies))
 
 
 @pytest.mark.slow
