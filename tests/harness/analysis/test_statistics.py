@@ -141,11 +141,13 @@ def test_assignments_give_the_p_of_the_projects_answer():
         [0.89, 1.05, 1.17, 0.94, 1.16],
         [1.00, 1.06, 1.13, 0.97, 1.11],
     ]
-    for square, p, ratio in ((silicon, 0.32, 0.972), (molybdenum, 0.72, 0.987)):
+    given = ((silicon, 0.32, 0.972, (0.73, 1.30)), (molybdenum, 0.72, 0.987, (0.85, 1.15)))
+    for square, p, ratio, one_more in given:
         found = over_assignments(np.log(square))
         assert found.p == pytest.approx(p, abs=0.005)
         assert np.exp(found.estimate) == pytest.approx(ratio, abs=0.002)
         assert found.smallest == 1 / 120
+        assert np.exp([found.low, found.high]) == pytest.approx(one_more, abs=0.005)
 
 
 def test_own_terms_are_told_from_choosers_and_models():
