@@ -19,6 +19,7 @@ from crossprune.harness.analysis.contrasts import (
 from crossprune.harness.analysis.units import (
     TREND,
     Case,
+    Seeds,
     TestErrors,
     by_seed,
     influences,
@@ -132,7 +133,7 @@ def _table(
     log_ratios = contrasts.shares @ errors["log_error"].to_numpy()  # NaN if a cell is missing: like with like
     planned = [case.rows(table) for case in cases]
     used = [rows & np.isfinite(log_ratios) for rows in planned]
-    units, weights = by_seed(table, log_ratios, cases, used)
+    units, weights = by_seed(contrasts, log_ratios, cases, used)
     moved = {} if tests is None else influences(contrasts, weights, tests)
     estimates, sources = _by_data_set(units, moved, errors, len(cases))
     found = statistics.infer(estimates, sources, np.random.default_rng(0))
@@ -156,7 +157,7 @@ def _table(
         "low_anywhere": np.exp(found.low_anywhere),
         "high_anywhere": np.exp(found.high_anywhere),
         "n_pairs": n_pairs,
-        "n_units": np.sum([np.isfinite(one).sum(axis=1) for one in units.values()], axis=0, dtype=np.int64),
+        "n_units": np.sum([one.counts for one in units.values()], axis=0, dtype=np.int64),
         "n_missing": n_planned - n_pairs,
         "seed_deviation": pooled_deviation(list(units.values()), len(cases)),
         **_scatter_of_tests(list(moved.values())),
@@ -165,7 +166,7 @@ def _table(
 
 
 def _by_data_set(
-    units: Mapping[str, FloatArray],
+    units: Mapping[str, Seeds],
     moved: Mapping[str, FloatArray],
     errors: pd.DataFrame,
     n_cases: int,
@@ -185,7 +186,7 @@ def _by_data_set(
     for source, names in zip(pools.index.astype(str), pools, strict=True):
         known = [name for name in map(str, names) if name in units]
         if len(known) > 1:
-            values = np.stack([means(units[name]) for name in known], axis=1)
+            values = np.stack([units[name].estimates for name in known], axis=1)
             estimates.append(means(values))
             parts = [statistics.from_pools(values, float(overlaps[source]))]
             if source in same and all(name in moved for name in known):
@@ -193,8 +194,8 @@ def _by_data_set(
             sources.append(parts)
             continue
         for name in known:
-            estimates.append(means(units[name]))
-            parts = [statistics.from_seeds(units[name])]
+            estimates.append(units[name].estimates)
+            parts = [units[name].source]
             if name in moved:
                 parts.append(statistics.from_configurations(moved[name]))
             sources.append(parts)

@@ -17,6 +17,8 @@ from scipy import sparse
 
 EVERY_MODEL = "all"
 """Model of a row over all models."""
+TOGETHER = -1
+"""Number of the model in a contrast that is of all models at once."""
 ESTIMABLE = 1e-8
 """A contrast that is no combination of cells misses by its own size, rounding by 1e-15."""
 
@@ -28,9 +30,9 @@ class Contrasts:
     errors: pd.DataFrame
     """The cells, of `crossprune.harness.analysis.cells.partial_errors`."""
     table: pd.DataFrame
-    """Columns of `SETTING`, ``seed``, ``comparison``, ``n_pairs`` and ``n_planned``, how many own or other
-    cells are compared in it and were to be, and the number of its ``setting``: contrasts of one differ in
-    the seed only."""
+    """Columns of `SETTING`, ``seed``, ``comparison``, ``of``, the model that it is of where it stands for all
+    models, ``n_pairs`` and ``n_planned``, how many own or other cells are compared in it and were to be, and
+    the number of its ``setting``: contrasts of one differ in the seed only."""
     shares: sparse.csr_array
     """Share of each cell in each difference, shape (n_contrasts, n_cells)."""
 
@@ -78,7 +80,8 @@ def _pair(
     table = left.merge(right, on=on, how="inner", suffixes=("", "_second"))
     shares = left_shares[table["average"].to_numpy()] - right_shares[table["average_second"].to_numpy()]
     setting = table.groupby(SETTING).ngroup()
-    return Contrasts(errors, table[[*by, "seed"]].assign(setting=setting, n_pairs=1, n_planned=1), shares)
+    table = table[[*by, "seed"]].assign(of=table["model"], setting=setting, n_pairs=1, n_planned=1)
+    return Contrasts(errors, table, shares)
 
 
 def _averages(errors: pd.DataFrame, by: Sequence[str], n_cells: int) -> tuple[pd.DataFrame, sparse.csr_array]:
@@ -90,13 +93,15 @@ def _averages(errors: pd.DataFrame, by: Sequence[str], n_cells: int) -> tuple[pd
 
 
 def ownership(errors: pd.DataFrame) -> Contrasts | None:
-    """Estimate in each block of data set, fraction, method and seed what owning the data does to all models.
+    """Estimate in each block of data set, fraction, method and seed what owning the data does to each model.
 
-    The log error of chooser i and model j is μ + αᵢ + βⱼ + δ·own(i, j), a two-way layout with a term for the
-    diagonal. *own / other* is δ by least squares on the cells that are there, *other / random* the mean of
-    α over choosers less that of random, and *own / random* their sum. In a complete square these are the
-    means of pairs. Where cells are lost, least squares knows that the remaining ones have other choosers
-    and models, and a mean of pairs does not. Kin is left out.
+    The log error of chooser i and model j is μ + αᵢ + βⱼ + δⱼ·own(i, j), a two-way layout with a term for
+    each owner. *own / other* is δⱼ by least squares on the cells that are there, *other / random* the mean of
+    α over choosers less that of random, and *own / random* their sum. Averaged over models, these are the
+    means of pairs in a complete square. Where cells are lost, least squares knows that the remaining ones
+    have other choosers and models, and a mean of pairs does not; a model that has lost its own cell says
+    nothing and shifts nothing. Two descriptors without random cannot tell one δⱼ from the other: there it
+    is the same for all. Kin is left out.
 
     Returns
     -------
@@ -106,75 +111,121 @@ def ownership(errors: pd.DataFrame) -> Contrasts | None:
     """
     known = np.append(np.isfinite(errors["log_error"].to_numpy()), False)
     table, values, cells, ends = [], [np.empty(0)], [np.empty(0, dtype=np.int64)], [0]
-    solved: dict[bytes, dict[str, FloatArray]] = {}
-    for key, block, own in _blocks(errors):
+    solved: dict[bytes, dict[tuple[str, int], FloatArray]] = {}
+    blocks = _Blocks(errors)
+    for key, block, own in blocks:
         planned, there = block >= 0, known[block]
+        terms = own.any(axis=0) & planned.any(axis=0)
         found = []
         for mask in (there, planned):
             pattern = mask.tobytes() + planned.tobytes() + own.tobytes()
             if pattern not in solved:
-                solved[pattern] = _weights(own, mask, np.asarray(planned[:-1].any(axis=1)))
+                solved[pattern] = _weights(own, mask, planned.any(axis=1), blocks.n_choosers, apart=True)
             found.append(solved[pattern])
-        for name in found[1]:
-            mask, weights = (there, found[0]) if name in found[0] else (planned, found[1])
-            table.append((*key, name, int((mask & own).sum()), int((planned & own).sum())))
-            values.append(weights[name][mask])
+        if not all((COMPARISONS[2], number) in found[1] for number in np.flatnonzero(terms)):
+            found = [
+                _weights(own, mask, planned.any(axis=1), blocks.n_choosers, apart=False)
+                for mask in (there, planned)
+            ]
+        for name, number in found[1]:
+            mask, weights = (there, found[0]) if (name, number) in found[0] else (planned, found[1])
+            owned = own if number == TOGETHER else own & (np.arange(own.shape[1]) == number)
+            counts = int((mask & owned).sum()), int((planned & owned).sum())
+            of = EVERY_MODEL if number == TOGETHER else blocks.models[number]
+            table.append((*key, name, of, *counts))
+            values.append(weights[name, number][mask])
             cells.append(block[mask])
             ends.append(ends[-1] + int(mask.sum()))
-    columns = ["dataset", "fraction", "method", "seed", "comparison", "n_pairs", "n_planned"]
+    columns = ["dataset", "fraction", "method", "seed", "comparison", "of", "n_pairs", "n_planned"]
     frame = pd.DataFrame(table, columns=columns)
     if COMPARISONS[2] not in set(frame["comparison"]):
         return None
     shares = (np.concatenate(values), np.concatenate(cells), np.array(ends))
-    frame = frame.assign(model=EVERY_MODEL, setting=frame.groupby(["dataset", "fraction", "method"]).ngroup())
+    setting = frame.groupby(["dataset", "fraction", "method", "of"]).ngroup()
+    frame = frame.assign(model=EVERY_MODEL, setting=setting)
     return Contrasts(errors, frame, sparse.csr_array(shares, shape=(len(frame), len(errors))))
 
 
-def _blocks(errors: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], IntArray, NDArray[np.bool_]]]:
-    """Yield each block's key, its cells by chooser and model, -1 for none, and which of them are own.
+class _Blocks:
+    """The blocks of a table: each one's key, its cells by chooser and model, and which of them are own.
 
-    Random comes last of the choosers.
+    Cells that were not planned are -1; the lines of random come last of the choosers.
     """
-    used = errors[~errors["relation"].isin([KIN, NOBODY])]
-    models, model = np.unique(used["model"].to_numpy(dtype=object), return_inverse=True)
-    choosers, chooser = np.unique(used["chooser"].to_numpy(dtype=object), return_inverse=True)
-    is_random = (used["relation"] == RANDOM).to_numpy()
-    chooser = np.where(is_random, len(choosers), chooser)
-    shape = (len(choosers) + 1, len(models))
-    is_own = np.append((errors["relation"] == OWN).to_numpy(), False)
-    places = pd.DataFrame({"chooser": chooser, "model": model, "cell": used.index}, index=used.index)
-    shared = ["dataset", "fraction", "seed", "budget"]
-    random = {key: part.index for key, part in used[is_random].groupby(shared)}
-    for key, part in used[~is_random].groupby([*shared, "method"], sort=True):
-        rows = places.loc[part.index.append(random.get(key[:-1], pd.Index([])))]
-        block = np.full(shape, -1, dtype=np.int64)
-        block[rows["chooser"], rows["model"]] = rows["cell"]
-        dataset, fraction, seed, _, method = key
-        yield (dataset, fraction, method, seed), block, is_own[block]
+
+    def __init__(self, errors: pd.DataFrame) -> None:
+        self._used = used = errors[~errors["relation"].isin([KIN, NOBODY])]
+        self._is_own = np.append((errors["relation"] == OWN).to_numpy(), False)
+        self._is_random = is_random = (used["relation"] == RANDOM).to_numpy()
+        models, model = np.unique(used["model"].to_numpy(dtype=object), return_inverse=True)
+        self.models: list[str] = models.tolist()
+        chooser, names = pd.factorize(used["chooser"].where(~is_random), sort=True)
+        self.n_choosers = len(names)
+        # Random of one budget may have several lines, as of two scalings; each is as good as the other.
+        line, lines = pd.factorize(used["method"].where(is_random), sort=True)
+        self._shape = (self.n_choosers + len(lines), len(models))
+        self._row = np.where(is_random, self.n_choosers + line, chooser)
+        self._column = model
+
+    def __iter__(self) -> Iterator[tuple[tuple[object, ...], IntArray, NDArray[np.bool_]]]:
+        used, is_random = self._used, self._is_random
+        places = pd.DataFrame({"row": self._row, "column": self._column, "cell": used.index}, used.index)
+        shared = ["dataset", "fraction", "seed", "budget"]
+        random = {key: part.index for key, part in used[is_random].groupby(shared)}
+        for key, part in used[~is_random].groupby([*shared, "method"], sort=True):
+            rows = places.loc[part.index.append(random.get(key[:-1], pd.Index([])))]
+            block = np.full(self._shape, -1, dtype=np.int64)
+            block[rows["row"], rows["column"]] = rows["cell"]
+            dataset, fraction, seed, _, method = key
+            yield (dataset, fraction, method, seed), block, self._is_own[block]
 
 
 def _weights(
-    own: NDArray[np.bool_], there: NDArray[np.bool_], choosers: NDArray[np.bool_]
-) -> dict[str, FloatArray]:
-    """Return the share of each cell in each comparison that the cells ``there`` can tell, by its name.
+    own: NDArray[np.bool_],
+    there: NDArray[np.bool_],
+    planned: NDArray[np.bool_],
+    n_choosers: int,
+    *,
+    apart: bool,
+) -> dict[tuple[str, int], FloatArray]:
+    """Return the share of each cell in each comparison that the cells ``there`` can tell.
 
     Parameters
     ----------
     own, there
-        Shape (n_choosers + 1, n_models), random last.
-    choosers
-        Those of the block, shape (n_choosers,).
+        Shape (n_rows, n_models): choosers, then lines of random.
+    planned
+        Rows of the block, shape (n_rows,).
+    n_choosers
+        How many rows are choosers.
+    apart
+        Whether each model has a term of its own.
+
+    Returns
+    -------
+    dict
+        Comparison and number of the model, `TOGETHER` for all, to shares, shape (n_rows, n_models).
     """
     n_rows, n_models = own.shape
+    owners = np.flatnonzero(own.any(axis=0))
+    terms = own[:, :, None] & (np.arange(n_models)[:, None] == owners) if apart else own[:, :, None]
     row, column = np.nonzero(there)
-    design = np.hstack([np.eye(n_rows)[row], np.eye(n_models)[column], own[there][:, None]])
-    mean = np.concatenate([choosers / max(choosers.sum(), 1), [-1.0], np.zeros(n_models), [0.0]])
-    ownership = np.eye(design.shape[1])[-1]
+    design = np.hstack([np.eye(n_rows)[row], np.eye(n_models)[column], terms[there]])
+    sides = np.where(np.arange(n_rows) < n_choosers, planned, 0.0), planned * 1.0
+    sides[1][:n_choosers] = 0.0
+    rows = [side / max(side.sum(), 1.0) for side in sides]
+    mean = np.concatenate([rows[0] - rows[1], np.zeros(design.shape[1] - n_rows)])
+    if not rows[1].any():
+        mean[:] = np.nan  # no random to compare with
+    wanted = {(COMPARISONS[1], TOGETHER): mean}
+    for place, number in enumerate(owners if apart else [TOGETHER]):
+        term = np.eye(design.shape[1])[n_rows + n_models + place]
+        wanted[COMPARISONS[0], int(number)] = mean + term
+        wanted[COMPARISONS[2], int(number)] = term
     inverse = np.linalg.pinv(design, rcond=1e-10)
     found = {}
-    for name, contrast in zip(COMPARISONS, (mean + ownership, mean, ownership), strict=True):
+    for name, contrast in wanted.items():
         weights = contrast @ inverse
-        if np.abs(weights @ design - contrast).max() < ESTIMABLE:
+        if np.abs(weights @ design - contrast).max(initial=0.0) < ESTIMABLE:
             found[name] = np.zeros(own.shape)
             found[name][there] = weights
     return found

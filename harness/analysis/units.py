@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.contrasts import EVERY_MODEL, Contrasts
-from crossprune.harness.analysis.statistics import from_configurations
+from crossprune.harness.analysis.statistics import Source, from_clusters, from_configurations
 from crossprune.harness.contract import FloatArray, IntArray
 from numpy.typing import NDArray
 from scipy import sparse, stats
@@ -84,10 +84,22 @@ class Case:
         return found.to_numpy(dtype=np.bool_)
 
 
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """What the seeds of one data set say of each case."""
+
+    estimates: FloatArray
+    """Shape (n_cases,), NaN where the data set says nothing."""
+    source: Source
+    """How far they may err."""
+    counts: IntArray
+    """Seeds that say something, shape (n_cases,)."""
+
+
 def by_seed(
-    table: pd.DataFrame, log_ratios: FloatArray, cases: Sequence[Case], used: Sequence[NDArray[np.bool_]]
-) -> tuple[dict[str, FloatArray], sparse.csr_array]:
-    """Average over settings within each seed, or take their slope against the logarithm of the fraction.
+    contrasts: Contrasts, log_ratios: FloatArray, cases: Sequence[Case], used: Sequence[NDArray[np.bool_]]
+) -> tuple[dict[str, Seeds], sparse.csr_array]:
+    """Average over settings and seeds, or take the mean slope against the logarithm of the fraction.
 
     The luck of one random draw is shared by all models and, sets being nested, by all fractions: the
     seeds, not the pairs, are the independent repeats. Each setting's own mean is taken out, so that one that
@@ -96,52 +108,90 @@ def by_seed(
     Returns
     -------
     tuple
-        Data set → shape (n_cases, n_seeds), NaN where a seed says nothing; and the share of each contrast in
-        each case's mean over the seeds of its data set, shape (n_cases, n_contrasts).
+        Data set → what its seeds say; and the share of each contrast in each case's estimate of its data
+        set, shape (n_cases, n_contrasts).
     """
+    table = contrasts.table
     names, dataset = np.unique(table["dataset"].to_numpy(dtype=object), return_inverse=True)
     seeds, seed = np.unique(table["seed"].to_numpy(), return_inverse=True)
     doublings = np.log2(table["fraction"].to_numpy(dtype=np.float64))
     setting = table["setting"].to_numpy()
-    line: IntArray = np.asarray(table.groupby(["model", "method"]).ngroup(), dtype=np.int64)
-    values = np.full((len(names), len(cases), len(seeds)), np.nan)
+    line: IntArray = np.asarray(table.groupby(["of", "method"]).ngroup(), dtype=np.int64)
+    wide = _with_luck(contrasts)
     entries = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))]
-    for index, (case, rows) in enumerate(zip(cases, used, strict=True)):
-        for name in range(len(names)):
-            mine = np.flatnonzero(rows & (dataset == name))
-            if not len(mine):
-                continue
+    found = {}
+    for number, name in enumerate(names):
+        estimates, freedom = np.full(len(cases), np.nan), np.zeros(len(cases))
+        deviations, counts = np.zeros((len(cases), len(seeds))), np.zeros(len(cases), dtype=np.int64)
+        own = wide[np.flatnonzero(dataset == number)].tocsc()
+        own = own[:, np.flatnonzero(np.diff(own.indptr))].tocsr()
+        place = np.cumsum(dataset == number) - 1
+        for index, (case, rows) in enumerate(zip(cases, used, strict=True)):
+            mine = np.flatnonzero(rows & (dataset == number))
             if case.fraction == TREND:
-                weights = _slopes(doublings[mine], seed[mine], line[mine], len(seeds))
-                told = np.flatnonzero(weights.any(axis=1))
-                values[name, index, told] = weights[told] @ log_ratios[mine]
-                mean = weights[told].mean(axis=0) if len(told) else np.zeros(len(mine))
+                shares, parts = _slopes(doublings[mine], seed[mine], line[mine], len(seeds))
             else:
-                there, found = _seed_means(log_ratios[mine], setting[mine], seed[mine])
-                values[name, index, there] = found
-                group = np.unique(setting[mine], return_inverse=True)[1]
-                counts = np.bincount(group)
-                mean = 1.0 / (len(counts) * counts[group])
-            entries.append((np.full(len(mine), index), mine, mean))
+                shares, parts = _seed_means(setting[mine], seed[mine], len(seeds))
+            counts[index] = np.count_nonzero(np.bincount(seed[mine], np.abs(shares), len(seeds)))
+            if not counts[index]:
+                continue
+            estimates[index] = shares @ log_ratios[mine]
+            terms: FloatArray = (own[place[mine]].T @ np.vstack([parts, shares]).T).T
+            scatter, expected = terms[:-1] @ terms[:-1].T, float(terms[-1] @ terms[-1])
+            deviations[index], freedom[index] = from_clusters(parts @ log_ratios[mine], scatter, expected)
+            entries.append((np.full(len(mine), index), mine, shares))
+        found[str(name)] = Seeds(estimates, Source(deviations, freedom), counts)
     row, column, share = (np.concatenate(one) for one in zip(*entries, strict=True))
-    shares = sparse.csr_array((share, (row, column)), shape=(len(cases), len(table)))
-    return {str(one): values[number] for number, one in enumerate(names)}, shares
+    return found, sparse.csr_array((share, (row, column)), shape=(len(cases), len(table)))
 
 
-def _seed_means(values: FloatArray, setting: IntArray, seed: IntArray) -> tuple[IntArray, FloatArray]:
-    """Return the seeds that say something, and the mean of each, settings' own means taken out."""
-    setting = np.unique(setting, return_inverse=True)[1]
-    there, seed = np.unique(seed, return_inverse=True)
-    of_settings = np.bincount(setting, values) / np.bincount(setting)
-    averages = np.bincount(seed, values - of_settings[setting]) / np.bincount(seed)
-    return there, averages - averages.mean() + of_settings.mean()
+def _with_luck(contrasts: Contrasts) -> sparse.csr_array:
+    """Return what contrasts are made of if cells err as much alone as by the luck of their draw.
+
+    Returns
+    -------
+    sparse.csr_array
+        Shape (n_contrasts, n_cells + n_draws): products of two rows are the covariance of two contrasts.
+    """
+    draw = contrasts.errors.groupby(["dataset", "chooser", "method", "seed"]).ngroup().to_numpy()
+    n_cells = len(draw)
+    shape = (n_cells, int(draw.max(initial=-1)) + 1)
+    luck = sparse.csr_array((np.ones(n_cells), (np.arange(n_cells), draw)), shape=shape)
+    return sparse.csr_array(sparse.hstack([contrasts.shares, contrasts.shares @ luck]))
 
 
-def _slopes(x: FloatArray, seed: IntArray, line: IntArray, n_seeds: int) -> FloatArray:
-    """Return the weights of each seed's slope by least squares, shape (n_seeds, n); 0 where x is constant.
+def _seed_means(setting: IntArray, seed: IntArray, n_seeds: int) -> tuple[FloatArray, FloatArray]:
+    """Return the share of each contrast in the mean over settings and seeds, and in what seeds add to it.
+
+    Settings and seeds are terms of an additive model, fitted by least squares, so that a setting that is lost
+    for a seed shifts neither. Where nothing is lost, these are means.
+
+    Returns
+    -------
+    tuple
+        Shapes (n,) and (n_seeds, n).
+    """
+    group, place = (np.unique(one, return_inverse=True)[1] for one in (setting, seed))
+    n, shape = len(setting), (int(group.max(initial=-1)) + 1, int(place.max(initial=-1)) + 1)
+    if n == 0:
+        return np.empty(0), np.empty((n_seeds, 0))
+    counts = np.zeros(shape)
+    np.add.at(counts, (group, place), 1.0)
+    of_settings = counts / counts.sum(axis=1, keepdims=True)
+    centred = (np.arange(shape[1])[:, None] == place) - of_settings[group].T
+    terms = np.linalg.pinv(np.diag(counts.sum(axis=0)) - counts.T @ of_settings, rcond=1e-10) @ centred
+    shift = of_settings.mean(axis=0) - 1.0 / shape[1]
+    shares = 1.0 / (shape[0] * counts.sum(axis=1)[group]) - shift @ terms
+    parts = np.zeros((n_seeds, n))
+    parts[np.unique(seed)] = (terms - terms.mean(axis=0)) / shape[1]
+    return shares, parts
+
+
+def _slopes(x: FloatArray, seed: IntArray, line: IntArray, n_seeds: int) -> tuple[FloatArray, FloatArray]:
+    """Return the share of each contrast in the mean of the seeds' slopes, and in what each seed adds to it.
 
     Each line of equal model and method has a height of its own, so that one which is not there at all
-    fractions does not tilt the slope.
+    fractions does not tilt the slope. A seed with one fraction has no slope.
     """
     weights = np.zeros((n_seeds, len(x)))
     for one in np.unique(seed):
@@ -150,7 +200,10 @@ def _slopes(x: FloatArray, seed: IntArray, line: IntArray, n_seeds: int) -> Floa
         centred = x[mine] - (np.bincount(lines, x[mine]) / np.bincount(lines))[lines]
         if (squares := float(centred @ centred)) > 1e-12:
             weights[one, mine] = centred / squares
-    return weights
+    told = weights.any(axis=1)
+    n_told = max(int(told.sum()), 1)
+    shares: FloatArray = weights.sum(axis=0) / n_told
+    return shares, (weights - told[:, None] * shares) / n_told
 
 
 def means(values: FloatArray) -> FloatArray:
@@ -178,11 +231,11 @@ def influences(
     return found
 
 
-def pooled_deviation(units: Sequence[FloatArray], n_cases: int) -> FloatArray:
-    """Return the standard deviation over seeds within data sets, NaN where no data set has two seeds."""
+def pooled_deviation(seeds: Sequence[Seeds], n_cases: int) -> FloatArray:
+    """Return the standard deviation of one seed within data sets, NaN where no data set has two seeds."""
     squares, freedom = np.zeros(n_cases), np.zeros(n_cases)
-    for values in units:
-        centred = values - means(values)[:, None]
-        squares += np.nansum(np.square(centred), axis=1)
-        freedom += np.maximum(np.isfinite(values).sum(axis=1) - 1, 0)
-    return np.sqrt(np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan))
+    for one in seeds:
+        known = one.source.freedom > 0
+        squares += known * np.square(one.source.deviations).sum(axis=1) * one.counts * one.source.freedom
+        freedom += one.source.freedom
+    return np.sqrt(np.where(freedom > 0, squares / np.maximum(freedom, 1e-9), np.nan))

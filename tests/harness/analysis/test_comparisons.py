@@ -250,6 +250,33 @@ def test_lost_cells_do_not_look_like_ownership(lost, own):
     assert found["low"] < np.exp(own) < found["high"]
 
 
+def test_an_owner_that_loses_its_own_cells_does_not_dilute_ownership():
+    """One term for all models gave 0.93 for 0.79 to the third: the one owner had the fewest cells."""
+
+    def error(chooser, fraction, seed, model):
+        luck = 0.004 * np.random.default_rng([seed, len(chooser + model), int(100 * fraction)]).normal()
+        return float(np.exp(luck) * (0.79 if chooser == model == "gap" else 1.0))
+
+    results = study(error, seeds=range(6))
+    gone = (results["model"] == "gap") & (results["chooser"] == "gap") & (results["seed"] > 1)
+    results.loc[gone, "status"], results.loc[gone, FORCE] = "failed", np.nan
+    found = overall(compare(results, FORCE, primary="own / other"))["own / other"]
+    assert found["ratio"] == pytest.approx(0.79 ** (1 / 3), rel=5e-3)
+    assert found["n_missing"] == gone[results["fraction"] < 1].sum()
+
+
+def test_two_lines_of_random_are_both_the_base_line():
+    """The one that came last stood for both."""
+    results = study(noisy(7, 0.1))
+    is_random = results["chooser"] == "random"
+    worse = results[is_random].assign(method="random, whitened scaling")
+    worse[FORCE] *= 4.0
+    found = overall(compare(pd.concat([results, worse]), FORCE))
+    alone = overall(compare(results, FORCE))
+    for name in ("own / random", "other / random"):
+        assert found[name]["ratio"] == pytest.approx(alone[name]["ratio"] / 2.0)
+
+
 def test_complete_squares_give_means_of_pairs():
     results = study(noisy(5, 0.1), seeds=range(4), datasets=("a", "b"))
     found = overall(compare(results, FORCE))
