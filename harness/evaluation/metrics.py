@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
@@ -18,7 +20,11 @@ METRICS = (
     "force_mae_ev_per_angstrom",
     "force_rmse_ev_per_angstrom",
     "stress_mae_gpa",
+    "energy_p95_mev_per_atom",
+    "force_p95_ev_per_angstrom",
 )
+"""Means and 95th percentiles of absolute errors, roots of mean squares."""
+PERCENTILE = 0.95
 
 
 def labels_of(frames: Sequence[Atoms]) -> Predictions:
@@ -64,7 +70,7 @@ def errors_by_group(
         NaN where no frame has it).
     """
     names, numbers = np.unique(np.asarray(groups), return_inverse=True)
-    return _means(_sums_of_frames(predicted, labels, sizes), sizes, names.tolist(), numbers, chosen)
+    return _means(_errors_of_frames(predicted, labels, sizes), sizes, names.tolist(), numbers, chosen)
 
 
 def errors_by_part(
@@ -86,23 +92,31 @@ def errors_by_part(
     known = chosen_from(labels, dataset.sizes, unseen)
     sizes, parts = dataset.sizes[unseen], dataset.parts[unseen]
     names, numbers = dataset.numbered_groups
-    sums = _sums_of_frames(predicted, known, sizes)
+    errors = _errors_of_frames(predicted, known, sizes)
     rows = []
     for split, part in (("test", "test"), ("ood", "ood"), ("remainder", "train")):
         chosen = np.flatnonzero(parts == part)
         if len(chosen):
-            rows += [{"split": split, **row} for row in _means(sums, sizes, names, numbers[unseen], chosen)]
+            rows += [{"split": split, **row} for row in _means(errors, sizes, names, numbers[unseen], chosen)]
     return rows
 
 
-def _sums_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray) -> FloatArray:
-    """Add up what each frame gives to the metrics: shape (n_frames, 6).
+@dataclass(frozen=True, eq=False)
+class _Errors:
+    """Absolute errors of frames."""
 
-    Energy per atom, absolute and squared; force components, absolute and squared; stress components,
-    absolute, and whether there are labels of them.
-    """
+    sums: FloatArray
+    """What each frame gives to the means, shape (n_frames, 6): energy per atom, absolute and squared; force
+    components, absolute and squared; stress components, absolute, and whether there are labels of them."""
+    components: FloatArray
+    """Of forces, shape (n_atoms, 3)."""
+
+
+def _errors_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray) -> _Errors:
+    """Compute the errors of frames of ``sizes`` atoms."""
     energy = 1e3 * (predicted.energies - labels.energies) / sizes
-    x, y, z = (predicted.forces - labels.forces).T  # sums of columns are faster than of rows of three
+    components = np.abs(predicted.forces - labels.forces)
+    x, y, z = components.T  # sums of columns are faster than of rows of three
     starts = np.cumsum(sizes) - sizes
     with_stress = np.isfinite(labels.stresses).all(axis=1)
     stress = np.abs(predicted.stresses - labels.stresses).sum(axis=1) / GPa
@@ -110,19 +124,19 @@ def _sums_of_frames(predicted: Predictions, labels: Predictions, sizes: IntArray
         columns = [
             np.abs(energy),
             np.square(energy),
-            np.add.reduceat(np.abs(x) + np.abs(y) + np.abs(z), starts),
+            np.add.reduceat(x + y + z, starts),
             np.add.reduceat(np.square(x) + np.square(y) + np.square(z), starts),
             np.where(with_stress, stress, 0.0),
             with_stress.astype(np.float64),
         ]
-    return np.stack(columns, axis=1)
+    return _Errors(np.stack(columns, axis=1), components)
 
 
 def _means(
-    sums: FloatArray, sizes: IntArray, groups: Sequence[str], numbers: IntArray, chosen: IntArray
+    errors: _Errors, sizes: IntArray, groups: Sequence[str], numbers: IntArray, chosen: IntArray
 ) -> list[dict[str, float | str | int]]:
     """Average over all of ``chosen``, and over each group in it; ``numbers`` count into ``groups``."""
-    mine, owner = sums[chosen], numbers[chosen]
+    mine, owner = errors.sums[chosen], numbers[chosen]
     counts = np.bincount(owner, minlength=len(groups))
     there = np.flatnonzero(counts).tolist()
     by_group = np.stack([np.bincount(owner, one, len(groups))[there] for one in mine.T], axis=1)
@@ -130,6 +144,9 @@ def _means(
     frames = np.concatenate([[len(chosen)], counts[there]])
     in_groups = np.bincount(owner, sizes[chosen], len(groups))[there]
     atoms = np.concatenate([[sizes[chosen].sum()], in_groups]).astype(np.int64)
+    is_chosen = np.zeros(len(sizes), dtype=np.bool_)
+    is_chosen[chosen] = True
+    components = errors.components[np.repeat(is_chosen, sizes)].ravel()
     with np.errstate(invalid="ignore"):
         means = [
             totals[:, 0] / frames,
@@ -137,8 +154,22 @@ def _means(
             totals[:, 2] / (3 * atoms),
             np.sqrt(totals[:, 3] / (3 * atoms)),
             totals[:, 4] / (6 * totals[:, 5]),
+            _percentiles(mine[:, 0], owner),
+            _percentiles(components, np.repeat(owner, 3 * sizes[chosen])),
         ]
     names = [ALL, *(groups[number] for number in there)]
     columns = [names, frames.tolist(), atoms.tolist(), *(one.tolist() for one in means)]
     fields = ("group", "n_eval_configurations", "n_eval_atoms", *METRICS)
     return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _percentiles(values: FloatArray, owner: IntArray) -> FloatArray:
+    """Return the smallest value that `PERCENTILE` of all, and of each owner's, do not exceed."""
+    order = np.argsort(values)
+    by_owner = values[order][np.argsort(owner[order], kind="stable")]
+    counts = np.bincount(owner)
+    counts = counts[counts > 0]
+    ends = np.cumsum(counts)
+    places = ends - counts + np.ceil(PERCENTILE * counts).astype(np.int64) - 1
+    overall = values[order[math.ceil(PERCENTILE * len(values)) - 1]]
+    return np.concatenate([[overall], by_owner[places]])

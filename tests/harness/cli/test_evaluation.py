@@ -98,7 +98,7 @@ def test_a_stored_potential_has_the_numbers_of_the_results_table(run, potential)
         n_frames, *numbers = found[row["split"], row["group"]]
         assert int(n_frames) == row["n_eval_configurations"]
         digits = (2, 2, 4, 4, 3)
-        assert numbers == [f"{row[name]:.{n}f}" for name, n in zip(METRICS, digits, strict=True)]
+        assert numbers == [f"{row[name]:.{n}f}" for name, n in zip(METRICS[:5], digits, strict=True)]
 
 
 @pytest.mark.parametrize(

@@ -73,4 +73,5 @@ def test_every_number_is_that_of_its_definition():
         assert (row["n_eval_configurations"], row["n_eval_atoms"]) == (len(part), len(atoms))
         expected = [abs(energy).mean(), np.sqrt((energy**2).mean()), abs(force).mean()]
         expected += [np.sqrt((force**2).mean()), abs(stress).mean()]
+        expected += [np.quantile(abs(one), 0.95, method="inverted_cdf") for one in (energy, force.ravel())]
         assert [row[metric] for metric in METRICS] == pytest.approx(expected, rel=1e-12)
