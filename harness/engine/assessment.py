@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 from crossprune.harness.data.cards import Card, list_cards, load_card
-from crossprune.harness.data.crystals import Setting
 from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
 from crossprune.harness.engine.outcome import Outcome
@@ -24,6 +23,7 @@ from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.properties import tasks
 from crossprune.harness.evaluation.references import groups_behind, md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.seen import UNKNOWN
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.stability import FS_PER_PS, MdRun
 from crossprune.harness.store.damage import Damaged
 from crossprune.harness.store.leases import leased

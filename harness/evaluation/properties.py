@@ -11,13 +11,14 @@ from typing import Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from crossprune.harness.data.crystals import Crystal, Setting, Slab, competing_phases
+from crossprune.harness.data.crystals import Crystal, Slab, competing_phases
 from crossprune.harness.errors import MissingPackage, PropertyError, unknown_name
 from crossprune.harness.evaluation.dimers import dimer_curve
 from crossprune.harness.evaluation.elasticity import elastic_constants, stressed_constants
 from crossprune.harness.evaluation.lattice import Equilibrium, at_volume, equilibrium, relaxed_crystal
 from crossprune.harness.evaluation.phonons import IMAGINARY, held_points, phonons
 from crossprune.harness.evaluation.relaxation import energy
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.surfaces import surface_energy
 from crossprune.harness.evaluation.vacancies import Vacancy, migration_energy, vacancy
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from crossprune.harness.data.cards import Card, DataOptions, load_dataset
-from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype, Setting
+from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
 from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.properties import AT_CELL, AT_STRAIN, VACANCY_REPEAT
 from crossprune.harness.evaluation.rdf import radial_distribution
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.stability import MdOptions, MdRun
 
 NEIGHBOURS = 4.0

@@ -112,6 +112,15 @@ def test_what_was_seen_is_joined_when_the_table_is_written(go, monkeypatch):
     assert again.properties["n_reference_chosen"].isna().all()
 
 
+def test_of_a_fit_that_the_store_no_longer_holds_nothing_is_said(go):
+    results, tried = go(study(LATTICE))
+    go.store.discard("fit", tried.properties["fit_key"].iloc[0])
+    again = assess(study(LATTICE), go.store, SerialExecutor(), results.table)
+    assert not again.computed
+    assert set(again.properties["reference_seen"]) == {""}
+    assert again.properties["value"].equals(tried.properties["value"])
+
+
 def test_a_table_without_these_columns_is_read(go):
     _, tried = go(study(LATTICE))
     PROPERTIES.check(tried.properties)

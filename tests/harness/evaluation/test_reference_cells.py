@@ -9,7 +9,7 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.units import GPa
 from crossprune.harness.data.cards import list_cards, load_card, load_dataset
-from crossprune.harness.data.crystals import Crystal, Setting, Slab
+from crossprune.harness.data.crystals import Crystal, Slab
 from crossprune.harness.evaluation.elasticity import elastic_constants, stressed_constants
 from crossprune.harness.evaluation.lattice import relaxed_crystal
 from crossprune.harness.evaluation.properties import (
@@ -21,6 +21,7 @@ from crossprune.harness.evaluation.properties import (
 )
 from crossprune.harness.evaluation.references import groups_behind, plain_name, reference_of, setting_of
 from crossprune.harness.evaluation.seen import Acquaintance
+from crossprune.harness.evaluation.setting import Setting
 
 COPPER = Crystal("fcc", ("Cu",), 3.6)
 
