@@ -98,6 +98,16 @@ def test_what_a_model_saw_of_a_reference_is_said_of_every_value(go):
     assert set(table.loc[table["structure"] == "bcc", "reference_seen"]) == {"held out"}
 
 
+@pytest.mark.slow
+def test_the_reference_of_a_group_that_a_pool_holds_out_is_transfer(go):
+    _, tried = go(study({"enabled": True, "names": ["phases"]}, models=("mean",), ood="each"))
+    table = tried.properties
+    same = table["held_out"] == table["structure"]
+    assert set(table.loc[same, "structure"]) == {"beta-sn", "sc", "fcc", "bcc", "hcp", "hex-diamond"}
+    assert set(table.loc[same, "reference_seen"]) == {"held out"}
+    assert set(table.loc[~same & (table["structure"] != "bcc"), "reference_seen"]) == {"chosen"}
+
+
 def test_what_was_seen_is_joined_when_the_table_is_written(go, monkeypatch):
     _, tried = go(study(LATTICE))
     assert set(tried.properties["reference_seen"]) == {"chosen"}
