@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.survival import Survival
 from crossprune.harness.analysis.survival import survival as survival_of
-from crossprune.harness.engine.results import distinct_runs
+from crossprune.harness.engine.results import REFERENCE_SEEN, distinct_runs
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
 RUN = ["ensemble", "temperature_k"]
 FULL_TINT = 50.0
 """Relative error (%) that gets the strongest tint."""
-TOTAL_ENERGY = "energy_ev_per_atom"
-"""Its zero is that of the labels, so that a relative error of it means nothing."""
+TOTAL_ENERGY = ("energy_ev_per_atom", "energy_at_reference_cell_ev_per_atom")
+"""Their zero is that of the labels, so that a relative error of them means nothing."""
 
 
 def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
@@ -30,23 +30,41 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
     -------
     pd.DataFrame
         Mean absolute relative errors (%), over the seeds for which there is a value, and ``without value``
-        and ``suspect``: shares of the expected values (%).
+        and ``suspect``: shares of the expected values (%). A column whose reference's structures are in
+        the data says whether models were fitted to any; ``references seen`` is the share of a row (%).
     """
+    if REFERENCE_SEEN[0] not in properties.columns:  # a table of an earlier version
+        properties = properties.assign(**{REFERENCE_SEEN[0]: ""})
     table = properties.assign(
         label=properties["structure"] + " " + properties["property"],
         percent=100 * properties["relative_error"].abs(),
         absent=100.0 * properties["value"].isna(),
         suspect=100.0 * (properties["status"] == "suspect"),
     )
-    left_out = (table["structure"] == "phonon") | (table["property"] == TOTAL_ENERGY)
+    left_out = (table["structure"] == "phonon") | table["property"].isin(TOTAL_ENERGY)
     compared = table[table["percent"].notna() & ~left_out]
     order = list(dict.fromkeys(compared["label"]))
     errors = compared.pivot_table(index=MODEL, columns="label", values="percent", aggfunc="mean")[order]
     phonons = table[table["structure"] == "phonon"]
     found = errors.join(_phonon_error(phonons).rename("phonon MAE (THz)"), how="outer")
     shares = table.groupby(MODEL)[["absent", "suspect"]].mean()
+    told = table[table[REFERENCE_SEEN[0]] != ""]
+    if not told.empty:
+        seen = 100.0 * (told[REFERENCE_SEEN[0]] == "chosen")
+        shares = shares.assign(seen=seen.groupby([told[one] for one in MODEL]).mean())
     joined = found.join(shares, how="outer").reset_index()
-    return joined.rename(columns={"absent": "without value", **{one: f"{one} (%)" for one in order}})
+    names = {one: f"{one}{_mark(words)} (%)" for one, words in compared.groupby("label")[REFERENCE_SEEN[0]]}
+    return joined.rename(columns={"absent": "without value", "seen": "references seen", **names})
+
+
+def _mark(words: pd.Series[str]) -> str:
+    """Say whether models were fitted to structures of a reference; nothing where that is not known."""
+    known = words[words != ""]
+    if known.empty:
+        return ""
+    if (known == "chosen").all():
+        return ", seen in training"
+    return ", seen by some models" if (known == "chosen").any() else ", not seen in training"
 
 
 def error_tint(percent: float) -> int:

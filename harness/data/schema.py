@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from crossprune.harness.data.crystals import FACES, Slab
 from crossprune.harness.data.sources import RemoteFile, is_local
+from crossprune.harness.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,20 @@ class Reference:
     """Where the values come from, and with which settings."""
     values: Mapping[str, float]
     """Property, unit in its name, to value."""
+    groups: tuple[str, ...] | None = None
+    """Groups that hold this structure, itself, strained or rattled: () if none has, None if unknown."""
+    groups_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values that other groups stand behind."""
+
+    def __post_init__(self) -> None:
+        """Refuse groups of a value that is not there."""
+        for name in self.groups_of:
+            if name not in self.values:
+                raise ValueError(f"groups_of: {unknown_name('value', name, self.values)}")
+
+    def groups_behind(self, name: str) -> tuple[str, ...] | None:
+        """Return the groups that stand behind a value; None if the card does not say."""
+        return self.groups_of.get(name, self.groups)
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,8 @@ class Protocol:
     """Cubes along each edge of the supercell for phonons."""
     slabs: tuple[Slab, ...] = FACES
     """Faces, and how their slabs are cut."""
+    elastic_strain: float = 0.0
+    """Largest component of the strains behind the reference's elastic constants; 0 where there are none."""
     snapshots: str = ""
     """Group of ab-initio MD snapshots of the crystal, whose trajectories name their temperature."""
 
@@ -130,6 +148,13 @@ class Card:
     """Energy of each isolated atom (eV) if the source gives it."""
     notes: tuple[str, ...] = ()
     """What a user must know."""
+
+    def __post_init__(self) -> None:
+        """Refuse groups of references that the table ``[groups]`` does not have."""
+        for structure, one in self.reference.items():
+            for group in (*(one.groups or ()), *itertools.chain(*one.groups_of.values())):
+                if group not in self.groups:
+                    raise ValueError(f"reference.{structure}: {unknown_name('group', group, self.groups)}")
 
     @property
     def available(self) -> bool:

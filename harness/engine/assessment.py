@@ -14,13 +14,16 @@ from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
 from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.engine.plan import data_options, load_splits
-from crossprune.harness.engine.results import AXES, md_table, properties_table
+from crossprune.harness.engine.results import AXES, REFERENCE_SEEN, md_table, properties_table
 from crossprune.harness.engine.schedule import Schedule, Task
 from crossprune.harness.engine.stages import md_stage, properties_stage
+from crossprune.harness.engine.stored import acquaintance
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
-from crossprune.harness.evaluation.properties import Setting, tasks
-from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
+from crossprune.harness.evaluation.properties import tasks
+from crossprune.harness.evaluation.references import groups_behind, md_runs, reference_of, setting_of
+from crossprune.harness.evaluation.seen import UNKNOWN
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.stability import FS_PER_PS, MdRun
 from crossprune.harness.store.damage import Damaged
 from crossprune.harness.store.leases import leased
@@ -84,7 +87,7 @@ def assess(
     loop.run([trial for key, trial in trials.items() if key not in known])
     records = {**known, **loop.records}
     return Assessment(
-        properties_table(row for plan, cell in asked for row in plan.property_rows(cell, records)),
+        properties_table(row for plan, cell in asked for row in plan.property_rows(cell, records, store)),
         md_table(row for plan, cell in asked for row in plan.md_rows(cell, records)),
         loop.computed,
         len(trials) - len(records),
@@ -92,7 +95,7 @@ def assess(
 
 
 def _rows(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    columns = [*AXES, "cell", "status", "reason", "fit_key"]
+    columns = [*AXES, "cell", "status", "reason", "fit_key", "dataset_key"]
     for values in cells[columns].itertuples(index=False):
         yield dict(zip(columns, values, strict=True))
 
@@ -133,7 +136,7 @@ class _Plan:
             yield Task(("md", key), md_stage, (fit, run, key))
 
     def property_rows(
-        self, cell: Mapping[str, Any], records: Mapping[str, Record]
+        self, cell: Mapping[str, Any], records: Mapping[str, Record], store: Store
     ) -> Iterator[dict[str, Any]]:
         """Lay out a cell's properties beside the reference values; a row for every expected one."""
         if not self._wants_properties(cell):
@@ -148,12 +151,16 @@ class _Plan:
         if record is None:
             return
         found = {(row["structure"], row["name"]): row for row in record.rows}
+        known = acquaintance(store, cell["dataset_key"], cell["fit_key"])
         for task in tasks(self.setting, self.study.properties.names):
             for structure, name in task.keys:
                 missing = {"status": record.status, "reason": record.reason}
                 row = {**cell, **found.get((structure, name), missing)}
                 reference, source = reference_of(self.card, structure, name)
                 row |= {"structure": structure, "property": name}
+                groups = groups_behind(self.card, structure, name)
+                seen = UNKNOWN if known is None else known.with_reference(groups)
+                row |= dict(zip(REFERENCE_SEEN, seen, strict=True))
                 yield {**row, "reference": reference, "reference_source": source}
 
     def md_rows(self, cell: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[dict[str, Any]]:

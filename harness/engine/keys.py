@@ -12,7 +12,8 @@ from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection import gathering
 
 if TYPE_CHECKING:
-    from crossprune.harness.evaluation.properties import PropertyOptions, Setting
+    from crossprune.harness.evaluation.properties import PropertyOptions
+    from crossprune.harness.evaluation.setting import Setting
     from crossprune.harness.evaluation.stability import MdRun
 
 FIT_LAYOUT = 3

@@ -59,16 +59,26 @@ PIECE = 500
 VOLATILE = ("fit_s", "predict_s", "peak_memory_mb", "crossprune_version", "commit", "versions", "hardware")
 """Columns that may differ between two runs of the same study; all others are equal bit for bit."""
 
+REFERENCE_SEEN = ("reference_seen", "n_reference_chosen", "n_reference_pool")
+"""What a model saw of a reference's structures: a word, and frames chosen and in the training pool."""
 PROPERTY_COLUMNS = (
     *AXES, "structure", "property", "value", "reference", "error", "relative_error", "status", "reason",
-    "wall_s", "reference_source", "cell", "fit_key",
+    "wall_s", "reference_source", *REFERENCE_SEEN, "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of properties: a row per cell and property; units are in the property's name."""
-PROPERTY_TEXTS = (*TEXT_AXES, "structure", "property", "status", "reason", "reference_source")
+PROPERTY_TEXTS = (
+    *TEXT_AXES,
+    "structure",
+    "property",
+    "status",
+    "reason",
+    "reference_source",
+    REFERENCE_SEEN[0],
+)
 PROPERTIES = Columns(
     PROPERTY_TEXTS,
-    (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s"),
-    optional=("pool", "held_out"),
+    (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s", *REFERENCE_SEEN[1:]),
+    optional=("pool", "held_out", *REFERENCE_SEEN),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -127,7 +137,7 @@ def _column(name: str, values: Sequence[Any]) -> Any:
 def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Lay out properties: value, reference, error (value − reference) and error over reference."""
     table = pd.DataFrame(list(rows), columns=list(PROPERTY_COLUMNS))
-    numbers = ["value", "reference", "wall_s"]
+    numbers = ["value", "reference", "wall_s", *REFERENCE_SEEN[1:]]
     table[numbers] = table[numbers].astype("float64")
     table["error"] = table["value"] - table["reference"]
     table["relative_error"] = table["error"] / table["reference"].abs()

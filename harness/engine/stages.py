@@ -47,7 +47,8 @@ from crossprune.harness.selection.methods import METHODS
 from crossprune.harness.store.objects import Store
 
 if TYPE_CHECKING:
-    from crossprune.harness.evaluation.properties import PropertyOptions, Setting
+    from crossprune.harness.evaluation.properties import PropertyOptions
+    from crossprune.harness.evaluation.setting import Setting
     from crossprune.harness.evaluation.stability import MdRun
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))

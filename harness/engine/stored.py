@@ -14,6 +14,7 @@ from crossprune.harness.contract import FloatArray, IntArray, Potential, Predict
 from crossprune.harness.data import frames
 from crossprune.harness.errors import DataError
 from crossprune.harness.evaluation.metrics import labels_of
+from crossprune.harness.evaluation.seen import Acquaintance
 from crossprune.harness.lookup import load_potential
 from crossprune.harness.names import fault_of_path
 from crossprune.harness.selection.candidates import Candidates
@@ -107,6 +108,13 @@ def stored_subset(root: Path, fit_key: str) -> IntArray:
         indices: IntArray = np.load(folder / "subset.npy")
     indices.flags.writeable = False
     return indices
+
+
+def acquaintance(store: Store, dataset_key: str, fit_key: str) -> Acquaintance | None:
+    """Count what a model was fitted to, by group; None if the store no longer holds the fit."""
+    if not store.has("fit", fit_key):
+        return None
+    return Acquaintance.of(stored_dataset(store.root, dataset_key), stored_subset(store.root, fit_key))
 
 
 def stored_fit(store: Store, fit_key: str) -> tuple[dict[str, FloatArray], dict[str, Any]]:

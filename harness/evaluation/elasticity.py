@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.units import GPa
 from crossprune.harness.contract import FloatArray
@@ -13,6 +15,8 @@ from crossprune.harness.evaluation.relaxation import energy, relax
 
 STRAIN = 0.004
 """Strain of the finite differences: the error of the second difference (∝ strain²) is below 0.1 %."""
+PRESSURE_STRAIN = 0.001
+"""Of the first difference: its error is below 0.02 GPa under 10 GPa, and digits do not matter yet."""
 FMAX, STEPS = 1e-4, 100
 """The energy's error is quadratic in the force left (eV/Å): below 1e-8 eV for bonds of any stiffness."""
 
@@ -55,12 +59,19 @@ class ElasticConstants:
         return f"mechanically unstable: {', '.join(failing)} fails" if failing else ""
 
 
-def elastic_constants(crystal: Crystal, calculator: Calculator) -> ElasticConstants:
+def elastic_constants(
+    crystal: Crystal, calculator: Calculator, *, strain: float = STRAIN
+) -> ElasticConstants:
     """Compute C11, C12 and C44 of a crystal at zero pressure.
 
     The energy density is ½ C11 e² under a uniaxial strain e, (9/2) B e² under e in all directions, and
     ½ C44 (2e)² under a symmetric shear strain e; each curvature is a central second difference. The
     results of a random alloy are means over the three axes.
+
+    Parameters
+    ----------
+    strain
+        The strain e of the differences.
 
     Raises
     ------
@@ -68,16 +79,40 @@ def elastic_constants(crystal: Crystal, calculator: Calculator) -> ElasticConsta
         If a relaxation fails.
     """
     axes = range(3) if crystal.is_alloy else range(1)
-    c11 = np.mean([_curvature(crystal, calculator, _uniaxial(axis), clamped=False) for axis in axes])
-    bulk = _curvature(crystal, calculator, np.eye(3), clamped=False) / 9
-    shears = {
-        clamped: np.mean([_curvature(crystal, calculator, _shear(axis), clamped=clamped) for axis in axes])
-        / 4
-        for clamped in (False, True)
-    }
-    return ElasticConstants(
-        float(c11), float((3 * bulk - c11) / 2), float(shears[False]), float(shears[True])
+
+    def mean(modes: Iterable[FloatArray], *, clamped: bool = False) -> float:
+        found = [_curvature(crystal, calculator, mode, strain, clamped=clamped) for mode in modes]
+        return float(np.mean(found))
+
+    c11, bulk = mean(map(_uniaxial, axes)), mean([np.eye(3)]) / 9
+    c44, clamped = (mean(map(_shear, axes), clamped=one) / 4 for one in (False, True))
+    return ElasticConstants(c11, (3 * bulk - c11) / 2, c44, clamped)
+
+
+def stressed_constants(crystal: Crystal, calculator: Calculator) -> tuple[ElasticConstants, float]:
+    """Compute C11, C12 and C44 of a crystal that is held at a lattice parameter, and its pressure (GPa).
+
+    Under a pressure P the curvatures of the energy are not how the stress responds to strain. By the
+    curvatures E of `elastic_constants` the response is C11 = E11, C12 = E12 + P and C44 = E44 − P/2: that
+    is B11 = C̃11 − P, B12 = C̃12 + P and B44 = C̃44 − P (Wallace 1967, doi:10.1103/PhysRev.162.776), where
+    C̃ are curvatures in Lagrangian strain, of which E11 = C̃11 − P, E12 = C̃12 and E44 = C̃44 − P/2.
+
+    Raises
+    ------
+    PropertyError
+        If a relaxation fails.
+    """
+    curvatures = elastic_constants(crystal, calculator)
+    strains = (PRESSURE_STRAIN * np.eye(3), -PRESSURE_STRAIN * np.eye(3))
+    larger, smaller = (energy(_strained(crystal, strain), calculator) for strain in strains)
+    pressure = float((smaller - larger) / (6 * PRESSURE_STRAIN) / crystal.smallest().get_volume() / GPa)
+    response = ElasticConstants(
+        curvatures.c11,
+        curvatures.c12 + pressure,
+        curvatures.c44 - pressure / 2,
+        curvatures.c44_clamped - pressure / 2,
     )
+    return response, pressure
 
 
 def _uniaxial(axis: int) -> FloatArray:
@@ -94,14 +129,21 @@ def _shear(axis: int) -> FloatArray:
     return strain
 
 
-def _curvature(crystal: Crystal, calculator: Calculator, mode: FloatArray, *, clamped: bool) -> float:
+def _strained(crystal: Crystal, strain: FloatArray) -> Atoms:
+    atoms = crystal.smallest()
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    return atoms
+
+
+def _curvature(
+    crystal: Crystal, calculator: Calculator, mode: FloatArray, strain: float, *, clamped: bool
+) -> float:
     """Return the second derivative of the energy density along a strain mode, GPa."""
     energies = []
-    for factor in (STRAIN, 0.0, -STRAIN):
-        atoms = crystal.smallest()
-        atoms.set_cell(atoms.cell.array @ (np.eye(3) + factor * mode), scale_atoms=True)
+    for factor in (strain, 0.0, -strain):
+        atoms = _strained(crystal, factor * mode)
         if not clamped and len(atoms) > 1:
             atoms = relax(atoms, calculator, fmax=FMAX, steps=STEPS)
         energies.append(energy(atoms, calculator))
     volume = crystal.smallest().get_volume()
-    return float((energies[0] - 2 * energies[1] + energies[2]) / STRAIN**2 / volume / GPa)
+    return float((energies[0] - 2 * energies[1] + energies[2]) / strain**2 / volume / GPa)

@@ -83,6 +83,12 @@ def relaxed_crystal(crystal: Crystal, calculator: Calculator) -> tuple[Crystal, 
     return dataclasses.replace(crystal, lattice_parameter=a), found
 
 
+def at_volume(build: Callable[[float], Atoms], volume: float) -> Atoms:
+    """Return the cell with a volume (Å³ per atom); ``build`` as for `equilibrium`."""
+    near = build(1.0)
+    return build(float((volume * len(near) / near.get_volume()) ** (1 / 3)))
+
+
 def _bulk_modulus(volumes: list[float], energies: list[float]) -> float:
     """Fit the equation of state; GPa."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,14 @@ from typing import Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from crossprune.harness.data.crystals import FACES, Crystal, Slab, competing_phases
+from crossprune.harness.data.crystals import Crystal, Slab, competing_phases
 from crossprune.harness.errors import MissingPackage, PropertyError, unknown_name
 from crossprune.harness.evaluation.dimers import dimer_curve
-from crossprune.harness.evaluation.elasticity import elastic_constants
-from crossprune.harness.evaluation.lattice import Equilibrium, equilibrium, relaxed_crystal
+from crossprune.harness.evaluation.elasticity import elastic_constants, stressed_constants
+from crossprune.harness.evaluation.lattice import Equilibrium, at_volume, equilibrium, relaxed_crystal
 from crossprune.harness.evaluation.phonons import IMAGINARY, held_points, phonons
+from crossprune.harness.evaluation.relaxation import energy
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.surfaces import surface_energy
 from crossprune.harness.evaluation.vacancies import Vacancy, migration_energy, vacancy
 
@@ -24,19 +27,9 @@ Key = tuple[str, str]
 """Structure and name with its unit; a card's ``[reference.STRUCTURE.values]`` uses the same names."""
 VACANCY_REPEAT = {"bcc": 3, "fcc": 3, "diamond": 2}
 """Cubes along each edge: 54, 108 and 64 atoms, as in the published tables."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The crystal of a data set and the cells in which its reference values were computed."""
-
-    crystal: Crystal
-    vacancy_cell: Literal["conventional", "primitive"] = "conventional"
-    vacancy_repeat: int = 0
-    """0 takes 54 (bcc), 108 (fcc) or 64 (diamond) atoms."""
-    phonon_repeat: int = 2
-    """Cubes along each edge of the supercell for phonons."""
-    slabs: tuple[Slab, ...] = FACES
+AT_STRAIN, AT_CELL = "_at_reference_strain", "_at_reference_cell"
+"""Within names: computed with the strain, or in the cells, of the reference calculation."""
+NEGATIVE_SURFACE = "the surface forms by itself: its energy is negative"
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,10 @@ class PropertyOptions:
 
     enabled: bool = False
     """Compute properties of every fitted model."""
-    names: tuple[str, ...] = ("lattice", "elastic", "vacancy", "surfaces", "phonons", "phases", "dimer")
+    names: tuple[str, ...] = (
+        *("lattice", "elastic", "vacancy", "surfaces", "phonons", "phases", "dimer"),
+        "at_reference",
+    )
     """Which: also ``migration`` and ``surfaces_relaxed``."""
     seeds: tuple[int, ...] = ()
     """Only for cells of these seeds; empty for all."""
@@ -116,11 +112,28 @@ class Bench:
     @functools.cached_property
     def vacancy_cell(self) -> Atoms:
         """The perfect supercell for the vacancy."""
-        repeat = self.setting.vacancy_repeat or VACANCY_REPEAT[self.crystal.prototype]
+        return self.supercell(self.crystal)
+
+    @functools.cached_property
+    def held(self) -> Crystal:
+        """The crystal at the lattice parameter of the reference calculation."""
+        return dataclasses.replace(
+            self.setting.crystal, lattice_parameter=self.setting.reference_lattice_parameter
+        )
+
+    @functools.cached_property
+    def held_energy(self) -> float:
+        """Energy of the crystal there, eV/atom."""
+        cell = self.held.smallest()
+        return energy(cell, self.calculator) / len(cell)
+
+    def supercell(self, crystal: Crystal) -> Atoms:
+        """Return the perfect supercell of a crystal for the vacancy."""
+        repeat = self.setting.vacancy_repeat or VACANCY_REPEAT[crystal.prototype]
         if self.setting.vacancy_cell == "primitive":
-            cell: Atoms = self.crystal.smallest().repeat(repeat)
+            cell: Atoms = crystal.smallest().repeat(repeat)
             return cell
-        return self.crystal.conventional(repeat)
+        return crystal.conventional(repeat)
 
 
 def compute_properties(calculator: Calculator, setting: Setting, options: PropertyOptions) -> list[Property]:
@@ -178,8 +191,8 @@ def without_value(task: Task, status: State, reason: str, wall_s: float = 0.0) -
 
 
 def tasks(setting: Setting, names: Sequence[str]) -> list[Task]:
-    """List the tasks of the named groups."""
-    return [task for name in names for task in GROUPS[name](setting)]
+    """List the tasks of the named groups, each once."""
+    return list({task.keys: task for name in names for task in GROUPS[name](setting)}.values())
 
 
 def _lattice(setting: Setting) -> list[Task]:
@@ -200,7 +213,16 @@ def _elastic(setting: Setting) -> list[Task]:
         constants = (found.c11, found.c12, found.c44, found.c44_clamped)
         return (*constants, found.bulk_modulus, found.shear_modulus), found.instability
 
-    return [Task("elastic", _keys(setting.crystal.prototype, names), compute, one_element=False)]
+    def at_strain(bench: Bench) -> tuple[Sequence[float], str]:
+        found = elastic_constants(bench.crystal, bench.calculator, strain=setting.elastic_strain)
+        return (found.c11, found.c12, found.c44, found.c44_clamped), found.instability
+
+    structure = setting.crystal.prototype
+    tasks = [Task("elastic", _keys(structure, names), compute, one_element=False)]
+    if setting.elastic_strain:
+        keys = _keys(structure, [f"{name}{AT_STRAIN}_gpa" for name in ("c11", "c12", "c44", "c44_clamped")])
+        tasks.append(Task("elastic", keys, at_strain, one_element=False))
+    return tasks
 
 
 def _vacancy(setting: Setting) -> list[Task]:
@@ -218,17 +240,23 @@ def _migration(setting: Setting) -> list[Task]:
     return [Task("migration", _keys("vacancy", ("migration_energy_ev",)), compute)]
 
 
-def _surfaces(setting: Setting, *, relaxed: bool = False) -> list[Task]:
+def _surfaces(setting: Setting) -> list[Task]:
+    """List unrelaxed slabs, and relaxed ones of the faces with a reference for either."""
+    compared = [slab for slab in setting.slabs if slab.name in setting.compared_faces]
+    return [*_slabs(setting.slabs, relaxed=False), *_slabs(compared, relaxed=True)]
+
+
+def _slabs(slabs: Sequence[Slab], *, relaxed: bool) -> list[Task]:
     def task(slab: Slab) -> Task:
         def compute(bench: Bench) -> tuple[Sequence[float], str]:
             bulk = bench.equilibrium.energy
             value = surface_energy(bench.crystal, slab, bench.calculator, bulk, relaxed=relaxed)
-            return (value,), "the surface forms by itself: its energy is negative" if value < 0 else ""
+            return (value,), NEGATIVE_SURFACE if value < 0 else ""
 
         name = "energy_ev_per_angstrom2" if relaxed else "energy_unrelaxed_ev_per_angstrom2"
         return Task("surfaces", _keys(f"surface-{slab.name}", (name,)), compute)
 
-    return [task(slab) for slab in setting.slabs]
+    return [task(slab) for slab in slabs]
 
 
 def _phonons(setting: Setting) -> list[Task]:
@@ -280,6 +308,67 @@ def _dimer(setting: Setting) -> list[Task]:
     return [task(pair) for pair in pairs]
 
 
+def _at_reference(setting: Setting) -> list[Task]:
+    """List what is computed at the lattice parameter and volumes of the reference, if the card has them."""
+    if not setting.reference_lattice_parameter:
+        return []
+    return [
+        _held_crystal(setting),
+        _held_vacancy(),
+        *map(_held_slab, setting.slabs),
+        *_held_phases(setting),
+    ]
+
+
+def _held_crystal(setting: Setting) -> Task:
+    names = ("energy", "pressure", "bulk_modulus", "c11", "c12", "c44", "c44_clamped")
+    units = ("ev_per_atom", *["gpa"] * 6)
+
+    def compute(bench: Bench) -> tuple[Sequence[float], str]:
+        found, pressure = stressed_constants(bench.held, bench.calculator)
+        constants = (found.c11, found.c12, found.c44, found.c44_clamped)
+        return (bench.held_energy, pressure, found.bulk_modulus, *constants), found.instability
+
+    keys = [f"{name}{AT_CELL}_{unit}" for name, unit in zip(names, units, strict=True)]
+    return Task("at_reference", _keys(setting.crystal.prototype, keys), compute, one_element=False)
+
+
+def _held_vacancy() -> Task:
+    names = (f"formation_energy_unrelaxed{AT_CELL}_ev", f"formation_energy{AT_CELL}_ev")
+
+    def compute(bench: Bench) -> tuple[Sequence[float], str]:
+        cell = bench.supercell(bench.held)
+        found = vacancy(cell, bench.calculator, bench.held.neighbour_distance)
+        return (found.unrelaxed, found.relaxed), found.doubt
+
+    return Task("at_reference", _keys("vacancy", names), compute)
+
+
+def _held_slab(slab: Slab) -> Task:
+    def compute(bench: Bench) -> tuple[Sequence[float], str]:
+        value = surface_energy(bench.held, slab, bench.calculator, bench.held_energy, relaxed=False)
+        return (value,), NEGATIVE_SURFACE if value < 0 else ""
+
+    name = f"energy_unrelaxed{AT_CELL}_ev_per_angstrom2"
+    return Task("at_reference", _keys(f"surface-{slab.name}", (name,)), compute)
+
+
+def _held_phases(setting: Setting) -> list[Task]:
+    prototype = setting.crystal.prototype
+
+    def task(phase: str, volume: float) -> Task:
+        def compute(bench: Bench) -> tuple[Sequence[float], str]:
+            cell = at_volume(competing_phases(bench.setting.crystal)[phase], volume)
+            above = energy(cell, bench.calculator) / len(cell) - bench.held_energy
+            return (above,), f"{phase} lies below {prototype}, the ground state" if above < 0 else ""
+
+        name = f"energy_above_{prototype}{AT_CELL}_ev_per_atom"
+        return Task("at_reference", _keys(phase, (name,)), compute)
+
+    known = dict(setting.reference_volumes)
+    return [task(phase, known[phase]) for phase in competing_phases(setting.crystal) if phase in known]
+
+
 def _keys(structure: str, names: Sequence[str]) -> tuple[Key, ...]:
     return tuple((structure, name) for name in names)
 
@@ -290,9 +379,10 @@ GROUPS: dict[str, Callable[[Setting], list[Task]]] = {
     "vacancy": _vacancy,
     "migration": _migration,
     "surfaces": _surfaces,
-    "surfaces_relaxed": functools.partial(_surfaces, relaxed=True),
+    "surfaces_relaxed": lambda setting: _slabs(setting.slabs, relaxed=True),
     "phonons": _phonons,
     "phases": _phases,
     "dimer": _dimer,
+    "at_reference": _at_reference,
 }
 """Name in a study to the tasks of a setting."""

@@ -13,8 +13,9 @@ from crossprune.harness.data.cards import Card, DataOptions, load_dataset
 from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
 from crossprune.harness.data.validation import neighbours
-from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
+from crossprune.harness.evaluation.properties import AT_CELL, AT_STRAIN, VACANCY_REPEAT
 from crossprune.harness.evaluation.rdf import radial_distribution
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.stability import MdOptions, MdRun
 
 NEIGHBOURS = 4.0
@@ -36,16 +37,40 @@ def setting_of(card: Card) -> Setting:
     """Return the crystal of a card, and the cells of its reference calculations."""
     protocol = card.protocol
     crystal = Crystal(protocol.prototype, tuple(sorted(card.elements)), protocol.lattice_parameter_angstrom)
+    of_crystal = card.reference[protocol.prototype].values if protocol.prototype in card.reference else {}
+    volumes = {name: one.values.get("volume_angstrom3_per_atom") for name, one in card.reference.items()}
     return Setting(
-        crystal, protocol.vacancy_cell, protocol.vacancy_repeat, protocol.phonon_repeat, protocol.slabs
+        crystal,
+        vacancy_cell=protocol.vacancy_cell,
+        vacancy_repeat=protocol.vacancy_repeat,
+        phonon_repeat=protocol.phonon_repeat,
+        slabs=protocol.slabs,
+        elastic_strain=protocol.elastic_strain,
+        reference_lattice_parameter=of_crystal.get("lattice_parameter_angstrom", 0.0),
+        reference_volumes=tuple((name, one) for name, one in sorted(volumes.items()) if one is not None),
+        compared_faces=tuple(one.name for one in protocol.slabs if f"surface-{one.name}" in card.reference),
     )
 
 
 def reference_of(card: Card, structure: str, name: str) -> tuple[float, str]:
     """Return a property's reference value on a card and where it comes from; NaN if there is none."""
+    name = plain_name(name)
     if structure not in card.reference or name not in card.reference[structure].values:
         return float("nan"), ""
     return card.reference[structure].values[name], card.reference[structure].source
+
+
+def groups_behind(card: Card, structure: str, name: str) -> tuple[str, ...] | None:
+    """Return the groups behind a property's reference; None if there is none or the card does not say."""
+    name = plain_name(name)
+    if structure not in card.reference or name not in card.reference[structure].values:
+        return None
+    return card.reference[structure].groups_behind(name)
+
+
+def plain_name(name: str) -> str:
+    """Return a property's name on cards, where a value is what it is, however a model's is computed."""
+    return name.replace(AT_STRAIN, "").replace(AT_CELL, "")
 
 
 def shortest_distance(frames: Sequence[Atoms]) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from ase import Atoms
 from crossprune.harness.contract import IntArray
@@ -17,6 +20,58 @@ PARTS = ("test", "ood", REMAINDER, NEW, CHOSEN)
 
 SAME = 1e-4
 """Å, root mean square: more than digits make, less than a step of a trajectory (6e-4) or a strain of 1e-4."""
+
+ReferenceSeen = Literal["chosen", "pool", "held out", "not in the data", ""]
+"""What a model can know of a reference; empty if there is none, or nothing is known of its structures."""
+UNKNOWN: tuple[ReferenceSeen, float, float] = ("", float("nan"), float("nan"))
+"""As `Acquaintance.with_reference` says it."""
+
+
+@dataclass(frozen=True)
+class Acquaintance:
+    """What a model was fitted to, and could have been: number of frames of each group of the data set."""
+
+    chosen: Mapping[str, int]
+    pool: Mapping[str, int]
+
+    @classmethod
+    def of(cls, dataset: DataSet, subset: IntArray) -> Acquaintance:
+        """Count the frames of a fit; ``subset`` holds their indices in the study's data set."""
+        groups = dataset.groups
+        return cls(
+            Counter(groups[index] for index in subset.tolist()),
+            Counter(groups[index] for index in dataset.indices("train").tolist()),
+        )
+
+    def with_reference(self, groups: Sequence[str] | None) -> tuple[ReferenceSeen, float, float]:
+        """Say whether the structures of a reference were seen, and how many frames are of them.
+
+        Parameters
+        ----------
+        groups
+            Those of the card that stand behind the reference; None if the card does not say.
+
+        Returns
+        -------
+        tuple
+            The word, and the number of chosen frames and of those in the training pool; NaN where the word
+            is empty.
+        """
+        if groups is None:
+            return UNKNOWN
+        if not groups:
+            return "not in the data", 0.0, 0.0
+        chosen, pool = _count(self.chosen, groups), _count(self.pool, groups)
+        return "chosen" if chosen else "pool" if pool else "held out", float(chosen), float(pool)
+
+
+def _count(frames_of: Mapping[str, int], groups: Sequence[str]) -> int:
+    """Add up the frames of groups; a group is whole, or cut in trajectories: ``Elastic: mode 1``."""
+    return sum(
+        count
+        for one, count in frames_of.items()
+        if any(one == group or one.startswith(f"{group}: ") for group in groups)
+    )
 
 
 def parts_of_study(dataset: DataSet, subset: IntArray) -> list[str]:

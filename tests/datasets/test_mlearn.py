@@ -25,6 +25,27 @@ def test_published_split(name):
     assert dataset.elements == load_card(name).elements
 
 
+@pytest.mark.parametrize("element", ["Mo", "Si", "Ge", "Li"])
+def test_references_come_from_the_group_that_the_card_names(element):
+    """The strained cells keep two edges of the reference crystal, and have its strain."""
+    dataset, card = load(f"mlearn-{element}"), load_card(f"mlearn-{element}")
+    a = card.protocol.lattice_parameter_angstrom
+    (group,) = card.reference[card.protocol.prototype].groups
+    edges = np.array(
+        [
+            np.sort(np.diag(atoms.cell.array))
+            for atoms, name in zip(dataset.frames, dataset.groups, strict=True)
+            if name == group and np.allclose(atoms.cell.array, np.diag(np.diag(atoms.cell.array)))
+        ]
+    )
+    assert len(edges) > 10
+    middle = edges[:, 1]  # one edge is strained
+    assert middle / np.rint(middle / a) == pytest.approx(a, rel=1e-3)
+    strains = np.concatenate([edges[:, 0], edges[:, 2]]) / np.tile(middle, 2) - 1
+    smallest = np.abs(strains[np.abs(strains) > 1e-4]).min()
+    assert smallest == pytest.approx(card.protocol.elastic_strain or 0.005, rel=0.02)
+
+
 def test_stress_of_lithium_is_left_out_unless_asked_for():
     dataset = load("mlearn-Li")
     assert all(stress_of(atoms) is None for atoms in dataset.frames)

@@ -4,17 +4,24 @@ import gzip
 import json
 import runpy
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 from ase.units import GPa
 from crossprune.harness.data.cards import DataOptions, card_folder, load_card, load_dataset
+from crossprune.harness.data.crystals import competing_phases
 from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
+from crossprune.harness.data.structures import first_copies
+from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.phonons import CUBE, POINTS
+from crossprune.harness.evaluation.references import setting_of
+from crossprune.harness.evaluation.surfaces import build_slab
 
 FOLDER = card_folder("si-pbe")
 
@@ -112,6 +119,59 @@ def test_smoke_subset_has_every_part():
     small = load_dataset("si-pbe", options=DataOptions(smoke=True))
     assert len(small.frames) == 30
     assert set(small.split) == {"train", "test", "ood"}
+
+
+def shells(atoms, scale):
+    """Return the distances of neighbours (Å), sorted and averaged over atoms, once scaled: shape (24,)."""
+    cell = Atoms(
+        atoms.numbers, scaled_positions=atoms.get_scaled_positions(), cell=atoms.cell * scale, pbc=True
+    )
+    centres, _, distances = neighbours(cell, 6.5)[:3]
+    return np.mean([np.sort(distances[centres == one])[:24] for one in range(len(cell))], axis=0)
+
+
+@pytest.mark.parametrize(
+    "structure", ["diamond", "beta-sn", "sc", "fcc", "bcc", "hcp", "hex-diamond"], ids=str
+)
+def test_structures_of_references_are_in_the_groups_that_the_card_names_and_in_no_other(dataset, structure):
+    """Scaled to one density, all distances agree to 2e-3 Å (digits) for the volumes of one structure only."""
+    crystal = setting_of(load_card("si-pbe")).crystal
+    builders = {"diamond": lambda scale: crystal.smallest(), **competing_phases(crystal)}
+    reference = builders[structure](1.0)
+    density = reference.get_volume() / len(reference)
+    known = shells(reference, 1.0)
+    found = Counter(
+        group
+        for atoms, group in zip(dataset.frames, dataset.groups, strict=True)
+        if np.abs(shells(atoms, (density * len(atoms) / atoms.get_volume()) ** (1 / 3)) - known).max() < 2e-3
+    )
+    groups = load_card("si-pbe").reference[structure].groups
+    assert found == {groups[0]: 8 if structure == "diamond" else 5}
+
+
+def test_slabs_of_references_are_in_the_groups_that_the_card_names(dataset):
+    card = load_card("si-pbe")
+    setting = setting_of(card)
+    held = replace(setting.crystal, lattice_parameter=setting.reference_lattice_parameter)
+    for slab in setting.slabs:
+        cut = build_slab(held, slab)
+        near = [
+            group
+            for atoms, group in zip(dataset.frames, dataset.groups, strict=True)
+            if len(atoms) == len(cut) and np.allclose(atoms.cell.cellpar(), cut.cell.cellpar(), rtol=3e-3)
+        ]
+        assert set(near) == set(card.reference[f"surface-{slab.name}"].groups)
+        assert len(near) == 8
+
+
+def test_no_cell_of_a_reference_is_a_frame(dataset):
+    """Frames are near relatives: silicon's volumes of a phase lie between those of its equation of state."""
+    crystal = setting_of(load_card("si-pbe")).crystal
+    edges = [replace(crystal, lattice_parameter=a).conventional() for a in np.linspace(5.33, 5.61, 7)]
+    cells = [build(x) for build in competing_phases(crystal).values() for x in np.linspace(0.95, 1.05, 7)]
+    cells += [*edges, *read(FOLDER / "phonon.extxyz", ":")]
+    cells += [cell.repeat(2) for cell in cells if len(cell) < 4]
+    assert set(first_copies(cells, dataset.frames)) == {None}
 
 
 def test_phonon_references_follow_from_the_displaced_cells():

@@ -46,6 +46,34 @@ def test_errors_are_sizes_averaged_over_seeds():
     assert "diamond shear_modulus_gpa (%)" not in row
 
 
+def test_columns_say_whether_the_reference_was_seen_in_training():
+    def row(name, word, seed):
+        return {**property_row(name, 110.0, 100.0, seed=seed), "reference_seen": word}
+
+    words = {
+        "c11_gpa": ("chosen", "chosen"),
+        "c12_gpa": ("chosen", "pool"),
+        "c44_gpa": ("held out", "not in the data"),
+        "bulk_modulus_gpa": ("", ""),
+    }
+    rows = [row(name, word, seed) for name, both in words.items() for seed, word in enumerate(both)]
+    (found,) = property_errors(properties_table(rows)).to_dict("records")
+    assert {name for name in found if name.endswith("(%)")} == {
+        "diamond c11_gpa, seen in training (%)",
+        "diamond c12_gpa, seen by some models (%)",
+        "diamond c44_gpa, not seen in training (%)",
+        "diamond bulk_modulus_gpa (%)",
+    }
+    assert found["references seen"] == pytest.approx(50.0)
+
+
+def test_a_table_of_an_earlier_version_has_no_marks():
+    table = properties_table([property_row("c11_gpa", 110.0, 100.0)])
+    old = table.drop(columns=["reference_seen", "n_reference_chosen", "n_reference_pool"])
+    assert list(property_errors(old).columns) == list(property_errors(table).columns)
+    assert "references seen" not in property_errors(old).columns
+
+
 def test_phonon_error_counts_equivalent_points():
     rows = [("gamma_4_thz", 15.4, 15.0), ("x_1_thz", 5.0, 4.2), ("lowest_thz", 0.0, np.nan)]
     table = properties_table([property_row(*row, structure="phonon") for row in rows])

@@ -49,6 +49,7 @@ def test_card_is_complete(name):
     assert card.format.stress or card.format.stress_reason
     for reference in card.reference.values():
         assert reference.source
+        assert reference.groups is not None
         for key in reference.values:
             assert key.endswith(("_angstrom", "_gpa", "_ev", "_per_atom", "_per_angstrom2", "_thz"))
     if card.reference:
@@ -67,6 +68,35 @@ def test_unknown_key_in_a_card_is_an_error_with_a_suggestion():
     table = tomllib.loads(text.replace("licence =", "license ="))
     with pytest.raises(StudyError, match="unknown key 'license'; did you mean 'licence'"):
         from_table(Card, {"name": "si-pbe", **table}, "card.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('groups = ["elastik"]', "reference.vacancy: unknown group 'elastik'; did you mean 'elastic'"),
+        (
+            'groups_of = { formation_energy_ev = ["vacanci"] }',
+            "reference.vacancy: unknown group 'vacanci'; did you mean 'vacancy'",
+        ),
+        (
+            'groups_of = { formation_energy = ["vacancy"] }',
+            "groups_of: unknown value 'formation_energy'; did you mean 'formation_energy_ev'",
+        ),
+    ],
+)
+def test_groups_of_references_are_those_of_the_card(line, message):
+    text = (card_folder("si-pbe") / "card.toml").read_text().replace('groups = ["vacancy"]', line)
+    with pytest.raises(StudyError, match=message):
+        from_table(Card, {"name": "si-pbe", **tomllib.loads(text)}, "card.toml")
+
+
+def test_a_value_may_have_other_groups_behind_it():
+    text = (card_folder("si-pbe") / "card.toml").read_text()
+    line = 'groups = ["vacancy"]\ngroups_of = { formation_energy_ev = [] }'
+    table = tomllib.loads(text.replace('groups = ["vacancy"]', line))
+    reference = from_table(Card, {"name": "si-pbe", **table}, "card.toml").reference["vacancy"]
+    assert reference.groups_behind("formation_energy_ev") == ()
+    assert reference.groups_behind("formation_energy_unrelaxed_ev") == ("vacancy",)
 
 
 def test_unknown_data_set_has_a_suggestion():

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ase.io import read, write
-from crossprune.harness.data.cards import load_card, load_dataset
+from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
+from crossprune.harness.engine import assessment
 from crossprune.harness.engine.assessment import assess
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.results import PROPERTIES, REFERENCE_SEEN
+from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.evaluation.properties import tasks
 from crossprune.harness.evaluation.references import setting_of
@@ -71,6 +76,67 @@ def test_tables_have_a_row_per_property_and_per_run(go):
     assert list(tried.md["velocity_seed"]) == [0, 1]
     assert (tried.md["ms_per_atom_step"] > 0).all()
     assert tried.left == 0
+
+
+def test_what_a_model_saw_of_a_reference_is_said_of_every_value(go):
+    names = {"enabled": True, "names": ["lattice", "phases"]}
+    _, tried = go(study(names, fractions=(0.2, 1.0)))
+    dataset, card = load_dataset("si-pbe", options=DataOptions(smoke=True)), load_card("si-pbe")
+    table = tried.properties
+    assert table["fit_key"].nunique() == 2
+    for row in table.to_dict("records"):
+        reference = card.reference[row["structure"]]
+        assert not np.isnan(row["reference"])
+        chosen = [dataset.groups[index] for index in stored_subset(go.store.root, row["fit_key"])]
+        pool = [dataset.groups[index] for index in dataset.indices("train")]
+        n_chosen = sum(group in reference.groups for group in chosen)
+        n_pool = sum(group in reference.groups for group in pool)
+        word = "chosen" if n_chosen else "pool" if n_pool else "held out"
+        assert (row["n_reference_chosen"], row["n_reference_pool"]) == (n_chosen, n_pool)
+        assert row["reference_seen"] == word
+    assert set(table["reference_seen"]) == {"chosen", "pool", "held out"}
+    assert set(table.loc[table["structure"] == "bcc", "reference_seen"]) == {"held out"}
+
+
+@pytest.mark.slow
+def test_the_reference_of_a_group_that_a_pool_holds_out_is_transfer(go):
+    _, tried = go(study({"enabled": True, "names": ["phases"]}, models=("mean",), ood="each"))
+    table = tried.properties
+    same = table["held_out"] == table["structure"]
+    assert set(table.loc[same, "structure"]) == {"beta-sn", "sc", "fcc", "bcc", "hcp", "hex-diamond"}
+    assert set(table.loc[same, "reference_seen"]) == {"held out"}
+    assert set(table.loc[~same & (table["structure"] != "bcc"), "reference_seen"]) == {"chosen"}
+
+
+def test_what_was_seen_is_joined_when_the_table_is_written(go, monkeypatch):
+    _, tried = go(study(LATTICE))
+    assert set(tried.properties["reference_seen"]) == {"chosen"}
+    card = load_card("si-pbe")
+    silent = {name: dataclasses.replace(one, groups=None) for name, one in card.reference.items()}
+    corrected = dataclasses.replace(card, reference=silent)
+    monkeypatch.setattr(assessment, "load_card", lambda name: corrected)
+    results, again = go(study(LATTICE))
+    assert not results.computed
+    assert not again.computed
+    assert set(again.properties["reference_seen"]) == {""}
+    assert again.properties["n_reference_chosen"].isna().all()
+
+
+def test_of_a_fit_that_the_store_no_longer_holds_nothing_is_said(go):
+    results, tried = go(study(LATTICE))
+    go.store.discard("fit", tried.properties["fit_key"].iloc[0])
+    again = assess(study(LATTICE), go.store, SerialExecutor(), results.table)
+    assert not again.computed
+    assert set(again.properties["reference_seen"]) == {""}
+    assert again.properties["value"].equals(tried.properties["value"])
+
+
+def test_a_table_without_these_columns_is_read(go):
+    _, tried = go(study(LATTICE))
+    PROPERTIES.check(tried.properties)
+    PROPERTIES.check(tried.properties.drop(columns=list(REFERENCE_SEEN)))
+    with pytest.raises(ValueError, match="the column n_reference_pool does not hold numbers"):
+        PROPERTIES.check(tried.properties.assign(n_reference_pool="7"))
 
 
 def test_the_trajectory_is_kept_with_energies(go):

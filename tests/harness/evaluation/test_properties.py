@@ -15,12 +15,12 @@ from crossprune.harness.evaluation.phonons import commensurate, held_points, pho
 from crossprune.harness.evaluation.properties import (
     GROUPS,
     PropertyOptions,
-    Setting,
     compute_properties,
     tasks,
 )
 from crossprune.harness.evaluation.references import setting_of
 from crossprune.harness.evaluation.relaxation import relax
+from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.evaluation.surfaces import Slab, build_slab
 from crossprune.harness.evaluation.vacancies import migration_energy, vacancy
 from crossprune.harness.lookup import load_potential
