@@ -34,6 +34,17 @@ def fault_of_path(path: str) -> str:
     return f"{shortened(path)} is no path: it has control characters, or a part of over {LONGEST_PART} bytes"
 
 
+def printable(text: str) -> str:
+    r"""Replace what is no printed character, so that a name from elsewhere cannot steer a terminal.
+
+    Examples
+    --------
+    >>> printable("a\x1b[2Jb")
+    'a�[2Jb'
+    """
+    return "".join(one if one.isprintable() else "�" for one in text)
+
+
 def shortened(name: str) -> str:
     """Quote a name, cut to what a message can show."""
     return repr(name) if len(name) <= SHOWN else f"{name[:SHOWN]!r}… ({len(name)} characters)"

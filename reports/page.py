@@ -42,6 +42,12 @@ TABLE = "results.csv"
 FURTHER = {
     "fractions": "Own, other and random choosers at each fraction, all models; trend: the factor on the "
     "ratio when data are doubled. Intervals hold for all rows together",
+    "outcomes": "Own / other by every outcome: errors on the test set and held-out groups (ood), properties, "
+    "dynamics. The ratio is of errors, of survival times or temperatures; better says which direction is. "
+    "Intervals hold for all rows together",
+    "outcomes_by_fraction": "The same at each fraction; intervals hold for the rows of one outcome together",
+    "tradeoffs": "Is a cell that is accurate on the test set also good elsewhere? Rank correlations over "
+    "cells of equal data, or over choosers of one model; 1: the same order, below 0: a trade-off",
     "scope": "Does it matter which descriptor is whose? p: share of all assignments of descriptors to models "
     "whose own / other is as far from 1; low to high: where one more descriptor is to be expected (95 %)",
     "ranks": "Average rank of each way of choosing over data sets, 1 is best; two ways differ if their ranks "
@@ -237,7 +243,7 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
         by_chooser = choosers[(choosers["metric"] == name) & (choosers["split"] == split)]
         blocks.append(
             {
-                "metric": next(one for one in METRICS if one.column.startswith(f"{name}_mae")),
+                "metric": _metric_of(str(name)),
                 "split": split,
                 "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(str(split))}"),
                 "answer": answer(table[table["model"] == EVERY_MODEL].to_dict("records")),
@@ -249,8 +255,16 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
     return blocks
 
 
+def _metric_of(name: str) -> Metric:
+    """Return the metric that an outcome goes by on the page."""
+    known = [one for one in METRICS if one.column.startswith(f"{name}_mae")]
+    return known[0] if known else Metric(name, name.replace("_", " ").capitalize(), "")
+
+
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out the columns of a comparison that only its file has."""
+    if "outcome" in table:
+        table = table[table["comparison"] == "own / other"].drop(columns=["model", "comparison", "role"])
     return table[[name for name in table if name in SHOWN]] if "verdict" in table else table
 
 

@@ -24,11 +24,13 @@ NOT_OWNERSHIP = (
     " This is not ownership: the study is no square of choosers and models, so that a chooser that is good "
     "for every model cannot be told from one that is good for its own."
 )
+OUTCOMES = {"survival": "survival times", "survival_temperature": "survival temperatures"}
+"""What is lower or higher, where it is no error."""
 VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
     "no difference": "no difference found",
-    "too few seeds": "undecided: too few seeds",
+    "too few seeds": "undecided: too few repeats",
     "no pairs": "no pairs to compare",
 }
 
@@ -121,14 +123,12 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     numbers = f"ratio {ratio:.3f}, {interval}, {_pairs(row)}"
     confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
     if verdict == "too few seeds":
-        return f"{role}{first} against {second}: undecided, two seeds that differ are needed ({numbers})."
+        return f"{role}{first} against {second}: undecided, repeats that differ are needed ({numbers})."
     if verdict == "no difference":
         found = f"No difference found between {first[0].lower()}{first[1:]} and {second}"
         return f"{role}{found} ({numbers}).{confounded}"
-    change = f"{100 * abs(ratio - 1):.1f} %"
-    return (
-        f"{role}{first} gives {change} {verdict} errors than {second}{_scope(row)} ({numbers}).{confounded}"
-    )
+    change = f"{100 * abs(ratio - 1):.1f} % {verdict} {OUTCOMES.get(str(row.get('metric')), 'errors')}"
+    return f"{role}{first} gives {change} than {second}{_scope(row)} ({numbers}).{confounded}"
 
 
 def _interval(low: float, high: float) -> str:

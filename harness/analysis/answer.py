@@ -19,15 +19,31 @@ from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
 from crossprune.harness.analysis.latent import diagnostics_of
+from crossprune.harness.analysis.outcomes.compared import compare_outcomes
+from crossprune.harness.analysis.outcomes.scales import (
+    ERRORS,
+    Outcome,
+    dynamics_outcomes,
+    error_outcomes,
+    property_outcomes,
+)
+from crossprune.harness.analysis.outcomes.tradeoffs import tradeoffs
 from crossprune.harness.analysis.primary import asked
 from crossprune.harness.analysis.ranks import ranks
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.engine.results import RESULTS, by_pool, held_out_or_all, not_held_out
+from crossprune.harness.engine.results import (
+    MD,
+    PROPERTIES,
+    RESULTS,
+    by_pool,
+    held_out_or_all,
+    not_held_out,
+)
 from crossprune.harness.engine.stored import stored_dataset
-from crossprune.harness.engine.study import OUTCOMES, PARTS
+from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
 from crossprune.harness.fingerprint import canonical_hash, source_hash
@@ -36,7 +52,7 @@ from crossprune.harness.store.objects import Store, write_file
 from crossprune.harness.store.readonly import can_write
 from crossprune.harness.store.tables import UNREADABLE, read_table, write_table
 
-METRICS = dict(zip(OUTCOMES, ("force_mae_ev_per_angstrom", "energy_mae_mev_per_atom"), strict=True))
+METRICS = {name: ERRORS[name] for name in ("force", "energy")}
 """Errors that the answer rests on, by the outcome's name in a study."""
 
 
@@ -65,13 +81,26 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
         If the folder holds no finished run, or the file is no results table.
     """
     if root.is_file():
-        return statistics_of(root, read_foreign(root, tuple(METRICS.values())))
+        return statistics_of(root, read_foreign(root, tuple(ERRORS.values())))
     results = read_results(root)
     diagnostics = diagnostics_of(root, results)
     tables = {**stored_statistics(root, results), **diagnostics}
     if can_write(root / "analysis") or (not (root / "analysis").is_dir() and can_write(root)):
         _write(root / "analysis", diagnostics)
     return tables
+
+
+def assessed(root: Path) -> dict[str, pd.DataFrame]:
+    """Read the tables of properties and dynamics that a run left, by name.
+
+    Raises
+    ------
+    StudyError
+        If one is not as it was written.
+    """
+    known = {"properties": PROPERTIES, "md": MD}
+    paths = {name: root / f"{name}.parquet" for name in known}
+    return {name: read_table(path, known[name]) for name, path in paths.items() if path.is_file()}
 
 
 def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -82,10 +111,11 @@ def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFra
     if not (root / "objects").is_dir():
         return statistics_of(root, results)
     whole = results[results["group"] == ALL]
-    rows = pd.util.hash_pandas_object(whole, index=False).to_numpy()
+    tried = assessed(root)
+    rows = [pd.util.hash_pandas_object(one, index=False).to_numpy() for one in (whole, *tried.values())]
     code = source_hash(__name__)
     question = dataclasses.asdict(asked(root))
-    stamp = canonical_hash(list(whole.columns), rows, all_predictions_held(root, whole), code, question)
+    stamp = canonical_hash(list(whole.columns), *rows, all_predictions_held(root, whole), code, question)
     folder, note = root / "analysis", root / "analysis" / "statistics.json"
     with contextlib.suppress(*UNREADABLE):  # a cache: what cannot be read is computed again
         known = json.loads(note.read_bytes())
@@ -114,9 +144,10 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Compare choosers by every metric on every part: tables ``answer``, ``choosers``, ``ranks``, …
 
     Pools of a data set are one data set, see `crossprune.harness.analysis.statistics.from_pools`. Where
-    groups are held out in turn, ood is of these only.
+    groups are held out in turn, ood is of these only. Tables ``outcomes`` compare by everything else as well.
     """
     parts: dict[str, list[pd.DataFrame]] = {}
+    all_tests: dict[tuple[str, str], Mapping[str, TestErrors]] = {}
     results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
     held, question = all_predictions_held(root, results), asked(root)
     whole = results
@@ -126,6 +157,9 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         if here[column].isna().all():
             continue
         tests = read_tests(root, results, metric, split) if held else None
+        if tests is not None:
+            all_tests[metric, split] = tests
+            all_tests[f"{metric}_rmse", split] = read_tests(root, results, metric, split, squared=True)
         primary = question.comparison(metric, split)
         errors = partial_errors(results, column, split)
         found = {
@@ -141,43 +175,67 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             table.insert(0, "metric", metric)
             table.insert(1, "split", split)
             parts.setdefault(name, []).append(table)
-    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+    outcomes = _outcomes(root, whole)
+    for one in outcomes:
+        if one.name not in METRICS and (primary := question.comparison(one.name, one.part)):
+            found = compare(one.cells, tests=all_tests.get((one.name, one.part)), primary=primary)
+            for name in ("answer", "fractions"):
+                found[name].insert(0, "metric", one.name)
+                found[name].insert(1, "split", question.primary.split)
+                parts.setdefault(name, []).append(found[name])
+    tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+    return {**tables, **compare_outcomes(outcomes, all_tests), "tradeoffs": tradeoffs(outcomes)}
 
 
-def read_tests(root: Path, results: pd.DataFrame, metric: str, split: str) -> dict[str, TestErrors]:
-    """Read every fit's absolute errors on each test configuration, which the store must hold."""
+def _outcomes(root: Path, results: pd.DataFrame) -> list[Outcome]:
+    """Gather the outcomes that the tables of a run hold; of a table alone, its errors."""
+    outcomes = list(error_outcomes(results, PARTS))
+    if not root.is_file() and (results["fit_key"] != "").any():
+        cells, tried = partial_errors(not_held_out(results), METRICS["force"], "test"), assessed(root)
+        if "properties" in tried:
+            outcomes += property_outcomes(cells, tried["properties"])
+        if "md" in tried:
+            outcomes += dynamics_outcomes(cells, tried["md"])
+    return outcomes
+
+
+def read_tests(
+    root: Path, results: pd.DataFrame, metric: str, split: str, *, squared: bool = False
+) -> dict[str, TestErrors]:
+    """Read every fit's absolute errors on each test configuration, or squares, which the store must hold."""
     done = results[results["status"] == "done"]
     tests = {}
     for (name, key), part in done.groupby(["dataset", "dataset_key"]):
         fits = tuple(sorted(set(part["fit_key"])))
-        unseen, sizes, energies, forces = _absolute_errors(root.resolve(), str(key), fits)
+        unseen, sizes, errors = _absolute_errors(root.resolve(), str(key), fits)
         here = np.isin(unseen, stored_dataset(root.resolve(), str(key)).indices(split))
-        sums = (energies if metric == "energy" else forces)[:, here]
+        sums = errors[2 * (metric == "force") + squared][:, here]
         counts: FloatArray = np.where(metric == "energy", 1.0, 3.0 * sizes[here])
-        tests[str(name)] = TestErrors(dict(zip(fits, sums, strict=True)), counts)
+        tests[str(name)] = TestErrors(dict(zip(fits, sums, strict=True)), counts, power=1 + squared)
     return tests
 
 
 @functools.lru_cache(maxsize=8)
-def _absolute_errors(
-    root: Path, key: str, fits: tuple[str, ...]
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """Read each fit once, for all metrics and parts: 16 bytes a fit and frame, 50 MB for 10,000 fits.
+def _absolute_errors(root: Path, key: str, fits: tuple[str, ...]) -> tuple[IntArray, IntArray, FloatArray]:
+    """Read each fit once, for all metrics and parts: 32 bytes a fit and frame, 100 MB for 10,000 fits.
 
     Returns
     -------
     tuple
         The test and ood frames and their numbers of atoms, shape (n,); absolute errors of the energy
-        (meV/atom) and their sum over force components (eV/Å), shape (n_fits, n).
+        (meV/atom), their squares, and both of force components (eV/Å), summed; shape (4, n_fits, n).
     """
     store, dataset = Store(root), stored_dataset(root, key)
     unseen = np.concatenate([dataset.indices(split) for split in PARTS])
     truth = labels_of([dataset.frames[index] for index in unseen])
     sizes = dataset.sizes[unseen]
     starts = np.cumsum(sizes) - sizes
-    errors = np.empty((2, len(fits), len(unseen)))
+    errors = np.empty((4, len(fits), len(unseen)))
     for row, fit in enumerate(fits):
         energies, forces = predicted(store.path("fit", fit), unseen, dataset.sizes)
         errors[0, row] = 1e3 * np.abs(energies - truth.energies) / sizes
-        errors[1, row] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts)
-    return unseen, sizes, errors[0], errors[1]
+        errors[2, row] = np.add.reduceat(np.abs(forces - truth.forces).sum(axis=1), starts)
+        with np.errstate(over="ignore"):
+            errors[1, row] = np.square(errors[0, row])
+            errors[3, row] = np.add.reduceat(np.square(forces - truth.forces).sum(axis=1), starts)
+    return unseen, sizes, errors

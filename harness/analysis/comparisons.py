@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,10 @@ COLUMNS = [
     "n_test",
 ]
 """Columns of the tables that this module returns."""
-SHOWN = ("metric", "split", "fraction", "model", *COLUMNS[1:8], "n_pairs", "n_units", "n_missing")
+SHOWN = (
+    *("metric", "outcome", "split", "better", "fraction", "model"),
+    *(*COLUMNS[1:8], "n_pairs", "n_units", "n_missing"),
+)
 """Those that people look at."""
 UNKNOWN_OVERLAP = 0.25
 """Test over training configurations where a table does not say: one in five is for test, by default."""
@@ -93,7 +97,9 @@ def compare(
         chooser and method against random, over all models and for each.
     """
     models = _with_all(sorted(set(errors["model"])))
-    own, design = _own_and_other(errors)
+    of_models = pairs_of_models(errors)
+    of_all, design = of_all_models(errors, of_models)
+    own = joined([of_all, of_models])
     answer = _table(own, [Case(model, name) for model in models for name in COMPARISONS], tests, primary)
     fractions: list[float | str] = sorted(set(errors["fraction"]))
     if len(fractions) > 1:
@@ -117,89 +123,126 @@ def _with_all(models: Sequence[str]) -> list[str]:
     return [EVERY_MODEL, *(models if len(models) > 1 else [])]
 
 
-def _own_and_other(errors: pd.DataFrame) -> tuple[Contrasts, str]:
-    """Return the contrasts over all models and of each, and whether the study is a square."""
-    pairs, blocks = pairs_of_models(errors), ownership(errors)
+def of_all_models(errors: pd.DataFrame, pairs: Contrasts | None = None) -> tuple[Contrasts, str]:
+    """Return own, other and random over all models, and whether the study is a square; ``pairs`` if known."""
+    blocks = ownership(errors)
     if blocks is None:
-        return joined([over_all(pairs), pairs]), NO_SQUARE
-    return joined([blocks, pairs]), SQUARE
+        return over_all(pairs_of_models(errors) if pairs is None else pairs), NO_SQUARE
+    return blocks, SQUARE
 
 
-def _table(
-    contrasts: Contrasts, cases: Sequence[Case], tests: Mapping[str, TestErrors] | None, primary: str = ""
-) -> pd.DataFrame:
-    """Summarise each case."""
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """What is known of cases before it is said how sure that is."""
+
+    cases: Sequence[Case]
+    by_source: Mapping[str, tuple[FloatArray, Sequence[statistics.Source]]]
+    """Data set to estimates, shape (n_cases,), and how they may err."""
+    facts: Mapping[str, object]
+    """Columns that do not depend on how sure it is."""
+
+
+def estimate(
+    contrasts: Contrasts, cases: Sequence[Case], tests: Mapping[str, TestErrors] | None
+) -> Estimated:
+    """Estimate each case."""
     errors, table = contrasts.errors, contrasts.table
     log_ratios = contrasts.shares @ errors["log_error"].to_numpy()  # NaN if a cell is missing: like with like
     planned = [case.rows(table) for case in cases]
     used = [rows & np.isfinite(log_ratios) for rows in planned]
     units, weights = by_seed(contrasts, log_ratios, cases, used)
     moved = {} if tests is None else influences(contrasts, weights, tests)
-    estimates, sources = _by_data_set(units, moved, errors, len(cases))
-    found = statistics.infer(estimates, sources, np.random.default_rng(0))
-    is_primary = np.array([case.model == EVERY_MODEL and case.comparison == primary for case in cases])
-    low = np.where(is_primary, found.low, found.low_together)
-    high = np.where(is_primary, found.high, found.high_together)
     n_pairs = np.array([int(table.loc[rows, "n_pairs"].sum()) for rows in used])
     n_planned = np.array([int(table.loc[rows, "n_planned"].sum()) for rows in planned])
-    columns = {
-        "model": [case.model for case in cases],
-        "comparison": [case.comparison for case in cases],
-        "ratio": np.exp(found.estimate),
-        "low": np.exp(low),
-        "high": np.exp(high),
-        "p": np.where(is_primary, found.p, found.p_together),
-        "verdict": [_verdict(*one) for one in zip(low, high, n_pairs, strict=True)],
-        "role": np.where(is_primary, PRIMARY, EXPLORATORY),
-        "low_alone": np.exp(found.low),
-        "high_alone": np.exp(found.high),
-        "p_alone": found.p,
-        "low_anywhere": np.exp(found.low_anywhere),
-        "high_anywhere": np.exp(found.high_anywhere),
+    facts = {
         "n_pairs": n_pairs,
         "n_units": np.sum([one.counts for one in units.values()], axis=0, dtype=np.int64),
         "n_missing": n_planned - n_pairs,
         "seed_deviation": pooled_deviation(list(units.values()), len(cases)),
         **_scatter_of_tests(list(moved.values())),
     }
+    return Estimated(cases, _by_data_set(units, moved, errors), facts)
+
+
+def inferred(several: Sequence[Estimated]) -> list[statistics.Inference]:
+    """Say how sure the cases of several tables are, with intervals that hold for all of them together."""
+    names = sorted({name for one in several for name in one.by_source})
+    estimates, sources = [], []
+    for name in names:
+        known = [one.by_source.get(name) for one in several]
+        sizes = [len(one.cases) for one in several]
+        none = [np.full(size, np.nan) for size in sizes]
+        estimates.append(np.concatenate([b if a is None else a[0] for a, b in zip(known, none, strict=True)]))
+        parts = [() if one is None else one[1] for one in known]
+        sources.append(statistics.stacked(parts, sizes))
+    n_cases = sum(len(one.cases) for one in several)
+    found = statistics.infer(
+        np.array(estimates).reshape(len(names), n_cases), sources, np.random.default_rng(0)
+    )
+    ends = np.cumsum([len(one.cases) for one in several])
+    return [found.part(slice(end - len(one.cases), end)) for end, one in zip(ends, several, strict=True)]
+
+
+def _table(
+    contrasts: Contrasts, cases: Sequence[Case], tests: Mapping[str, TestErrors] | None, primary: str = ""
+) -> pd.DataFrame:
+    """Summarise each case; intervals hold for all of them together."""
+    known = estimate(contrasts, cases, tests)
+    return laid_out(known, inferred([known])[0], primary)
+
+
+def laid_out(known: Estimated, found: statistics.Inference, primary: str = "") -> pd.DataFrame:
+    """Lay out the columns `COLUMNS`, but for ``design``."""
+    cases = known.cases
+    is_primary = np.array([case.model == EVERY_MODEL and case.comparison == primary for case in cases])
+    low = np.where(is_primary, found.low, found.low_together)
+    high = np.where(is_primary, found.high, found.high_together)
+    with np.errstate(over="ignore"):  # of few repeats, intervals have no end that a number holds
+        columns = {
+            "model": [case.model for case in cases],
+            "comparison": [case.comparison for case in cases],
+            "ratio": np.exp(found.estimate),
+            "low": np.exp(low),
+            "high": np.exp(high),
+            "p": np.where(is_primary, found.p, found.p_together),
+            "verdict": [_verdict(*one) for one in zip(low, high, known.facts["n_pairs"], strict=True)],
+            "role": np.where(is_primary, PRIMARY, EXPLORATORY),
+            "low_alone": np.exp(found.low),
+            "high_alone": np.exp(found.high),
+            "p_alone": found.p,
+            "low_anywhere": np.exp(found.low_anywhere),
+            "high_anywhere": np.exp(found.high_anywhere),
+            **known.facts,
+        }
     return pd.DataFrame(columns, index=range(len(cases))).reindex(columns=COLUMNS)
 
 
 def _by_data_set(
-    units: Mapping[str, Seeds],
-    moved: Mapping[str, FloatArray],
-    errors: pd.DataFrame,
-    n_cases: int,
-) -> tuple[FloatArray, list[list[statistics.Source]]]:
-    """Return what each data set says, and how it may err: by its pools, or by seeds and test configurations.
-
-    Returns
-    -------
-    tuple
-        Estimates, shape (n_data_sets, n_cases), and the sources of each data set.
-    """
+    units: Mapping[str, Seeds], moved: Mapping[str, FloatArray], errors: pd.DataFrame
+) -> dict[str, tuple[FloatArray, Sequence[statistics.Source]]]:
+    """Return what each data set says, and how it may err: by pools, or by seeds and test configurations."""
     pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
     overlaps = errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
+    part = str(errors["split"].iloc[0]) if len(errors) else ""
     # Pools have test parts of their own, but one ood part, unless they hold out groups in turn.
     same = set(errors.loc[(errors["split"] == "ood") & (errors["held_out"] == ""), "source"])
-    estimates, sources = [], []
+    found = {}
     for source, names in zip(pools.index.astype(str), pools, strict=True):
         known = [name for name in map(str, names) if name in units]
         if len(known) > 1:
             values = np.stack([units[name].estimates for name in known], axis=1)
-            estimates.append(means(values))
-            parts = [statistics.from_pools(values, float(overlaps[source]))]
+            parts = [statistics.from_pools(values, float(overlaps[source]), known)]
             if source in same and all(name in moved for name in known):
-                parts.append(statistics.from_configurations(np.mean([moved[name] for name in known], axis=0)))
-            sources.append(parts)
+                influence = np.mean([moved[name] for name in known], axis=0)
+                parts.append(statistics.from_configurations(influence, part))
+            found[source] = means(values), parts
             continue
         for name in known:
-            estimates.append(units[name].estimates)
             parts = [units[name].source]
             if name in moved:
-                parts.append(statistics.from_configurations(moved[name]))
-            sources.append(parts)
-    return np.array(estimates).reshape(len(estimates), n_cases), sources
+                parts.append(statistics.from_configurations(moved[name], part))
+            found[source] = units[name].estimates, parts
+    return found
 
 
 def _scatter_of_tests(moved: Sequence[FloatArray]) -> dict[str, object]:

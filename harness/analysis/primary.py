@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossprune.harness.engine.study import Primary
 from crossprune.harness.store.declared import NAME, declared
+
+OF_NO_PART = {
+    "properties": "errors of properties",
+    "properties_seen": "errors of properties whose structures were in the training pool",
+    "properties_unseen": "errors of properties whose structures were not in the training pool",
+    "survival": "survival time",
+    "survival_temperature": "survival temperature",
+}
+"""Outcomes that are of no part of the data, as sentences have them."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class Asked:
 
     def comparison(self, outcome: str, split: str) -> str:
         """Return the comparison of an outcome and part that was named before, or an empty string."""
-        mine = (self.primary.outcome, self.primary.split) == (outcome, split)
+        mine = self.primary.outcome == outcome and split in ("", self.primary.split)
         return self.primary.comparison if mine and not self.changed else ""
 
 
@@ -52,8 +60,11 @@ def asked(root: Path) -> Asked:
 
 def sentence(primary: Primary) -> str:
     """Name a comparison: ``own / other, force error, test``."""
-    said: Mapping[str, str] = asdict(primary)
-    return f"{said['comparison']}, {said['outcome']} error, {said['split']}"
+    if (noun := OF_NO_PART.get(primary.outcome)) is not None:
+        return f"{primary.comparison}, {noun}"
+    name, _, kind = primary.outcome.partition("_")
+    noun = f"{name} error" + (f" ({kind.replace('_', ' ')})" if kind else "")
+    return f"{primary.comparison}, {noun}, {primary.split}"
 
 
 def _study(root: Path) -> str:

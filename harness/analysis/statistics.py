@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from crossprune.harness.contract import FloatArray
@@ -41,6 +41,8 @@ class Source:
     """Degrees of freedom of the variances, shape (n_contrasts,); 0 where they cannot be known."""
     kind: str = REPEATS
     """Variances of one kind are pooled over data sets, see `Tails`."""
+    labels: Sequence[Hashable] = ()
+    """What the directions are of: contrasts of several tables share the direction of one seed."""
 
 
 def from_seeds(values: FloatArray) -> Source:
@@ -83,7 +85,7 @@ def from_clusters(residuals: FloatArray, scatter: FloatArray, expected: float) -
     return residuals * math.sqrt(expected / trace), trace**2 / float(np.square(scatter).sum())
 
 
-def from_configurations(influence: FloatArray) -> Source:
+def from_configurations(influence: FloatArray, part: str = "") -> Source:
     """Return what the choice of test configurations does.
 
     Influences that are heavy in the tails know their variance badly: for κ their kurtosis, the variance of
@@ -94,6 +96,8 @@ def from_configurations(influence: FloatArray) -> Source:
     influence
         What each configuration adds to a contrast (the infinitesimal jackknife of Jaeckel 1972; Efron 1982,
         doi:10.1137/1.9781611970319, chapter 6), shape (n_contrasts, n_configurations); rows add up to 0.
+    part
+        Of the data, which the configurations are of.
     """
     n = influence.shape[1]
     squares = np.square(influence).sum(axis=1)
@@ -104,10 +108,11 @@ def from_configurations(influence: FloatArray) -> Source:
         influence * math.sqrt(n / max(n - 1, 1)),
         np.clip(effective, 1.0, n - 1.0) if n > 1 else np.zeros(len(influence)),
         CONFIGURATIONS,
+        [(part, number) for number in range(n)],
     )
 
 
-def from_pools(values: FloatArray, overlap: float) -> Source:
+def from_pools(values: FloatArray, overlap: float, labels: Sequence[str] = ()) -> Source:
     """Return what the drawing of pools does to means over them: training sets, test sets and seeds at once.
 
     Pools of one data set overlap, so that their scatter is too small: its square over n pools is not divided
@@ -121,10 +126,47 @@ def from_pools(values: FloatArray, overlap: float) -> Source:
         Shape (n_contrasts, n_pools), NaN where a pool says nothing.
     overlap
         Test over training configurations of a pool.
+    labels
+        Names of the pools.
     """
     found = from_seeds(values)
     counts = np.isfinite(values).sum(axis=1)
-    return Source(found.deviations * np.sqrt(1.0 + counts * overlap)[:, None], found.freedom)
+    deviations = found.deviations * np.sqrt(1.0 + counts * overlap)[:, None]
+    return Source(deviations, found.freedom, labels=labels)
+
+
+def stacked(tables: Sequence[Sequence[Source]], sizes: Sequence[int]) -> list[Source]:
+    """Join the sources of one data set's contrasts in several tables, whose directions may be the same.
+
+    Parameters
+    ----------
+    tables
+        Sources of each table.
+    sizes
+        Contrasts of each table.
+    """
+    if len(tables) == 1:
+        return list(tables[0])
+    ends = np.cumsum(sizes)
+    joined: dict[str, tuple[FloatArray, FloatArray, list[Hashable]]] = {}
+    for kind in (REPEATS, CONFIGURATIONS):
+        own = [
+            (end - size, one)
+            for end, size, several in zip(ends, sizes, tables, strict=True)
+            for one in several
+            if one.kind == kind
+        ]
+        labels = list(dict.fromkeys(label for _, one in own for label in one.labels))
+        place = {label: number for number, label in enumerate(labels)}
+        deviations = np.zeros((int(ends[-1]), len(labels)))
+        freedom = np.full(int(ends[-1]), np.inf)  # of what is not there, nothing is unknown
+        for start, one in own:
+            rows = slice(start, start + len(one.deviations))
+            deviations[rows, [place[label] for label in one.labels]] += one.deviations
+            freedom[rows] = one.freedom
+        if own:
+            joined[kind] = deviations, freedom, labels
+    return [Source(*two, kind, labels) for kind, (*two, labels) in joined.items()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +187,10 @@ class Inference:
     low_anywhere: FloatArray
     """Interval for data sets like these, NaN for fewer than `MIN_DATA_SETS`."""
     high_anywhere: FloatArray
+
+    def part(self, some: slice) -> Inference:
+        """Return what is known of some of the contrasts."""
+        return Inference(*(getattr(self, one.name)[some] for one in fields(self)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,8 @@ class TestErrors:
     """Fit key → Σ over labels of |error| (or its square) per configuration, shape (n_configurations,)."""
     counts: FloatArray
     """Labels per configuration, shape (n_configurations,)."""
+    power: int = 1
+    """2 if ``sums`` are of squares, so that the mean error is a root."""
 
     def influence(self, shares: sparse.csr_array) -> FloatArray:
         """Return what each test configuration adds to combinations of the fits' log mean errors.
@@ -44,7 +46,7 @@ class TestErrors:
         """
         sums = np.array(list(self.sums.values())).reshape(len(self.sums), len(self.counts))
         relative = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-300)
-        found: FloatArray = shares @ (relative - self.counts / self.counts.sum())
+        found: FloatArray = shares @ (relative - self.counts / self.counts.sum()) / self.power
         return found
 
     def drawn(self, shares: sparse.csr_array, rng: np.random.Generator, n_draws: int) -> FloatArray:
@@ -140,7 +142,8 @@ def by_seed(
             scatter, expected = terms[:-1] @ terms[:-1].T, float(terms[-1] @ terms[-1])
             deviations[index], freedom[index] = from_clusters(parts @ log_ratios[mine], scatter, expected)
             entries.append((np.full(len(mine), index), mine, shares))
-        found[str(name)] = Seeds(estimates, Source(deviations, freedom), counts)
+        labels = [(str(name), one) for one in seeds.tolist()]
+        found[str(name)] = Seeds(estimates, Source(deviations, freedom, labels=labels), counts)
     row, column, share = (np.concatenate(one) for one in zip(*entries, strict=True))
     return found, sparse.csr_array((share, (row, column)), shape=(len(cases), len(table)))
 

@@ -6,7 +6,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from crossprune.harness.engine.results import distinct_runs, not_held_out
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
+from crossprune.harness.names import printable
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -232,6 +233,9 @@ TITLES = {
     "choosers": "each way of choosing against random",
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
     "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
+    "outcomes": "own / other by every outcome; intervals hold for all of them together",
+    "outcomes_by_fraction": "the same at each fraction; trend: the factor when data are doubled",
+    "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
     "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
@@ -240,9 +244,23 @@ TITLES = {
 """What each table of an analysis shows."""
 
 
+MAIN_OUTCOMES = ("force", "energy", "properties", "survival_temperature")
+"""Those whose fractions are printed without being asked for."""
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
-COLUMNS = ("comparison", "model", "fraction", "ratio", "interval", "p", "verdict", "pairs", "seeds", "lost")
+COLUMNS = (
+    "outcome",
+    "comparison",
+    "model",
+    "fraction",
+    "ratio",
+    "interval",
+    "p",
+    "verdict",
+    "pairs",
+    "seeds",
+    "lost",
+)
 """Of a comparison, as they are printed."""
 WIDTH = 80
 """Columns of a terminal, or of a log file, that every table fits into."""
@@ -258,17 +276,19 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         table = whole if full else _digest(name, whole)
         print_text(console, title)
         shared = [one for one in ("metric", "split") if one in table]
+        if full and "outcome" in table:
+            shared.append("comparison")
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             texts, notes = _texts(part.drop(columns=shared)), []
             if "remark" in texts:
                 notes = [one for one in dict.fromkeys(texts["remark"]) if one]
                 texts["remark"] = [f"[{notes.index(one) + 1}]" if one else "" for one in texts["remark"]]
-            lines = [", ".join(map(str, key))] if shared else []
+            lines = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
             lines += texts.to_string(index=False, line_width=WIDTH).splitlines()
             for number, note in enumerate(notes, start=1):
                 lines += textwrap.wrap(f"[{number}] {note}", WIDTH, subsequent_indent="    ")
             for line in lines:
-                console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+                console.print(printable(line.rstrip()), highlight=False, markup=False, soft_wrap=True)
         if len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
 
@@ -276,7 +296,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
 def print_text(console: Console, text: str) -> None:
     """Print a paragraph in lines of `WIDTH`, after an empty one."""
     for line in ("", *textwrap.wrap(text, WIDTH)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
@@ -285,9 +305,12 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
         table = table.assign(interval=_intervals(table["low"], table["high"]))
         table = table.rename(columns={"n_pairs": "pairs", "n_units": "seeds", "n_missing": "lost"})
         hidden = {"model"} if "fraction" in table else set()
+        if "outcome" in table:
+            hidden |= {"model", "comparison", "pairs", "seeds"}
         hidden |= set() if table["lost"].any() else {"lost"}
         table = table[[one for one in COLUMNS if one in table and one not in hidden]]
-    for name, low, high in (("fraction", "low", "high"), ("data_ratio", "data_ratio_low", "data_ratio_high")):
+    ends_of = (("fraction", "low", "high"), ("correlation", "low", "high"))
+    for name, low, high in (*ends_of, ("data_ratio", "data_ratio_low", "data_ratio_high")):
         if {name, low, high} <= set(table):
             ends = _intervals(table[low], table[high])
             texts = [f"{_short(one)} ({end})" for one, end in zip(table[name], ends, strict=True)]
@@ -297,13 +320,25 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
 
 def _intervals(lows: pd.Series[float], highs: pd.Series[float]) -> list[str]:
     ends = zip(lows, highs, strict=True)
-    return ["–" if isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
+    return ["–" if isnan(low) else f"{_end(low)} to {_end(high)}" for low, high in ends]
+
+
+def _end(value: float) -> str:
+    """Return an end of an interval; factors beyond a thousand say that nothing is known."""
+    if 0 < value < 1e-3:
+        return "<0.001"
+    return ">1000" if 1e3 < value < inf else f"{value:.3g}"
 
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Keep of a long table: all models together, forces of the test set, the fraction nearest to a tenth."""
+    if name in ("outcomes", "outcomes_by_fraction"):
+        main = table["outcome"].isin(MAIN_OUTCOMES) | (name == "outcomes")
+        return table[(table["comparison"] == "own / other") & main]
     if len(table) <= READABLE_ROWS or name == "answer":
         return table
+    if name == "tradeoffs":
+        return table[(table["first"] == "force, test") & (table["over"] == "cells")]
     if "model" in table and (table["model"] == "all").any():
         table = table[table["model"] == "all"]
     if name in ("efficiency", "ranks", "sizes", "scope", "fractions"):

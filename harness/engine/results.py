@@ -49,7 +49,7 @@ RESULTS = Columns(
     numbers=(*NUMBER_AXES, *NUMBERS),
     optional=(
         *("pool", "held_out", "scaling", "pooling", "budget", "relation", "flag", *CLIPS, *PROVENANCE),
-        *("energy_p95_mev_per_atom", "force_p95_ev_per_angstrom"),
+        *METRICS[5:],
         *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
     ),
 )

@@ -44,8 +44,12 @@ class Limits:
                 raise ValueError(f"{name} is {value:g}; give a number above 0")
 
 
-OUTCOMES = ("force", "energy")
-"""Errors that choosers are compared by."""
+OUTCOMES = (
+    *("force", "energy", "force_rmse", "energy_rmse", "force_p95", "energy_p95"),
+    *("force_worst_group", "energy_worst_group", "stress"),
+    *("properties", "properties_seen", "properties_unseen", "survival", "survival_temperature"),
+)
+"""What choosers are compared by: errors, mean absolute ones first; means over properties; dynamics."""
 PARTS = ("test", "ood")
 COMPARISONS = ("own / random", "other / random", "own / other")
 
@@ -55,9 +59,9 @@ class Primary:
     """The one comparison, over all models, that a study is run for; everything else is exploratory."""
 
     outcome: str = "force"
-    """Error that is compared: force or energy (mean absolute error)."""
+    """What is compared: force or energy (mean absolute errors), or another of docs/metrics/outcomes.md."""
     split: str = "test"
-    """Part: test or ood."""
+    """Part that errors are of: test or ood."""
     comparison: str = "own / other"
     """Whose data: own / other, own / random or other / random."""
 

@@ -22,8 +22,10 @@ METRICS = (
     "stress_mae_gpa",
     "energy_p95_mev_per_atom",
     "force_p95_ev_per_angstrom",
+    "energy_worst_group_mev_per_atom",
+    "force_worst_group_ev_per_angstrom",
 )
-"""Means and 95th percentiles of absolute errors, roots of mean squares."""
+"""Means, roots of mean squares, 95th percentiles, and the largest mean of a group."""
 PERCENTILE = 0.95
 
 
@@ -157,6 +159,7 @@ def _means(
             _percentiles(mine[:, 0], owner),
             _percentiles(components, np.repeat(owner, 3 * sizes[chosen])),
         ]
+    means += [np.concatenate([[one[1:].max()], one[1:]]) for one in (means[0], means[2])]
     names = [ALL, *(groups[number] for number in there)]
     columns = [names, frames.tolist(), atoms.tolist(), *(one.tolist() for one in means)]
     fields = ("group", "n_eval_configurations", "n_eval_atoms", *METRICS)

@@ -1,0 +1,184 @@
+"""Outcomes as logarithms whose differences mean something: see docs/metrics/outcomes.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from crossprune.harness.analysis.cells import partial_errors
+from crossprune.harness.contract import FloatArray
+from crossprune.harness.engine.results import distinct_runs, held_out_or_all, not_held_out
+from crossprune.harness.evaluation.references import plain_name
+
+ERRORS = {
+    "force": "force_mae_ev_per_angstrom",
+    "energy": "energy_mae_mev_per_atom",
+    "force_rmse": "force_rmse_ev_per_angstrom",
+    "energy_rmse": "energy_rmse_mev_per_atom",
+    "force_p95": "force_p95_ev_per_angstrom",
+    "energy_p95": "energy_p95_mev_per_atom",
+    "force_worst_group": "force_worst_group_ev_per_angstrom",
+    "energy_worst_group": "energy_worst_group_mev_per_atom",
+    "stress": "stress_mae_gpa",
+}
+"""Outcome to column: mean absolute errors unless the name says otherwise."""
+TOLERANCES = {
+    "_gpa": 1.0,
+    "_thz": 0.1,
+    "_angstrom": 0.002,
+    "_angstrom3_per_atom": 0.02,
+    "_ev": 0.02,
+    "_ev_per_atom": 0.002,
+    "_ev_per_angstrom2": 0.001,
+}
+"""Unit to the error of a property below which nobody would call one model better than another (ours)."""
+WORST_RATIO = 200.0
+"""Errors beyond so many tolerances are all alike, and so is having no value at all (ours)."""
+SHORTEST_PS = 0.01
+"""Survival time that runs count with which end at once."""
+COLDEST_K = 50.0
+"""Survival temperature that runs count with which end at once, or whose program does."""
+FAILED = ("failed", "timeout", "out_of_memory", "crashed")
+"""Statuses of a property or a run that count as the worst value; what was skipped is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One number per cell, on a logarithmic scale."""
+
+    name: str
+    part: str
+    """``test`` or ``ood``; empty for what no part is chosen for."""
+    better: str
+    """Which direction is: ``lower`` or ``higher``."""
+    cells: pd.DataFrame
+    """As of `crossprune.harness.analysis.cells.partial_errors`."""
+
+
+def error_outcomes(results: pd.DataFrame, parts: tuple[str, ...]) -> Iterator[Outcome]:
+    """Yield the errors that a results table holds.
+
+    Parameters
+    ----------
+    results
+        Of `crossprune.harness.engine.results.by_pool`, labelled, rows over all groups.
+    parts
+        Parts of the data that errors are of.
+    """
+    for part in parts:
+        here = held_out_or_all(results) if part == "ood" else not_held_out(results)
+        done = here[(here["status"] == "done") & (here["split"] == part)]
+        for name, column in ERRORS.items():
+            if column in done.columns and done[column].notna().any():
+                yield Outcome(name, part, "lower", partial_errors(here, column, part))
+
+
+def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator[Outcome]:
+    """Yield every property that has a reference, and means over them.
+
+    The logarithm of the error over its tolerance, which counts from 1 to `WORST_RATIO`. ``properties`` is the
+    mean over all, phonons counted once; ``properties_seen`` and ``properties_unseen`` are means over those
+    whose reference has structures in the training pool, and over the others.
+
+    Parameters
+    ----------
+    cells
+        Cells of `crossprune.harness.analysis.cells.partial_errors`, whatever their error.
+    properties
+        Rows of cells and properties.
+    """
+    rows = properties[properties["reference"].notna()]
+    rows = rows[rows["property"] == rows["property"].map(plain_name)].drop_duplicates(
+        ["fit_key", "structure", "property"]
+    )
+    rows = rows.assign(value=scaled_errors(rows), name=_names(rows))
+    said = rows["reference_seen"] if "reference_seen" in rows.columns else pd.Series("", rows.index)
+    groups = {
+        "properties": rows,
+        "properties_seen": rows[said.isin(["chosen", "pool"])],
+        "properties_unseen": rows[said.isin(["held out", "not in the data"])],
+    }
+    for name, part in groups.items():
+        if part["value"].notna().any():
+            each = _whole_mean(part, ["fit_key", "name"]).reset_index()
+            yield _of_fits(name, "lower", cells, _whole_mean(each, ["fit_key"]))
+    for name, part in rows.groupby("name", sort=True):
+        yield _of_fits(str(name), "lower", cells, _whole_mean(part, ["fit_key"]))
+
+
+def _whole_mean(rows: pd.DataFrame, by: list[str]) -> pd.Series[float]:
+    """Average ``value`` over rows that agree in ``by``; NaN if one of them is missing."""
+    groups = rows.groupby(by)["value"]
+    return groups.mean().where(groups.count() == groups.size())
+
+
+def scaled_errors(properties: pd.DataFrame) -> FloatArray:
+    """Return the logarithms of properties' errors over their tolerances, the worst for what failed.
+
+    Returns
+    -------
+    FloatArray
+        Shape (n_rows,), from 0 to log `WORST_RATIO`; NaN for what was skipped or has no reference.
+    """
+    tolerance = properties["property"].map(_tolerance).to_numpy(dtype=np.float64)
+    ratio = np.abs(properties["error"].to_numpy(dtype=np.float64)) / tolerance
+    failed = properties["status"].isin(FAILED).to_numpy()
+    ratio = np.where(failed & properties["reference"].notna().to_numpy(), WORST_RATIO, ratio)
+    found: FloatArray = np.log(np.clip(ratio, 1.0, WORST_RATIO))
+    return found
+
+
+def _tolerance(name: str) -> float:
+    """Return the tolerance of a property by the unit at the end of its name."""
+    units = [unit for unit in TOLERANCES if name.endswith(unit)]
+    return TOLERANCES[max(units, key=len)] if units else np.nan
+
+
+def _names(rows: pd.DataFrame) -> pd.Series[str]:
+    """Name outcomes: ``diamond c11``; phonons are one."""
+    units = sorted(TOLERANCES, key=len, reverse=True)
+    short = rows["property"].map(
+        lambda name: next((name.removesuffix(u) for u in units if name.endswith(u)), name)
+    )
+    return (rows["structure"] + " " + short).where(rows["structure"] != "phonon", "phonons")
+
+
+def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome]:
+    """Yield what runs of molecular dynamics say of each fit.
+
+    ``survival``: the logarithm of the mean survival time over a fit's runs (ps, restricted to their length),
+    missing if a run was cut short; ``survival_temperature``: the mean logarithm of the temperature (K) at
+    which ramps end; ``rdf`` and ``adf``: errors of the distributions over the noise of the reference.
+    """
+    runs = md.assign(ended=md["survived"].notna())
+    crashed = runs["status"].isin(FAILED)
+    runs.loc[crashed, ["survival_ps", "survival_temperature_k"]] = 0.0
+    is_ramp = runs["ensemble"] == "ramp"
+    known = runs[runs["ended"] | crashed]
+    plain = known[~is_ramp.reindex(known.index)]
+    if not plain.empty:
+        cut = distinct_runs(plain).set_index("fit_key")["cut"].groupby(level=0).any()
+        times = plain["survival_ps"].groupby(plain["fit_key"]).mean()
+        times = times.where(~cut.reindex(times.index, fill_value=False))
+        yield _of_fits("survival", "higher", cells, np.log(times.clip(lower=SHORTEST_PS)))
+    ramps = known[is_ramp.reindex(known.index)]
+    if not ramps.empty:
+        reached = np.log(ramps["survival_temperature_k"].clip(lower=COLDEST_K))
+        yield _of_fits("survival_temperature", "higher", cells, reached.groupby(ramps["fit_key"]).mean())
+    for name in ("rdf", "adf"):
+        if f"{name}_noise" in known.columns:
+            compared = known[known[f"{name}_noise"] > 0]
+            ratio = compared[f"{name}_error"] / compared[f"{name}_noise"]
+            ratio = ratio.where(compared["survived"].fillna(False).astype(bool), WORST_RATIO)
+            if len(ratio):
+                values = np.log(ratio.clip(1.0, WORST_RATIO)).groupby(compared["fit_key"]).mean()
+                yield _of_fits(name, "lower", cells, values)
+
+
+def _of_fits(name: str, better: str, cells: pd.DataFrame, values: pd.Series[float]) -> Outcome:
+    """Give cells the value of their fit; cells of seeds and pools of which nothing was asked are left out."""
+    found = cells.assign(log_error=cells["fit_key"].map(values).astype("float64"), split="")
+    asked = found.groupby(["dataset", "seed"])["log_error"].transform(lambda one: one.notna().any())
+    return Outcome(name, "", better, found[asked].reset_index(drop=True))

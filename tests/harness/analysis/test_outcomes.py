@@ -1,0 +1,209 @@
+"""Outcomes are on the scales that the documents say, and all of them are compared the same way."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossprune.harness.analysis.cells import partial_errors
+from crossprune.harness.analysis.comparisons import compare
+from crossprune.harness.analysis.outcomes import scales
+from crossprune.harness.analysis.outcomes.compared import compare_outcomes
+from crossprune.harness.analysis.outcomes.scales import Outcome
+from crossprune.harness.analysis.outcomes.tradeoffs import tradeoffs
+from crossprune.harness.engine.study import OUTCOMES
+
+MODELS = ("ace", "gap", "snap")
+FORCE = "force_mae_ev_per_angstrom"
+
+
+def results(error=lambda chooser, fraction, seed, model: 1.0, *, seeds=range(3), datasets=("a",)):
+    """One test row per cell of a square with random."""
+    axes = itertools.product(datasets, ("random", *MODELS), (0.1, 0.5), seeds, MODELS)
+    rows = [
+        (
+            *(dataset, chooser, fraction, seed, model, f"{dataset}-{chooser}-{fraction}-{seed}-{model}"),
+            error(chooser, fraction, seed, model),
+        )
+        for dataset, chooser, fraction, seed, model in axes
+    ]
+    columns = ["dataset", "chooser", "fraction", "seed", "model", "fit_key", FORCE]
+    table = pd.DataFrame(rows, columns=columns).assign(split="test", group="all")
+    table["method"] = np.where(table["chooser"] == "random", "random", "fps")
+    return table.assign(status=np.where(table[FORCE].isna(), "failed", "done"))
+
+
+def noisy(seed, own=0.0, noise=0.05):
+    source = np.random.default_rng(seed)
+
+    def error(chooser, fraction, seed, model):
+        return float(np.exp(source.normal(0.0, noise) + own * (chooser == model)) / fraction)
+
+    return error
+
+
+def outcome(error, name="force", part="test", better="lower", **options):
+    return Outcome(name, part, better, partial_errors(results(error, **options), FORCE, "test"))
+
+
+def test_studies_may_ask_for_every_error_and_for_every_mean():
+    assert set(scales.ERRORS) < set(OUTCOMES)
+    assert {"properties", "properties_seen", "properties_unseen", "survival"} < set(OUTCOMES)
+
+
+def properties(**columns):
+    return pd.DataFrame(columns).assign(fit_key=lambda one: one.get("fit_key", "a"))
+
+
+def test_errors_of_properties_count_in_tolerances_and_failures_as_the_worst():
+    table = properties(
+        property=["c11_gpa"] * 5 + ["formation_energy_ev", "energy_unrelaxed_ev_per_angstrom2"],
+        error=[3.0, -3.0, 0.01, 1e9, np.nan, 0.2, 0.1],
+        status=["done", "suspect", "done", "done", "failed", "done", "done"],
+        reference=1.0,
+    )
+    expected = np.log([3.0, 3.0, 1.0, 200.0, 200.0, 10.0, 100.0])
+    np.testing.assert_allclose(scales.scaled_errors(table), expected, rtol=1e-12)
+    skipped = properties(property=["c11_gpa"], error=np.nan, status="skipped", reference=1.0)
+    assert np.isnan(scales.scaled_errors(skipped)).all()
+
+
+def of(outcomes):
+    return {one.name: one.cells.set_index("fit_key")["log_error"] for one in outcomes}
+
+
+def test_means_over_properties_count_phonons_once_and_miss_nothing():
+    cells = partial_errors(results(), FORCE, "test")
+    first, second = cells.loc[cells["seed"] == 0, "fit_key"][:2]
+    rows = [
+        ("diamond", "c11_gpa", 10.0, "done", "pool"),
+        ("phonon", "x_1_thz", 1.0, "done", "pool"),
+        ("phonon", "x_2_thz", 10.0, "done", "pool"),
+        ("bcc", "bulk_modulus_gpa", 100.0, "done", "held out"),
+        ("bcc", "c11_at_reference_strain_gpa", 50.0, "done", "held out"),  # said by another row already
+        ("bcc", "c44_gpa", 5.0, "done", ""),
+    ]
+    columns = ["structure", "property", "error", "status", "reference_seen"]
+    one = pd.DataFrame(rows, columns=columns).assign(fit_key=first, reference=1.0)
+    one.loc[5, "reference"] = np.nan  # nothing to compare with
+    other = one.assign(fit_key=second)
+    other.loc[0, "status"], other.loc[0, "error"] = "skipped", np.nan
+    found = of(scales.property_outcomes(cells, pd.concat([one, other])))
+    phonons = np.log([10.0, 100.0]).mean()
+    assert found["phonons"][first] == pytest.approx(phonons)
+    assert found["properties"][first] == pytest.approx(np.mean([np.log(10.0), phonons, np.log(100.0)]))
+    assert found["properties_seen"][first] == pytest.approx((np.log(10.0) + phonons) / 2)
+    assert found["properties_unseen"][second] == pytest.approx(np.log(100.0))
+    assert np.isnan(found["properties"][second])  # a mean over fewer would be another number
+    assert "bcc c44" not in found
+
+
+def runs(fit, **columns):
+    plain = {"ensemble": "nvt", "status": "done", "temperature_k": 300.0, "n_atoms": 8, "trajectory": ""}
+    given = {"failure": "", "survived": True, "survival_ps": 1.0, "planned_ps": 1.0} | columns
+    return pd.DataFrame({**plain, "survival_temperature_k": np.nan, **given}).assign(
+        fit_key=fit, velocity_seed=lambda one: range(len(one))
+    )
+
+
+def test_survival_is_a_mean_time_and_a_crash_is_the_worst():
+    cells = partial_errors(results(), FORCE, "test")
+    fits = cells.loc[cells["seed"] == 0, "fit_key"].tolist()
+    table = pd.concat(
+        [
+            runs(fits[0], survived=[True, False], failure=["", "too_hot"], survival_ps=[1.0, 0.2]),
+            runs(fits[1], status=["crashed", "done"], survived=[None, True], survival_ps=[np.nan, 1.0]),
+            runs(fits[2], survival_ps=[0.3]),  # cut short: how long it would have lasted is not known
+            runs(fits[3], ensemble="ramp", survival_temperature_k=[400.0, 900.0]),
+            runs(fits[4], ensemble="ramp", status="crashed", survived=[None]),
+        ]
+    )
+    table["survived"] = table["survived"].astype("boolean")
+    found = of(scales.dynamics_outcomes(cells, table))
+    assert found["survival"][fits[0]] == pytest.approx(np.log(0.6))
+    assert found["survival"][fits[1]] == pytest.approx(np.log(0.5))
+    assert np.isnan(found["survival"][fits[2]])
+    assert np.exp(found["survival_temperature"][fits[3]]) == pytest.approx(600.0)
+    assert np.exp(found["survival_temperature"][fits[4]]) == pytest.approx(50.0)
+
+
+def test_cells_of_seeds_that_were_not_assessed_are_not_lost():
+    cells = partial_errors(results(), FORCE, "test")
+    asked = cells.loc[cells["seed"] == 1, "fit_key"]
+    rows = pd.DataFrame({"fit_key": asked, "structure": "bcc", "property": "c11_gpa", "error": 2.0})
+    [found] = [
+        one
+        for one in scales.property_outcomes(cells, rows.assign(status="done", reference=1.0))
+        if one.name == "bcc c11"
+    ]
+    assert set(found.cells["seed"]) == {1}
+    assert found.cells["log_error"].notna().all()
+
+
+def test_an_outcome_alone_is_compared_as_errors_are():
+    one = outcome(noisy(0, -0.2))
+    found = compare_outcomes([one], {})["outcomes"].set_index("comparison").loc["own / other"]
+    expected = compare(one.cells)["answer"].set_index(["model", "comparison"]).loc[("all", "own / other")]
+    for name in ("ratio", "low_alone", "high_alone", "p_alone", "n_pairs", "n_units"):
+        assert found[name] == pytest.approx(expected[name])
+    assert found["low"] == pytest.approx(found["low_alone"])  # of one row, together is alone
+
+
+def test_intervals_of_many_outcomes_hold_together():
+    """Of eight outcomes without an effect one is "found" in 0.34 of studies, if each looks at itself."""
+    alone = together = 0
+    for number in range(40):
+        several = [outcome(noisy([number, one]), name=f"x{one}", seeds=range(4)) for one in range(8)]
+        table = compare_outcomes(several, {})["outcomes"]
+        rows = table[table["comparison"] == "own / other"]
+        alone += (rows["p_alone"] < 0.05).any()
+        together += rows["verdict"].isin(["lower", "higher"]).any()
+        assert (rows["p"] >= rows["p_alone"] - 1e-12).all()
+    assert alone >= 6
+    assert together <= 5
+
+
+def test_effects_of_outcomes_come_by_fraction():
+    def fading(chooser, fraction, seed, model):
+        luck = 0.002 * np.random.default_rng([seed, int(100 * fraction), len(model + chooser)]).normal()
+        return float(np.exp(luck - 0.2 * (chooser == model) * (fraction < 0.3)))
+
+    table = compare_outcomes([outcome(fading, seeds=range(4))], {})["outcomes_by_fraction"]
+    ratio = table.set_index("fraction")["ratio"]
+    assert ratio["0.1"] == pytest.approx(np.exp(-0.2), abs=0.01)
+    assert ratio["0.5"] == pytest.approx(1.0, abs=0.01)
+    assert ratio["trend"] == pytest.approx(np.exp(0.2 / np.log2(5.0)), abs=0.005)
+
+
+def test_what_is_good_by_two_outcomes_is_correlated_and_more_data_are_not():
+    quality = np.random.default_rng(3).normal(size=(4, 3))
+
+    def good(chooser, fraction, seed, model):
+        place = ("random", *MODELS).index(chooser), MODELS.index(model)
+        luck = 0.01 * np.random.default_rng([seed, *place]).normal()
+        return float(np.exp(quality[place] + luck) / fraction)
+
+    def bad(*cell):
+        return 1.0 / good(*cell)
+
+    first = outcome(good)
+    same = outcome(good, name="properties", part="")
+    other = outcome(bad, name="vacancy", part="")
+    hotter = outcome(bad, name="survival", part="", better="higher")
+    found = tradeoffs([first, same, other, hotter]).set_index(["second", "over"])["correlation"]
+    for over in ("cells", "choosers"):
+        assert found["properties", over] > 0.9
+        assert found["survival", over] > 0.9  # what survives longer is better
+        assert found["vacancy", over] < -0.9
+
+
+def test_outcomes_that_have_nothing_in_common_are_not_correlated():
+    """More data are better by every outcome, and would make anything correlate."""
+    claimed = 0
+    for number in range(200):
+        pair = outcome(noisy([number, 0])), outcome(noisy([number, 1]), name="properties", part="")
+        found = tradeoffs(pair).set_index("over")
+        claimed += found.loc["cells", "p"] < 0.05
+    assert claimed <= 0.09 * 200
