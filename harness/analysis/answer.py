@@ -82,6 +82,8 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
     """
     if root.is_file():
         return statistics_of(root, read_foreign(root, tuple(ERRORS.values())))
+    if not root.exists():
+        raise StudyError(f"{root}: there is no such file or folder; give a finished run's folder, or a table")
     results = read_results(root)
     diagnostics = diagnostics_of(root, results)
     tables = {**stored_statistics(root, results), **diagnostics}
@@ -169,8 +171,7 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "efficiency": data_efficiency(results, column, split=split, tests=tests),
         }
         overall = pd.concat([found["answer"], found["choosers"]])
-        n_sources = results.get("source", results["dataset"]).nunique()
-        found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL], n_sources)
+        found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL])
         for name, table in found.items():
             table.insert(0, "metric", metric)
             table.insert(1, "split", split)

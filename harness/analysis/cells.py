@@ -13,7 +13,7 @@ SETTING = ["dataset", "fraction", "model", "method"]
 """Cells of one setting differ in chooser and seed only."""
 NOBODY = "nobody"
 """Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
-DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations",)}
+DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations", "")}
 """Values that go without saying in a method's label; empty where an axis plays no part."""
 NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
 """What follows such a value in a label."""

@@ -51,6 +51,10 @@ COLUMNS = [
     "seed_deviation",
     "test_deviation",
     "n_test",
+    "pool_deviation",
+    "n_pools",
+    "pool_overlap",
+    "n_data_sets",
 ]
 """Columns of the tables that this module returns."""
 SHOWN = (
@@ -154,14 +158,18 @@ def estimate(
     moved = {} if tests is None else influences(contrasts, weights, tests)
     n_pairs = np.array([int(table.loc[rows, "n_pairs"].sum()) for rows in used])
     n_planned = np.array([int(table.loc[rows, "n_planned"].sum()) for rows in planned])
+    by_source = _by_data_set(units, moved, errors)
+    told = [np.isfinite(one) for one, _ in by_source.values()]
     facts = {
         "n_pairs": n_pairs,
         "n_units": np.sum([one.counts for one in units.values()], axis=0, dtype=np.int64),
         "n_missing": n_planned - n_pairs,
         "seed_deviation": pooled_deviation(list(units.values()), len(cases)),
         **_scatter_of_tests(list(moved.values())),
+        **_scatter_of_pools(units, errors, len(cases)),
+        "n_data_sets": np.sum(told, axis=0, dtype=np.int64) if told else 0,
     }
-    return Estimated(cases, _by_data_set(units, moved, errors), facts)
+    return Estimated(cases, by_source, facts)
 
 
 def inferred(several: Sequence[Estimated]) -> list[statistics.Inference]:
@@ -253,6 +261,25 @@ def _scatter_of_tests(moved: Sequence[FloatArray]) -> dict[str, object]:
     return {
         "test_deviation": np.sqrt(np.mean(squares, axis=0)),
         "n_test": float(np.mean([one.shape[1] for one in moved])),
+    }
+
+
+def _scatter_of_pools(units: Mapping[str, Seeds], errors: pd.DataFrame, n_cases: int) -> dict[str, object]:
+    """Return the standard deviation of one pool, the pools of a data set, and their overlap; NaN without."""
+    pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
+    several = [[str(one) for one in names if str(one) in units] for names in pools]
+    values = [np.stack([units[name].estimates for name in names]) for names in several if len(names) > 1]
+    if not values:
+        return {"pool_deviation": np.nan, "n_pools": np.nan, "pool_overlap": np.nan}
+    counts = np.array([np.isfinite(one).sum(axis=0) for one in values])
+    centred = [one - means(one.T) for one in values]
+    freedom = np.maximum(counts - 1, 0).sum(axis=0)
+    squares = np.sum([np.nansum(np.square(one), axis=0) for one in centred], axis=0).reshape(n_cases)
+    overlap = errors["overlap"].median()
+    return {
+        "pool_deviation": np.sqrt(np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan)),
+        "n_pools": counts.mean(axis=0),
+        "pool_overlap": UNKNOWN_OVERLAP if np.isnan(overlap) else overlap,
     }
 
 

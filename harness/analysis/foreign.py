@@ -9,6 +9,7 @@ import pandas as pd
 from crossprune.harness.analysis.cells import NOBODY
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.engine.grid import KIN, OTHER, OWN
+from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.soundness import CLIPS
@@ -43,10 +44,11 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
     StudyError
         If the file is missing, cannot be read, lacks a column, or has one of another kind.
     """
-    if path.suffix not in SUFFIXES:
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
         raise StudyError(f"{path}: give a finished run's folder, or a table that ends in .parquet or .csv")
     try:
-        table = load_table(path) if path.suffix == ".parquet" else _read_csv(path)
+        table = load_table(path) if kind == ".parquet" else _read_csv(path)
         for name, value in SILENT.items():
             if name not in table.columns:
                 table[name] = value
@@ -60,6 +62,10 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
         sizes = tuple(name for name in SIZES if name in table.columns)
         Columns((*TEXTS, *SILENT, *present), ("fraction", "seed", *there, *sizes)).check(table)
         _check(table)
+        if not ((table["group"] == ALL) & table["split"].isin(PARTS)).any():
+            raise ValueError(
+                f"no row is of the group {ALL!r}, over all groups, and of the split {' or '.join(PARTS)}"
+            )
         table = table.assign(seed=table["seed"].astype("int64"))
         if not set(CLIPS) <= set(table.columns):
             # Nothing says what the error of an exploded fit is clipped at.
@@ -90,9 +96,11 @@ def _check(table: pd.DataFrame) -> None:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Read CSV; texts stay texts, whatever they look like."""
+    """Read CSV; texts stay texts, whatever they look like: a model may be called ``nan``."""
     texts = dict.fromkeys((*TEXTS, *SILENT, *VARIANTS), str)
-    table: pd.DataFrame = pd.read_csv(path, dtype=texts, keep_default_na=True, na_values=["–"])
+    names = pd.read_csv(path, nrows=0).columns
+    missing = {name: [""] if name in texts else ["", "–", "nan", "NaN", "NA", "None"] for name in names}
+    table: pd.DataFrame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=missing)
     for name in texts:
         if name in table.columns and name not in VARIANTS and table[name].isna().any():
             raise ValueError(f"the column {name} has an empty cell")

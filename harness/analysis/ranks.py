@@ -58,19 +58,20 @@ def ranks(errors: pd.DataFrame) -> pd.DataFrame:
     """Rank the ways of choosing over data sets, log errors averaged over models, fractions and seeds.
 
     Models, fractions and seeds of one data set share its chosen sets and its test set: they are no blocks.
-    One data set has ranks and no test.
+    One data set has ranks and no test. Ways that are not in all data sets are left out, and of each data
+    set what one of the ways was not asked or has lost: averages are over equal cells.
     """
-    square = (
-        errors.assign(way=way_of(errors))
-        .pivot_table(
-            index="source",
-            columns="way",
-            values="log_error",
-            aggfunc=lambda values: values.mean(skipna=False),
-        )
-        .dropna()
-    )
-    if square.empty or square.shape[1] < 2:
+    cells = errors.assign(way=way_of(errors))
+    ways = [set(part["way"]) for _, part in cells.groupby("source")]
+    common = sorted(set.intersection(*ways)) if ways else []
+    if len(common) < 2:
+        return pd.DataFrame(columns=COLUMNS)
+    keys = ["source", "dataset", "model", "fraction", "seed"]
+    wide = cells.pivot_table(index=keys, columns="way", values="log_error", aggfunc="mean")
+    if not set(common) <= set(wide.columns):  # a way that has lost all its cells
+        return pd.DataFrame(columns=COLUMNS)
+    square = wide[common].dropna().groupby(level="source").mean()
+    if square.empty:
         return pd.DataFrame(columns=COLUMNS)
     found = friedman(square.to_numpy())
     table = pd.DataFrame({"way": square.columns, "rank": found.ranks})

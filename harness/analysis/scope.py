@@ -12,7 +12,7 @@ import pandas as pd
 from crossprune.harness.analysis.cells import labelled, relation_of
 from crossprune.harness.analysis.statistics import CONFIDENCE, N_DRAWS
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.engine.grid import OTHER, OWN
+from crossprune.harness.engine.grid import KIN, OTHER, OWN
 from crossprune.harness.evaluation.metrics import ALL
 from scipy import stats
 
@@ -76,7 +76,7 @@ def scope(errors: pd.DataFrame) -> pd.DataFrame:
     """Apply `over_assignments` to each data set, and to their mean.
 
     Models without an own chooser, choosers without a model, and blocks of a data set, fraction, method
-    and seed that have lost a cell are left out.
+    and seed that have lost a cell are left out; of kin, the first by name stays.
 
     Returns
     -------
@@ -86,6 +86,7 @@ def scope(errors: pd.DataFrame) -> pd.DataFrame:
         and ``n_descriptors``.
     """
     own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
+    own = own[~own.isin(_later_kin(errors))]
     squares: dict[str, FloatArray] = {}
     named_by: dict[str, list[str]] = {}
     for dataset, part in errors[errors["relation"].isin([OWN, OTHER])].groupby("source"):
@@ -116,6 +117,16 @@ def scope(errors: pd.DataFrame) -> pd.DataFrame:
         ratio, low, high = (math.exp(one) for one in (found.estimate, found.low, found.high))
         rows.append((name, ratio, found.p, found.smallest, low, high, found.n))
     return pd.DataFrame(rows, columns=SCOPE)
+
+
+def _later_kin(errors: pd.DataFrame) -> set[str]:
+    """Return the descriptors that are kin of one that comes before them by name: no square has both."""
+    own = errors[errors["relation"] == OWN].drop_duplicates("model").set_index("model")["chooser"]
+    pairs = errors.loc[errors["relation"] == KIN, ["chooser", "model"]].drop_duplicates()
+    related = [
+        (chooser, own[model]) for chooser, model in pairs.itertuples(index=False) if model in own.index
+    ]
+    return {max(pair) for pair in related if pair[0] != pair[1]}
 
 
 def _whole(values: pd.Series[float]) -> float:

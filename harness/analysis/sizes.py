@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,81 +15,95 @@ from scipy import stats
 POWER = 0.8
 LARGEST = 10_000
 """Sizes beyond which nobody will go; what needs more is said to be out of reach."""
-NEARLY_NORMAL = 300.0
-"""Degrees of freedom beyond which SciPy's non-central t is further from the truth than the normal is."""
+QUANTILES = (np.arange(64) + 0.5) / 64
+"""At which the distribution of a variance is looked at: power to 0.002."""
 EFFECTS = (0.95, 0.9)
 """Ratios for which the sizes needed are stated."""
-COLUMNS = ["comparison", "effect", "power", "seeds", "test_configurations", "data_sets"]
+COLUMNS = ["comparison", "effect", "power", "seeds", "pools", "test_configurations", "data_sets"]
 
 
 @dataclass(frozen=True)
 class Size:
     """How large a study is, and how much its parts scatter."""
 
-    seed_deviation: float
-    """Standard deviation of a log-ratio from seed to seed."""
+    repeat_deviation: float
+    """Standard deviation of a log-ratio from seed to seed, or from pool to pool where there are several."""
     test_deviation: float
     """Standard deviation that a test set of one configuration would give it; 0 if not known."""
-    n_seeds: float
+    n_repeats: float
+    """Seeds, or pools."""
     n_test: float
-    n_data_sets: int
+    n_data_sets: float
+    overlap: float = 0.0
+    """Test over training configurations of a pool, see `statistics.from_pools`."""
 
     def power(self, log_effect: float) -> float:
-        """Return the chance to find an effect by a two-sided t test at 5 %, Satterthwaite's freedom."""
-        parts = np.array([self.seed_deviation**2 / self.n_seeds, self.test_deviation**2 / self.n_test])
-        freedom = np.array([self.n_seeds - 1, self.n_test - 1]) * self.n_data_sets
-        parts = parts / self.n_data_sets
-        variance = float(parts.sum())
-        shift = abs(log_effect) / math.sqrt(variance) if variance > 0 else math.inf
-        effective = variance**2 / float((np.square(parts) / freedom).sum()) if variance > 0 else 1.0
-        critical = float(stats.t.isf((1 - CONFIDENCE) / 2, effective))
-        if effective > NEARLY_NORMAL or shift > 2 * critical + 4:
-            return float(stats.norm.sf(critical - shift) + stats.norm.cdf(-critical - shift))
-        found = stats.nct.sf(critical, effective, shift), stats.nct.cdf(-critical, effective, shift)
-        return float(sum(found)) if np.isfinite(found).all() else 1.0  # NaN comes of large shifts only
+        """Return the chance to find an effect at 5 %, with the tails of `statistics.Tails`.
+
+        The mean over what the two variances may be found to be.
+        """
+        repeats = self.repeat_deviation**2 * (1 / self.n_repeats + self.overlap)
+        parts = np.array([repeats, self.test_deviation**2 / self.n_test]) / self.n_data_sets
+        if not parts.any():
+            return 1.0
+        freedom = np.array([self.n_repeats - 1, self.n_test - 1]) * self.n_data_sets
+        found = parts[:, None] * stats.chi2.ppf(QUANTILES, freedom[:, None]) / freedom[:, None]
+        first, second = found[0][:, None], found[1][None, :]
+        tails = stats.t.isf((1 - CONFIDENCE) / 2, freedom)
+        limit = (first * tails[0] + second * tails[1]) / np.sqrt(first + second)
+        error = math.sqrt(parts.sum())
+        above, below = stats.norm.sf((limit + np.array([[[-1.0]], [[1.0]]]) * abs(log_effect)) / error)
+        return float((above + below).mean())
 
 
-def sizes(table: pd.DataFrame, n_data_sets: int) -> pd.DataFrame:
+def sizes(table: pd.DataFrame) -> pd.DataFrame:
     """State what would find an effect of 5 or 10 % in 80 of 100 studies, one size enlarged at a time.
 
-    More seeds do not shrink the error of a test set that all of them share: where they cannot be enough, the
-    number is infinite.
+    More seeds do not shrink the error of a test set that all of them share, nor more pools that of frames
+    which all pools hold: where they cannot be enough, the number is infinite.
 
     Parameters
     ----------
     table
         Rows over all models of `crossprune.harness.analysis.comparisons.compare`.
-    n_data_sets
-        Data sets of this study.
 
     Returns
     -------
     pd.DataFrame
-        Per comparison and ``effect`` (a ratio) the ``power`` of this study, and the ``seeds`` per data set,
-        ``test_configurations`` per data set, or ``data_sets`` that are needed if nothing else is
-        enlarged; infinite beyond `LARGEST`, NaN where nothing is known of the test set.
+        Per comparison and ``effect`` (a ratio) the ``power`` of this study, and the ``seeds`` per data set
+        (``pools`` where it has several), ``test_configurations`` per data set, or ``data_sets`` that are
+        needed if nothing else is enlarged; infinite beyond `LARGEST`, NaN where nothing is known of it.
     """
     rows = []
     for row in table.to_dict("records"):
-        test, n_test = float(row["test_deviation"]), float(row["n_test"])
-        known = math.isfinite(test)
-        now = Size(
-            float(row["seed_deviation"]),
-            test if known else 0.0,
-            row["n_units"] / n_data_sets,
-            n_test if known else 2.0,
-            n_data_sets,
-        )
-        if not math.isfinite(now.seed_deviation) or now.n_seeds < 2:
+        now = _size_of(row)
+        if now is None:
             continue
         for ratio in EFFECTS:
-            needed = [_needed(now, name, first, math.log(ratio)) for name, first in ENLARGED.items()]
-            needed[1] = needed[1] if known else math.nan
-            rows.append((row["comparison"], ratio, now.power(math.log(ratio)), *needed))
+            needed = {name: _needed(now, name, first, math.log(ratio)) for name, first in ENLARGED.items()}
+            repeats, by_pools = needed["n_repeats"], now.overlap > 0
+            seeds, pools = (math.nan, repeats) if by_pools else (repeats, math.nan)
+            tests = needed["n_test"] if now.test_deviation > 0 else math.nan
+            power = now.power(math.log(ratio))
+            rows.append((row["comparison"], ratio, power, seeds, pools, tests, needed["n_data_sets"]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-ENLARGED = {"n_seeds": 2, "n_test": 2, "n_data_sets": 1}
+def _size_of(row: Mapping[Hashable, Any]) -> Size | None:
+    """Read a study's size off a row of a comparison; None if nothing tells how much it scatters."""
+    pools, n_data_sets = float(row["pool_deviation"]), float(row["n_data_sets"])
+    if math.isfinite(pools):
+        return Size(pools, 0.0, float(row["n_pools"]), 2.0, n_data_sets, float(row["pool_overlap"]))
+    seeds, test = float(row["seed_deviation"]), float(row["test_deviation"])
+    if not math.isfinite(seeds) or row["n_units"] < 2 * n_data_sets:
+        return None
+    n_test = float(row["n_test"]) if math.isfinite(test) else 2.0
+    return Size(
+        seeds, test if math.isfinite(test) else 0.0, row["n_units"] / n_data_sets, n_test, n_data_sets
+    )
+
+
+ENLARGED = {"n_repeats": 2, "n_test": 2, "n_data_sets": 1}
 """What can be enlarged, and from where on."""
 
 

@@ -224,19 +224,36 @@ def test_power_is_that_of_students_test():
 def test_seeds_cannot_shrink_the_error_of_a_test_set():
     """The answer said that 5 seeds find 5 %; power was 0.16, and 0.24 with 50."""
     row = {"comparison": "own / other", "seed_deviation": 0.02, "test_deviation": 0.3, "n_test": 60.0}
-    found = sizes(pd.DataFrame([{**row, "n_units": 5}]), 1).set_index("effect").loc[0.95]
+    row |= {"n_units": 5, "n_data_sets": 1, "pool_deviation": np.nan}
+    found = sizes(pd.DataFrame([row])).set_index("effect").loc[0.95]
     assert found["power"] < 0.3
     assert np.isinf(found["seeds"])
     assert 200 < found["test_configurations"] < 1000
     assert 3 < found["data_sets"] < 20
-    alone = sizes(pd.DataFrame([{**row, "test_deviation": np.nan, "n_units": 5}]), 1)
+    alone = sizes(pd.DataFrame([{**row, "test_deviation": np.nan}]))
     assert np.isfinite(alone["seeds"]).all()
 
 
+def test_pools_that_overlap_cannot_shrink_all_of_their_error():
+    """Seeds and test configurations were counted, which pools have many of, and their scatter was not."""
+    row = {"comparison": "own / other", "n_units": 12, "n_data_sets": 1, "pool_overlap": 0.25, "n_pools": 4.0}
+    row |= {"seed_deviation": 0.001, "test_deviation": np.nan, "n_test": np.nan}
+    small, large = (
+        sizes(pd.DataFrame([{**row, "pool_deviation": one}])).set_index("effect") for one in (0.02, 0.1)
+    )
+    assert 2 < small.loc[0.95, "pools"] < 20
+    assert np.isinf(large.loc[0.9, "pools"])
+    assert np.isfinite(large.loc[0.9, "data_sets"])
+    assert large["seeds"].isna().all()
+    t = stats.t.isf(0.025, 3) * 0.02 * np.sqrt(1 / 4 + 0.25)
+    found = small.loc[0.95, "power"]
+    drawn = rng().normal(np.log(0.95), 0.02 * np.sqrt(0.5), 20_000), rng().chisquare(3, 20_000) / 3
+    assert found == pytest.approx((np.abs(drawn[0]) > t * np.sqrt(drawn[1])).mean(), abs=0.03)
+
+
 def test_larger_studies_find_more():
-    """SciPy's non-central t ends in NaN for large effects, which a search must not take for no power."""
     for scatter, test in ((0.25, 0.4), (0.02, 0.3), (0.05, 0.0)):
-        for name in ("n_seeds", "n_test", "n_data_sets"):
+        for name in ("n_repeats", "n_test", "n_data_sets"):
             grown = [
                 replace(Size(scatter, test, 3, 62, 1), **{name: n}) for n in (2, 5, 20, 100, 1000, 10_000)
             ]
