@@ -72,7 +72,8 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
 
     Cells that share a fit share its runs, which count once. A run that its budget cut is no survivor: it
     is right-censored where it was cut. The radial distribution is that of survivors, with their number,
-    because the table does not say whether a failed run had a reference to be compared with.
+    because the table does not say whether a failed run had a reference to be compared with. Ramps are left
+    out: how long one survives is a temperature.
 
     Returns
     -------
@@ -80,6 +81,7 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
         Runs and models, how many failed or were cut, the share that survives the full length and the
         mean survival time (ps) with their 95 % intervals, medians of drift and cost, and remarks.
     """
+    md = md[md["ensemble"] != "ramp"]
     lost = md[md["survived"].isna() & (md["status"] != "skipped")].groupby([*MODEL, *RUN]).size()
     rows = []
     for key, runs in distinct_runs(md, MODEL).groupby([*MODEL, *RUN]):

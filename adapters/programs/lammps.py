@@ -225,11 +225,11 @@ class LammpsDynamics(Dynamics):
             f"thermo_style custom step pe\nthermo {NEVER}\nthermo_modify lost error",
         ]
         if thermostat is not None:
-            kelvin, damping = thermostat.temperature, thermostat.relaxation_time / FS_PER_PS
-            seed = 1 + thermostat.seed % LARGEST_SEED
-            commands.append(
-                f"fix bath all langevin {kelvin:.17g} {kelvin:.17g} {damping:.17g} {seed} zero yes"
-            )
+            first, last = thermostat.temperature, thermostat.target(thermostat.ramp_steps)
+            damping, seed = thermostat.relaxation_time / FS_PER_PS, 1 + thermostat.seed % LARGEST_SEED
+            commands.append(f"fix bath all langevin {first:.17g} {last:.17g} {damping:.17g} {seed} zero yes")
+        # a ramp goes over all calls of run, not over each of them
+        self._span = f"start 0 stop {thermostat.ramp_steps}" if thermostat and thermostat.ramp_steps else ""
         lammps = self._session.lammps
         lammps.commands_string("\n".join(commands))
         velocities = atoms.get_velocities() * fs * FS_PER_PS @ self._box.rotation
@@ -239,7 +239,7 @@ class LammpsDynamics(Dynamics):
     def advance(self, n_steps: int) -> MotionState:
         """Run LAMMPS on; see `Dynamics.advance`."""
         if n_steps:
-            self._command(f"run {n_steps} pre no post no")
+            self._command(f"run {n_steps} pre no post no {self._span}")
         back = self._box.rotation.T
         positions, velocities, forces = (self._gather(name) @ back for name in ("x", "v", "f"))
         energy = float(self._session.lammps.get_thermo("pe"))

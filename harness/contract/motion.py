@@ -10,11 +10,22 @@ from crossprune.harness.contract.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Thermostat:
-    """Langevin's: temperature (K), relaxation time (fs) and the seed of its random forces."""
+    """Langevin's: temperature (K), relaxation time (fs) and the seed of its random forces.
+
+    With ``ramp_steps`` it heats (or cools): evenly from ``temperature`` to ``final`` (K) in so many steps.
+    """
 
     temperature: float
     relaxation_time: float
     seed: int
+    final: float = 0.0
+    ramp_steps: int = 0
+
+    def target(self, step: int) -> float:
+        """Return the temperature (K) of step number ``step``, the first being 1."""
+        if not self.ramp_steps:
+            return self.temperature
+        return self.temperature + (self.final - self.temperature) * min(step / self.ramp_steps, 1.0)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
 from crossprune.harness.evaluation.properties import Setting, tasks
 from crossprune.harness.evaluation.references import md_runs, reference_of, setting_of
-from crossprune.harness.evaluation.stability import FS_PER_PS, MdRun
+from crossprune.harness.evaluation.runs import FS_PER_PS, MdRun
 from crossprune.harness.store.damage import Damaged
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
@@ -166,7 +166,7 @@ class _Plan:
                 "ensemble": run.ensemble,
                 "temperature_k": run.temperature_k,
                 "velocity_seed": run.velocity_seed,
-                "n_atoms": len(run.crystal.conventional(run.repeat)),
+                "n_atoms": len(run.atoms()),
                 "timestep_fs": run.timestep_fs,
                 "planned_ps": run.steps * run.timestep_fs / FS_PER_PS,
             }

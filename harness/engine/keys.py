@@ -13,7 +13,7 @@ from crossprune.harness.selection import gathering
 
 if TYPE_CHECKING:
     from crossprune.harness.evaluation.properties import PropertyOptions, Setting
-    from crossprune.harness.evaluation.stability import MdRun
+    from crossprune.harness.evaluation.runs import MdRun
 
 FIT_LAYOUT = 3
 """Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to, 2 apart."""
@@ -63,7 +63,8 @@ def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> 
     from crossprune.harness.evaluation import properties  # no fit needs what it imports
 
     code, versions = source_hash(properties.__name__), package_versions(["ase", "phonopy"])
-    return canonical_hash("properties", fit_key, setting, options.names, options.budget_s, code, versions)
+    wanted = (options.names, options.budget_evaluations)
+    return canonical_hash("properties", fit_key, setting, wanted, code, versions)
 
 
 def md_key(fit_key: str, run: MdRun) -> str:

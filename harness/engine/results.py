@@ -73,6 +73,7 @@ PROPERTIES = Columns(
 MD_NUMBERS = (
     "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps", "planned_ps",
     "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
+    "survival_temperature_k",
 )  # fmt: skip
 MD_COLUMNS = (
     *AXES, "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
@@ -80,7 +81,12 @@ MD_COLUMNS = (
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
 MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
-MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",), optional=("pool", "held_out"))
+MD = Columns(
+    MD_TEXTS,
+    (*NUMBER_AXES, *MD_NUMBERS),
+    truths=("survived",),
+    optional=("pool", "held_out", "survival_temperature_k"),
+)
 """What readers of the table of molecular dynamics rely on."""
 ONE_RUN = ("fit_key", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
 """What tells runs apart: cells that share a fit show the same runs."""

@@ -48,7 +48,7 @@ from crossprune.harness.store.objects import Store
 
 if TYPE_CHECKING:
     from crossprune.harness.evaluation.properties import PropertyOptions, Setting
-    from crossprune.harness.evaluation.stability import MdRun
+    from crossprune.harness.evaluation.runs import MdRun
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
 TRAJECTORY = "trajectory.extxyz"

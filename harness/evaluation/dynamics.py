@@ -32,6 +32,7 @@ class AseDynamics(Dynamics):
     ) -> None:
         self._atoms = atoms.copy()
         self._atoms.calc = calculator
+        self._thermostat, self._done = thermostat, 0
         if thermostat is None:
             self._engine: VelocityVerlet | Langevin = VelocityVerlet(self._atoms, timestep=timestep * fs)
         else:
@@ -47,6 +48,9 @@ class AseDynamics(Dynamics):
     def advance(self, n_steps: int) -> MotionState:
         """Take ``n_steps`` steps, or fewer: a runaway is left for the caller to see, not computed on."""
         for _ in range(n_steps):
+            self._done += 1
+            if isinstance(self._engine, Langevin) and self._thermostat is not None:
+                self._engine.set_temperature(temperature_K=self._thermostat.target(self._done))
             self._engine.run(1)
             stride = self._atoms.get_velocities() * self._engine.dt
             if not (np.abs(stride) < LONGEST_STRIDE).all():

@@ -15,7 +15,7 @@ from crossprune.harness.data.frames import DataSet, group_of
 from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
 from crossprune.harness.evaluation.rdf import radial_distribution
-from crossprune.harness.evaluation.stability import MdOptions, MdRun
+from crossprune.harness.evaluation.runs import MdOptions, MdRun
 
 NEIGHBOURS = 4.0
 """Å within which the shortest distance of a data set is looked for first."""
@@ -60,8 +60,8 @@ def shortest_distance(frames: Sequence[Atoms]) -> float:
 def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions) -> list[MdRun]:
     """List the runs of a study for one data set.
 
-    At the card's lattice parameter, at the temperatures that the study asks for; and in the cells of the
-    ab-initio snapshots, with their radial distribution function to compare with.
+    At the card's lattice parameter, at the temperatures that the study asks for and heated; and in the
+    cells of the ab-initio snapshots, with their radial distribution function to compare with.
     """
     crystal = setting_of(card).crystal
     melting = card.protocol.melting_temperature_k
@@ -76,13 +76,16 @@ def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions)
         timestep_fs=options.timestep_fs,
         relaxation_time_fs=options.relaxation_time_fs,
         check_every=options.check_every,
-        budget_s=options.budget_s,
     )
     runs = [
         dataclasses.replace(plain, ensemble=ensemble, temperature_k=fraction * melting)
         for ensemble in options.ensembles
         for fraction in options.melting_fractions
     ]
+    if options.ramp:
+        heated = dataclasses.replace(plain, ensemble="ramp", steps=options.ramp_steps)
+        coldest, hottest = (one * melting for one in (options.ramp_from, options.ramp_to))
+        runs.append(dataclasses.replace(heated, coldest_k=coldest, temperature_k=hottest))
     if options.reference_temperatures:
         runs += [
             dataclasses.replace(

@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import fs, kB
 from crossprune.harness.analysis.survival import wilson
 from crossprune.harness.contract import Potential, Prediction
@@ -16,7 +17,8 @@ from crossprune.harness.data.crystals import Crystal
 from crossprune.harness.evaluation.dynamics import with_velocities
 from crossprune.harness.evaluation.rdf import N_BINS, RANGE, radial_distribution, rdf_error
 from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
-from crossprune.harness.evaluation.stability import MdOptions, MdRun, run_md
+from crossprune.harness.evaluation.runs import MdOptions, MdRun
+from crossprune.harness.evaluation.stability import Trajectory, run_md, violation
 from crossprune.harness.lookup import load_potential, resolve
 
 RUN = MdRun(
@@ -30,7 +32,6 @@ RUN = MdRun(
     timestep_fs=4.0,
     relaxation_time_fs=100.0,
     check_every=10,
-    budget_s=60.0,
 )
 
 
@@ -51,6 +52,11 @@ class Emt(Potential):
         self.calls += 1
         if self.fault == "nan" and self.calls > 25:
             forces = np.full_like(forces, np.nan)
+        if self.fault == "weak":  # as a model may be beyond its data: it pulls what has left its site inwards
+            if self.calls == 1:
+                self.sites = atoms.positions.copy()
+            if np.linalg.norm(atoms.positions - self.sites, axis=1).max() > 0.4:
+                forces = 3.0 * (atoms.positions.mean(axis=0) - atoms.positions)
         if self.fault == "attraction":
             forces = 0.3 * (atoms.positions.mean(axis=0) - atoms.positions)
         if self.fault == "drift":
@@ -110,12 +116,52 @@ def test_the_failure_is_the_last_frame():
     assert np.isfinite(frames[-2].get_forces()).all()
 
 
-def test_a_run_over_budget_is_cut_short_not_failed():
-    result, _ = run_md(Emt(), dataclasses.replace(RUN, steps=10**6, budget_s=0.5))
+RAMP = dataclasses.replace(
+    RUN, ensemble="ramp", coldest_k=200.0, temperature_k=1400.0, steps=300, relaxation_time_fs=20.0
+)
+
+
+def temperatures_over_targets(frames, run):
+    """Ratios of the temperatures of frames of a ramp that are evenly spaced, but the first, to the target."""
+    found = [2 * atoms.get_kinetic_energy() / (3 * len(atoms) * kB) for atoms in frames[1:]]
+    return np.array(found) / [run.target_k(run.steps * (i + 1) / len(found)) for i in range(len(found))]
+
+
+@pytest.mark.slow
+def test_a_ramp_heats_along_its_schedule():
+    result, frames = run_md(Emt(), RAMP)
     assert result.survived
-    assert result.cut_short
-    assert "budget of 0.5 s" in result.reason
-    assert result.survival_ps == result.length_ps < 1000
+    assert result.survival_temperature_k == 1400.0  # censored: it would go on
+    ratios = temperatures_over_targets(frames, RAMP)
+    assert len(ratios) == 30
+    # 32 atoms: σ of one temperature is √(2/96) = 14 %, of a mean over 15 frames 3.7 %; four of them
+    assert ratios[:15].mean() == pytest.approx(1, abs=0.15)
+    assert ratios[15:].mean() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.slow
+def test_a_model_that_fails_when_hot_has_a_survival_temperature():
+    weak, again, coarse = (
+        run_md(Emt("weak"), dataclasses.replace(RAMP, check_every=every))[0] for every in (5, 5, 25)
+    )
+    assert weak.failure
+    assert weak.survival_temperature_k == again.survival_temperature_k
+    rate = (RAMP.temperature_k - RAMP.coldest_k) / RAMP.steps
+    assert RAMP.coldest_k + 20 * rate < weak.survival_temperature_k < RAMP.temperature_k - 20 * rate
+    assert weak.survival_temperature_k == RAMP.coldest_k + rate * weak.survival_ps / 0.004
+    assert abs(coarse.survival_temperature_k - weak.survival_temperature_k) <= 25 * rate  # the resolution
+    strong = dataclasses.replace(RAMP, temperature_k=RAMP.coldest_k + 100.0)
+    assert run_md(Emt("weak"), strong)[0].survived
+
+
+def test_a_ramp_judges_heat_by_the_present_target():
+    frame = with_velocities(RAMP.atoms(), 500.0, np.random.default_rng(0))
+    frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((len(frame), 3)))
+    seen = Trajectory(totals=[0.0], temperatures=[500.0])
+    assert violation(frame, seen, RAMP, RAMP.target_k(0))[0] == ""
+    failure, reason = violation(frame, seen, dataclasses.replace(RAMP, coldest_k=100.0), 100.0)
+    assert failure == "too_hot"
+    assert reason == "500 K exceeds 3 times the target, 100 K"
 
 
 def test_equal_seeds_give_equal_runs():
@@ -194,6 +240,20 @@ def test_lammps_thermostat_holds_the_temperature(molybdenum):
     result, _ = run_md(molybdenum, run)
     assert result.survived
     assert result.mean_temperature_k == pytest.approx(1000.0, rel=0.3)
+
+
+def test_a_ramp_in_lammps_follows_the_same_schedule(molybdenum):
+    heated = {"ensemble": "ramp", "coldest_k": 1000.0, "temperature_k": 3000.0, "relaxation_time_fs": 20.0}
+    run = dataclasses.replace(MO, **heated, steps=400)
+    result, frames = run_md(molybdenum, run)
+    assert result.survived
+    ratios = temperatures_over_targets(frames, run) * 16 / 15  # its random forces have no sum
+    # 16 atoms: σ of one temperature is 21 %, of a mean over 10 frames 7 %; three of them, less the lag of
+    # 5 K/fs × 20 fs, which is 7 % in the first half
+    assert ratios[:10].mean() == pytest.approx(0.93, abs=0.2)
+    assert ratios[10:].mean() == pytest.approx(0.96, abs=0.2)
+    coarse = run_md(molybdenum, dataclasses.replace(run, check_every=50))[1][-1]
+    assert np.allclose(coarse.positions, frames[-1].positions, atol=1e-6)  # calls of run leave no trace
 
 
 def test_atoms_that_lammps_loses_are_a_failure_with_its_words(molybdenum):
