@@ -9,9 +9,10 @@ import pandas as pd
 from crossprune.harness.analysis.survival import Survival
 from crossprune.harness.analysis.survival import survival as survival_of
 from crossprune.harness.engine.results import distinct_runs
+from crossprune.harness.evaluation.runs import CRYSTAL
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
-RUN = ["ensemble", "temperature_k"]
+RUN = ["start", "ensemble", "temperature_k"]
 FULL_TINT = 50.0
 """Relative error (%) that gets the strongest tint."""
 TOTAL_ENERGY = "energy_ev_per_atom"
@@ -68,7 +69,7 @@ STAR = {"gamma": 1, "x": 3, "l": 4, "h": 1, "n": 6, "p": 2}
 
 
 def survival(md: pd.DataFrame) -> pd.DataFrame:
-    """Estimate how long runs survive: a row per model, subset, ensemble and temperature.
+    """Estimate how long runs survive: a row per model, subset, start, ensemble and temperature.
 
     Cells that share a fit share its runs, which count once. A run that its budget cut is no survivor: it
     is right-censored where it was cut. The radial distribution is that of survivors, with their number,
@@ -82,6 +83,7 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
         mean survival time (ps) with their 95 % intervals, medians of drift and cost, and remarks.
     """
     md = md[md["ensemble"] != "ramp"]
+    md = md if "start" in md.columns else md.assign(start=CRYSTAL)
     lost = md[md["survived"].isna() & (md["status"] != "skipped")].groupby([*MODEL, *RUN]).size()
     rows = []
     for key, runs in distinct_runs(md, MODEL).groupby([*MODEL, *RUN]):

@@ -128,7 +128,7 @@ class _Plan:
             key = properties_key(fit, self.setting, self.study.properties)
             arguments: tuple[Any, ...] = (fit, self.setting, self.study.properties)
             yield Task(("properties", key), properties_stage, arguments)
-        for run in self._runs_of(cell):
+        for run in (one for one in self._runs_of(cell) if not one.missing):
             key = md_key(fit, run)
             yield Task(("md", key), md_stage, (fit, run, key))
 
@@ -163,15 +163,19 @@ class _Plan:
             yield {**cell, "status": "skipped", "reason": NO_CARD}
         for run in runs:
             facts = {
+                "start": run.start,
                 "ensemble": run.ensemble,
                 "temperature_k": run.temperature_k,
                 "velocity_seed": run.velocity_seed,
-                "n_atoms": len(run.atoms()),
+                "n_atoms": None if run.missing else len(run.atoms()),
                 "timestep_fs": run.timestep_fs,
                 "planned_ps": run.steps * run.timestep_fs / FS_PER_PS,
             }
             if cell["status"] != "done":
                 reason = f"the model is {cell['status']}: {cell['reason']}"
+                yield {**cell, **facts, "status": "skipped", "reason": reason}
+            elif run.missing:
+                reason = f"no frame of group {run.missing!r} is in test or ood, so that none is held out"
                 yield {**cell, **facts, "status": "skipped", "reason": reason}
             elif (record := records.get(md_key(cell["fit_key"], run))) is not None:
                 ended = record.rows[0] if record.rows else {}

@@ -76,19 +76,19 @@ MD_NUMBERS = (
     "survival_temperature_k",
 )  # fmt: skip
 MD_COLUMNS = (
-    *AXES, "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
+    *AXES, "start", "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
     "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
-MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
+MD_TEXTS = (*TEXT_AXES, "start", "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
 MD = Columns(
     MD_TEXTS,
     (*NUMBER_AXES, *MD_NUMBERS),
     truths=("survived",),
-    optional=("pool", "held_out", "survival_temperature_k"),
+    optional=("pool", "held_out", "start", "survival_temperature_k"),
 )
 """What readers of the table of molecular dynamics rely on."""
-ONE_RUN = ("fit_key", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
+ONE_RUN = ("fit_key", "start", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
 """What tells runs apart: cells that share a fit show the same runs."""
 
 
@@ -152,7 +152,8 @@ def distinct_runs(md: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:
 
     A run is cut if its budget ended it, so that it neither failed nor reached its planned length.
     """
-    ended = md[md["survived"].notna()].drop_duplicates([*within, *ONE_RUN])
+    names = [name for name in (*within, *ONE_RUN) if name in md.columns]  # older tables hold no start
+    ended = md[md["survived"].notna()].drop_duplicates(names)
     reached = ended["survival_ps"] >= ended["planned_ps"] * (1 - 1e-9)  # whole steps times a step in ps
     return ended.assign(cut=(ended["failure"] == "") & ~reached)
 

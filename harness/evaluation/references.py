@@ -15,7 +15,8 @@ from crossprune.harness.data.frames import DataSet, group_of
 from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
 from crossprune.harness.evaluation.rdf import radial_distribution
-from crossprune.harness.evaluation.runs import MdOptions, MdRun
+from crossprune.harness.evaluation.runs import CRYSTAL, Ensemble, Frame, MdOptions, MdRun
+from crossprune.harness.fingerprint import seed_from
 
 NEIGHBOURS = 4.0
 """Å within which the shortest distance of a data set is looked for first."""
@@ -60,16 +61,15 @@ def shortest_distance(frames: Sequence[Atoms]) -> float:
 def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions) -> list[MdRun]:
     """List the runs of a study for one data set.
 
-    At the card's lattice parameter, at the temperatures that the study asks for and heated; and in the
-    cells of the ab-initio snapshots, with their radial distribution function to compare with.
+    From the crystal at the card's lattice parameter, and from held-out frames, at the temperatures that the
+    study asks for and heated; and in the cells of the ab-initio snapshots, to compare with them.
     """
     crystal = setting_of(card).crystal
-    melting = card.protocol.melting_temperature_k
     plain = MdRun(
         crystal=crystal,
         repeat=options.repeat or VACANCY_REPEAT[crystal.prototype],
         ensemble="nvt",
-        temperature_k=melting,
+        temperature_k=card.protocol.melting_temperature_k,
         velocity_seed=0,
         shortest_distance=shortest_distance([dataset.frames[index] for index in dataset.indices("train")]),
         steps=options.steps,
@@ -77,29 +77,53 @@ def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions)
         relaxation_time_fs=options.relaxation_time_fs,
         check_every=options.check_every,
     )
+    runs = _heated(plain, options, options.ensembles) if CRYSTAL in options.starts else []
+    for group in options.groups:
+        from_frame = _from_group(plain, dataset, group)
+        runs += _heated(from_frame, options, [one for one in options.ensembles if one == "nvt"])
+    for one in snapshots(card, data) if options.reference_temperatures else []:
+        same = {"crystal": one.crystal, "repeat": one.repeat, "temperature_k": one.temperature_k}
+        runs.append(dataclasses.replace(plain, **same, reference=one.rdf))
+    return [
+        dataclasses.replace(run, velocity_seed=seed) for run in runs for seed in range(options.n_velocities)
+    ]
+
+
+def _heated(plain: MdRun, options: MdOptions, ensembles: Sequence[Ensemble]) -> list[MdRun]:
+    """List the runs from one start; the temperature of ``plain`` is the melting temperature."""
+    melting = plain.temperature_k
     runs = [
         dataclasses.replace(plain, ensemble=ensemble, temperature_k=fraction * melting)
-        for ensemble in options.ensembles
+        for ensemble in ensembles
         for fraction in options.melting_fractions
     ]
     if options.ramp:
         heated = dataclasses.replace(plain, ensemble="ramp", steps=options.ramp_steps)
         coldest, hottest = (one * melting for one in (options.ramp_from, options.ramp_to))
         runs.append(dataclasses.replace(heated, coldest_k=coldest, temperature_k=hottest))
-    if options.reference_temperatures:
-        runs += [
-            dataclasses.replace(
-                plain,
-                crystal=one.crystal,
-                repeat=one.repeat,
-                temperature_k=one.temperature_k,
-                reference=one.rdf,
-            )
-            for one in snapshots(card, data)
-        ]
-    return [
-        dataclasses.replace(run, velocity_seed=seed) for run in runs for seed in range(options.n_velocities)
-    ]
+    return runs
+
+
+def _from_group(plain: MdRun, dataset: DataSet, group: str) -> MdRun:
+    """Start from a held-out frame of a group, if there is one; what it has seen is never a reason to fail."""
+    index = held_out_frame(dataset, group)
+    if index is None:
+        return dataclasses.replace(plain, missing=group)
+    atoms = dataset.frames[index]
+    shortest = min(plain.shortest_distance, shortest_distance([atoms]))
+    return dataclasses.replace(plain, frame=Frame.of(atoms, f"{group}:{index}"), shortest_distance=shortest)
+
+
+def held_out_frame(dataset: DataSet, group: str) -> int | None:
+    """Draw a frame of a group's test part, else of its ood part; None if there is none.
+
+    The draw depends on split and group only: it is the same for every chosen subset and every model.
+    """
+    for part in ("test", "ood"):
+        indices = [index for index in dataset.indices(part).tolist() if dataset.groups[index] == group]
+        if indices:
+            return int(np.random.default_rng(seed_from("start", group)).choice(indices))
+    return None
 
 
 def snapshots(card: Card, data: DataOptions) -> list[Snapshots]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
+import numpy as np
 from ase import Atoms
-from crossprune.harness.contract import Thermostat
+from crossprune.harness.contract import FloatArray, IntArray, Thermostat
 from crossprune.harness.data.crystals import Crystal
+from numpy.typing import NDArray
 
 Ensemble = Literal["nve", "nvt", "ramp"]
 FS_PER_PS = 1000.0
+CRYSTAL = "crystal"
+"""Start of a run that is no held-out frame."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class MdOptions:
     """Temperatures in units of the melting temperature on the data set's card."""
     reference_temperatures: bool = True
     """Also NVT in the cells and at the temperatures of the data set's ab-initio snapshots."""
+    starts: tuple[str, ...] = (CRYSTAL,)
+    """The perfect ``crystal``, and groups of the data set: a held-out frame of each, in NVT and ramps."""
     steps: int = 5000
     """Length of a run."""
     ramp: bool = False
@@ -58,10 +64,41 @@ class MdOptions:
             raise ValueError(f"melting_fractions must be positive, got {self.melting_fractions}")
         if self.repeat < 0:
             raise ValueError(f"repeat must not be negative, got {self.repeat}")
+        if self.groups and not self.ramp and "nvt" not in self.ensembles:
+            raise ValueError(
+                f"starts has {self.groups[0]!r}: a frame starts NVT or ramps; ask for one of them"
+            )
         if not 0 < self.ramp_from < self.ramp_to:
             raise ValueError(
                 f"ramp_from is {self.ramp_from}; give a number between 0 and ramp_to, {self.ramp_to}"
             )
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups whose held-out frames are starts."""
+        return tuple(name for name in self.starts if name != CRYSTAL)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A held-out frame as a start, without its labels.
+
+    ``positions`` (n_atoms, 3) and ``cell`` (3, 3) in Å.
+    """
+
+    name: str
+    """Group and index in the data set."""
+    numbers: IntArray
+    positions: FloatArray
+    cell: FloatArray
+    pbc: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, atoms: Atoms, name: str) -> Self:
+        """Take what a run starts from out of a labelled frame."""
+        return cls(
+            name, atoms.numbers.copy(), atoms.positions.copy(), atoms.cell.array.copy(), atoms.pbc.copy()
+        )
 
 
 @dataclass(frozen=True)
@@ -84,9 +121,20 @@ class MdRun:
     """Of a ramp: where it starts."""
     reference: tuple[float, ...] = ()
     """Radial distribution function of ab-initio snapshots of the same cell and temperature."""
+    frame: Frame | None = None
+    """Start, if it is not the crystal."""
+    missing: str = ""
+    """Group of which no frame is held out, so that there is no run."""
+
+    @property
+    def start(self) -> str:
+        """The start's name: ``crystal``, or the group with the frame's index."""
+        return self.frame.name if self.frame is not None else self.missing or CRYSTAL
 
     def atoms(self) -> Atoms:
         """Return the structure at the start, at rest."""
+        if (one := self.frame) is not None:
+            return Atoms(numbers=one.numbers, positions=one.positions, cell=one.cell, pbc=one.pbc)
         return self.crystal.conventional(self.repeat)
 
     def target_k(self, step: int) -> float:

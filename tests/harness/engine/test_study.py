@@ -108,6 +108,10 @@ def test_weights_are_read_per_group():
             r"\[md\]: there is no budget_s any more; steps and ramp_steps",
         ),
         ({"study": AXES, "md": {"ramp_from": 3.0, "ramp_to": 2.0}}, r"ramp_from is 3.0; give a number"),
+        (
+            {"study": AXES, "md": {"starts": ["v"], "ensembles": ["nve"]}},
+            r"starts has 'v': a frame starts NVT",
+        ),
         ({"study": AXES, "md": {"ramp_steps": 0}}, r"ramp_steps must be positive"),
         ({"study": AXES, "md": {"melting_fractions": [0.5, -0.5]}}, r"melting_fractions must be positive"),
         ({"study": AXES, "md": {"repeat": -1}}, r"repeat must not be negative, got -1"),

@@ -17,8 +17,9 @@ from crossprune.harness.data.crystals import Crystal
 from crossprune.harness.evaluation.dynamics import with_velocities
 from crossprune.harness.evaluation.rdf import N_BINS, RANGE, radial_distribution, rdf_error
 from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
-from crossprune.harness.evaluation.runs import MdOptions, MdRun
+from crossprune.harness.evaluation.runs import Frame, MdOptions, MdRun
 from crossprune.harness.evaluation.stability import Trajectory, run_md, violation
+from crossprune.harness.fingerprint import canonical_hash
 from crossprune.harness.lookup import load_potential, resolve
 
 RUN = MdRun(
@@ -158,10 +159,48 @@ def test_a_ramp_judges_heat_by_the_present_target():
     frame = with_velocities(RAMP.atoms(), 500.0, np.random.default_rng(0))
     frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((len(frame), 3)))
     seen = Trajectory(totals=[0.0], temperatures=[500.0])
-    assert violation(frame, seen, RAMP, RAMP.target_k(0))[0] == ""
-    failure, reason = violation(frame, seen, dataclasses.replace(RAMP, coldest_k=100.0), 100.0)
+    assert violation(frame, seen, RAMP, 0)[0] == ""
+    failure, reason = violation(frame, seen, dataclasses.replace(RAMP, coldest_k=100.0), 0)
     assert failure == "too_hot"
     assert reason == "500 K exceeds 3 times the target, 100 K"
+
+
+def test_a_frame_may_be_hot_while_it_settles():
+    """A frame brings energy of its own, which is no fault of the model: it is judged when that is gone."""
+    squeezed = bulk("Cu", cubic=True).repeat(2)
+    squeezed.positions += np.random.default_rng(0).normal(0, 0.25, (32, 3))
+    nvt = dataclasses.replace(RUN, ensemble="nvt", temperature_k=200.0, relaxation_time_fs=50.0, steps=140)
+    run = dataclasses.replace(nvt, frame=Frame.of(squeezed, "rattled:3"), shortest_distance=1.5)
+    result, frames = run_md(Emt(), run)
+    assert np.allclose(frames[0].positions, squeezed.positions)
+    hottest = max(2 * atoms.get_kinetic_energy() / (96 * kB) for atoms in frames)
+    assert hottest > 3 * 200  # else the test shows nothing
+    assert result.survived
+    assert result.mean_temperature_k < 400
+    assert run_md(Emt("attraction"), run)[0].failure
+
+
+def test_frames_to_start_from_are_held_out_and_do_not_depend_on_what_is_chosen():
+    dataset = load_dataset("si-pbe")
+    groups = ("vacancy", "surface-100", "md-4500K", "interstitial")
+    options = MdOptions(
+        starts=("crystal", *groups), ensembles=("nve", "nvt"), melting_fractions=(0.5,), ramp=True
+    )
+    runs = md_runs(load_card("si-pbe"), dataclasses.replace(options, n_velocities=1), dataset, DataOptions())
+    by_start = {}
+    for run in runs:
+        by_start.setdefault(run.start.partition(":")[0], []).append(run)
+    assert list(by_start) == ["crystal", *groups]
+    assert [run.ensemble for run in by_start["crystal"]] == ["nve", "nvt", "ramp"]
+    for group in groups:
+        assert [run.ensemble for run in by_start[group]] == ["nvt", "ramp"]
+        index = int(by_start[group][0].start.partition(":")[2])
+        assert dataset.groups[index] == group
+        assert dataset.split[index] == ("ood" if group == "interstitial" else "test")
+        assert np.array_equal(by_start[group][0].atoms().positions, dataset.frames[index].positions)
+    assert by_start["vacancy"][0].atoms().get_chemical_formula() == "Si7"
+    keys = {canonical_hash(run) for run in runs}
+    assert len(keys) == len(runs)
 
 
 def test_equal_seeds_give_equal_runs():
