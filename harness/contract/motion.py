@@ -32,17 +32,19 @@ class Thermostat:
 class MotionState:
     """A moment of molecular dynamics.
 
-    ``positions`` Å (wrapped or not), ``velocities`` Å/fs, ``forces`` eV/Å, all (n_atoms, 3); ``energy`` eV.
+    ``positions`` Å (wrapped or not), ``velocities`` Å/fs, ``forces`` eV/Å, all (n_atoms, 3); ``energy`` eV;
+    ``cell`` Å, rows are the vectors, None where it is fixed.
     """
 
     positions: FloatArray
     velocities: FloatArray
     forces: FloatArray
     energy: float
+    cell: FloatArray | None = None
 
 
 class Dynamics(ABC):
-    """Molecular dynamics of one structure in a fixed cell, advanced step by step."""
+    """Molecular dynamics of one structure, advanced step by step; a family's own keeps the cell."""
 
     @abstractmethod
     def advance(self, n_steps: int) -> MotionState:

@@ -179,8 +179,8 @@ class _Plan:
                 yield {**cell, **facts, "status": "skipped", "reason": reason}
             elif (record := records.get(md_key(cell["fit_key"], run))) is not None:
                 ended = record.rows[0] if record.rows else {}
-                status = {"status": record.status, "reason": record.reason or ended.get("reason", "")}
-                yield {**cell, **facts, **ended, **record.facts, **status}
+                status = {"status": record.status, "reason": record.reason}
+                yield {**cell, **facts, **status, **ended, **record.facts}
 
     def _wants(self, cell: Mapping[str, Any], seeds: tuple[int, ...]) -> bool:
         return not seeds or cell["seed"] in seeds

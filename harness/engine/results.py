@@ -73,19 +73,24 @@ PROPERTIES = Columns(
 MD_NUMBERS = (
     "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps", "planned_ps",
     "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
-    "survival_temperature_k",
 )  # fmt: skip
+MD_LATER = (
+    "survival_temperature_k", "rdf_noise", "adf_error", "adf_noise", "pressure_gpa", "reference_pressure_gpa",
+    "pressure_noise_gpa", "vibration_thz", "reference_vibration_thz", "vibration_noise_thz",
+    "volume_angstrom3_per_atom",
+)  # fmt: skip
+"""Numbers that older tables lack."""
 MD_COLUMNS = (
-    *AXES, "start", "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
-    "cell", "fit_key",
+    *AXES, "start", "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, *MD_LATER,
+    "trajectory", "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
 MD_TEXTS = (*TEXT_AXES, "start", "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
 MD = Columns(
     MD_TEXTS,
-    (*NUMBER_AXES, *MD_NUMBERS),
+    (*NUMBER_AXES, *MD_NUMBERS, *MD_LATER),
     truths=("survived",),
-    optional=("pool", "held_out", "start", "survival_temperature_k"),
+    optional=("pool", "held_out", "start", *MD_LATER),
 )
 """What readers of the table of molecular dynamics rely on."""
 ONE_RUN = ("fit_key", "start", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
@@ -142,7 +147,8 @@ def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Lay out runs of molecular dynamics; ``survived`` is missing where a run did not take place."""
     table = pd.DataFrame(list(rows), columns=list(MD_COLUMNS))
-    table[list(MD_NUMBERS)] = table[list(MD_NUMBERS)].astype("float64")
+    numbers = [*MD_NUMBERS, *MD_LATER]
+    table[numbers] = table[numbers].astype("float64")
     table["survived"] = table["survived"].astype("boolean")
     return _with_texts(table, MD_TEXTS)
 

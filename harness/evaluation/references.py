@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +14,15 @@ from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
 from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.properties import VACANCY_REPEAT, Setting
-from crossprune.harness.evaluation.rdf import radial_distribution
 from crossprune.harness.evaluation.runs import CRYSTAL, Ensemble, Frame, MdOptions, MdRun
+from crossprune.harness.evaluation.structure import Reference
 from crossprune.harness.fingerprint import seed_from
 
 NEIGHBOURS = 4.0
 """Å within which the shortest distance of a data set is looked for first."""
 TEMPERATURE = re.compile(r"at (\d+) K$")
+FIRST_SHELL: Mapping[Prototype, float] = {"bcc": 1.207, "fcc": 0.854, "diamond": 0.570}
+"""Edges of the cube: half-way to the second shell; to the third one of bcc, whose first two are close."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Snapshots:
     temperature_k: float
     crystal: Crystal
     repeat: int
-    rdf: tuple[float, ...]
+    reference: Reference
 
 
 def setting_of(card: Card) -> Setting:
@@ -83,7 +85,7 @@ def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions)
         runs += _heated(from_frame, options, [one for one in options.ensembles if one == "nvt"])
     for one in snapshots(card, data) if options.reference_temperatures else []:
         same = {"crystal": one.crystal, "repeat": one.repeat, "temperature_k": one.temperature_k}
-        runs.append(dataclasses.replace(plain, **same, reference=one.rdf))
+        runs.append(dataclasses.replace(plain, **same, reference=one.reference))
     return [
         dataclasses.replace(run, velocity_seed=seed) for run in runs for seed in range(options.n_velocities)
     ]
@@ -147,4 +149,5 @@ def _snapshots(card: Card, dataset: DataSet) -> Iterator[Snapshots]:
         same = all(np.allclose(atoms.cell.array, frames[0].cell.array) for atoms in frames)
         if len(frames[0]) == ATOMS_PER_CUBE[prototype] * repeat**3 and cubic and same:
             crystal = Crystal(prototype, tuple(sorted(card.elements)), edge / repeat)
-            yield Snapshots(float(match[1]), crystal, repeat, tuple(radial_distribution(frames).tolist()))
+            temperature, shell = float(match[1]), FIRST_SHELL[prototype] * crystal.lattice_parameter
+            yield Snapshots(temperature, crystal, repeat, Reference.of(frames, temperature, shell))

@@ -9,9 +9,10 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray, Thermostat
 from crossprune.harness.data.crystals import Crystal
+from crossprune.harness.evaluation.structure import Reference
 from numpy.typing import NDArray
 
-Ensemble = Literal["nve", "nvt", "ramp"]
+Ensemble = Literal["nve", "nvt", "npt", "ramp"]
 FS_PER_PS = 1000.0
 CRYSTAL = "crystal"
 """Start of a run that is no held-out frame."""
@@ -23,8 +24,8 @@ class MdOptions:
 
     enabled: bool = False
     """Run molecular dynamics with every fitted model."""
-    ensembles: tuple[Literal["nve", "nvt"], ...] = ("nve", "nvt")
-    """Constant energy, or a Langevin thermostat; both at constant volume."""
+    ensembles: tuple[Literal["nve", "nvt", "npt"], ...] = ("nve", "nvt")
+    """Constant energy, or a Langevin thermostat, both at constant volume; or zero pressure."""
     melting_fractions: tuple[float, ...] = (0.25, 0.5, 0.9, 1.2)
     """Temperatures in units of the melting temperature on the data set's card."""
     reference_temperatures: bool = True
@@ -119,8 +120,8 @@ class MdRun:
     check_every: int
     coldest_k: float = 0.0
     """Of a ramp: where it starts."""
-    reference: tuple[float, ...] = ()
-    """Radial distribution function of ab-initio snapshots of the same cell and temperature."""
+    reference: Reference | None = None
+    """Ab-initio snapshots of the same cell and temperature."""
     frame: Frame | None = None
     """Start, if it is not the crystal."""
     missing: str = ""

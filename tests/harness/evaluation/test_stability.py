@@ -5,17 +5,17 @@ import re
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.units import fs, kB
+from ase.units import _e, _hplanck, fs, kB
 from crossprune.harness.analysis.survival import wilson
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.data.crystals import Crystal
 from crossprune.harness.evaluation.dynamics import with_velocities
-from crossprune.harness.evaluation.rdf import N_BINS, RANGE, radial_distribution, rdf_error
+from crossprune.harness.evaluation.lattice import equilibrium
 from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
 from crossprune.harness.evaluation.runs import Frame, MdOptions, MdRun
 from crossprune.harness.evaluation.stability import Trajectory, run_md, violation
@@ -64,7 +64,10 @@ class Emt(Potential):
             forces = forces - 0.4 * atoms.get_velocities() * np.sqrt(atoms.get_masses())[:, None]
         if self.fault == "kick":
             forces = forces + 0.05 * atoms.get_momenta()
-        return Prediction(energy, forces)
+        stress = None if self.fault == "no stress" else copy.get_stress()
+        if self.fault == "implosion":
+            stress = stress + np.array([5.0, 5.0, 5.0, 0, 0, 0])
+        return Prediction(energy, forces, stress)
 
     def write(self, folder):
         raise NotImplementedError
@@ -81,6 +84,8 @@ def test_a_good_potential_survives_and_keeps_its_energy():
     assert result.mean_temperature_k == pytest.approx(300, rel=0.25)  # equipartition halves the start
     assert 0 < result.msd_angstrom2 < 0.1
     assert frames[-1].get_potential_energy() > frames[0].get_potential_energy()
+    assert result.vibration_thz == pytest.approx(5.2, rel=0.15)  # as test_structure finds from phonons
+    assert np.isnan([result.rdf_error, result.reference_pressure_gpa, result.survival_temperature_k]).all()
 
 
 def test_langevin_reaches_the_temperature_of_the_bath():
@@ -217,25 +222,43 @@ def test_velocities_have_the_temperature_and_no_momentum():
     assert atoms.get_momenta().sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-10)
 
 
-def test_rdf_of_an_ideal_gas_is_one_and_of_a_crystal_counts_neighbours():
-    rng = np.random.default_rng(0)
-    gas = [Atoms("Ar200", positions=rng.random((200, 3)) * 14, cell=[14] * 3, pbc=True) for _ in range(5)]
-    width = RANGE / N_BINS
-    radii = (np.arange(N_BINS) + 0.5) * width
-    g = radial_distribution(gas)
-    assert g[radii > 2].mean() == pytest.approx(1.0, abs=0.03)
-    copper = bulk("Cu", cubic=True)
-    shell = (radii > 2.4) & (radii < 2.7)
-    shells = 4 / 3 * np.pi * ((radii + width / 2) ** 3 - (radii - width / 2) ** 3)
-    neighbours = (radial_distribution([copper]) * shells)[shell].sum() * 4 / copper.get_volume()
-    assert neighbours == pytest.approx(12)
-    assert rdf_error(g, g) == 0
-
-
 def test_shortest_distance_over_images_and_frames():
     frames = [bulk("Cu", cubic=True), bulk("Cu", cubic=True)]
     frames[1].positions[0] += [0.3, 0, 0]
     assert shortest_distance(frames) == pytest.approx(np.hypot(1.805 - 0.3, 1.805))
+
+
+NPT = dataclasses.replace(RUN, ensemble="npt", relaxation_time_fs=40.0)
+
+
+@pytest.mark.slow
+def test_at_zero_pressure_copper_expands_and_its_cold_limit_is_the_equilibrium():
+    relaxed = equilibrium(lambda scale: bulk("Cu", a=3.6 * scale), EMT()).volume
+    run = dataclasses.replace(NPT, crystal=Crystal("fcc", ("Cu",), 3.65), steps=500)  # 4 % too large
+    cold, warm = (
+        run_md(Emt(), dataclasses.replace(run, temperature_k=kelvin))[0] for kelvin in (10.0, 700.0)
+    )
+    assert cold.survived
+    assert warm.survived
+    assert cold.volume_angstrom3_per_atom == pytest.approx(relaxed, rel=3e-3)
+    # experiment: 5.0e-5 to 5.8e-5 per K between 300 and 700 K; EMT's own is of that size
+    expansion = (warm.volume_angstrom3_per_atom / cold.volume_angstrom3_per_atom - 1) / 690
+    assert 2e-5 < expansion < 9e-5
+    assert warm.mean_temperature_k == pytest.approx(700, rel=0.25)
+    assert abs(warm.pressure_gpa) < 1.0  # at the wrong volume it would be 5 GPa
+    assert cold.msd_angstrom2 < 0.01  # of the atoms: the cell has moved them by more
+
+
+def test_a_model_that_pulls_together_leaves_the_bounds_of_volume_or_distance():
+    result, frames = run_md(Emt("implosion"), dataclasses.replace(NPT, temperature_k=100.0, steps=200))
+    assert result.failure in ("volume", "too_close", "too_hot")
+    assert np.isnan(result.volume_angstrom3_per_atom)
+    assert frames[-1].get_volume() < frames[0].get_volume()
+
+
+def test_npt_asks_for_stress():
+    with pytest.raises(PropertyNotImplementedError):
+        run_md(Emt("no stress"), NPT)
 
 
 @pytest.mark.slow
@@ -245,7 +268,15 @@ def test_ab_initio_snapshots_are_found_by_temperature(data_folder):
     assert [one.temperature_k for one in found] == [300.0, 3000.0, 6000.0]
     assert {one.repeat for one in found} == {3}
     assert found[0].crystal.lattice_parameter == pytest.approx(3.150, abs=2e-3)
-    assert max(found[0].rdf) > max(found[1].rdf)  # cold shells are sharper
+    cold, hot = found[0].reference, found[1].reference
+    assert max(cold.rdf) > max(hot.rdf)  # cold shells are sharper
+    assert max(cold.adf) > max(hot.adf)
+    assert 0 < cold.pressure_gpa < hot.pressure_gpa  # heated at constant volume
+    # experiment: Debye temperature 380 to 450 K, √(3/5) of it is the root of the second moment
+    assert cold.vibration_thz == pytest.approx(0.6**0.5 * 415 * kB / _hplanck * _e * 1e-12, rel=0.15)
+    for one in (cold, hot):
+        assert 0 < one.noise_of_halves(one.rdf_halves, 250) < 0.1
+        assert 0 < one.noise_of_mean(one.vibration_scatter_thz, 250) < 0.05 * one.vibration_thz
 
 
 @pytest.fixture(scope="module")
