@@ -222,6 +222,7 @@ class LammpsDynamics(Dynamics):
             "neigh_modify every 1 delay 0 check yes",
             f"timestep {timestep / FS_PER_PS:.17g}",
             "fix motion all nve",
+            "fix potential all store/force",  # before the thermostat adds its own forces
             f"thermo_style custom step pe\nthermo {NEVER}\nthermo_modify lost error",
         ]
         if thermostat is not None:
@@ -241,12 +242,12 @@ class LammpsDynamics(Dynamics):
         if n_steps:
             self._command(f"run {n_steps} pre no post no {self._span}")
         back = self._box.rotation.T
-        positions, velocities, forces = (self._gather(name) @ back for name in ("x", "v", "f"))
+        positions, velocities, forces = (self._gather(name) @ back for name in ("x", "v", "f_potential"))
         energy = float(self._session.lammps.get_thermo("pe"))
         return MotionState(positions, velocities / FS_PER_PS, forces, energy)
 
     def _gather(self, name: str) -> FloatArray:
-        return np.array(self._session.lammps.gather_atoms(name, 1, 3)).reshape(-1, 3)
+        return np.array(self._session.lammps.gather(name, 1, 3)).reshape(-1, 3)
 
     def _command(self, command: str) -> None:
         """Run a command; LAMMPS raises a bare `Exception` when it gives up."""

@@ -32,8 +32,8 @@ class Thermostat:
 class MotionState:
     """A moment of molecular dynamics.
 
-    ``positions`` Å (wrapped or not), ``velocities`` Å/fs, ``forces`` eV/Å, all (n_atoms, 3); ``energy`` eV;
-    ``cell`` Å, rows are the vectors, None where it is fixed.
+    ``positions`` Å (wrapped or not), ``velocities`` Å/fs, ``forces`` eV/Å, all (n_atoms, 3): those of the
+    potential, without the thermostat's; ``energy`` eV; ``cell`` Å, rows are the vectors, None if fixed.
     """
 
     positions: FloatArray

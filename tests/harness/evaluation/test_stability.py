@@ -273,7 +273,7 @@ def test_ab_initio_snapshots_are_found_by_temperature(data_folder):
     assert max(cold.adf) > max(hot.adf)
     assert 0 < cold.pressure_gpa < hot.pressure_gpa  # heated at constant volume
     # experiment: Debye temperature 380 to 450 K, √(3/5) of it is the root of the second moment
-    assert cold.vibration_thz == pytest.approx(0.6**0.5 * 415 * kB / _hplanck * _e * 1e-12, rel=0.15)
+    assert hot.vibration_thz == pytest.approx(0.6**0.5 * 415 * kB / _hplanck * _e * 1e-12, rel=0.15)
     for one in (cold, hot):
         assert 0 < one.noise_of_halves(one.rdf_halves, 250) < 0.1
         assert 0 < one.noise_of_mean(one.vibration_scatter_thz, 250) < 0.05 * one.vibration_thz
@@ -307,9 +307,12 @@ def test_lammps_and_ase_follow_the_same_path(molybdenum):
 
 def test_lammps_thermostat_holds_the_temperature(molybdenum):
     run = dataclasses.replace(MO, ensemble="nvt", steps=400, relaxation_time_fs=50.0)
-    result, _ = run_md(molybdenum, run)
+    result, frames = run_md(molybdenum, run)
     assert result.survived
     assert result.mean_temperature_k == pytest.approx(1000.0, rel=0.3)
+    expected = molybdenum.predict(frames[-1]).forces  # without the random forces of the bath
+    assert frames[-1].get_forces() == pytest.approx(expected, abs=1e-6)
+    assert result.vibration_thz == pytest.approx(6.3, rel=0.15)  # 20 THz with them
 
 
 def test_a_ramp_in_lammps_follows_the_same_schedule(molybdenum):
