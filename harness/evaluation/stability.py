@@ -242,17 +242,20 @@ def measures(potential: Potential, run: MdRun, seen: Trajectory) -> Measures:
     )
     if (wanted := run.reference) is None:
         return found
+    # energies of frames less than two relaxation times apart are correlated
+    times = run.steps / 2 * run.timestep_fs / (2 * run.relaxation_time_fs)
+    n_frames, n_pressed = (max(1.0, min(len(one), times)) for one in (frames, pressed))
     angles = angular_distribution(frames, wanted.shell)
     return dataclasses.replace(
         found,
         rdf_error=rdf_error(radial_distribution(frames), np.array(wanted.rdf)),
-        rdf_noise=wanted.noise_of_halves(wanted.rdf_halves, len(frames)),
+        rdf_noise=wanted.noise_of_halves(wanted.rdf_halves, n_frames),
         adf_error=adf_error(angles, np.array(wanted.adf)),
-        adf_noise=wanted.noise_of_halves(wanted.adf_halves, len(frames)),
+        adf_noise=wanted.noise_of_halves(wanted.adf_halves, n_frames),
         reference_pressure_gpa=wanted.pressure_gpa,
-        pressure_noise_gpa=wanted.noise_of_mean(wanted.pressure_scatter_gpa, len(pressed)),
+        pressure_noise_gpa=wanted.noise_of_mean(wanted.pressure_scatter_gpa, n_pressed),
         reference_vibration_thz=wanted.vibration_thz,
-        vibration_noise_thz=wanted.noise_of_mean(wanted.vibration_scatter_thz, len(frames)),
+        vibration_noise_thz=wanted.noise_of_mean(wanted.vibration_scatter_thz, n_frames),
     )
 
 

@@ -151,15 +151,15 @@ class Reference:
             *vibration(frames, temperature),
         )
 
-    def noise_of_halves(self, halves: float, n_frames: int) -> float:
+    def noise_of_halves(self, halves: float, n_frames: float) -> float:
         """Return the error that a perfect model would have, from that between halves of the snapshots.
 
         With a variance σ² of one snapshot, halves of n differ by 4 σ²/n, and the mean of n from the
-        mean of ``n_frames`` other ones of the same ensemble by σ² (1/n + 1/n_frames).
+        mean of ``n_frames`` other independent ones of the same ensemble by σ² (1/n + 1/n_frames).
         """
         return float(halves / 2 * np.sqrt(1 + self.n_snapshots / n_frames))
 
-    def noise_of_mean(self, scatter: float, n_frames: int) -> float:
+    def noise_of_mean(self, scatter: float, n_frames: float) -> float:
         """Return the standard deviation of a perfect model's difference from the mean of the snapshots."""
         return float(scatter * np.sqrt(1 / self.n_snapshots + 1 / n_frames))
 

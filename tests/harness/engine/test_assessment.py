@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from ase.io import read, write
+from crossprune.adapters.mean import MeanPotential
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
+from crossprune.harness.engine import stages
 from crossprune.harness.engine.assessment import assess
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
@@ -120,6 +124,29 @@ def test_starts_are_told_apart_and_a_group_without_held_out_frames_is_skipped(go
         (group, one): one == "ramp" and group != "sc" for group, one in runs.index
     }
     assert len(distinct_runs(tried.md)) == 4
+
+
+def test_zero_pressure_gives_a_volume_and_fit_in_the_table(go):
+    md = {**MD, "ensembles": ["npt"], "n_velocities": 1, "melting_fractions": [0.2], "steps": 40}
+    (row,) = go(study(md=md))[1].md.to_dict("records")
+    assert (row["status"], row["failure"]) == ("done", "")
+    assert row["volume_angstrom3_per_atom"] == pytest.approx(20.5, rel=0.05)  # 5.477³ / 8
+    assert abs(row["pressure_gpa"]) < 10
+    assert np.isnan(row["reference_pressure_gpa"])
+
+
+def test_zero_pressure_without_stress_is_a_row_that_says_so(go, monkeypatch):
+    class WithoutStress(MeanPotential):
+        def predict(self, atoms):
+            return dataclasses.replace(super().predict(atoms), stress=None)
+
+    monkeypatch.setattr(stages, "stored_potential", lambda root, key: WithoutStress({"Si": -5.0}))
+    md = {**MD, "ensembles": ["npt", "nvt"], "n_velocities": 1}
+    tried = go(study(md=md, models=("mean",)))[1].md.set_index("ensemble")
+    assert tried["status"].to_dict() == {"npt": "skipped", "nvt": "done"}
+    assert tried.loc["npt", "reason"] == "npt needs the stress, and this model predicts none"
+    assert np.isnan(tried.loc["nvt", "pressure_gpa"])
+    assert len(distinct_runs(tried.reset_index())) == 1
 
 
 def test_a_start_that_no_data_set_has_is_an_error_before_anything_is_fitted(go):
