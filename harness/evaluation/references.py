@@ -84,8 +84,8 @@ def md_runs(card: Card, options: MdOptions, dataset: DataSet, data: DataOptions)
         from_frame = _from_group(plain, dataset, group)
         runs += _heated(from_frame, options, [one for one in options.ensembles if one == "nvt"])
     for one in snapshots(card, data) if options.reference_temperatures else []:
-        same = {"crystal": one.crystal, "repeat": one.repeat, "temperature_k": one.temperature_k}
-        runs.append(dataclasses.replace(plain, **same, reference=one.reference))
+        same_cell = dataclasses.replace(plain, crystal=one.crystal, repeat=one.repeat)
+        runs.append(dataclasses.replace(same_cell, temperature_k=one.temperature_k, reference=one.reference))
     return [
         dataclasses.replace(run, velocity_seed=seed) for run in runs for seed in range(options.n_velocities)
     ]

@@ -52,7 +52,8 @@ def angular_distribution(frames: Sequence[Atoms], shell: float) -> FloatArray:
     total = np.zeros(N_ANGLES)
     for atoms in frames:
         total += np.histogram(bond_angles(atoms, shell), edges)[0]
-    return total / max(total.sum(), 1.0)
+    shares: FloatArray = total / max(total.sum(), 1.0)
+    return shares
 
 
 def bond_angles(atoms: Atoms, shell: float) -> FloatArray:
