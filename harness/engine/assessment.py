@@ -175,7 +175,7 @@ class _Plan:
                 reason = f"the model is {cell['status']}: {cell['reason']}"
                 yield {**cell, **facts, "status": "skipped", "reason": reason}
             elif run.missing:
-                reason = f"no frame of group {run.missing!r} is in test or ood, so that none is held out"
+                reason = f"no frame of group {run.missing!r} of two atoms or more is in test or ood"
                 yield {**cell, **facts, "status": "skipped", "reason": reason}
             elif (record := records.get(md_key(cell["fit_key"], run))) is not None:
                 ended = record.rows[0] if record.rows else {}

@@ -117,12 +117,15 @@ def _from_group(plain: MdRun, dataset: DataSet, group: str) -> MdRun:
 
 
 def held_out_frame(dataset: DataSet, group: str) -> int | None:
-    """Draw a frame of a group's test part, else of its ood part; None if there is none.
+    """Draw a frame of two atoms or more of a group's test part, else of its ood part; None if there is none.
 
     The draw depends on split and group only: it is the same for every chosen subset and every model.
     """
     for part in ("test", "ood"):
         indices = [index for index in dataset.indices(part).tolist() if dataset.groups[index] == group]
+        indices = [
+            index for index in indices if dataset.sizes[index] > 1
+        ]  # one atom has nothing to move against
         if indices:
             return int(np.random.default_rng(seed_from("start", group)).choice(indices))
     return None

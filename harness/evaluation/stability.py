@@ -27,12 +27,15 @@ from crossprune.harness.evaluation.structure import (
     rdf_error,
     vibration,
 )
+from scipy import special
 
 Failure = Literal["", "not_finite", "too_close", "too_hot", "energy_drift", "volume", "atom_lost"]
 CLOSEST = 0.6
 """Share of the training set's shortest distance below which two atoms are too close (ours)."""
 HOTTEST = 3.0
 """Instantaneous over target temperature (ours; stricter than MLIPAudit's target + 10,000 K)."""
+BY_CHANCE = 1e-9
+"""Share of the canonical ensemble that may be taken for too hot; matters below 16 atoms."""
 HOTTER_K = 10_000.0
 """K above the target (MLIPAudit's criterion) while a frame settles, whose own energy becomes heat."""
 SETTLING = 10.0
@@ -198,7 +201,8 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun, done: int) -> tuple[Fa
     if run.frame is not None and done * run.timestep_fs < SETTLING * run.relaxation_time_fs:
         limit, words = target_k + HOTTER_K, f"the target by {HOTTER_K:g} K"
     else:
-        limit, words = HOTTEST * target_k, f"{HOTTEST:g} times the target, {target_k:.0f} K"
+        times = hottest(len(frame))
+        limit, words = times * target_k, f"{times:.2g} times the target, {target_k:.0f} K"
     if seen.temperatures[-1] > limit:
         return "too_hot", f"{seen.temperatures[-1]:.0f} K exceeds {words}"
     if run.ensemble == "npt":
@@ -215,6 +219,16 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun, done: int) -> tuple[Fa
     if run.ensemble == "nve" and abs(change) > DRIFT_LIMIT:
         return "energy_drift", f"the total energy changed by {1e3 * change:.1f} meV/atom"
     return "", ""
+
+
+def hottest(n_atoms: int) -> float:
+    """Return the instantaneous over the target temperature above which a run is too hot.
+
+    Twice the kinetic energy over k T is distributed as χ² of 3 N freedoms in the canonical ensemble
+    (Allen & Tildesley 2017, doi:10.1093/oso/9780198803195.001.0001, section 2.5).
+    """
+    by_chance = float(special.chdtri(3 * n_atoms, BY_CHANCE)) / (3 * (n_atoms - 1))
+    return max(HOTTEST, by_chance)
 
 
 def _drift(seen: Trajectory, n_atoms: int) -> float:

@@ -117,7 +117,9 @@ def test_starts_are_told_apart_and_a_group_without_held_out_frames_is_skipped(go
         (start, one) for start in ("vacancy", "sc", "crystal") for one in ("nvt", "ramp")
     }
     assert set(runs.loc["sc", "status"]) == {"skipped"}
-    assert "no frame of group 'sc' is in test or ood" in runs.loc[("sc", "nvt"), "reason"]
+    assert (
+        "no frame of group 'sc' of two atoms or more is in test or ood" in runs.loc[("sc", "nvt"), "reason"]
+    )
     assert (runs.loc[["vacancy", "crystal"], "status"] == "done").all()
     assert runs.loc[("vacancy", "nvt"), "n_atoms"] == 7
     assert runs["survival_temperature_k"].notna().to_dict() == {

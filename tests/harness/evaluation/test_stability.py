@@ -18,7 +18,7 @@ from crossprune.harness.evaluation.dynamics import with_velocities
 from crossprune.harness.evaluation.lattice import equilibrium
 from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
 from crossprune.harness.evaluation.runs import Frame, MdOptions, MdRun
-from crossprune.harness.evaluation.stability import Trajectory, run_md, violation
+from crossprune.harness.evaluation.stability import Trajectory, hottest, run_md, violation
 from crossprune.harness.fingerprint import canonical_hash
 from crossprune.harness.lookup import load_potential, resolve
 
@@ -168,6 +168,14 @@ def test_a_ramp_judges_heat_by_the_present_target():
     failure, reason = violation(frame, seen, dataclasses.replace(RAMP, coldest_k=100.0), 0)
     assert failure == "too_hot"
     assert reason == "500 K exceeds 3 times the target, 100 K"
+
+
+def test_small_cells_are_not_too_hot_by_chance():
+    for n_atoms, smallest in ((7, 4.5), (8, 4.2), (54, 3.0)):
+        drawn = np.random.default_rng(0).chisquare(3 * n_atoms, 10**6) / (3 * (n_atoms - 1))
+        assert drawn.max() < hottest(n_atoms)
+        assert hottest(n_atoms) >= smallest
+        assert (drawn.max() > 3) == (n_atoms < 10)  # three times the target would not do for them
 
 
 def test_a_frame_may_be_hot_while_it_settles():
