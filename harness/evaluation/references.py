@@ -107,7 +107,7 @@ def _heated(plain: MdRun, options: MdOptions, ensembles: Sequence[Ensemble]) -> 
 
 
 def _from_group(plain: MdRun, dataset: DataSet, group: str) -> MdRun:
-    """Start from a held-out frame of a group, if there is one; what it has seen is never a reason to fail."""
+    """Start from a held-out frame of a group, if there is one; its own distances are not too close."""
     index = held_out_frame(dataset, group)
     if index is None:
         return dataclasses.replace(plain, missing=group)
@@ -122,10 +122,8 @@ def held_out_frame(dataset: DataSet, group: str) -> int | None:
     The draw depends on split and group only: it is the same for every chosen subset and every model.
     """
     for part in ("test", "ood"):
-        indices = [index for index in dataset.indices(part).tolist() if dataset.groups[index] == group]
-        indices = [
-            index for index in indices if dataset.sizes[index] > 1
-        ]  # one atom has nothing to move against
+        of_group = [index for index in dataset.indices(part).tolist() if dataset.groups[index] == group]
+        indices = [index for index in of_group if dataset.sizes[index] > 1]  # one atom alone is at rest
         if indices:
             return int(np.random.default_rng(seed_from("start", group)).choice(indices))
     return None
