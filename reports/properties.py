@@ -9,9 +9,10 @@ import pandas as pd
 from crossprune.harness.analysis.survival import Survival
 from crossprune.harness.analysis.survival import survival as survival_of
 from crossprune.harness.engine.results import REFERENCE_SEEN, distinct_runs
+from crossprune.harness.evaluation.motion.runs import CRYSTAL
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
-RUN = ["ensemble", "temperature_k"]
+RUN = ["start", "ensemble", "temperature_k"]
 FULL_TINT = 50.0
 """Relative error (%) that gets the strongest tint."""
 TOTAL_ENERGY = ("energy_ev_per_atom", "energy_at_reference_cell_ev_per_atom")
@@ -86,11 +87,12 @@ STAR = {"gamma": 1, "x": 3, "l": 4, "h": 1, "n": 6, "p": 2}
 
 
 def survival(md: pd.DataFrame) -> pd.DataFrame:
-    """Estimate how long runs survive: a row per model, subset, ensemble and temperature.
+    """Estimate how long runs survive: a row per model, subset, start, ensemble and temperature.
 
     Cells that share a fit share its runs, which count once. A run that its budget cut is no survivor: it
     is right-censored where it was cut. The radial distribution is that of survivors, with their number,
-    because the table does not say whether a failed run had a reference to be compared with.
+    because the table does not say whether a failed run had a reference to be compared with. Ramps are left
+    out: how long one survives is a temperature.
 
     Returns
     -------
@@ -98,6 +100,8 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
         Runs and models, how many failed or were cut, the share that survives the full length and the
         mean survival time (ps) with their 95 % intervals, medians of drift and cost, and remarks.
     """
+    md = md[md["ensemble"] != "ramp"]
+    md = md if "start" in md.columns else md.assign(start=CRYSTAL)
     lost = md[md["survived"].isna() & (md["status"] != "skipped")].groupby([*MODEL, *RUN]).size()
     rows = []
     for key, runs in distinct_runs(md, MODEL).groupby([*MODEL, *RUN]):

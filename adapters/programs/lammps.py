@@ -222,14 +222,15 @@ class LammpsDynamics(Dynamics):
             "neigh_modify every 1 delay 0 check yes",
             f"timestep {timestep / FS_PER_PS:.17g}",
             "fix motion all nve",
+            "fix potential all store/force",  # before the thermostat adds its own forces
             f"thermo_style custom step pe\nthermo {NEVER}\nthermo_modify lost error",
         ]
         if thermostat is not None:
-            kelvin, damping = thermostat.temperature, thermostat.relaxation_time / FS_PER_PS
-            seed = 1 + thermostat.seed % LARGEST_SEED
-            commands.append(
-                f"fix bath all langevin {kelvin:.17g} {kelvin:.17g} {damping:.17g} {seed} zero yes"
-            )
+            first, last = thermostat.temperature, thermostat.target(thermostat.ramp_steps)
+            damping, seed = thermostat.relaxation_time / FS_PER_PS, 1 + thermostat.seed % LARGEST_SEED
+            commands.append(f"fix bath all langevin {first:.17g} {last:.17g} {damping:.17g} {seed} zero yes")
+        # a ramp goes over all calls of run, not over each of them
+        self._span = f"start 0 stop {thermostat.ramp_steps}" if thermostat and thermostat.ramp_steps else ""
         lammps = self._session.lammps
         lammps.commands_string("\n".join(commands))
         velocities = atoms.get_velocities() * fs * FS_PER_PS @ self._box.rotation
@@ -239,14 +240,14 @@ class LammpsDynamics(Dynamics):
     def advance(self, n_steps: int) -> MotionState:
         """Run LAMMPS on; see `Dynamics.advance`."""
         if n_steps:
-            self._command(f"run {n_steps} pre no post no")
+            self._command(f"run {n_steps} pre no post no {self._span}")
         back = self._box.rotation.T
-        positions, velocities, forces = (self._gather(name) @ back for name in ("x", "v", "f"))
+        positions, velocities, forces = (self._gather(name) @ back for name in ("x", "v", "f_potential"))
         energy = float(self._session.lammps.get_thermo("pe"))
         return MotionState(positions, velocities / FS_PER_PS, forces, energy)
 
     def _gather(self, name: str) -> FloatArray:
-        return np.array(self._session.lammps.gather_atoms(name, 1, 3)).reshape(-1, 3)
+        return np.array(self._session.lammps.gather(name, 1, 3)).reshape(-1, 3)
 
     def _command(self, command: str) -> None:
         """Run a command; LAMMPS raises a bare `Exception` when it gives up."""

@@ -27,6 +27,7 @@ from crossprune.harness.checks.fits import (
     subset_refit_is_exact,
     wrong_elements_are_refused,
 )
+from crossprune.harness.checks.motion import own_dynamics_follow_the_thermostat
 from crossprune.harness.checks.predictions import (
     energies_are_extensive,
     energy_is_continuous,
@@ -67,6 +68,7 @@ FITTER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     predictions_turn_with_the_structure,
     energy_is_continuous,
     isolated_atom_has_no_force,
+    own_dynamics_follow_the_thermostat,
     refit_forgets_earlier_data,
     fit_sees_only_the_subset,
     subset_refit_is_exact,

@@ -156,13 +156,20 @@ def print_assessment(console: Console, tried: Assessment) -> None:
         if len(table):
             counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
             console.print(f"  {name}: {counts}", highlight=False)
-    for model, runs in distinct_runs(tried.md).groupby("model"):
+    ended = distinct_runs(tried.md)
+    is_ramp = ended["ensemble"] == "ramp"
+    for model, runs in ended[~is_ramp].groupby("model"):
         failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
         why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
         cut = int(runs["cut"].sum())
         survived = int(runs["survived"].sum()) - cut
         why += f", {cut} cut short by their budget" if cut else ""
         console.print(f"  model {model}: {survived} of {len(runs)} runs survived{why}", highlight=False)
+    for model, ramps in ended[is_ramp].groupby("model"):
+        kelvin = ramps["survival_temperature_k"]
+        failed, every = int((~ramps["survived"].astype(bool)).sum()), f"{len(ramps)} heated runs"
+        ends = f"{failed} of {every} failed, the first at" if failed else f"{every} survived up to"
+        console.print(f"  model {model}: {ends} {kelvin.min():.0f} K", highlight=False)
 
 
 def print_properties(

@@ -20,11 +20,11 @@ from crossprune.harness.engine.stages import md_stage, properties_stage
 from crossprune.harness.engine.stored import acquaintance
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
+from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdRun
 from crossprune.harness.evaluation.properties import tasks
 from crossprune.harness.evaluation.references import groups_behind, md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.seen import UNKNOWN
 from crossprune.harness.evaluation.setting import Setting
-from crossprune.harness.evaluation.stability import FS_PER_PS, MdRun
 from crossprune.harness.store.damage import Damaged
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
@@ -131,7 +131,7 @@ class _Plan:
             key = properties_key(fit, self.setting, self.study.properties)
             arguments: tuple[Any, ...] = (fit, self.setting, self.study.properties)
             yield Task(("properties", key), properties_stage, arguments)
-        for run in self._runs_of(cell):
+        for run in (one for one in self._runs_of(cell) if not one.missing):
             key = md_key(fit, run)
             yield Task(("md", key), md_stage, (fit, run, key))
 
@@ -170,20 +170,24 @@ class _Plan:
             yield {**cell, "status": "skipped", "reason": NO_CARD}
         for run in runs:
             facts = {
+                "start": run.start,
                 "ensemble": run.ensemble,
                 "temperature_k": run.temperature_k,
                 "velocity_seed": run.velocity_seed,
-                "n_atoms": len(run.crystal.conventional(run.repeat)),
+                "n_atoms": None if run.missing else len(run.atoms()),
                 "timestep_fs": run.timestep_fs,
                 "planned_ps": run.steps * run.timestep_fs / FS_PER_PS,
             }
             if cell["status"] != "done":
                 reason = f"the model is {cell['status']}: {cell['reason']}"
                 yield {**cell, **facts, "status": "skipped", "reason": reason}
+            elif run.missing:
+                reason = f"no frame of group {run.missing!r} of two atoms or more is in test or ood"
+                yield {**cell, **facts, "status": "skipped", "reason": reason}
             elif (record := records.get(md_key(cell["fit_key"], run))) is not None:
                 ended = record.rows[0] if record.rows else {}
-                status = {"status": record.status, "reason": record.reason or ended.get("reason", "")}
-                yield {**cell, **facts, **ended, **record.facts, **status}
+                status = {"status": record.status, "reason": record.reason}
+                yield {**cell, **facts, **status, **ended, **record.facts}
 
     def _wants(self, cell: Mapping[str, Any], seeds: tuple[int, ...]) -> bool:
         return not seeds or cell["seed"] in seeds

@@ -12,9 +12,9 @@ from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection import gathering
 
 if TYPE_CHECKING:
+    from crossprune.harness.evaluation.motion.runs import MdRun
     from crossprune.harness.evaluation.properties import PropertyOptions
     from crossprune.harness.evaluation.setting import Setting
-    from crossprune.harness.evaluation.stability import MdRun
 
 FIT_LAYOUT = 3
 """Number of the layout of a fit's files; 1 held no predictions of frames that were fitted to, 2 apart."""
@@ -64,12 +64,13 @@ def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> 
     from crossprune.harness.evaluation import properties  # no fit needs what it imports
 
     code, versions = source_hash(properties.__name__), package_versions(["ase", "phonopy"])
-    return canonical_hash("properties", fit_key, setting, options.names, options.budget_s, code, versions)
+    wanted = (options.names, options.budget_evaluations)
+    return canonical_hash("properties", fit_key, setting, wanted, code, versions)
 
 
 def md_key(fit_key: str, run: MdRun) -> str:
     """Key of one run of molecular dynamics."""
-    from crossprune.harness.evaluation import stability  # no fit needs what it imports
+    from crossprune.harness.evaluation.motion import stability  # no fit needs what it imports
 
     code, versions = source_hash(stability.__name__), package_versions(["ase"])
     return canonical_hash("md", fit_key, run, code, versions)

@@ -20,6 +20,7 @@ from crossprune.harness.engine.schedule import Job, Task
 from crossprune.harness.engine.stored import put_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
+from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.gathering import Pool
 from crossprune.harness.selection.methods import METHODS, RANDOM
@@ -45,11 +46,17 @@ def data_options(study: Study, name: str) -> DataOptions:
 
 
 def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
-    """Raise `StudyError` if a ``[weights.GROUP]`` table names a group that no data set of the study has."""
+    """Raise `StudyError` if a study names a group that none of its data sets has.
+
+    Groups are named by ``[weights.GROUP]`` tables and by ``starts`` of ``[md]``.
+    """
     known = {group for dataset in datasets for group in dataset.groups}
     for group in study.weights:
         if group not in known:
             raise StudyError(f"[weights.{group}]: {unknown_name('group', group, known)}")
+    for group in study.md.groups:
+        if group not in known:
+            raise StudyError(f"[md]: starts: {unknown_name('group', group, {*known, CRYSTAL})}")
 
 
 def require_weight(study: Study, datasets: Mapping[str, DataSet]) -> None:

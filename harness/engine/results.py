@@ -85,15 +85,26 @@ MD_NUMBERS = (
     "temperature_k", "velocity_seed", "n_atoms", "timestep_fs", "survival_ps", "length_ps", "planned_ps",
     "drift_mev_per_atom_per_ps", "rdf_error", "msd_angstrom2", "mean_temperature_k", "ms_per_atom_step",
 )  # fmt: skip
+MD_LATER = (
+    "survival_temperature_k", "rdf_noise", "adf_error", "adf_noise", "pressure_gpa", "reference_pressure_gpa",
+    "pressure_noise_gpa", "vibration_thz", "reference_vibration_thz", "vibration_noise_thz",
+    "volume_angstrom3_per_atom",
+)  # fmt: skip
+"""Numbers that older tables lack."""
 MD_COLUMNS = (
-    *AXES, "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, "trajectory",
-    "cell", "fit_key",
+    *AXES, "start", "ensemble", "status", "reason", "survived", "failure", *MD_NUMBERS, *MD_LATER,
+    "trajectory", "cell", "fit_key",
 )  # fmt: skip
 """Columns of the table of molecular dynamics: a row per cell and run."""
-MD_TEXTS = (*TEXT_AXES, "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
-MD = Columns(MD_TEXTS, (*NUMBER_AXES, *MD_NUMBERS), truths=("survived",), optional=("pool", "held_out"))
+MD_TEXTS = (*TEXT_AXES, "start", "ensemble", "status", "reason", "failure", "trajectory", "fit_key")
+MD = Columns(
+    MD_TEXTS,
+    (*NUMBER_AXES, *MD_NUMBERS, *MD_LATER),
+    truths=("survived",),
+    optional=("pool", "held_out", "start", *MD_LATER),
+)
 """What readers of the table of molecular dynamics rely on."""
-ONE_RUN = ("fit_key", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
+ONE_RUN = ("fit_key", "start", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")
 """What tells runs apart: cells that share a fit show the same runs."""
 
 
@@ -147,7 +158,8 @@ def properties_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def md_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Lay out runs of molecular dynamics; ``survived`` is missing where a run did not take place."""
     table = pd.DataFrame(list(rows), columns=list(MD_COLUMNS))
-    table[list(MD_NUMBERS)] = table[list(MD_NUMBERS)].astype("float64")
+    numbers = [*MD_NUMBERS, *MD_LATER]
+    table[numbers] = table[numbers].astype("float64")
     table["survived"] = table["survived"].astype("boolean")
     return _with_texts(table, MD_TEXTS)
 
@@ -157,7 +169,8 @@ def distinct_runs(md: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:
 
     A run is cut if its budget ended it, so that it neither failed nor reached its planned length.
     """
-    ended = md[md["survived"].notna()].drop_duplicates([*within, *ONE_RUN])
+    names = [name for name in (*within, *ONE_RUN) if name in md.columns]  # older tables hold no start
+    ended = md[md["survived"].notna()].drop_duplicates(names)
     reached = ended["survival_ps"] >= ended["planned_ps"] * (1 - 1e-9)  # whole steps times a step in ps
     return ended.assign(cut=(ended["failure"] == "") & ~reached)
 

@@ -47,9 +47,9 @@ from crossprune.harness.selection.methods import METHODS
 from crossprune.harness.store.objects import Store
 
 if TYPE_CHECKING:
+    from crossprune.harness.evaluation.motion.runs import MdRun
     from crossprune.harness.evaluation.properties import PropertyOptions
     from crossprune.harness.evaluation.setting import Setting
-    from crossprune.harness.evaluation.stability import MdRun
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
 TRAJECTORY = "trajectory.extxyz"
@@ -292,11 +292,18 @@ def properties_stage(
 
 def md_stage(root: Path, fit_key: str, run: MdRun, key: str) -> tuple[dict[str, Any], bool]:
     """Run molecular dynamics with a fitted potential; keep frames up to and including the failure."""
+    from ase.calculators.calculator import PropertyNotImplementedError
     from ase.io import write
-    from crossprune.harness.evaluation.stability import run_md
+    from crossprune.harness.evaluation.motion.stability import run_md
 
-    result, kept = run_md(stored_potential(root, fit_key), run)
+    facts: dict[str, Any] = {"trial": True, "fit_key": fit_key}
+    try:
+        result, kept = run_md(stored_potential(root, fit_key), run)
+    except PropertyNotImplementedError:
+        if run.ensemble != "npt":
+            raise
+        row = {"status": "skipped", "reason": "npt needs the stress, and this model predicts none"}
+        return {"rows": [row], "facts": facts}, True
     folder = stage_store(root).write("md", key, lambda path: write(path / TRAJECTORY, kept, format="extxyz"))
-    trajectory = str((folder / TRAJECTORY).relative_to(root))
-    facts = {"trial": True, "fit_key": fit_key, "trajectory": trajectory}
+    facts["trajectory"] = str((folder / TRAJECTORY).relative_to(root))
     return {"rows": [{**dataclasses.asdict(result), "survived": result.survived}], "facts": facts}, True

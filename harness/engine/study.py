@@ -15,8 +15,8 @@ from crossprune.harness.data.names import check_distinct, is_one_of, table_of
 from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.metrics import ALL
+from crossprune.harness.evaluation.motion.runs import MdOptions
 from crossprune.harness.evaluation.properties import PropertyOptions
-from crossprune.harness.evaluation.stability import MdOptions
 from crossprune.harness.names import fault_of_name, fault_of_path
 from crossprune.harness.selection.methods import RANDOM
 from crossprune.harness.tables import from_table, read_toml
@@ -135,8 +135,6 @@ class Study:
                 raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
         if not 1 <= self.pools <= MOST_POOLS:
             raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
-        if not 0 < self.properties.budget_s < math.inf:
-            raise ValueError(f"properties: budget_s is {self.properties.budget_s:g}; give a number above 0")
         for group, weight in self.weights.items():
             for name, value in vars(weight).items():
                 if value != 0 and not LIGHTEST <= value <= HEAVIEST:
@@ -191,6 +189,11 @@ class Study:
 
 
 TABLES = ("study", "primary", "options", "weights", "data", "limits", "properties", "md")
+REPLACED = {
+    "properties": "give budget_evaluations, structures computed per model, the same on every machine",
+    "md": "steps and ramp_steps say how long runs are",
+}
+"""Tables that had a budget in seconds, and what says now how much is computed."""
 
 
 def read_study(path: Path) -> Study:
@@ -211,6 +214,10 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
             raise StudyError(f"{where}: {unknown_name('table', table, TABLES)}")
         if not isinstance(document[table], Mapping):
             raise StudyError(f"{where}: {table} is no table; write it as [{table}]")
+    for table, instead in REPLACED.items():
+        if "budget_s" in document.get(table, {}):
+            limit = "timeout_s in [limits] still ends what hangs"
+            raise StudyError(f"{where}: [{table}]: there is no budget_s any more; {instead}; {limit}")
     if "study" not in document:
         raise StudyError(f"{where}: the table [study] is missing")
     axes = document["study"]

@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from crossprune.harness.data.crystals import Crystal, Slab, competing_phases
 from crossprune.harness.errors import MissingPackage, PropertyError, unknown_name
+from crossprune.harness.evaluation.counting import CountingCalculator
 from crossprune.harness.evaluation.dimers import dimer_curve
 from crossprune.harness.evaluation.elasticity import elastic_constants, stressed_constants
 from crossprune.harness.evaluation.lattice import Equilibrium, at_volume, equilibrium, relaxed_crystal
@@ -45,14 +46,16 @@ class PropertyOptions:
     """Which: also ``migration`` and ``surfaces_relaxed``."""
     seeds: tuple[int, ...] = ()
     """Only for cells of these seeds; empty for all."""
-    budget_s: float = 600.0
-    """Wall time per model; when it is used up, what is left is skipped and says so."""
+    budget_evaluations: int = 5000
+    """Structures computed per model; when they are used up, what is left is skipped and says so."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names."""
         for name in self.names:
             if name not in GROUPS:
                 raise ValueError(unknown_name("property", name, GROUPS))
+        if self.budget_evaluations < 1:
+            raise ValueError(f"budget_evaluations is {self.budget_evaluations}; give a number above 0")
 
 
 @dataclass(frozen=True)
@@ -146,19 +149,19 @@ def compute_properties(calculator: Calculator, setting: Setting, options: Proper
     setting
         Crystal and cells.
     options
-        Which properties, and how long it may take.
+        Which properties, and how much they may take.
 
     Returns
     -------
     list
         A row for every expected value.
     """
-    bench = Bench(calculator, setting)
-    started = time.perf_counter()
-    rows = []
+    counted = CountingCalculator(calculator)
+    bench = Bench(counted, setting)
+    budget, rows = options.budget_evaluations, []
     for task in tasks(setting, options.names):
-        if time.perf_counter() - started > options.budget_s:
-            rows += without_value(task, "skipped", f"the budget of {options.budget_s:g} s was used up before")
+        if counted.n_evaluations >= budget:
+            rows += without_value(task, "skipped", f"the budget of {budget} evaluations was used up before")
         elif task.one_element and setting.crystal.is_alloy:
             rows += without_value(task, "skipped", "defined for a crystal of one element")
         else:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.engine.results import md_table, properties_table
+from crossprune.harness.engine.results import MD, MD_LATER, md_table, properties_table
 from crossprune.reports.page import render
 from crossprune.reports.properties import property_errors, survival
 
@@ -92,6 +92,22 @@ def test_survival_counts_runs_and_says_why_not():
     assert row["mean survival (ps)"] == pytest.approx(0.7)
     assert row["of (ps)"] == 1.0
     assert row["remark"] == "1 too hot; 1 without a result are left out; intervals are of runs of one model"
+
+
+def test_starts_stand_apart_and_ramps_are_left_out():
+    rows = [md_row(0, True, start="crystal"), md_row(0, False, "too_hot", start="vacancy:7")]
+    ramp = md_row(0, False, "too_hot", start="crystal", ensemble="ramp", survival_temperature_k=900.0)
+    found = survival(md_table([*rows, ramp])).set_index("start")
+    assert found["survive"].to_dict() == {"crystal": 1.0, "vacancy:7": 0.0}
+    assert set(found["ensemble"]) == {"nve"}
+    assert survival(md_table([ramp])).empty
+
+
+def test_tables_of_earlier_versions_are_still_read():
+    old = md_table([md_row(0, True), md_row(1, False, "too_hot")]).drop(columns=["start", *MD_LATER])
+    MD.check(old.assign(pool=0, held_out=""))
+    (row,) = survival(old).to_dict("records")
+    assert (row["start"], row["survive"]) == ("crystal", 0.5)
 
 
 def test_a_run_cut_by_its_budget_is_no_survivor():

@@ -7,8 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 from crossprune.adapters.mean import Mean, MeanPotential
-from crossprune.harness.checks import CHECKS, Subject, features, fits, predictions, run_check, run_checks
+from crossprune.harness.checks import (
+    CHECKS,
+    Subject,
+    features,
+    fits,
+    motion,
+    predictions,
+    run_check,
+    run_checks,
+)
 from crossprune.harness.contract import Capabilities, Fitter, Prediction, Prepared
+from crossprune.harness.evaluation.motion.dynamics import AseDynamics
 
 
 class PairPotential(MeanPotential):
@@ -63,6 +73,40 @@ def test_a_sound_adapter_passes(check):
 
 def variant(**attributes):
     return type("Variant", (PairPotential,), attributes)
+
+
+class Moves(PairPotential):
+    """Has dynamics of its own."""
+
+    def dynamics(self, atoms, *, timestep, thermostat):
+        return AseDynamics(atoms, self.calculator(), timestep=timestep, thermostat=thermostat)
+
+
+class StaysCold(Moves):
+    def dynamics(self, atoms, *, timestep, thermostat):
+        return super().dynamics(
+            atoms, timestep=timestep, thermostat=dataclasses.replace(thermostat, ramp_steps=0)
+        )
+
+
+class HeatsInEveryCall(Moves):
+    def dynamics(self, atoms, *, timestep, thermostat):
+        class Again(AseDynamics):
+            def advance(self, n_steps):
+                self._thermostat, self._done = dataclasses.replace(thermostat, ramp_steps=n_steps), 0
+                return super().advance(n_steps)
+
+        return Again(atoms, self.calculator(), timestep=timestep, thermostat=thermostat)
+
+
+class ShowsTheBath(Moves):
+    def dynamics(self, atoms, *, timestep, thermostat):
+        class Noisy(AseDynamics):
+            def advance(self, n_steps):
+                state = super().advance(n_steps)
+                return dataclasses.replace(state, forces=state.forces + 0.1)
+
+        return Noisy(atoms, self.calculator(), timestep=timestep, thermostat=thermostat)
 
 
 class Remembers(Mean):
@@ -132,6 +176,9 @@ class Blind(Mean):
             "stress against",
         ),
         (predictions.energy_is_continuous, adapter(variant(jump=1e-4)), "a jump"),
+        (motion.own_dynamics_follow_the_thermostat, adapter(StaysCold), "in the second half of a ramp"),
+        (motion.own_dynamics_follow_the_thermostat, adapter(HeatsInEveryCall), "after a tenth of a ramp"),
+        (motion.own_dynamics_follow_the_thermostat, adapter(ShowsTheBath), "forces in dynamics"),
         (fits.refit_forgets_earlier_data, adapter(base=Remembers), "refit: energy"),
         (fits.fit_sees_only_the_subset, adapter(base=Peeks), "leak: energy"),
         (fits.fit_sees_only_the_subset, adapter(base=Centred), "leak: energy"),
@@ -149,6 +196,11 @@ def test_planted_violations_are_found(check, cls, message):
     result = outcome(check, cls)
     assert result.outcome == "failed"
     assert message in result.detail
+
+
+def test_dynamics_of_ones_own_pass_and_none_is_skipped():
+    assert outcome(motion.own_dynamics_follow_the_thermostat, adapter(Moves)).outcome == "passed"
+    assert outcome(motion.own_dynamics_follow_the_thermostat, adapter()).outcome == "skipped"
 
 
 def test_what_is_not_claimed_is_skipped_with_the_reason():

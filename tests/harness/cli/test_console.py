@@ -59,8 +59,20 @@ def test_runs_are_counted_once_and_cut_ones_do_not_survive():
     cut = {"velocity_seed": 1, "survival_ps": 0.04}
     hot = {"velocity_seed": 2, "survival_ps": 1.0, "survived": False, "failure": "too_hot"}
     md = md_table({**run, "seed": seed, **change} for change in ({}, cut, hot) for seed in range(3))
+    ramps = [
+        {
+            **run,
+            "ensemble": "ramp",
+            "velocity_seed": seed,
+            "survived": seed > 0,
+            "survival_temperature_k": kelvin,
+        }
+        for seed, kelvin in enumerate((900.0, 3000.0))
+    ]
+    md = pd.concat([md, md_table(ramps)])
     output = io.StringIO()
     print_assessment(Console(file=output, width=200), Assessment(properties_table([]), md, Counter(), 0))
+    assert "model snap: 1 of 2 heated runs failed, the first at 900 K" in output.getvalue()
     assert "model snap: 1 of 3 runs survived, 1 too hot, 1 cut short by their budget" in output.getvalue()
 
 

@@ -5,14 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 from ase.io import read, write
+from crossprune.adapters.mean import MeanPotential
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
-from crossprune.harness.engine import assessment
+from crossprune.harness.engine import assessment, stages
 from crossprune.harness.engine.assessment import assess
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
-from crossprune.harness.engine.results import PROPERTIES, REFERENCE_SEEN
+from crossprune.harness.engine.results import PROPERTIES, REFERENCE_SEEN, distinct_runs
 from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.engine.study import parse_study
+from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.properties import tasks
 from crossprune.harness.evaluation.references import setting_of
 from crossprune.harness.store.objects import Store
@@ -163,6 +165,57 @@ def test_the_models_of_every_pool_are_tried(go):
         assert set(table["pool"]) == {0, 1}
         assert table.groupby("pool")["fit_key"].nunique().eq(1).all()
     assert tried.md["fit_key"].nunique() == 2
+
+
+def test_starts_are_told_apart_and_a_group_without_held_out_frames_is_skipped(go):
+    md = {**MD, "ensembles": ["nvt"], "n_velocities": 1, "ramp": True, "ramp_steps": 20}
+    given = study(md={**md, "starts": ["vacancy", "sc", "crystal"]})
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    held_out = {group for group, part in zip(dataset.groups, dataset.split, strict=True) if part != "train"}
+    assert ("vacancy" in held_out, "sc" in held_out) == (True, False)
+    _, tried = go(given)
+    runs = tried.md.assign(group=tried.md["start"].str.partition(":")[0]).set_index(["group", "ensemble"])
+    assert set(runs.index) == {
+        (start, one) for start in ("vacancy", "sc", "crystal") for one in ("nvt", "ramp")
+    }
+    assert set(runs.loc["sc", "status"]) == {"skipped"}
+    assert (
+        "no frame of group 'sc' of two atoms or more is in test or ood" in runs.loc[("sc", "nvt"), "reason"]
+    )
+    assert (runs.loc[["vacancy", "crystal"], "status"] == "done").all()
+    assert runs.loc[("vacancy", "nvt"), "n_atoms"] == 7
+    assert runs["survival_temperature_k"].notna().to_dict() == {
+        (group, one): one == "ramp" and group != "sc" for group, one in runs.index
+    }
+    assert len(distinct_runs(tried.md)) == 4
+
+
+def test_zero_pressure_gives_a_volume_and_fit_in_the_table(go):
+    md = {**MD, "ensembles": ["npt"], "n_velocities": 1, "melting_fractions": [0.2], "steps": 40}
+    (row,) = go(study(md=md))[1].md.to_dict("records")
+    assert (row["status"], row["failure"]) == ("done", "")
+    assert row["volume_angstrom3_per_atom"] == pytest.approx(20.5, rel=0.05)  # 5.477³ / 8
+    assert abs(row["pressure_gpa"]) < 10
+    assert np.isnan(row["reference_pressure_gpa"])
+
+
+def test_zero_pressure_without_stress_is_a_row_that_says_so(go, monkeypatch):
+    class WithoutStress(MeanPotential):
+        def predict(self, atoms):
+            return dataclasses.replace(super().predict(atoms), stress=None)
+
+    monkeypatch.setattr(stages, "stored_potential", lambda root, key: WithoutStress({"Si": -5.0}))
+    md = {**MD, "ensembles": ["npt", "nvt"], "n_velocities": 1}
+    tried = go(study(md=md, models=("mean",)))[1].md.set_index("ensemble")
+    assert tried["status"].to_dict() == {"npt": "skipped", "nvt": "done"}
+    assert tried.loc["npt", "reason"] == "npt needs the stress, and this model predicts none"
+    assert np.isnan(tried.loc["nvt", "pressure_gpa"])
+    assert len(distinct_runs(tried.reset_index())) == 1
+
+
+def test_a_start_that_no_data_set_has_is_an_error_before_anything_is_fitted(go):
+    with pytest.raises(StudyError, match=r"starts: unknown group 'vacancies'; did you mean 'vacancy'"):
+        go(study(md={**MD, "starts": ["vacancies"], "ensembles": ["nvt"]}))
 
 
 @pytest.mark.slow

@@ -96,9 +96,23 @@ def test_weights_are_read_per_group():
         ),
         ({"study": AXES, "limits": {"memory_gb": 10**400}}, r"memory_gb: expected a finite number, got 1000"),
         (
-            {"study": AXES, "properties": {"budget_s": -1}},
-            r"properties: budget_s is -1; give a number above 0",
+            {"study": AXES, "properties": {"budget_evaluations": 0}},
+            r"properties: budget_evaluations is 0; give a number above 0",
         ),
+        (
+            {"study": AXES, "properties": {"budget_s": 600}},
+            r"\[properties\]: there is no budget_s any more; give budget_evaluations",
+        ),
+        (
+            {"study": AXES, "md": {"budget_s": 600.0}},
+            r"\[md\]: there is no budget_s any more; steps and ramp_steps",
+        ),
+        ({"study": AXES, "md": {"ramp_from": 3.0, "ramp_to": 2.0}}, r"ramp_from is 3.0; give a number"),
+        (
+            {"study": AXES, "md": {"starts": ["v"], "ensembles": ["nve"]}},
+            r"starts has 'v': a frame starts NVT",
+        ),
+        ({"study": AXES, "md": {"ramp_steps": 0}}, r"ramp_steps must be positive"),
         ({"study": AXES, "md": {"melting_fractions": [0.5, -0.5]}}, r"melting_fractions must be positive"),
         ({"study": AXES, "md": {"repeat": -1}}, r"repeat must not be negative, got -1"),
     ],

@@ -8,6 +8,7 @@ from ase.calculators.lj import LennardJones
 from crossprune.harness.data.cards import list_cards, load_card
 from crossprune.harness.data.crystals import Crystal, competing_phases
 from crossprune.harness.errors import PropertyError
+from crossprune.harness.evaluation.counting import CountingCalculator
 from crossprune.harness.evaluation.dimers import analyse
 from crossprune.harness.evaluation.elasticity import ElasticConstants, elastic_constants
 from crossprune.harness.evaluation.lattice import equilibrium, relaxed_crystal
@@ -194,11 +195,24 @@ def test_every_expected_row_is_there_with_its_reason():
 
 
 def test_a_budget_skips_the_rest_and_says_so():
-    rows = compute_properties(
-        EMT(), Setting(COPPER), PropertyOptions(names=("lattice", "dimer"), budget_s=1e-9)
-    )
-    assert {row.status for row in rows} == {"skipped"}
-    assert all("budget of 1e-09 s" in row.reason for row in rows)
+    options = PropertyOptions(names=("lattice", "dimer"), budget_evaluations=1)
+    rows = compute_properties(EMT(), Setting(COPPER), options)
+    states = {row.structure: row.status for row in rows}
+    assert states == {"fcc": "done", "dimer-Cu-Cu": "skipped"}  # what is begun is ended
+    assert all("budget of 1 evaluations" in row.reason for row in rows if row.status == "skipped")
+
+
+def test_evaluations_are_counted_once_per_structure_and_change_nothing():
+    counted, plain = CountingCalculator(EMT()), COPPER.conventional()
+    atoms = plain.copy()
+    atoms.calc, plain.calc = counted, EMT()
+    for stretch in (0.0, 0.1):
+        for one in (atoms, plain):
+            one.positions[0, 0] += stretch
+        assert np.array_equal(atoms.get_forces(), plain.get_forces())
+        assert np.array_equal(atoms.get_stress(), plain.get_stress())
+        assert atoms.get_potential_energy() == plain.get_potential_energy()
+    assert counted.n_evaluations == 2
 
 
 def test_what_an_alloy_has_not_is_skipped_with_the_reason():

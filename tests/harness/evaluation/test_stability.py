@@ -5,18 +5,21 @@ import re
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
-from ase.units import fs, kB
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import _e, _hplanck, fs, kB
 from crossprune.harness.analysis.survival import wilson
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.data.crystals import Crystal
-from crossprune.harness.evaluation.dynamics import with_velocities
-from crossprune.harness.evaluation.rdf import N_BINS, RANGE, radial_distribution, rdf_error
+from crossprune.harness.evaluation.lattice import equilibrium
+from crossprune.harness.evaluation.motion.dynamics import with_velocities
+from crossprune.harness.evaluation.motion.runs import Frame, MdOptions, MdRun
+from crossprune.harness.evaluation.motion.stability import Trajectory, hottest, run_md, violation
 from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
-from crossprune.harness.evaluation.stability import MdOptions, MdRun, run_md
+from crossprune.harness.fingerprint import canonical_hash
 from crossprune.harness.lookup import load_potential, resolve
 
 RUN = MdRun(
@@ -30,7 +33,6 @@ RUN = MdRun(
     timestep_fs=4.0,
     relaxation_time_fs=100.0,
     check_every=10,
-    budget_s=60.0,
 )
 
 
@@ -51,13 +53,21 @@ class Emt(Potential):
         self.calls += 1
         if self.fault == "nan" and self.calls > 25:
             forces = np.full_like(forces, np.nan)
+        if self.fault == "weak":  # as a model may be beyond its data: it pulls what has left its site inwards
+            if self.calls == 1:
+                self.sites = atoms.positions.copy()
+            if np.linalg.norm(atoms.positions - self.sites, axis=1).max() > 0.4:
+                forces = 3.0 * (atoms.positions.mean(axis=0) - atoms.positions)
         if self.fault == "attraction":
             forces = 0.3 * (atoms.positions.mean(axis=0) - atoms.positions)
         if self.fault == "drift":
             forces = forces - 0.4 * atoms.get_velocities() * np.sqrt(atoms.get_masses())[:, None]
         if self.fault == "kick":
             forces = forces + 0.05 * atoms.get_momenta()
-        return Prediction(energy, forces)
+        stress = None if self.fault == "no stress" else copy.get_stress()
+        if self.fault == "implosion":
+            stress = stress + np.array([5.0, 5.0, 5.0, 0, 0, 0])
+        return Prediction(energy, forces, stress)
 
     def write(self, folder):
         raise NotImplementedError
@@ -74,6 +84,8 @@ def test_a_good_potential_survives_and_keeps_its_energy():
     assert result.mean_temperature_k == pytest.approx(300, rel=0.25)  # equipartition halves the start
     assert 0 < result.msd_angstrom2 < 0.1
     assert frames[-1].get_potential_energy() > frames[0].get_potential_energy()
+    assert result.vibration_thz == pytest.approx(5.2, rel=0.15)  # as test_structure finds from phonons
+    assert np.isnan([result.rdf_error, result.reference_pressure_gpa, result.survival_temperature_k]).all()
 
 
 def test_langevin_reaches_the_temperature_of_the_bath():
@@ -110,12 +122,98 @@ def test_the_failure_is_the_last_frame():
     assert np.isfinite(frames[-2].get_forces()).all()
 
 
-def test_a_run_over_budget_is_cut_short_not_failed():
-    result, _ = run_md(Emt(), dataclasses.replace(RUN, steps=10**6, budget_s=0.5))
+RAMP = dataclasses.replace(
+    RUN, ensemble="ramp", coldest_k=200.0, temperature_k=1400.0, steps=300, relaxation_time_fs=20.0
+)
+
+
+def temperatures_over_targets(frames, run):
+    """Ratios of the temperatures of frames of a ramp that are evenly spaced, but the first, to the target."""
+    found = [2 * atoms.get_kinetic_energy() / (3 * len(atoms) * kB) for atoms in frames[1:]]
+    return np.array(found) / [run.target_k(run.steps * (i + 1) / len(found)) for i in range(len(found))]
+
+
+@pytest.mark.slow
+def test_a_ramp_heats_along_its_schedule():
+    result, frames = run_md(Emt(), RAMP)
     assert result.survived
-    assert result.cut_short
-    assert "budget of 0.5 s" in result.reason
-    assert result.survival_ps == result.length_ps < 1000
+    assert result.survival_temperature_k == 1400.0  # censored: it would go on
+    ratios = temperatures_over_targets(frames, RAMP)
+    assert len(ratios) == 30
+    # 32 atoms: σ of one temperature is √(2/96) = 14 %, of a mean over 15 frames 3.7 %; four of them
+    assert ratios[:15].mean() == pytest.approx(1, abs=0.15)
+    assert ratios[15:].mean() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.slow
+def test_a_model_that_fails_when_hot_has_a_survival_temperature():
+    weak, again, coarse = (
+        run_md(Emt("weak"), dataclasses.replace(RAMP, check_every=every))[0] for every in (5, 5, 25)
+    )
+    assert weak.failure
+    assert weak.survival_temperature_k == again.survival_temperature_k
+    rate = (RAMP.temperature_k - RAMP.coldest_k) / RAMP.steps
+    assert RAMP.coldest_k + 20 * rate < weak.survival_temperature_k < RAMP.temperature_k - 20 * rate
+    assert weak.survival_temperature_k == RAMP.coldest_k + rate * weak.survival_ps / 0.004
+    assert abs(coarse.survival_temperature_k - weak.survival_temperature_k) <= 25 * rate  # the resolution
+    strong = dataclasses.replace(RAMP, temperature_k=RAMP.coldest_k + 100.0)
+    assert run_md(Emt("weak"), strong)[0].survived
+
+
+def test_a_ramp_judges_heat_by_the_present_target():
+    frame = with_velocities(RAMP.atoms(), 500.0, np.random.default_rng(0))
+    frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((len(frame), 3)))
+    seen = Trajectory(totals=[0.0], temperatures=[500.0])
+    assert violation(frame, seen, RAMP, 0)[0] == ""
+    failure, reason = violation(frame, seen, dataclasses.replace(RAMP, coldest_k=100.0), 0)
+    assert failure == "too_hot"
+    assert reason == "500 K exceeds 3 times the target, 100 K"
+
+
+def test_small_cells_are_not_too_hot_by_chance():
+    for n_atoms, smallest in ((7, 4.5), (8, 4.2), (54, 3.0)):
+        drawn = np.random.default_rng(0).chisquare(3 * n_atoms, 10**6) / (3 * (n_atoms - 1))
+        assert drawn.max() < hottest(n_atoms)
+        assert hottest(n_atoms) >= smallest
+        assert (drawn.max() > 3) == (n_atoms < 10)  # three times the target would not do for them
+
+
+def test_a_frame_may_be_hot_while_it_settles():
+    """A frame brings energy of its own, which is no fault of the model: it is judged when that is gone."""
+    squeezed = bulk("Cu", cubic=True).repeat(2)
+    squeezed.positions += np.random.default_rng(0).normal(0, 0.25, (32, 3))
+    nvt = dataclasses.replace(RUN, ensemble="nvt", temperature_k=200.0, relaxation_time_fs=50.0, steps=140)
+    run = dataclasses.replace(nvt, frame=Frame.of(squeezed, "rattled:3"), shortest_distance=1.5)
+    result, frames = run_md(Emt(), run)
+    assert np.allclose(frames[0].positions, squeezed.positions)
+    hottest = max(2 * atoms.get_kinetic_energy() / (96 * kB) for atoms in frames)
+    assert hottest > 3 * 200  # else the test shows nothing
+    assert result.survived
+    assert result.mean_temperature_k < 400
+    assert run_md(Emt("attraction"), run)[0].failure
+
+
+def test_frames_to_start_from_are_held_out_and_do_not_depend_on_what_is_chosen():
+    dataset = load_dataset("si-pbe")
+    groups = ("vacancy", "surface-100", "md-4500K", "interstitial")
+    options = MdOptions(
+        starts=("crystal", *groups), ensembles=("nve", "nvt"), melting_fractions=(0.5,), ramp=True
+    )
+    runs = md_runs(load_card("si-pbe"), dataclasses.replace(options, n_velocities=1), dataset, DataOptions())
+    by_start = {}
+    for run in runs:
+        by_start.setdefault(run.start.partition(":")[0], []).append(run)
+    assert list(by_start) == ["crystal", *groups]
+    assert [run.ensemble for run in by_start["crystal"]] == ["nve", "nvt", "ramp"]
+    for group in groups:
+        assert [run.ensemble for run in by_start[group]] == ["nvt", "ramp"]
+        index = int(by_start[group][0].start.partition(":")[2])
+        assert dataset.groups[index] == group
+        assert dataset.split[index] == ("ood" if group == "interstitial" else "test")
+        assert np.array_equal(by_start[group][0].atoms().positions, dataset.frames[index].positions)
+    assert by_start["vacancy"][0].atoms().get_chemical_formula() == "Si7"
+    keys = {canonical_hash(run) for run in runs}
+    assert len(keys) == len(runs)
 
 
 def test_equal_seeds_give_equal_runs():
@@ -132,25 +230,43 @@ def test_velocities_have_the_temperature_and_no_momentum():
     assert atoms.get_momenta().sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-10)
 
 
-def test_rdf_of_an_ideal_gas_is_one_and_of_a_crystal_counts_neighbours():
-    rng = np.random.default_rng(0)
-    gas = [Atoms("Ar200", positions=rng.random((200, 3)) * 14, cell=[14] * 3, pbc=True) for _ in range(5)]
-    width = RANGE / N_BINS
-    radii = (np.arange(N_BINS) + 0.5) * width
-    g = radial_distribution(gas)
-    assert g[radii > 2].mean() == pytest.approx(1.0, abs=0.03)
-    copper = bulk("Cu", cubic=True)
-    shell = (radii > 2.4) & (radii < 2.7)
-    shells = 4 / 3 * np.pi * ((radii + width / 2) ** 3 - (radii - width / 2) ** 3)
-    neighbours = (radial_distribution([copper]) * shells)[shell].sum() * 4 / copper.get_volume()
-    assert neighbours == pytest.approx(12)
-    assert rdf_error(g, g) == 0
-
-
 def test_shortest_distance_over_images_and_frames():
     frames = [bulk("Cu", cubic=True), bulk("Cu", cubic=True)]
     frames[1].positions[0] += [0.3, 0, 0]
     assert shortest_distance(frames) == pytest.approx(np.hypot(1.805 - 0.3, 1.805))
+
+
+NPT = dataclasses.replace(RUN, ensemble="npt", relaxation_time_fs=40.0)
+
+
+@pytest.mark.slow
+def test_at_zero_pressure_copper_expands_and_its_cold_limit_is_the_equilibrium():
+    relaxed = equilibrium(lambda scale: bulk("Cu", a=3.6 * scale), EMT()).volume
+    run = dataclasses.replace(NPT, crystal=Crystal("fcc", ("Cu",), 3.65), steps=500)  # 4 % too large
+    cold, warm = (
+        run_md(Emt(), dataclasses.replace(run, temperature_k=kelvin))[0] for kelvin in (10.0, 700.0)
+    )
+    assert cold.survived
+    assert warm.survived
+    assert cold.volume_angstrom3_per_atom == pytest.approx(relaxed, rel=3e-3)
+    # experiment: 5.0e-5 to 5.8e-5 per K between 300 and 700 K; EMT's own is of that size
+    expansion = (warm.volume_angstrom3_per_atom / cold.volume_angstrom3_per_atom - 1) / 690
+    assert 2e-5 < expansion < 9e-5
+    assert warm.mean_temperature_k == pytest.approx(700, rel=0.25)
+    assert abs(warm.pressure_gpa) < 1.0  # at the wrong volume it would be 5 GPa
+    assert cold.msd_angstrom2 < 0.01  # of the atoms: the cell has moved them by more
+
+
+def test_a_model_that_pulls_together_leaves_the_bounds_of_volume_or_distance():
+    result, frames = run_md(Emt("implosion"), dataclasses.replace(NPT, temperature_k=100.0, steps=200))
+    assert result.failure in ("volume", "too_close", "too_hot")
+    assert np.isnan(result.volume_angstrom3_per_atom)
+    assert frames[-1].get_volume() < frames[0].get_volume()
+
+
+def test_npt_asks_for_stress():
+    with pytest.raises(PropertyNotImplementedError):
+        run_md(Emt("no stress"), NPT)
 
 
 @pytest.mark.slow
@@ -160,7 +276,15 @@ def test_ab_initio_snapshots_are_found_by_temperature(data_folder):
     assert [one.temperature_k for one in found] == [300.0, 3000.0, 6000.0]
     assert {one.repeat for one in found} == {3}
     assert found[0].crystal.lattice_parameter == pytest.approx(3.150, abs=2e-3)
-    assert max(found[0].rdf) > max(found[1].rdf)  # cold shells are sharper
+    cold, hot = found[0].reference, found[1].reference
+    assert max(cold.rdf) > max(hot.rdf)  # cold shells are sharper
+    assert max(cold.adf) > max(hot.adf)
+    assert 0 < cold.pressure_gpa < hot.pressure_gpa  # heated at constant volume
+    # experiment: Debye temperature 380 to 450 K, √(3/5) of it is the root of the second moment
+    assert hot.vibration_thz == pytest.approx(0.6**0.5 * 415 * kB / _hplanck * _e * 1e-12, rel=0.15)
+    for one in (cold, hot):
+        assert 0 < one.noise_of_halves(one.rdf_halves, 250) < 0.1
+        assert 0 < one.noise_of_mean(one.vibration_scatter_thz, 250) < 0.05 * one.vibration_thz
 
 
 @pytest.fixture(scope="module")
@@ -191,9 +315,26 @@ def test_lammps_and_ase_follow_the_same_path(molybdenum):
 
 def test_lammps_thermostat_holds_the_temperature(molybdenum):
     run = dataclasses.replace(MO, ensemble="nvt", steps=400, relaxation_time_fs=50.0)
-    result, _ = run_md(molybdenum, run)
+    result, frames = run_md(molybdenum, run)
     assert result.survived
     assert result.mean_temperature_k == pytest.approx(1000.0, rel=0.3)
+    expected = molybdenum.predict(frames[-1]).forces  # without the random forces of the bath
+    assert frames[-1].get_forces() == pytest.approx(expected, abs=1e-6)
+    assert result.vibration_thz == pytest.approx(6.3, rel=0.15)  # 20 THz with them
+
+
+def test_a_ramp_in_lammps_follows_the_same_schedule(molybdenum):
+    heated = {"ensemble": "ramp", "coldest_k": 1000.0, "temperature_k": 3000.0, "relaxation_time_fs": 20.0}
+    run = dataclasses.replace(MO, **heated, steps=400)
+    result, frames = run_md(molybdenum, run)
+    assert result.survived
+    ratios = temperatures_over_targets(frames, run) * 16 / 15  # its random forces have no sum
+    # 16 atoms: σ of one temperature is 21 %, of a mean over 10 frames 7 %; three of them, less the lag of
+    # 5 K/fs × 20 fs, which is 7 % in the first half
+    assert ratios[:10].mean() == pytest.approx(0.93, abs=0.2)
+    assert ratios[10:].mean() == pytest.approx(0.96, abs=0.2)
+    coarse = run_md(molybdenum, dataclasses.replace(run, check_every=50))[1][-1]
+    assert np.allclose(coarse.positions, frames[-1].positions, atol=1e-6)  # calls of run leave no trace
 
 
 def test_atoms_that_lammps_loses_are_a_failure_with_its_words(molybdenum):

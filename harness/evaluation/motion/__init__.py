@@ -1,0 +1,1 @@
+"""How potentials move atoms: runs, ramps, what they end by, and the structure that they leave."""
