@@ -6,8 +6,8 @@ from math import isnan
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.survival import Survival
-from crossprune.harness.analysis.survival import survival as survival_of
+from crossprune.harness.analysis.outcomes.survival import Survival
+from crossprune.harness.analysis.outcomes.survival import survival as survival_of
 from crossprune.harness.engine.results import REFERENCE_SEEN, distinct_runs
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 

@@ -191,7 +191,7 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _outcomes(root: Path, results: pd.DataFrame) -> list[Outcome]:
     """Gather the outcomes that the tables of a run hold; of a table alone, its errors."""
     outcomes = list(error_outcomes(results, PARTS))
-    if not root.is_file() and (results["fit_key"] != "").any():
+    if not root.is_file() and "fit_key" in results.columns:
         cells, tried = partial_errors(not_held_out(results), METRICS["force"], "test"), assessed(root)
         if "properties" in tried:
             outcomes += property_outcomes(cells, tried["properties"])

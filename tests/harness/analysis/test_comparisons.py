@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 from crossprune.harness.analysis import comparisons
 from crossprune.harness.analysis.cells import labelled, partial_errors
-from crossprune.harness.analysis.ranks import ranks
-from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.statistics import from_configurations
 from crossprune.harness.analysis.units import TestErrors as Errors
 from crossprune.harness.evaluation.metrics import METRICS
@@ -399,41 +397,3 @@ def test_the_trend_is_that_of_each_method():
     both = pd.concat([parts[0][parts[0]["fraction"] < 0.4], parts[1][parts[1]["fraction"] > 0.1]])
     found = compare_fractions(both, FORCE).set_index(["comparison", "fraction"])
     assert found.loc[("own / other", "trend"), "ratio"] == pytest.approx(1.0, abs=0.03)
-
-
-def test_models_that_share_a_descriptor_are_one_of_it():
-    results = study(additive(np.log(0.8)), models=("ace", "gap", "snap"), fractions=(0.1,))
-    twin = results[results["model"] == "snap"].assign(model="linear")
-    results["relation"] = np.where(results["chooser"] == results["model"], "own", "other")
-    twin["relation"] = np.where(twin["chooser"] == "snap", "own", "other")
-    found = scope(partial_errors(pd.concat([results, twin]), FORCE, "test"))
-    assert found["n_descriptors"].tolist() == [3]
-    assert found["ratio"].item() == pytest.approx(0.8, rel=0.01)
-
-
-def test_kin_leaves_a_square_of_the_others():
-    """Two variants of a family emptied the table, for no square has both."""
-    names = {"ace": "ace", "gap": "snap6", "snap": "snap8"}
-    results = study(additive(np.log(0.8)), seeds=range(3)).replace({"chooser": names, "model": names})
-    kin = results["chooser"].str.startswith("snap") & results["model"].str.startswith("snap")
-    own = results["chooser"] == results["model"]
-    results["relation"] = np.select(
-        [results["chooser"] == "random", own, kin], ["random", "own", "kin"], "other"
-    )
-    found = scope(partial_errors(results, FORCE, "test"))
-    assert found["n_descriptors"].tolist() == [2]
-    assert found["ratio"].item() == pytest.approx(0.8, rel=0.01)
-
-
-def test_ranks_are_over_what_all_data_sets_and_ways_have():
-    """Data sets with other choosers left no ranks; a way that was asked less was ranked by what was asked."""
-    first = study(additive(), datasets=("a",), seeds=range(2))
-    second = study(additive(), datasets=("b",), seeds=range(2))
-    second = second[second["chooser"] != "gap"]
-    some = (second["chooser"] == "snap") & (second["fraction"] < 0.3)  # its worst fraction was never asked
-    both = pd.concat([first, second[~some]])
-    found = ranks(partial_errors(both, FORCE, "test")).set_index("way")
-    assert set(found.index) == {"random", "ace · fps", "snap · fps"}
-    assert (found["n_blocks"] == 2).all()
-    whole = ranks(partial_errors(pd.concat([first, second]), FORCE, "test")).set_index("way")
-    assert found["rank"].equals(whole["rank"].reindex(found.index))

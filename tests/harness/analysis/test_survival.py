@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from crossprune.harness.analysis.survival import restricted_mean, survival, survivors, wilson
+from crossprune.harness.analysis.outcomes.survival import restricted_mean, survival, survivors, wilson
 from scipy import stats
 from scipy.optimize import brentq
 

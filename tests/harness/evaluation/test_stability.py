@@ -10,7 +10,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import _e, _hplanck, fs, kB
-from crossprune.harness.analysis.survival import wilson
+from crossprune.harness.analysis.outcomes.survival import wilson
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.data.crystals import Crystal
