@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,9 @@ import pandas as pd
 from crossprune.harness.analysis.comparisons import UNKNOWN_OVERLAP
 from crossprune.harness.analysis.outcomes.scales import Outcome
 from crossprune.harness.analysis.statistics import from_pools, from_seeds, infer
+from crossprune.harness.analysis.units import means
 from crossprune.harness.contract import FloatArray
+from scipy import stats
 
 CELL = ["dataset", "fraction", "seed", "chooser", "method", "model"]
 OVER = {"cells": ["dataset", "fraction", "seed"], "choosers": ["dataset", "fraction", "seed", "model"]}
@@ -38,16 +39,24 @@ def tradeoffs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         the numbers of rankings and of seeds or pools behind it.
     """
     wide = pd.concat([_column(one) for one in outcomes], axis=1) if outcomes else pd.DataFrame()
-    accurate = [name for name in wide.columns if name in ACCURACY]
-    others = [name for name in wide.columns if not name.endswith(", test")]
-    rows = []
+    accurate = [place for place, name in enumerate(wide.columns) if name in ACCURACY]
+    others = [place for place, name in enumerate(wide.columns) if not name.endswith(", test")]
+    if not accurate or not others:
+        return pd.DataFrame(columns=COLUMNS)
+    cells, values = wide.index.to_frame(index=False), wide.to_numpy()
+    tables = []
     for over, by in OVER.items():
-        for first, second in itertools.product(accurate, others):
-            both = wide[[first, second]].dropna().reset_index()
-            found = _correlated(both, first, second, by)
-            if found is not None:
-                rows.append((first, second, over, *found))
-    return pd.DataFrame(rows, columns=COLUMNS)
+        rankings = list(cells.groupby(by).indices.values())
+        found = np.stack([_correlations(values[one], accurate, others) for one in rankings])
+        of = cells.loc[[one[0] for one in rankings], ["source", "dataset", "seed"]].reset_index(drop=True)
+        told = np.isfinite(found).sum(axis=0)
+        table = pd.DataFrame(
+            [(wide.columns[a], wide.columns[b], over) for a in accurate for b in others],
+            columns=COLUMNS[:3],
+        )
+        table = table.assign(**_averaged(found, of), n_rankings=told)[COLUMNS]
+        tables.append(table[table["n_rankings"] > 0])
+    return pd.concat(tables, ignore_index=True)
 
 
 def _column(outcome: Outcome) -> pd.Series[float]:
@@ -60,41 +69,56 @@ def _column(outcome: Outcome) -> pd.Series[float]:
     return found
 
 
-def _correlated(
-    both: pd.DataFrame, first: str, second: str, by: list[str]
-) -> tuple[float, float, float, float, int, int] | None:
-    """Average correlations within rankings over what is independent; None if there is no ranking."""
-    ranks = both.groupby(by)[[first, second]].rank()
-    centred = ranks - ranks.groupby([both[name] for name in by]).transform("mean")
-    keys = [both[name] for name in (*by, "source")]
-    sums = (
-        pd.DataFrame(
-            {
-                "xy": centred[first] * centred[second],
-                "xx": centred[first] ** 2,
-                "yy": centred[second] ** 2,
-                "n": 1,
-            }
-        )
-        .groupby(keys)
-        .sum()
-    )
-    told = sums[(sums["n"] >= FEWEST) & (sums["xx"] > 0) & (sums["yy"] > 0)]
-    if told.empty:
-        return None
-    correlation = told["xy"] / np.sqrt(told["xx"] * told["yy"])
-    # Fisher's transformation is infinite at 1, which few ranks reach by chance.
-    largest = 1.0 - 1.0 / np.square(told["n"])
-    z = np.arctanh(correlation.clip(-largest, largest)).rename("z").reset_index()
-    per_seed = z.groupby(["source", "dataset", "seed"])["z"].mean()
-    estimates, sources, n_units = [], [], 0
+def _correlations(values: FloatArray, accurate: Sequence[int], others: Sequence[int]) -> FloatArray:
+    """Correlate ranks of cells by accuracy with those by other outcomes, on Fisher's scale.
+
+    Parameters
+    ----------
+    values
+        Shape (n_cells, n_outcomes), NaN where a cell has none.
+
+    Returns
+    -------
+    FloatArray
+        Shape (n_accurate · n_others,), NaN where fewer than `FEWEST` cells have both or all are alike.
+    """
+    found = np.full((len(accurate), len(others)), np.nan)
+    for row, first in enumerate(accurate):
+        both = np.isfinite(values[:, [first]]) & np.isfinite(values[:, others])
+        for pattern in np.unique(both, axis=1).T:
+            if (n := int(pattern.sum())) < FEWEST:
+                continue
+            mine = np.flatnonzero((both == pattern[:, None]).all(axis=0))
+            columns = [first, *(others[one] for one in mine)]
+            ranks = stats.rankdata(values[pattern][:, columns], axis=0)
+            ranks -= ranks.mean(axis=0)
+            norms = np.sqrt(np.square(ranks).sum(axis=0))
+            with np.errstate(invalid="ignore"):
+                correlation = ranks[:, 0] @ ranks[:, 1:] / (norms[0] * norms[1:])
+            largest = 1.0 - 1.0 / n**2  # Fisher's scale ends at 1, which few ranks reach by chance
+            found[row, mine] = np.arctanh(np.clip(correlation, -largest, largest))
+    return found.ravel()
+
+
+def _averaged(found: FloatArray, of: pd.DataFrame) -> dict[str, object]:
+    """Average over rankings of one seed, and infer from seeds, or from pools where there are several.
+
+    Parameters
+    ----------
+    found
+        Shape (n_rankings, n_pairs), NaN where a ranking says nothing.
+    of
+        Data set, its pool (``dataset``) and seed of each ranking.
+    """
+    per_seed = pd.DataFrame(found).groupby([of["source"], of["dataset"], of["seed"]]).mean()
+    estimates, sources, n_units = [], [], np.zeros(found.shape[1], dtype=np.int64)
     for _, part in per_seed.groupby(level="source"):
         of_pools = part.groupby(level="dataset").mean()
-        values: FloatArray = (of_pools if len(of_pools) > 1 else part).to_numpy()[None, :]
-        estimates.append([values.mean()])
         several = len(of_pools) > 1
+        values: FloatArray = (of_pools if several else part).to_numpy().T
+        estimates.append(means(values))
         sources.append([from_pools(values, UNKNOWN_OVERLAP) if several else from_seeds(values)])
-        n_units += values.shape[1]
-    found = infer(np.array(estimates), sources, np.random.default_rng(0))
-    ends = np.tanh([found.estimate[0], found.low[0], found.high[0]]).tolist()
-    return (*ends, float(found.p[0]), len(told), n_units)
+        n_units += np.isfinite(values).sum(axis=1)
+    known = infer(np.array(estimates), sources, np.random.default_rng(0))
+    ends = {"correlation": known.estimate, "low": known.low, "high": known.high}
+    return {name: np.tanh(one) for name, one in ends.items()} | {"p": known.p, "n_units": n_units}
