@@ -20,8 +20,8 @@ from crossprune.harness.engine.stages import md_stage, properties_stage
 from crossprune.harness.engine.stored import acquaintance
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import DiskFull, NoWorkers
-from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdRun
-from crossprune.harness.evaluation.properties import tasks
+from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdOptions, MdRun
+from crossprune.harness.evaluation.properties import PropertyOptions, tasks
 from crossprune.harness.evaluation.references import groups_behind, md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.seen import UNKNOWN
 from crossprune.harness.evaluation.setting import Setting
@@ -166,7 +166,7 @@ class _Plan:
     def md_rows(self, cell: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[dict[str, Any]]:
         """Lay out a cell's runs of molecular dynamics; a row for every run."""
         runs = self._runs_of(cell)
-        if self.study.md.enabled and self._wants(cell, self.study.md.seeds) and self.setting is None:
+        if self.study.md.enabled and self._wants(cell, self.study.md) and self.setting is None:
             yield {**cell, "status": "skipped", "reason": NO_CARD}
         for run in runs:
             facts = {
@@ -189,14 +189,15 @@ class _Plan:
                 status = {"status": record.status, "reason": record.reason}
                 yield {**cell, **facts, **status, **ended, **record.facts}
 
-    def _wants(self, cell: Mapping[str, Any], seeds: tuple[int, ...]) -> bool:
-        return not seeds or cell["seed"] in seeds
+    def _wants(self, cell: Mapping[str, Any], options: PropertyOptions | MdOptions) -> bool:
+        of_seed = not options.seeds or cell["seed"] in options.seeds
+        return of_seed and (not options.models or cell["model"] in options.models)
 
     def _wants_properties(self, cell: Mapping[str, Any]) -> bool:
-        return self.study.properties.enabled and self._wants(cell, self.study.properties.seeds)
+        return self.study.properties.enabled and self._wants(cell, self.study.properties)
 
     def _runs_of(self, cell: Mapping[str, Any]) -> tuple[MdRun, ...]:
-        return self.runs if self._wants(cell, self.study.md.seeds) else ()
+        return self.runs if self._wants(cell, self.study.md) else ()
 
 
 @dataclass

@@ -135,6 +135,15 @@ class Study:
                 raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
         if not 1 <= self.pools <= MOST_POOLS:
             raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
+        for table, options in (("properties", self.properties), ("md", self.md)):
+            for axis, asked, known in (
+                ("seeds", options.seeds, self.seeds),
+                ("models", options.models, self.models),
+            ):
+                if unknown := [one for one in asked if one not in known]:
+                    raise ValueError(
+                        f"{table}.{axis} has {unknown[0]!r}, which is not among the study's {list(known)}"
+                    )
         for group, weight in self.weights.items():
             for name, value in vars(weight).items():
                 if value != 0 and not LIGHTEST <= value <= HEAVIEST:

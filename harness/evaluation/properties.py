@@ -46,6 +46,8 @@ class PropertyOptions:
     """Which: also ``migration`` and ``surfaces_relaxed``."""
     seeds: tuple[int, ...] = ()
     """Only for cells of these seeds; empty for all."""
+    models: tuple[str, ...] = ()
+    """Only of these models of the study; empty for all."""
     budget_evaluations: int = 5000
     """Structures computed per model; when they are used up, what is left is skipped and says so."""
 

@@ -54,6 +54,8 @@ class MdOptions:
     """Steps between checks: the resolution of survival time and temperature."""
     seeds: tuple[int, ...] = ()
     """Only for cells of these seeds; empty for all."""
+    models: tuple[str, ...] = ()
+    """Only of these models of the study; empty for all."""
 
     def __post_init__(self) -> None:
         """Refuse values that make no run."""
