@@ -26,6 +26,8 @@ NOT_OWNERSHIP = (
 )
 OUTCOMES = {"survival": "survival times", "survival_temperature": "survival temperatures"}
 """What is lower or higher, where it is no error."""
+TOLD_LABELS = 0.01
+"""Labels that one side had more of than the other, as a share, from which on it is said."""
 VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
@@ -121,6 +123,9 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
         return f"{role}{first} against {second}: no pairs to compare."
     interval = f"95 % interval {_interval(row['low'], row['high'])}, p {rounded(float(row['p']))}"
     numbers = f"ratio {ratio:.3f}, {interval}, {_pairs(row)}"
+    labels = float(row.get("label_ratio", np.nan))
+    if abs(labels - 1.0) > TOLD_LABELS:
+        numbers += f"; from {labels:.2f} times as many labels"
     confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
     if verdict == "too few seeds":
         return f"{role}{first} against {second}: undecided, repeats that differ are needed ({numbers})."

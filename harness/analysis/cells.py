@@ -68,9 +68,9 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
 
     Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
     ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``fit_key``,
-    ``split``, ``overlap`` (test over training configurations, NaN if not known) and ``log_error``, NaN where
-    the cell is not done, in an order of their own; exploded fits are `clipped`. The full set is left out:
-    all choosers agree there.
+    ``split``, ``overlap`` (test over training configurations, NaN if not known), ``log_labels`` (logarithm of
+    the labels that were chosen, NaN if not known) and ``log_error``, NaN where the cell is not done, in an
+    order of their own; exploded fits are `clipped`. The full set is left out: all choosers agree there.
     """
     table = labelled(clipped(results))
     table = table.assign(relation=relation_of(table))
@@ -86,8 +86,9 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
         table.loc[below, [*keys, "relation", "source", "held_out"]].drop_duplicates(keys).sort_values(keys)
     )
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
-    table = table.assign(overlap=_overlap(table))
-    found = table.loc[done, [*keys, "fit_key", "overlap", metric]].drop_duplicates(keys)
+    labels = table["n_labels"].astype("float64") if "n_labels" in table.columns else np.nan
+    table = table.assign(overlap=_overlap(table), log_labels=np.log(labels))
+    found = table.loc[done, [*keys, "fit_key", "overlap", "log_labels", metric]].drop_duplicates(keys)
     errors = cells.merge(found, on=keys, how="left")
     values = errors.pop(metric).astype(float)
     budget = errors["method"].map(budget_of)

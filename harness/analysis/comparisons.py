@@ -29,6 +29,7 @@ from crossprune.harness.analysis.units import (
 )
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.engine.study import COMPARISONS
+from scipy import sparse
 
 COLUMNS = [
     "model",
@@ -55,11 +56,12 @@ COLUMNS = [
     "n_pools",
     "pool_overlap",
     "n_data_sets",
+    "label_ratio",
 ]
 """Columns of the tables that this module returns."""
 SHOWN = (
     *("metric", "outcome", "split", "better", "fraction", "model"),
-    *(*COLUMNS[1:8], "n_pairs", "n_units", "n_missing"),
+    *(*COLUMNS[1:8], "label_ratio", "n_pairs", "n_units", "n_missing"),
 )
 """Those that people look at."""
 UNKNOWN_OVERLAP = 0.25
@@ -95,10 +97,11 @@ def compare(
         ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, no difference, too few
         seeds or no pairs) go together; ``…_alone`` is what they were if this row had been named before.
         ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets, ``n_missing``
-        pairs lost to unfinished cells; ``design`` says whether ownership can be told from the quality
-        of choosers. ``fractions``: the same over all models at each ``fraction``; in rows of `TREND` the
-        ratio is the factor by which the ratio changes when the data are doubled. ``choosers``: every
-        chooser and method against random, over all models and for each.
+        pairs lost to unfinished cells; ``label_ratio`` says how many times as many labels the first had
+        (equal budgets of configurations are no equal budgets of labels); ``design`` says whether ownership
+        can be told from the quality of choosers. ``fractions``: the same over all models at each
+        ``fraction``; in rows of `TREND` the ratio is the factor by which the ratio changes when the data
+        are doubled. ``choosers``: every chooser and method against random, over all models and for each.
     """
     models = _with_all(sorted(set(errors["model"])))
     of_models = pairs_of_models(errors)
@@ -168,6 +171,7 @@ def estimate(
         **_scatter_of_tests(list(moved.values())),
         **_scatter_of_pools(units, errors, len(cases)),
         "n_data_sets": np.sum(told, axis=0, dtype=np.int64) if told else 0,
+        "label_ratio": _label_ratios(contrasts, weights),
     }
     return Estimated(cases, by_source, facts)
 
@@ -251,6 +255,18 @@ def _by_data_set(
                 parts.append(statistics.from_configurations(moved[name], part))
             found[source] = units[name].estimates, parts
     return found
+
+
+def _label_ratios(contrasts: Contrasts, weights: sparse.csr_array) -> FloatArray:
+    """Return how many times as many labels one side had as the other, NaN where that is not known."""
+    labels = contrasts.shares @ contrasts.errors["log_labels"].to_numpy()
+    datasets = contrasts.table["dataset"].to_numpy(dtype=object)
+    if not len(datasets):
+        return np.full(weights.shape[0], np.nan)
+    there = sparse.csr_array((np.ones(len(datasets)), (np.arange(len(datasets)), pd.factorize(datasets)[0])))
+    n_data_sets = np.asarray(((abs(weights) @ there) > 0).sum(axis=1)).ravel()
+    found: FloatArray = np.exp(weights @ labels / np.maximum(n_data_sets, 1))
+    return np.where(n_data_sets > 0, found, np.nan)
 
 
 def _scatter_of_tests(moved: Sequence[FloatArray]) -> dict[str, object]:

@@ -207,3 +207,18 @@ def test_outcomes_that_have_nothing_in_common_are_not_correlated():
         found = tradeoffs(pair).set_index("over")
         claimed += found.loc["cells", "p"] < 0.05
     assert claimed <= 0.09 * 200
+
+
+def test_a_comparison_says_how_many_labels_each_side_had():
+    """Of equal numbers of configurations, ACE's farthest points had 194 atoms where random had 307."""
+    table = results(noisy(1))
+    labels = {"ace": 200.0, "random": 300.0}
+    table["n_labels"] = table["chooser"].map(labels).fillna(250.0) * table["fraction"]
+    found = compare(partial_errors(table, FORCE, "test"))
+    ratios = found["choosers"].set_index(["model", "comparison"])["label_ratio"]
+    assert ratios["all", "ace · fps / random"] == pytest.approx(2 / 3)
+    assert ratios["gap", "snap · fps / random"] == pytest.approx(5 / 6)
+    answer = found["answer"].set_index(["model", "comparison"])["label_ratio"]
+    assert answer["ace", "own / other"] == pytest.approx(200 / 250)
+    assert answer["all", "own / other"] == pytest.approx(1.0)  # each chooser is own and other as often
+    assert compare(outcome(noisy(1)).cells)["answer"]["label_ratio"].isna().all()
