@@ -208,7 +208,7 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
                 _repeats(group[group["model"] == model], "force_mae_ev_per_angstrom") for model in models
             ]
             label = str(chooser) if chooser == method else f"{chooser} ({method})"
-            view.add_row(label, *(f"{values.mean():.4f} ± {values.std(ddof=0):.4f}" for values in errors))
+            view.add_row(label, *map(_mean_and_scatter, errors))
         console.print(view)
     if n_gone := int(done["flag"].str.startswith(EXPLODED).sum()):
         console.print(f"{n_gone} fits exploded: their errors count as those of `mean`; see the column flag")
@@ -224,6 +224,11 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
             console.print(words, highlight=False)
         over = "pools (means over seeds; pools share frames)" if done["pool"].any() else "seeds"
         console.print(f"mean ± standard deviation over {over}; intervals and all fractions are in the report")
+
+
+def _mean_and_scatter(values: pd.Series[float]) -> str:
+    """Return ``0.2070 ± 0.0042``; of one value, no scatter is known."""
+    return f"{values.mean():.4f}" + (f" ± {values.std(ddof=0):.4f}" if len(values) > 1 else "")
 
 
 def _repeats(cells: pd.DataFrame, metric: str) -> pd.Series[float]:
