@@ -46,6 +46,8 @@ FURTHER = {
     "dynamics. The ratio is of errors, of survival times or temperatures; better says which direction is. "
     "Intervals hold for all rows together",
     "outcomes_by_fraction": "The same at each fraction; intervals hold for the rows of one outcome together",
+    "ood_groups": "Own / other on each held-out group; in rows of all groups a group is one repeat, however "
+    "many frames it has. Intervals hold for all rows of a metric together",
     "tradeoffs": "Is a cell that is accurate on the test set also good elsewhere? Rank correlations over "
     "cells of equal data, or over choosers of one model; 1: the same order, below 0: a trade-off",
     "scope": "Does it matter which descriptor is whose? p: share of all assignments of descriptors to models "

@@ -20,6 +20,7 @@ from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
 from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
+from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
 from crossprune.harness.analysis.outcomes.scales import (
     ERRORS,
     Outcome,
@@ -148,6 +149,7 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Pools of a data set are one data set, see `crossprune.harness.analysis.statistics.from_pools`. Where
     groups are held out in turn, ood is of these only. Tables ``outcomes`` compare by everything else as well.
     """
+    given = results
     parts: dict[str, list[pd.DataFrame]] = {}
     all_tests: dict[tuple[str, str], Mapping[str, TestErrors]] = {}
     results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
@@ -185,7 +187,10 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 found[name].insert(1, "split", question.primary.split)
                 parts.setdefault(name, []).append(found[name])
     tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
-    return {**tables, **compare_outcomes(outcomes, all_tests), "tradeoffs": tradeoffs(outcomes)}
+    tables |= {**compare_outcomes(outcomes, all_tests), "tradeoffs": tradeoffs(outcomes)}
+    if not (groups := compare_groups(held_out_rows(root, given), METRICS)).empty:
+        tables["ood_groups"] = groups
+    return tables
 
 
 def _outcomes(root: Path, results: pd.DataFrame) -> list[Outcome]:

@@ -60,7 +60,7 @@ COLUMNS = [
 ]
 """Columns of the tables that this module returns."""
 SHOWN = (
-    *("metric", "outcome", "split", "better", "fraction", "model"),
+    *("metric", "outcome", "split", "source", "group", "n_groups", "better", "fraction", "model"),
     *(*COLUMNS[1:8], "label_ratio", "n_pairs", "n_units", "n_missing"),
 )
 """Those that people look at."""

@@ -247,6 +247,7 @@ TITLES = {
     "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
     "outcomes": "own / other by every outcome; intervals hold for all of them together",
     "outcomes_by_fraction": "the same at each fraction; trend: the factor when data are doubled",
+    "ood_groups": "own / other on each held-out group; all: over groups, each of which counts as one",
     "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
     "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
     "overlap": "overlap of chosen sets (Jaccard)",
@@ -262,6 +263,8 @@ READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
 COLUMNS = (
     "outcome",
+    "group",
+    "n_groups",
     "comparison",
     "model",
     "fraction",
@@ -287,7 +290,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
             continue
         table = whole if full else _digest(name, whole)
         print_text(console, title)
-        shared = [one for one in ("metric", "split") if one in table]
+        shared = [one for one in ("metric", "split", "source") if one in table]
         if full and "outcome" in table:
             shared.append("comparison")
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
@@ -317,6 +320,8 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
         table = table.assign(interval=_intervals(table["low"], table["high"]))
         table = table.rename(columns={"n_pairs": "pairs", "n_units": "seeds", "n_missing": "lost"})
         hidden = {"model"} if "fraction" in table else set()
+        if "group" in table:
+            hidden |= {"model", "comparison", "pairs", "seeds"}
         if "outcome" in table:
             hidden |= {"model", "comparison", "pairs", "seeds"}
         hidden |= set() if table["lost"].any() else {"lost"}

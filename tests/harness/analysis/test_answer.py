@@ -57,6 +57,7 @@ def test_every_table_is_made_and_stored(root):
         "answer",
         "outcomes",
         "tradeoffs",
+        "ood_groups",
         "choosers",
         "ranks",
         "efficiency",

@@ -11,9 +11,12 @@ from crossprune.harness.analysis.cells import partial_errors
 from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.outcomes import scales
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
+from crossprune.harness.analysis.outcomes.groups import compare_groups
 from crossprune.harness.analysis.outcomes.scales import Outcome
 from crossprune.harness.analysis.outcomes.tradeoffs import tradeoffs
+from crossprune.harness.engine.results import by_pool
 from crossprune.harness.engine.study import OUTCOMES
+from scipy import stats
 
 MODELS = ("ace", "gap", "snap")
 FORCE = "force_mae_ev_per_angstrom"
@@ -222,3 +225,44 @@ def test_a_comparison_says_how_many_labels_each_side_had():
     assert answer["ace", "own / other"] == pytest.approx(200 / 250)
     assert answer["all", "own / other"] == pytest.approx(1.0)  # each chooser is own and other as often
     assert compare(outcome(noisy(1)).cells)["answer"]["label_ratio"].isna().all()
+
+
+def groups_of(error, names, *, held_out=False, pools=(0,)):
+    """Rows of held-out groups, as a run's table has them; ``error(group)`` gives a group's own effect."""
+    parts = []
+    for number, name in enumerate(names):
+        for pool in pools:
+            part = results(noisy([number, pool], error(name))).assign(group=name, split="ood", pool=pool)
+            parts.append(part.assign(pool=1001 + number, held_out=name) if held_out else part)
+    return by_pool(pd.concat(parts, ignore_index=True))
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+def test_groups_are_the_units_of_transfer(held_out):
+    """An interval over seeds says nothing on groups; two groups are two."""
+    effects = dict(zip("abcdef", (-0.3, 0.3, -0.2, 0.2, -0.1, 0.2), strict=True))
+    rows = groups_of(effects.get, effects, held_out=held_out)
+    found = compare_groups(rows, {"force": FORCE}).set_index("group")
+    for name, effect in effects.items():
+        assert np.log(found.loc[name, "ratio"]) == pytest.approx(effect, abs=0.06)
+        assert found.loc[name, "n_groups"] == 1
+    logs = np.log(found.loc[list(effects), "ratio"])
+    overall = found.loc["all"]
+    assert (overall["n_groups"], overall["verdict"]) == (6, "no difference")
+    assert np.log(overall["ratio"]) == pytest.approx(logs.mean())
+    half = stats.t.isf(0.025, 5) * logs.std() * np.sqrt(1 / 6 + 0.25)
+    assert np.log(overall["high_alone"] / overall["ratio"]) == pytest.approx(half)
+    two = compare_groups(groups_of(effects.get, "ac", held_out=held_out), {"force": FORCE}).set_index("group")
+    assert two.loc["all", "n_groups"] == 2
+    assert two.loc["all", "low_alone"] < 1.0 < two.loc["all", "high_alone"]  # -0.3 and -0.2 are no proof
+
+
+def test_cells_that_failed_are_lost_in_every_group():
+    rows = groups_of(lambda name: 0.0, "ab")
+    gone = (rows["model"] == "gap") & (rows["chooser"] == "gap")
+    lost = rows[gone & (rows["group"] == "a")].assign(
+        status="failed", group="all", split="test", **{FORCE: np.nan}
+    )
+    found = compare_groups(pd.concat([rows[~gone], lost]), {"force": FORCE}).set_index("group")
+    assert found.loc[["a", "b"], "n_missing"].tolist() == [6, 6]  # 2 fractions × 3 seeds
+    assert found.loc["all", "n_missing"] == 12
