@@ -25,7 +25,7 @@ from crossprune.reports.evidence import map_data, overlaps, parity_figures
 from crossprune.reports.forest import forest_plot
 from crossprune.reports.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.matrices import Block, blocks_of
-from crossprune.reports.properties import error_tint, property_errors, survival
+from crossprune.reports.properties import error_tint, property_errors, ramps, survival
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -188,6 +188,7 @@ def render(
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
         property_errors=pd.DataFrame() if properties is None else property_errors(by_pool(properties)),
         survival=pd.DataFrame() if md is None else survival(by_pool(md)),
+        ramps=pd.DataFrame() if md is None else ramps(by_pool(md)),
         kept=tables.data_kept(results),
         cost=tables.cost(results),
         provenance=provenance_rows(results, provenance),

@@ -123,6 +123,7 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
                 "of (ps)": found.followed_ps,
                 "drift (meV/atom/ps)": runs["drift_mev_per_atom_per_ps"].abs().median(),
                 "RDF error of survivors": runs.loc[compared, "rdf_error"].median(),
+                "over its noise": _over_noise(runs[compared]),
                 "survivors compared": int(compared.sum()),
                 "ms/atom/step": runs["ms_per_atom_step"].median(),
                 "remark": _remark(runs, found, length, int(lost.get(key, 0))),
@@ -131,8 +132,46 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def ramps(md: pd.DataFrame) -> pd.DataFrame:
+    """Say how hot models get before they fail: a row per model, subset and start.
+
+    Returns
+    -------
+    pd.DataFrame
+        Runs (cells of one fit share theirs), how many failed, and the lowest, geometric mean and highest survival temperature (K), of which a
+        run that survived counts as the top.
+    """
+    if "survival_temperature_k" not in md.columns:
+        return pd.DataFrame()
+    heated = distinct_runs(md[md["ensemble"] == "ramp"], MODEL)
+    rows = []
+    for key, runs in heated.groupby([*MODEL, "start"]):
+        kelvin = runs["survival_temperature_k"]
+        failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
+        rows.append(
+            {
+                **dict(zip([*MODEL, "start"], key, strict=True)),
+                "runs": len(runs),
+                "failed": int(failures.sum()),
+                "lowest (K)": kelvin.min(),
+                "mean (K)": float(np.exp(np.log(kelvin.clip(lower=1.0)).mean())),
+                "highest (K)": kelvin.max(),
+                "of (K)": runs["temperature_k"].max(),
+                "remark": ", ".join(f"{n} {str(one).replace('_', ' ')}" for one, n in failures.items()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def _interval(low: float, high: float) -> str:
     return "–" if isnan(low) else f"{low:.2g} to {high:.2g}"
+
+
+def _over_noise(runs: pd.DataFrame) -> float:
+    """Return the median error of the radial distribution over what the reference's own snapshots give."""
+    if "rdf_noise" not in runs.columns:
+        return float("nan")
+    return float((runs["rdf_error"] / runs["rdf_noise"]).median())
 
 
 def _remark(runs: pd.DataFrame, found: Survival, length: float, n_lost: int) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.engine.results import MD, MD_LATER, md_table, properties_table
 from crossprune.reports.page import render
-from crossprune.reports.properties import property_errors, survival
+from crossprune.reports.properties import property_errors, ramps, survival
 
 CELL = {
     "dataset": "si-pbe",
@@ -157,3 +157,18 @@ def test_tables_survive_parquet(tmp_path):
     table = md_table([md_row(0, True), md_row(1, None)])
     table.to_parquet(tmp_path / "md.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "md.parquet"), table)
+
+
+def test_heated_runs_have_a_table_of_their_own_and_count_once():
+    def heated(velocities, kelvin, **changes):
+        failed = "" if kelvin == 5000.0 else "too_hot"
+        facts = {"ensemble": "ramp", "temperature_k": 5000.0, "survival_temperature_k": kelvin}
+        return md_row(velocities, not failed, failed, start="crystal", **facts, **changes)
+
+    shared = heated(0, 800.0, seed=1)  # another cell of the same fit
+    table = md_table([heated(0, 800.0), shared, heated(1, 5000.0), md_row(2, False, "too_hot")])
+    (row,) = ramps(table).to_dict("records")
+    assert (row["runs"], row["failed"], row["remark"]) == (2, 1, "1 too hot")
+    assert (row["lowest (K)"], row["highest (K)"], row["of (K)"]) == (800.0, 5000.0, 5000.0)
+    assert row["mean (K)"] == pytest.approx(2000.0)
+    assert ramps(md_table([md_row(0, True)])).empty
