@@ -138,8 +138,8 @@ def ramps(md: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pd.DataFrame
-        Runs (cells of one fit share theirs), how many failed, and the lowest, geometric mean and highest survival temperature (K), of which a
-        run that survived counts as the top.
+        Runs (cells of one fit share theirs), how many failed, and the lowest, geometric mean and highest
+        survival temperature (K), of which a run that survived counts as the top.
     """
     if "survival_temperature_k" not in md.columns:
         return pd.DataFrame()
