@@ -27,7 +27,7 @@ from crossprune.harness.analysis.units import (
     means,
     pooled_deviation,
 )
-from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.study import COMPARISONS
 from scipy import sparse
 
@@ -145,8 +145,10 @@ class Estimated:
     cases: Sequence[Case]
     by_source: Mapping[str, tuple[FloatArray, Sequence[statistics.Source]]]
     """Data set to estimates, shape (n_cases,), and how they may err."""
+    n_pairs: IntArray
+    """Own or other cells that are compared."""
     facts: Mapping[str, object]
-    """Columns that do not depend on how sure it is."""
+    """Other columns that do not depend on how sure it is."""
 
 
 def estimate(
@@ -164,7 +166,6 @@ def estimate(
     by_source = _by_data_set(units, moved, errors)
     told = [np.isfinite(one) for one, _ in by_source.values()]
     facts = {
-        "n_pairs": n_pairs,
         "n_units": np.sum([one.counts for one in units.values()], axis=0, dtype=np.int64),
         "n_missing": n_planned - n_pairs,
         "seed_deviation": pooled_deviation(list(units.values()), len(cases)),
@@ -173,7 +174,7 @@ def estimate(
         "n_data_sets": np.sum(told, axis=0, dtype=np.int64) if told else 0,
         "label_ratio": _label_ratios(contrasts, weights),
     }
-    return Estimated(cases, by_source, facts)
+    return Estimated(cases, by_source, n_pairs, facts)
 
 
 def inferred(several: Sequence[Estimated]) -> list[statistics.Inference]:
@@ -217,13 +218,14 @@ def laid_out(known: Estimated, found: statistics.Inference, primary: str = "") -
             "low": np.exp(low),
             "high": np.exp(high),
             "p": np.where(is_primary, found.p, found.p_together),
-            "verdict": [_verdict(*one) for one in zip(low, high, known.facts["n_pairs"], strict=True)],
+            "verdict": [_verdict(*one) for one in zip(low, high, known.n_pairs, strict=True)],
             "role": np.where(is_primary, PRIMARY, EXPLORATORY),
             "low_alone": np.exp(found.low),
             "high_alone": np.exp(found.high),
             "p_alone": found.p,
             "low_anywhere": np.exp(found.low_anywhere),
             "high_anywhere": np.exp(found.high_anywhere),
+            "n_pairs": known.n_pairs,
             **known.facts,
         }
     return pd.DataFrame(columns, index=range(len(cases))).reindex(columns=COLUMNS)
@@ -238,7 +240,7 @@ def _by_data_set(
     part = str(errors["split"].iloc[0]) if len(errors) else ""
     # Pools have test parts of their own, but one ood part, unless they hold out groups in turn.
     same = set(errors.loc[(errors["split"] == "ood") & (errors["held_out"] == ""), "source"])
-    found = {}
+    found: dict[str, tuple[FloatArray, Sequence[statistics.Source]]] = {}
     for source, names in zip(pools.index.astype(str), pools, strict=True):
         known = [name for name in map(str, names) if name in units]
         if len(known) > 1:

@@ -115,18 +115,17 @@ def ownership(errors: pd.DataFrame) -> Contrasts | None:
     blocks = _Blocks(errors)
     for key, block, own in blocks:
         planned, there = block >= 0, known[block]
-        terms = own.any(axis=0) & planned.any(axis=0)
+        lines: NDArray[np.bool_] = np.asarray(planned.any(axis=1))
+        terms: list[int] = np.flatnonzero(own.any(axis=0) & planned.any(axis=0)).tolist()
         found = []
         for mask in (there, planned):
             pattern = mask.tobytes() + planned.tobytes() + own.tobytes()
             if pattern not in solved:
-                solved[pattern] = _weights(own, mask, planned.any(axis=1), blocks.n_choosers, apart=True)
+                solved[pattern] = _weights(own, mask, lines, blocks.n_choosers, apart=True)
             found.append(solved[pattern])
-        if not all((COMPARISONS[2], number) in found[1] for number in np.flatnonzero(terms)):
-            found = [
-                _weights(own, mask, planned.any(axis=1), blocks.n_choosers, apart=False)
-                for mask in (there, planned)
-            ]
+        if not all((COMPARISONS[2], number) in found[1] for number in terms):
+            masks = (there, planned)
+            found = [_weights(own, mask, lines, blocks.n_choosers, apart=False) for mask in masks]
         for name, number in found[1]:
             mask, weights = (there, found[0]) if (name, number) in found[0] else (planned, found[1])
             owned = own if number == TOGETHER else own & (np.arange(own.shape[1]) == number)
@@ -206,7 +205,7 @@ def _weights(
         Comparison and number of the model, `TOGETHER` for all, to shares, shape (n_rows, n_models).
     """
     n_rows, n_models = own.shape
-    owners = np.flatnonzero(own.any(axis=0))
+    owners: list[int] = np.flatnonzero(own.any(axis=0)).tolist() if apart else [TOGETHER]
     terms = own[:, :, None] & (np.arange(n_models)[:, None] == owners) if apart else own[:, :, None]
     row, column = np.nonzero(there)
     design = np.hstack([np.eye(n_rows)[row], np.eye(n_models)[column], terms[there]])
@@ -217,10 +216,10 @@ def _weights(
     if not rows[1].any():
         mean[:] = np.nan  # no random to compare with
     wanted = {(COMPARISONS[1], TOGETHER): mean}
-    for place, number in enumerate(owners if apart else [TOGETHER]):
+    for place, number in enumerate(owners):
         term = np.eye(design.shape[1])[n_rows + n_models + place]
-        wanted[COMPARISONS[0], int(number)] = mean + term
-        wanted[COMPARISONS[2], int(number)] = term
+        wanted[COMPARISONS[0], number] = mean + term
+        wanted[COMPARISONS[2], number] = term
     inverse = np.linalg.pinv(design, rcond=1e-10)
     found = {}
     for name, contrast in wanted.items():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.statistics import CONFIDENCE
+from crossprune.harness.contract import FloatArray
 from scipy import stats
 
 POWER = 0.8
@@ -49,7 +50,7 @@ class Size:
         freedom = np.array([self.n_repeats - 1, self.n_test - 1]) * self.n_data_sets
         found = parts[:, None] * stats.chi2.ppf(QUANTILES, freedom[:, None]) / freedom[:, None]
         first, second = found[0][:, None], found[1][None, :]
-        tails = stats.t.isf((1 - CONFIDENCE) / 2, freedom)
+        tails: FloatArray = np.asarray(stats.t.isf((1 - CONFIDENCE) / 2, freedom))
         limit = (first * tails[0] + second * tails[1]) / np.sqrt(first + second)
         error = math.sqrt(parts.sum())
         above, below = stats.norm.sf((limit + np.array([[[-1.0]], [[1.0]]]) * abs(log_effect)) / error)

@@ -148,7 +148,7 @@ def stacked(tables: Sequence[Sequence[Source]], sizes: Sequence[int]) -> list[So
     if len(tables) == 1:
         return list(tables[0])
     ends = np.cumsum(sizes)
-    joined: dict[str, tuple[FloatArray, FloatArray, list[Hashable]]] = {}
+    joined: list[Source] = []
     for kind in (REPEATS, CONFIGURATIONS):
         own = [
             (end - size, one)
@@ -165,8 +165,8 @@ def stacked(tables: Sequence[Sequence[Source]], sizes: Sequence[int]) -> list[So
             deviations[rows, [place[label] for label in one.labels]] += one.deviations
             freedom[rows] = one.freedom
         if own:
-            joined[kind] = deviations, freedom, labels
-    return [Source(*two, kind, labels) for kind, (*two, labels) in joined.items()]
+            joined.append(Source(deviations, freedom, kind, labels))
+    return joined
 
 
 @dataclass(frozen=True, eq=False)

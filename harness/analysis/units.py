@@ -125,8 +125,8 @@ def by_seed(
     for number, name in enumerate(names):
         estimates, freedom = np.full(len(cases), np.nan), np.zeros(len(cases))
         deviations, counts = np.zeros((len(cases), len(seeds))), np.zeros(len(cases), dtype=np.int64)
-        own = wide[np.flatnonzero(dataset == number)].tocsc()
-        own = own[:, np.flatnonzero(np.diff(own.indptr))].tocsr()
+        of_cells = wide[np.flatnonzero(dataset == number)].tocsc()
+        own = of_cells[:, np.flatnonzero(np.diff(of_cells.indptr))].tocsr()
         place = np.cumsum(dataset == number) - 1
         for index, (case, rows) in enumerate(zip(cases, used, strict=True)):
             mine = np.flatnonzero(rows & (dataset == number))
@@ -203,10 +203,10 @@ def _slopes(x: FloatArray, seed: IntArray, line: IntArray, n_seeds: int) -> tupl
         centred = x[mine] - (np.bincount(lines, x[mine]) / np.bincount(lines))[lines]
         if (squares := float(centred @ centred)) > 1e-12:
             weights[one, mine] = centred / squares
-    told = weights.any(axis=1)
-    n_told = max(int(told.sum()), 1)
+    told = np.where(weights.any(axis=1), 1.0, 0.0)
+    n_told = max(float(told.sum()), 1.0)
     shares: FloatArray = weights.sum(axis=0) / n_told
-    return shares, (weights - told[:, None] * shares) / n_told
+    return shares, (weights - np.outer(told, shares)) / n_told
 
 
 def means(values: FloatArray) -> FloatArray:

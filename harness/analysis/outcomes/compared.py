@@ -8,6 +8,7 @@ import pandas as pd
 from crossprune.harness.analysis.comparisons import Estimated, estimate, inferred, laid_out, of_all_models
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.outcomes.scales import Outcome
+from crossprune.harness.analysis.statistics import Inference
 from crossprune.harness.analysis.units import TREND, Case, TestErrors
 from crossprune.harness.engine.study import COMPARISONS
 
@@ -63,7 +64,7 @@ def compare_outcomes(
     }
 
 
-def _headed(known: Estimated, found: object, design: str, head: Mapping[str, str]) -> pd.DataFrame:
+def _headed(known: Estimated, found: Inference, design: str, head: Mapping[str, str]) -> pd.DataFrame:
     table = laid_out(known, found).assign(design=design)
     for place, (name, value) in enumerate(head.items()):
         table.insert(place, name, value)

@@ -104,8 +104,8 @@ def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator
         if part["value"].notna().any():
             each = _whole_mean(part, ["fit_key", "name"]).reset_index()
             yield _of_fits(name, "lower", cells, _whole_mean(each, ["fit_key"]))
-    for name, part in rows.groupby("name", sort=True):
-        yield _of_fits(str(name), "lower", cells, _whole_mean(part, ["fit_key"]))
+    for key, part in rows.groupby("name", sort=True):
+        yield _of_fits(str(key), "lower", cells, _whole_mean(part, ["fit_key"]))
 
 
 def _whole_mean(rows: pd.DataFrame, by: list[str]) -> pd.Series[float]:
@@ -155,26 +155,31 @@ def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome
     runs = md.assign(ended=md["survived"].notna())
     crashed = runs["status"].isin(FAILED)
     runs.loc[crashed, ["survival_ps", "survival_temperature_k"]] = 0.0
-    is_ramp = runs["ensemble"] == "ramp"
     known = runs[runs["ended"] | crashed]
-    plain = known[~is_ramp.reindex(known.index)]
+    plain = known[known["ensemble"] != "ramp"]
     if not plain.empty:
         cut = distinct_runs(plain).set_index("fit_key")["cut"].groupby(level=0).any()
         times = plain["survival_ps"].groupby(plain["fit_key"]).mean()
         times = times.where(~cut.reindex(times.index, fill_value=False))
         yield _of_fits("survival", "higher", cells, np.log(times.clip(lower=SHORTEST_PS)))
-    ramps = known[is_ramp.reindex(known.index)]
+    ramps = known[known["ensemble"] == "ramp"]
     if not ramps.empty:
-        reached = np.log(ramps["survival_temperature_k"].clip(lower=COLDEST_K))
-        yield _of_fits("survival_temperature", "higher", cells, reached.groupby(ramps["fit_key"]).mean())
+        reached = _mean_log(ramps["survival_temperature_k"].clip(lower=COLDEST_K), ramps["fit_key"])
+        yield _of_fits("survival_temperature", "higher", cells, reached)
     for name in ("rdf", "adf"):
         if f"{name}_noise" in known.columns:
             compared = known[known[f"{name}_noise"] > 0]
             ratio = compared[f"{name}_error"] / compared[f"{name}_noise"]
             ratio = ratio.where(compared["survived"].fillna(False).astype(bool), WORST_RATIO)
             if len(ratio):
-                values = np.log(ratio.clip(1.0, WORST_RATIO)).groupby(compared["fit_key"]).mean()
+                values = _mean_log(ratio.clip(1.0, WORST_RATIO), compared["fit_key"])
                 yield _of_fits(name, "lower", cells, values)
+
+
+def _mean_log(values: pd.Series[float], of: pd.Series[str]) -> pd.Series[float]:
+    """Average logarithms by fit."""
+    logs = pd.Series(np.log(values.to_numpy(dtype=np.float64)), values.index)
+    return logs.groupby(of).mean()
 
 
 def _of_fits(name: str, better: str, cells: pd.DataFrame, values: pd.Series[float]) -> Outcome:

@@ -89,7 +89,7 @@ def _correlations(values: FloatArray, accurate: Sequence[int], others: Sequence[
             if (n := int(pattern.sum())) < FEWEST:
                 continue
             mine = np.flatnonzero((both == pattern[:, None]).all(axis=0))
-            columns = [first, *(others[one] for one in mine)]
+            columns = [first, *np.asarray(others)[mine].tolist()]
             ranks = stats.rankdata(values[pattern][:, columns], axis=0)
             ranks -= ranks.mean(axis=0)
             norms = np.sqrt(np.square(ranks).sum(axis=0))
@@ -100,7 +100,7 @@ def _correlations(values: FloatArray, accurate: Sequence[int], others: Sequence[
     return found.ravel()
 
 
-def _averaged(found: FloatArray, of: pd.DataFrame) -> dict[str, object]:
+def _averaged(found: FloatArray, of: pd.DataFrame) -> dict[str, FloatArray]:
     """Average over rankings of one seed, and infer from seeds, or from pools where there are several.
 
     Parameters
@@ -121,4 +121,5 @@ def _averaged(found: FloatArray, of: pd.DataFrame) -> dict[str, object]:
         n_units += np.isfinite(values).sum(axis=1)
     known = infer(np.array(estimates), sources, np.random.default_rng(0))
     ends = {"correlation": known.estimate, "low": known.low, "high": known.high}
-    return {name: np.tanh(one) for name, one in ends.items()} | {"p": known.p, "n_units": n_units}
+    on_scale: dict[str, FloatArray] = {name: np.tanh(one) for name, one in ends.items()}
+    return on_scale | {"p": known.p, "n_units": n_units.astype(np.float64)}
