@@ -114,6 +114,7 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
     axes["fractions"] = [min(fractions)] if axes.get("choosers") else sorted({min(fractions), max(fractions)})
     axes["seeds"], axes["methods"] = axes["seeds"][:1], axes.get("methods", ["fps"])[:1]
     axes["datasets"] = [data] if data else axes["datasets"][:1]
+    axes["pools"] = min(axes.get("pools", 1), 2)
     study["data"] = {name: {"smoke": True} for name in axes["datasets"]}
     options = study.setdefault("options", {})
     for name in {*axes["models"], *axes.get("choosers", [])}:
@@ -128,7 +129,7 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
     if "properties" in study:
         study["properties"]["names"] = ["lattice"]
     if "md" in study:
-        study["md"]["steps"] = 5
+        study["md"] |= {"steps": 5, "ramp_steps": 5}
     return "\n".join(_lines(study, ()))
 
 
