@@ -26,6 +26,8 @@ NOT_OWNERSHIP = (
 )
 OUTCOMES = {"survival": "survival times", "survival_temperature": "survival temperatures"}
 """What is lower or higher, where it is no error."""
+MOST = 100.0
+"""Ratio beyond which a percentage says nothing."""
 TOLD_LABELS = 0.01
 """Labels that one side had more of than the other, as a share, from which on it is said."""
 VERDICTS = {
@@ -33,6 +35,7 @@ VERDICTS = {
     "higher": "higher errors",
     "no difference": "no difference found",
     "too few seeds": "undecided: too few repeats",
+    "all alike": "all alike",
     "no pairs": "no pairs to compare",
 }
 
@@ -89,7 +92,7 @@ def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
     return [
         (
             str(row["comparison"]) + ("" if row["model"] == EVERY_MODEL else f", model {row['model']}"),
-            VERDICTS[row["verdict"]],
+            _found(row),
             "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
             _interval(row["low"], row["high"]),
             rounded(float(row["p"])),
@@ -97,6 +100,12 @@ def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
         )
         for row in table.to_dict("records")
     ]
+
+
+def _found(row: Mapping[Hashable, Any]) -> str:
+    noun = OUTCOMES.get(str(row.get("metric")))
+    verdict = str(row["verdict"])
+    return f"{verdict} {noun}" if noun and verdict in ("lower", "higher") else VERDICTS[verdict]
 
 
 def provenance_rows(results: pd.DataFrame, provenance: Mapping[str, object]) -> list[tuple[str, str]]:
@@ -127,13 +136,18 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     if abs(labels - 1.0) > TOLD_LABELS:
         numbers += f"; from {labels:.2f} times as many labels"
     confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
+    if verdict == "all alike":
+        return f"{role}{first} and {second}: no cell differs from another ({numbers})."
     if verdict == "too few seeds":
         return f"{role}{first} against {second}: undecided, repeats that differ are needed ({numbers})."
     if verdict == "no difference":
         found = f"No difference found between {first[0].lower()}{first[1:]} and {second}"
         return f"{role}{found} ({numbers}).{confounded}"
-    change = f"{100 * abs(ratio - 1):.1f} % {verdict} {OUTCOMES.get(str(row.get('metric')), 'errors')}"
-    return f"{role}{first} gives {change} than {second}{_scope(row)} ({numbers}).{confounded}"
+    noun = OUTCOMES.get(str(row.get("metric")), "errors")
+    change = f"{100 * abs(ratio - 1):.1f} %" if ratio < MOST else "many times"
+    return (
+        f"{role}{first} gives {change} {verdict} {noun} than {second}{_scope(row)} ({numbers}).{confounded}"
+    )
 
 
 def _interval(low: float, high: float) -> str:

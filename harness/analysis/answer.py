@@ -23,6 +23,7 @@ from crossprune.harness.analysis.outcomes.compared import compare_outcomes
 from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
 from crossprune.harness.analysis.outcomes.scales import (
     ERRORS,
+    UNTESTED,
     Outcome,
     dynamics_outcomes,
     error_outcomes,
@@ -174,17 +175,25 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         }
         overall = pd.concat([found["answer"], found["choosers"]])
         found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL])
+        found["answer"] = found["answer"].assign(better="lower")
         for name, table in found.items():
             table.insert(0, "metric", metric)
             table.insert(1, "split", split)
             parts.setdefault(name, []).append(table)
     outcomes = _outcomes(root, whole)
+    asked_for = question.primary
     for one in outcomes:
-        if one.name not in METRICS and (primary := question.comparison(one.name, one.part)):
-            found = compare(one.cells, tests=all_tests.get((one.name, one.part)), primary=primary)
+        if one.name not in METRICS and one.name == asked_for.outcome and one.part in ("", asked_for.split):
+            found = compare(
+                one.cells,
+                tests=all_tests.get((one.name, one.part)),
+                primary=question.comparison(one.name, one.part),
+                pooled=bool(all_tests) and one.name in UNTESTED,
+            )
+            found["answer"] = found["answer"].assign(better=one.better)
             for name in ("answer", "fractions"):
                 found[name].insert(0, "metric", one.name)
-                found[name].insert(1, "split", question.primary.split)
+                found[name].insert(1, "split", asked_for.split)
                 parts.setdefault(name, []).append(found[name])
     tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
     tables |= {**compare_outcomes(outcomes, all_tests), "tradeoffs": tradeoffs(outcomes)}

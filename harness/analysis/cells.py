@@ -67,10 +67,11 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     """Return every planned cell below the full set with the logarithm of its error.
 
     Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
-    ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``fit_key``,
-    ``split``, ``overlap`` (test over training configurations, NaN if not known), ``log_labels`` (logarithm of
-    the labels that were chosen, NaN if not known) and ``log_error``, NaN where the cell is not done, in an
-    order of their own; exploded fits are `clipped`. The full set is left out: all choosers agree there.
+    ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``cell``,
+    ``fit_key``, ``split``, ``overlap`` (test over training configurations, NaN if not known),
+    ``log_labels`` (logarithm of the labels that were chosen, NaN if not known) and ``log_error``, NaN where
+    the cell is not done, in an order of their own; exploded fits are `clipped`. The full set is left out:
+    all choosers agree there.
     """
     table = labelled(clipped(results))
     table = table.assign(relation=relation_of(table))
@@ -79,11 +80,14 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
         table = table.assign(fit_key="")
     if "source" not in table.columns:
         table = table.assign(source=table["dataset"])
-    if "held_out" not in table.columns:
-        table = table.assign(held_out="")
+    for name in ("held_out", "cell"):
+        if name not in table.columns:
+            table = table.assign(**{name: ""})
     below = table["fraction"] < 1.0 - 1e-9
     cells = (
-        table.loc[below, [*keys, "relation", "source", "held_out"]].drop_duplicates(keys).sort_values(keys)
+        table.loc[below, [*keys, "relation", "source", "held_out", "cell"]]
+        .drop_duplicates(keys)
+        .sort_values(keys)
     )
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
     labels = table["n_labels"].astype("float64") if "n_labels" in table.columns else np.nan

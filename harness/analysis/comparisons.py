@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,11 @@ SQUARE, NO_SQUARE = "square", "no square"
 
 
 def compare(
-    errors: pd.DataFrame, *, tests: Mapping[str, TestErrors] | None = None, primary: str = ""
+    errors: pd.DataFrame,
+    *,
+    tests: Mapping[str, TestErrors] | None = None,
+    primary: str = "",
+    pooled: bool = False,
 ) -> dict[str, pd.DataFrame]:
     """Compare own, other and random choosers, and every way of choosing with random.
 
@@ -89,17 +93,19 @@ def compare(
     primary
         The comparison over all models that was named before; its interval stands alone. Those of all
         other rows hold for all rows of their table together.
+    pooled
+        Only pools tell how these errors scatter: with one pool there are no intervals.
 
     Returns
     -------
     dict
-        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends are
-        ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, no difference, too few
-        seeds or no pairs) go together; ``…_alone`` is what they were if this row had been named before.
-        ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets, ``n_missing``
-        pairs lost to unfinished cells; ``label_ratio`` says how many times as many labels the first had
-        (equal budgets of configurations are no equal budgets of labels); ``design`` says whether ownership
-        can be told from the quality of choosers. ``fractions``: the same over all models at each
+        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends
+        are ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, no difference, all
+        alike, too few seeds or no pairs) go together; ``…_alone`` is what they were if this row had been
+        named before. ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets,
+        ``n_missing`` pairs lost to unfinished cells; ``label_ratio`` says how many times as many labels the
+        first had (equal budgets of configurations are no equal budgets of labels); ``design`` says whether
+        ownership can be told from the quality of choosers. ``fractions``: the same over all models at each
         ``fraction``; in rows of `TREND` the ratio is the factor by which the ratio changes when the data
         are doubled. ``choosers``: every chooser and method against random, over all models and for each.
     """
@@ -107,12 +113,13 @@ def compare(
     of_models = pairs_of_models(errors)
     of_all, design = of_all_models(errors, of_models)
     own = joined([of_all, of_models])
-    answer = _table(own, [Case(model, name) for model in models for name in COMPARISONS], tests, primary)
+    wanted = [Case(model, name) for model in models for name in COMPARISONS]
+    answer = _table(own, wanted, tests, primary, pooled=pooled)
     fractions: list[float | str] = sorted(set(errors["fraction"]))
     if len(fractions) > 1:
         fractions.append(TREND)
     cases = [Case(EVERY_MODEL, name, fraction) for name in COMPARISONS for fraction in fractions]
-    at_fractions = _table(own, cases, tests).assign(design=design)
+    at_fractions = _table(own, cases, tests, pooled=pooled).assign(design=design)
     at_fractions.insert(0, "fraction", [str(one.fraction) for one in cases])
     pairs = pairs_of_ways(errors)
     names = sorted(set(pairs.table["comparison"]))
@@ -152,9 +159,13 @@ class Estimated:
 
 
 def estimate(
-    contrasts: Contrasts, cases: Sequence[Case], tests: Mapping[str, TestErrors] | None
+    contrasts: Contrasts,
+    cases: Sequence[Case],
+    tests: Mapping[str, TestErrors] | None,
+    *,
+    pooled: bool = False,
 ) -> Estimated:
-    """Estimate each case."""
+    """Estimate each case; where only pools can tell how it scatters (``pooled``), one pool tells nothing."""
     errors, table = contrasts.errors, contrasts.table
     log_ratios = contrasts.shares @ errors["log_error"].to_numpy()  # NaN if a cell is missing: like with like
     planned = [case.rows(table) for case in cases]
@@ -163,13 +174,13 @@ def estimate(
     moved = {} if tests is None else influences(contrasts, weights, tests)
     n_pairs = np.array([int(table.loc[rows, "n_pairs"].sum()) for rows in used])
     n_planned = np.array([int(table.loc[rows, "n_planned"].sum()) for rows in planned])
-    by_source = _by_data_set(units, moved, errors)
+    by_source = _by_data_set(units, moved, errors, pooled=pooled)
     told = [np.isfinite(one) for one, _ in by_source.values()]
     facts = {
         "n_units": np.sum([one.counts for one in units.values()], axis=0, dtype=np.int64),
         "n_missing": n_planned - n_pairs,
         "seed_deviation": pooled_deviation(list(units.values()), len(cases)),
-        **_scatter_of_tests(list(moved.values())),
+        **_scatter_of_tests([] if _own_tests(errors) else list(moved.values())),
         **_scatter_of_pools(units, errors, len(cases)),
         "n_data_sets": np.sum(told, axis=0, dtype=np.int64) if told else 0,
         "label_ratio": _label_ratios(contrasts, weights),
@@ -197,10 +208,15 @@ def inferred(several: Sequence[Estimated]) -> list[statistics.Inference]:
 
 
 def _table(
-    contrasts: Contrasts, cases: Sequence[Case], tests: Mapping[str, TestErrors] | None, primary: str = ""
+    contrasts: Contrasts,
+    cases: Sequence[Case],
+    tests: Mapping[str, TestErrors] | None,
+    primary: str = "",
+    *,
+    pooled: bool = False,
 ) -> pd.DataFrame:
     """Summarise each case; intervals hold for all of them together."""
-    known = estimate(contrasts, cases, tests)
+    known = estimate(contrasts, cases, tests, pooled=pooled)
     return laid_out(known, inferred([known])[0], primary)
 
 
@@ -218,7 +234,7 @@ def laid_out(known: Estimated, found: statistics.Inference, primary: str = "") -
             "low": np.exp(low),
             "high": np.exp(high),
             "p": np.where(is_primary, found.p, found.p_together),
-            "verdict": [_verdict(*one) for one in zip(low, high, known.n_pairs, strict=True)],
+            "verdict": [_verdict(*one) for one in zip(found.estimate, low, high, known.n_pairs, strict=True)],
             "role": np.where(is_primary, PRIMARY, EXPLORATORY),
             "low_alone": np.exp(found.low),
             "high_alone": np.exp(found.high),
@@ -232,7 +248,7 @@ def laid_out(known: Estimated, found: statistics.Inference, primary: str = "") -
 
 
 def _by_data_set(
-    units: Mapping[str, Seeds], moved: Mapping[str, FloatArray], errors: pd.DataFrame
+    units: Mapping[str, Seeds], moved: Mapping[str, FloatArray], errors: pd.DataFrame, *, pooled: bool
 ) -> dict[str, tuple[FloatArray, Sequence[statistics.Source]]]:
     """Return what each data set says, and how it may err: by pools, or by seeds and test configurations."""
     pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
@@ -253,6 +269,8 @@ def _by_data_set(
             continue
         for name in known:
             parts = [units[name].source]
+            if pooled:
+                parts = [replace(parts[0], freedom=np.zeros(len(parts[0].freedom)))]
             if name in moved:
                 parts.append(statistics.from_configurations(moved[name], part))
             found[source] = units[name].estimates, parts
@@ -282,6 +300,12 @@ def _scatter_of_tests(moved: Sequence[FloatArray]) -> dict[str, object]:
     }
 
 
+def _own_tests(errors: pd.DataFrame) -> bool:
+    """Say whether pools have test frames of their own, so that their scatter holds that of the frames."""
+    several = bool((errors.groupby("source")["dataset"].nunique() > 1).any())
+    return several and not ((errors["split"] == "ood") & (errors["held_out"] == "")).any()
+
+
 def _scatter_of_pools(units: Mapping[str, Seeds], errors: pd.DataFrame, n_cases: int) -> dict[str, object]:
     """Return the standard deviation of one pool, the pools of a data set, and their overlap; NaN without."""
     pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
@@ -301,11 +325,11 @@ def _scatter_of_pools(units: Mapping[str, Seeds], errors: pd.DataFrame, n_cases:
     }
 
 
-def _verdict(low: float, high: float, n_pairs: int) -> str:
+def _verdict(estimate: float, low: float, high: float, n_pairs: int) -> str:
     if n_pairs == 0:
         return "no pairs"
     if np.isnan(low):
-        return "too few seeds"
+        return "all alike" if n_pairs > 1 and abs(estimate) < statistics.ROUNDING else "too few seeds"
     if high < 0:
         return "lower"
     return "higher" if low > 0 else "no difference"

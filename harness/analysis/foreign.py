@@ -67,7 +67,7 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
                 f"no row is of the group {ALL!r}, over all groups, and of the split {' or '.join(PARTS)}"
             )
         table = table.assign(seed=table["seed"].astype("int64"))
-        if not set(CLIPS) <= set(table.columns):
+        if not set(CLIPS) & set(table.columns):
             # Nothing says what the error of an exploded fit is clipped at.
             table = table.drop(columns="flag", errors="ignore")
     except UNREADABLE as error:
@@ -83,8 +83,8 @@ def _check(table: pd.DataFrame) -> None:
     if bad := [float(one) for one in table["fraction"].unique() if not 0 < one <= 1]:
         raise ValueError(f"fraction {bad[0]:g} is not in (0, 1]")
     seeds = table["seed"].astype("float64")
-    if bad := [one for one in seeds.unique() if not (np.isfinite(one) and one == np.floor(one))]:
-        raise ValueError(f"seed {bad[0]:g} is no whole number")
+    if bad := [one for one in seeds.unique() if not (abs(one) < 2.0**63 and one == np.floor(one))]:
+        raise ValueError(f"seed {bad[0]:g} is no whole number of 64 bits")
     if (table["model"] == EVERY_MODEL).any():
         raise ValueError(f"the model {EVERY_MODEL!r} stands for all models; rename it")
     if "relation" in table.columns and (unknown := sorted(set(table["relation"]) - set(RELATIONS))):
@@ -98,7 +98,9 @@ def _check(table: pd.DataFrame) -> None:
 def _read_csv(path: Path) -> pd.DataFrame:
     """Read CSV; texts stay texts, whatever they look like: a model may be called ``nan``."""
     texts = dict.fromkeys((*TEXTS, *SILENT, *VARIANTS), str)
-    names = pd.read_csv(path, nrows=0).columns
+    names = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False).iloc[0].tolist()
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"it has two columns {twice[0]!r}")
     missing = {name: [""] if name in texts else ["", "–", "nan", "NaN", "NA", "None"] for name in names}
     table: pd.DataFrame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=missing)
     for name in texts:

@@ -93,15 +93,14 @@ def sizes(table: pd.DataFrame) -> pd.DataFrame:
 def _size_of(row: Mapping[Hashable, Any]) -> Size | None:
     """Read a study's size off a row of a comparison; None if nothing tells how much it scatters."""
     pools, n_data_sets = float(row["pool_deviation"]), float(row["n_data_sets"])
+    test = float(row["test_deviation"])
+    test, n_test = (test, float(row["n_test"])) if math.isfinite(test) else (0.0, 2.0)
     if math.isfinite(pools):
-        return Size(pools, 0.0, float(row["n_pools"]), 2.0, n_data_sets, float(row["pool_overlap"]))
-    seeds, test = float(row["seed_deviation"]), float(row["test_deviation"])
+        return Size(pools, test, float(row["n_pools"]), n_test, n_data_sets, float(row["pool_overlap"]))
+    seeds = float(row["seed_deviation"])
     if not math.isfinite(seeds) or row["n_units"] < 2 * n_data_sets:
         return None
-    n_test = float(row["n_test"]) if math.isfinite(test) else 2.0
-    return Size(
-        seeds, test if math.isfinite(test) else 0.0, row["n_units"] / n_data_sets, n_test, n_data_sets
-    )
+    return Size(seeds, test, row["n_units"] / n_data_sets, n_test, n_data_sets)
 
 
 ENLARGED = {"n_repeats": 2, "n_test": 2, "n_data_sets": 1}

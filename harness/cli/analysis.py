@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported when the command needs it, so that --help is quick
     import pandas as pd
     from crossprune.harness.analysis.primary import Asked
 
-RESULT = ("low", "high", "p", "verdict", "role", "design", "n_pairs", "n_units", "n_missing")
+RESULT = ("better", "low", "high", "p", "verdict", "role", "design", "n_pairs", "n_units", "n_missing")
 """What JSON says of the primary comparison, beside its estimate."""
 console = Console()
 

@@ -239,7 +239,7 @@ def _repeats(cells: pd.DataFrame, metric: str) -> pd.Series[float]:
 
 
 TITLES = {
-    "answer": "whose data: ratio of errors, below 1 favours the first; 95 % intervals",
+    "answer": "whose data: ratio of errors (or of what was asked), first over second; 95 % intervals",
     "fractions": "the same at each fraction; trend: the factor when data are doubled",
     "scope": "does it matter which descriptor is whose (p), and what of one more descriptor",
     "choosers": "each way of choosing against random",

@@ -135,6 +135,7 @@ class Study:
                 raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
         if not 1 <= self.pools <= MOST_POOLS:
             raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
+        self._check_primary()
         for table, options in (("properties", self.properties), ("md", self.md)):
             for axis, asked, known in (
                 ("seeds", options.seeds, self.seeds),
@@ -149,6 +150,19 @@ class Study:
                 if value != 0 and not LIGHTEST <= value <= HEAVIEST:
                     allowed = f"0, or a number from {LIGHTEST:g} to {HEAVIEST:g}"
                     raise ValueError(f"weights.{group}: {name} is {value:g}; give {allowed}")
+
+    def _check_primary(self) -> None:
+        """Refuse an outcome that the study does not ask for."""
+        outcome, md = self.primary.outcome, self.md
+        needed = ""
+        if outcome.startswith("properties") and not self.properties.enabled:
+            needed = "[properties] enabled = true"
+        elif outcome == "survival" and not (md.enabled and (md.ensembles or md.reference_temperatures)):
+            needed = "[md] enabled = true with ensembles"
+        elif outcome == "survival_temperature" and not (md.enabled and md.ramp):
+            needed = "[md] enabled = true with ramp = true"
+        if needed:
+            raise ValueError(f"primary.outcome is {outcome}, of which the study asks nothing; add {needed}")
 
     def _check_names(self) -> None:
         """Refuse names that are no names, since folders and files are called after them."""

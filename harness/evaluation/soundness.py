@@ -127,7 +127,7 @@ def clipped(results: pd.DataFrame) -> pd.DataFrame:
     found = results.copy()
     for clip, metric in zip(CLIPS, METRICS, strict=True):
         if metric in found.columns:
-            found.loc[gone, metric] = found.loc[gone, clip]
+            found.loc[gone, metric] = found.loc[gone, clip] if clip in found.columns else np.nan
     return found
 
 

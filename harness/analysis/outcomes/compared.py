@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from crossprune.harness.analysis.comparisons import Estimated, estimate, inferred, laid_out, of_all_models
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
-from crossprune.harness.analysis.outcomes.scales import Outcome
+from crossprune.harness.analysis.outcomes.scales import UNTESTED, Outcome
 from crossprune.harness.analysis.statistics import Inference
 from crossprune.harness.analysis.units import TREND, Case, TestErrors
 from crossprune.harness.engine.study import COMPARISONS
@@ -26,7 +26,7 @@ def compare_outcomes(
         What is compared.
     tests
         Outcome and part → data set → errors per test configuration. An outcome without them has intervals
-        over seeds or pools alone.
+        over seeds or pools alone; where other errors have them, those of `UNTESTED` are over pools or none.
 
     Returns
     -------
@@ -40,17 +40,18 @@ def compare_outcomes(
     known, by_fraction, heads, designs = [], [], [], []
     for one in outcomes:
         contrasts, design = of_all_models(one.cells)
-        own = tests.get((one.name, one.part))
+        own, pooled = tests.get((one.name, one.part)), bool(tests) and one.name in UNTESTED
         head = {"outcome": one.name, "split": one.part, "better": one.better}
-        known.append([estimate(contrasts, [Case(EVERY_MODEL, name)], own) for name in COMPARISONS])
+        cases = [[Case(EVERY_MODEL, name)] for name in COMPARISONS]
+        known.append([estimate(contrasts, case, own, pooled=pooled) for case in cases])
         heads.append(head)
         designs.append(design)
         fractions: list[float | str] = sorted(set(one.cells["fraction"]))
         if len(fractions) > 1:
-            cases = [Case(EVERY_MODEL, OWN_OTHER, fraction) for fraction in (*fractions, TREND)]
-            found = estimate(contrasts, cases, own)
+            at = [Case(EVERY_MODEL, OWN_OTHER, fraction) for fraction in (*fractions, TREND)]
+            found = estimate(contrasts, at, own, pooled=pooled)
             table = _headed(found, inferred([found])[0], design, head)
-            table.insert(3, "fraction", [str(case.fraction) for case in cases])
+            table.insert(3, "fraction", [str(case.fraction) for case in at])
             by_fraction.append(table)
     tables = [
         _headed(one, found, design, head)

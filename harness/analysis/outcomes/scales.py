@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,11 @@ SHORTEST_PS = 0.01
 """Survival time that runs count with which end at once."""
 COLDEST_K = 50.0
 """Survival temperature that runs count with which end at once, or whose program does."""
-FAILED = ("failed", "timeout", "out_of_memory", "crashed")
-"""Statuses of a property or a run that count as the worst value; what was skipped is missing."""
+FAILED = ("failed", "crashed")
+"""Statuses of a property or a run that count as the worst value; what was skipped, or ended by a limit of the
+machine, is missing."""
+UNTESTED = ("force_p95", "energy_p95", "force_worst_group", "energy_worst_group", "stress")
+"""Errors of which nothing says how they scatter over test frames; only pools do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +93,9 @@ def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator
         Rows of cells and properties.
     """
     rows = properties[properties["reference"].notna()]
-    rows = rows[rows["property"] == rows["property"].map(plain_name)].drop_duplicates(
-        ["fit_key", "structure", "property"]
-    )
+    plain = rows["property"] == rows["property"].map(plain_name)
+    rows = rows[plain & rows["property"].map(_tolerance).notna()]
+    asked = properties["cell"].unique()
     rows = rows.assign(value=scaled_errors(rows), name=_names(rows))
     said = rows["reference_seen"] if "reference_seen" in rows.columns else pd.Series("", rows.index)
     groups = {
@@ -102,10 +105,10 @@ def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator
     }
     for name, part in groups.items():
         if part["value"].notna().any():
-            each = _whole_mean(part, ["fit_key", "name"]).reset_index()
-            yield _of_fits(name, "lower", cells, _whole_mean(each, ["fit_key"]))
+            each = _whole_mean(part, ["cell", "name"]).reset_index()
+            yield _of_cells(name, "lower", cells, _whole_mean(each, ["cell"]), asked)
     for key, part in rows.groupby("name", sort=True):
-        yield _of_fits(str(key), "lower", cells, _whole_mean(part, ["fit_key"]))
+        yield _of_cells(str(key), "lower", cells, _whole_mean(part, ["cell"]), asked)
 
 
 def _whole_mean(rows: pd.DataFrame, by: list[str]) -> pd.Series[float]:
@@ -146,44 +149,57 @@ def _names(rows: pd.DataFrame) -> pd.Series[str]:
 
 
 def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome]:
-    """Yield what runs of molecular dynamics say of each fit.
+    """Yield what runs of molecular dynamics say of each cell.
 
-    ``survival``: the logarithm of the mean survival time over a fit's runs (ps, restricted to their length),
+    ``survival``: the logarithm of the mean survival time over a model's runs (ps, within their length),
     missing if a run was cut short; ``survival_temperature``: the mean logarithm of the temperature (K) at
     which ramps end; ``rdf`` and ``adf``: errors of the distributions over the noise of the reference.
     """
-    runs = md.assign(ended=md["survived"].notna())
-    crashed = runs["status"].isin(FAILED)
-    runs.loc[crashed, ["survival_ps", "survival_temperature_k"]] = 0.0
-    known = runs[runs["ended"] | crashed]
-    plain = known[known["ensemble"] != "ramp"]
-    if not plain.empty:
-        cut = distinct_runs(plain).set_index("fit_key")["cut"].groupby(level=0).any()
-        times = plain["survival_ps"].groupby(plain["fit_key"]).mean()
-        times = times.where(~cut.reindex(times.index, fill_value=False))
-        yield _of_fits("survival", "higher", cells, np.log(times.clip(lower=SHORTEST_PS)))
-    ramps = known[known["ensemble"] == "ramp"]
-    if not ramps.empty:
-        reached = _mean_log(ramps["survival_temperature_k"].clip(lower=COLDEST_K), ramps["fit_key"])
-        yield _of_fits("survival_temperature", "higher", cells, reached)
+    asked = md["cell"].unique()
+    runs = md.assign(crashed=md["status"].isin(FAILED))
+    runs.loc[runs["crashed"], ["survival_ps", "survival_temperature_k"]] = 0.0
+    ramps, plain = runs[runs["ensemble"] == "ramp"], runs[runs["ensemble"] != "ramp"]
+    if (known := plain[plain["survived"].notna() | plain["crashed"]]).size:
+        cut = distinct_runs(known, ["cell"]).groupby("cell")["cut"].any()
+        times = known.groupby("cell")["survival_ps"].mean()
+        times = times.where(~cut.reindex(times.index, fill_value=False) & _all_known(plain, times.index))
+        logs = pd.Series(np.log(times.clip(lower=SHORTEST_PS).to_numpy(dtype=np.float64)), times.index)
+        yield _of_cells("survival", "higher", cells, logs, asked)
+    if (known := ramps[ramps["survived"].notna() | ramps["crashed"]]).size:
+        reached = _mean_log(known["survival_temperature_k"].clip(lower=COLDEST_K), known["cell"])
+        reached = reached.where(_all_known(ramps, reached.index))
+        yield _of_cells("survival_temperature", "higher", cells, reached, asked)
     for name in ("rdf", "adf"):
-        if f"{name}_noise" in known.columns:
-            compared = known[known[f"{name}_noise"] > 0]
-            ratio = compared[f"{name}_error"] / compared[f"{name}_noise"]
-            ratio = ratio.where(compared["survived"].fillna(False).astype(bool), WORST_RATIO)
-            if len(ratio):
-                values = _mean_log(ratio.clip(1.0, WORST_RATIO), compared["fit_key"])
-                yield _of_fits(name, "lower", cells, values)
+        if f"{name}_noise" in plain.columns and (plain[f"{name}_noise"] > 0).any():
+            ratio = _over_noise(plain, name)
+            yield _of_cells(name, "lower", cells, _mean_log(ratio, plain.loc[ratio.index, "cell"]), asked)
+
+
+def _all_known(runs: pd.DataFrame, cells: pd.Index) -> pd.Series[bool]:
+    """Say of each cell whether all of its runs ended by themselves: of some, a mean would be of others."""
+    limited = runs["survived"].isna() & ~runs["crashed"]
+    return ~limited.groupby(runs["cell"]).any().reindex(cells, fill_value=True)
+
+
+def _over_noise(runs: pd.DataFrame, name: str) -> pd.Series[float]:
+    """Return errors of a distribution over its noise; of runs that failed where there is one, the worst."""
+    ratio = runs[f"{name}_error"] / runs[f"{name}_noise"].where(runs[f"{name}_noise"] > 0)
+    place = ["dataset", "ensemble", "temperature_k", "n_atoms"]
+    has_reference = ratio.notna().groupby([runs[one] for one in place]).transform("any")
+    failed = runs["crashed"] | (runs["failure"] != "")
+    return ratio.where(~(failed & has_reference), WORST_RATIO).clip(1.0, WORST_RATIO).dropna()
 
 
 def _mean_log(values: pd.Series[float], of: pd.Series[str]) -> pd.Series[float]:
-    """Average logarithms by fit."""
+    """Average logarithms by cell."""
     logs = pd.Series(np.log(values.to_numpy(dtype=np.float64)), values.index)
     return logs.groupby(of).mean()
 
 
-def _of_fits(name: str, better: str, cells: pd.DataFrame, values: pd.Series[float]) -> Outcome:
-    """Give cells the value of their fit; cells of seeds and pools of which nothing was asked are left out."""
-    found = cells.assign(log_error=cells["fit_key"].map(values).astype("float64"), split="")
-    asked = found.groupby(["dataset", "seed"])["log_error"].transform(lambda one: one.notna().any())
-    return Outcome(name, "", better, found[asked].reset_index(drop=True))
+def _of_cells(
+    name: str, better: str, cells: pd.DataFrame, values: pd.Series[float], asked: Sequence[str]
+) -> Outcome:
+    """Give cells their values; those of seeds and models of which nothing was asked are left out."""
+    found = cells[cells["cell"].isin(asked)].reset_index(drop=True)
+    log_errors = found["cell"].map(values).astype("float64")
+    return Outcome(name, "", better, found.assign(log_error=log_errors, split=""))

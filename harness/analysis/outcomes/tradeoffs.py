@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.comparisons import UNKNOWN_OVERLAP
 from crossprune.harness.analysis.outcomes.scales import Outcome
-from crossprune.harness.analysis.statistics import from_pools, from_seeds, infer
+from crossprune.harness.analysis.statistics import (
+    CONFIGURATIONS,
+    Source,
+    from_pools,
+    from_seeds,
+    infer,
+)
 from crossprune.harness.analysis.units import means
 from crossprune.harness.contract import FloatArray
 from scipy import stats
@@ -18,7 +24,7 @@ OVER = {"cells": ["dataset", "fraction", "seed"], "choosers": ["dataset", "fract
 """What is ranked, to the columns that are equal within one ranking."""
 ACCURACY = ("force, test", "energy, test")
 """Outcomes that stand for accuracy where the data are."""
-FEWEST = 3
+FEWEST = 4
 """Cells that make a ranking."""
 COLUMNS = ["first", "second", "over", "correlation", "low", "high", "p", "n_rankings", "n_units"]
 
@@ -28,8 +34,10 @@ def tradeoffs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
     Cells are ranked among those of one data set, fraction and seed, so that more data are no correlation;
     1 means that what is best by one outcome is best by the other, below 0 is a trade-off. Whether lower or
-    higher is better is accounted for. Means and intervals are on Fisher's scale, over seeds, or pools
-    where there are several, each data set counting once.
+    higher is better is accounted for. Means and intervals are on Fisher's scale: over seeds, or pools
+    where there are several, and over the cells that are ranked, which are the same in all of them
+    (variance 1.06 / (n − 3): Fieller, Hartley, Pearson 1957, doi:10.1093/biomet/44.3-4.470). Each data set
+    counts once, each row stands alone.
 
     Returns
     -------
@@ -49,12 +57,17 @@ def tradeoffs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         rankings = list(cells.groupby(by).indices.values())
         found = np.stack([_correlations(values[one], accurate, others) for one in rankings])
         of = cells.loc[[one[0] for one in rankings], ["source", "dataset", "seed"]].reset_index(drop=True)
+        lone = [name for name in by if name not in CELL[:3]]
+        ranked = cells.groupby(["source", *lone])[["chooser", "method", "model"]].apply(
+            lambda part: max(len(part.drop_duplicates()) - 3, 0)
+        )
+        n_free = ranked.groupby(level="source").sum().to_dict()
         told = np.isfinite(found).sum(axis=0)
         table = pd.DataFrame(
             [(wide.columns[a], wide.columns[b], over) for a in accurate for b in others],
             columns=COLUMNS[:3],
         )
-        table = table.assign(**_averaged(found, of), n_rankings=told)[COLUMNS]
+        table = table.assign(**_averaged(found, of, n_free), n_rankings=told)[COLUMNS]
         tables.append(table[table["n_rankings"] > 0])
     return pd.concat(tables, ignore_index=True)
 
@@ -100,7 +113,7 @@ def _correlations(values: FloatArray, accurate: Sequence[int], others: Sequence[
     return found.ravel()
 
 
-def _averaged(found: FloatArray, of: pd.DataFrame) -> dict[str, FloatArray]:
+def _averaged(found: FloatArray, of: pd.DataFrame, n_free: Mapping[str, int]) -> dict[str, FloatArray]:
     """Average over rankings of one seed, and infer from seeds, or from pools where there are several.
 
     Parameters
@@ -109,15 +122,20 @@ def _averaged(found: FloatArray, of: pd.DataFrame) -> dict[str, FloatArray]:
         Shape (n_rankings, n_pairs), NaN where a ranking says nothing.
     of
         Data set, its pool (``dataset``) and seed of each ranking.
+    n_free
+        Data set to the cells of a ranking less 3, added up over models where each has its own.
     """
     per_seed = pd.DataFrame(found).groupby([of["source"], of["dataset"], of["seed"]]).mean()
     estimates, sources, n_units = [], [], np.zeros(found.shape[1], dtype=np.int64)
-    for _, part in per_seed.groupby(level="source"):
+    for source, part in per_seed.groupby(level="source"):
         of_pools = part.groupby(level="dataset").mean()
         several = len(of_pools) > 1
         values: FloatArray = (of_pools if several else part).to_numpy().T
         estimates.append(means(values))
-        sources.append([from_pools(values, UNKNOWN_OVERLAP) if several else from_seeds(values)])
+        free = max(n_free[str(source)], 1)
+        over_cells = np.full((found.shape[1], 1), np.sqrt(1.06 / free)), np.full(found.shape[1], free + 1.0)
+        repeats = from_pools(values, UNKNOWN_OVERLAP) if several else from_seeds(values)
+        sources.append([repeats, Source(*over_cells, CONFIGURATIONS)])
         n_units += np.isfinite(values).sum(axis=1)
     known = infer(np.array(estimates), sources, np.random.default_rng(0))
     ends = {"correlation": known.estimate, "low": known.low, "high": known.high}

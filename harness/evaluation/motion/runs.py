@@ -67,6 +67,14 @@ class MdOptions:
             raise ValueError(f"melting_fractions must be positive, got {self.melting_fractions}")
         if self.repeat < 0:
             raise ValueError(f"repeat must not be negative, got {self.repeat}")
+        for name in ("ensembles", "melting_fractions", "starts", "models"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values) or "" in values:
+                raise ValueError(f"{name} has a value twice, or an empty one: {list(values)}")
+        if not self.starts:
+            raise ValueError(f"starts is empty; give {CRYSTAL!r} or groups")
+        if self.enabled and not (self.ensembles or self.ramp or self.reference_temperatures):
+            raise ValueError("nothing is run: give ensembles, ramp = true or reference_temperatures = true")
         if self.groups and not self.ramp and "nvt" not in self.ensembles:
             raise ValueError(
                 f"starts has {self.groups[0]!r}: a frame starts NVT or ramps; ask for one of them"
