@@ -70,7 +70,7 @@ def _axis(span: float, bottom: float) -> Markup:
                 '<line x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/><text x="{0:.1f}" y="{3}">{4:g}</text>'
             ).format(x, bottom, bottom + 4, bottom + 15, tick)
         )
-    label = Markup('<text x="{:.1f}" y="{}">ratio of errors</text>').format(_place(0, span), bottom + 29)
+    label = Markup('<text x="{:.1f}" y="{}">ratio</text>').format(_place(0, span), bottom + 29)
     return Markup('<g class="axis">{}{}</g>').format(Markup("").join(parts), label)
 
 

@@ -13,7 +13,7 @@ from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
-from crossprune.harness.analysis.primary import Asked, asked, sentence
+from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import warning
 from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.evaluation.metrics import ALL
@@ -246,9 +246,10 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
         by_chooser = choosers[(choosers["metric"] == name) & (choosers["split"] == split)]
         blocks.append(
             {
-                "metric": _metric_of(str(name)),
+                "metric": (metric := _metric_of(str(name))),
                 "split": split,
-                "plot": forest_plot(table, f"Ratios of {name} errors on the {split_name(str(split))}"),
+                "title": metric.label if name in OF_NO_PART else f"{metric.label}, {split_name(str(split))}",
+                "plot": forest_plot(table, f"Ratios of {name}, {split_name(str(split))}"),
                 "answer": answer(table[table["model"] == EVERY_MODEL].to_dict("records")),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),

@@ -137,7 +137,7 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
         numbers += f"; from {labels:.2f} times as many labels"
     confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
     if verdict == "all alike":
-        return f"{role}{first} and {second}: no cell differs from another ({numbers})."
+        return f"{role}{first} and {second}: the same in every repeat ({numbers})."
     if verdict == "too few seeds":
         return f"{role}{first} against {second}: undecided, repeats that differ are needed ({numbers})."
     if verdict == "no difference":
@@ -151,7 +151,14 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return "–" if np.isnan(low) else f"{low:.3f} to {high:.3f}"
+    return "–" if np.isnan(low) else f"{_end(low)} to {_end(high)}"
+
+
+def _end(value: float) -> str:
+    """Return an end of an interval; factors beyond a thousand say that nothing is known."""
+    if 0 < value < 1e-3:
+        return "<0.001"
+    return ">1000" if value > 1e3 else f"{value:.3f}"
 
 
 def _scope(row: Mapping[Hashable, Any]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import NOBODY
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.outcomes.scales import ERRORS
 from crossprune.harness.engine.grid import KIN, OTHER, OWN
 from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import StudyError
@@ -82,6 +83,9 @@ def _check(table: pd.DataFrame) -> None:
     """Raise `ValueError` for values that no table of results has."""
     if bad := [float(one) for one in table["fraction"].unique() if not 0 < one <= 1]:
         raise ValueError(f"fraction {bad[0]:g} is not in (0, 1]")
+    for name in ERRORS.values():
+        if name in table.columns and (table[name] < 0).any():
+            raise ValueError(f"{name} has a value below 0, which no error has")
     seeds = table["seed"].astype("float64")
     if bad := [one for one in seeds.unique() if not (abs(one) < 2.0**63 and one == np.floor(one))]:
         raise ValueError(f"seed {bad[0]:g} is no whole number of 64 bits")

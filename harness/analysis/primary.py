@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from crossprune.harness.engine.study import Primary
-from crossprune.harness.store.declared import NAME, declared
+from crossprune.harness.store.declared import NAME, Entry, declared
 
 OF_NO_PART = {
     "properties": "errors of properties",
@@ -40,7 +41,7 @@ def asked(root: Path) -> Asked:
     """
     known = declared(root)
     try:
-        entries = [] if known is None else known.get(_study(root), [])
+        entries = [] if known is None else _entries(root, known)
         said = [(Primary(**one["asked"]), one) for one in entries]
     except ValueError:  # not written by a study
         known, said = None, []
@@ -49,13 +50,13 @@ def asked(root: Path) -> Asked:
             changed=f"{NAME} is damaged, so that nobody knows what was asked before there were results"
         )
     now: Primary | None = None
+    late = []
     for primary, entry in said:
         if primary != now and entry["n_results"]:
-            was = "was named" if now is None else f"was changed from {sentence(now)} to {sentence(primary)}"
-            when = f"on {entry['date'][:10]}, when {entry['n_results']} cells had ended"
-            return Asked(primary, f"the primary comparison {was} {when}")
+            was = "named" if now is None else f"changed from {sentence(now)} to {sentence(primary)}"
+            late.append(f"{was} on {entry['date'][:10]}, when {entry['n_results']} cells had ended")
         now = primary
-    return Asked(now or Primary())
+    return Asked(now or Primary(), f"the primary comparison was {', and '.join(late)}" if late else "")
 
 
 def sentence(primary: Primary) -> str:
@@ -65,6 +66,13 @@ def sentence(primary: Primary) -> str:
     name, _, kind = primary.outcome.partition("_")
     noun = f"{name} error" + (f" ({kind.replace('_', ' ')})" if kind else "")
     return f"{primary.comparison}, {noun}, {primary.split}"
+
+
+def _entries(root: Path, known: Mapping[str, Sequence[Entry]]) -> Sequence[Entry]:
+    """Return what the store's study asked; of a run that was not finished, what was asked last."""
+    if study := _study(root):
+        return known.get(study, [])
+    return max(known.values(), key=lambda entries: entries[-1]["date"] if entries else "", default=[])
 
 
 def _study(root: Path) -> str:

@@ -76,7 +76,10 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool
     if question.changed:
         lines.append(f"All of this is exploratory: {question.changed}.")
     if alone:
-        lines.append("A table without its store: the error of the test set is not known; read p with care.")
+        lines.append(
+            "A table without its store: nobody knows what was asked before it had results, nor the error of "
+            "the test set. Intervals rest on seeds alone and are too narrow."
+        )
     return lines
 
 

@@ -245,7 +245,7 @@ TITLES = {
     "choosers": "each way of choosing against random",
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
     "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
-    "outcomes": "own / other by every outcome; intervals hold for all of them together",
+    "outcomes": "own / other by every outcome (↑: higher is better); intervals hold for all of them together",
     "outcomes_by_fraction": "the same at each fraction; trend: the factor when data are doubled",
     "ood_groups": "own / other on each held-out group; all: over groups, each of which counts as one",
     "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
@@ -323,6 +323,8 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
         if "group" in table:
             hidden |= {"model", "comparison", "pairs", "seeds"}
         if "outcome" in table:
+            higher = table["better"] == "higher"
+            table = table.assign(outcome=table["outcome"] + higher.map({True: " ↑", False: ""}))
             hidden |= {"model", "comparison", "pairs", "seeds"}
         hidden |= set() if table["lost"].any() else {"lost"}
         table = table[[one for one in COLUMNS if one in table and one not in hidden]]

@@ -49,7 +49,7 @@ def tradeoffs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     wide = pd.concat([_column(one) for one in outcomes], axis=1) if outcomes else pd.DataFrame()
     accurate = [place for place, name in enumerate(wide.columns) if name in ACCURACY]
     others = [place for place, name in enumerate(wide.columns) if not name.endswith(", test")]
-    if not accurate or not others:
+    if not accurate or not others or wide.empty:
         return pd.DataFrame(columns=COLUMNS)
     cells, values = wide.index.to_frame(index=False), wide.to_numpy()
     tables = []

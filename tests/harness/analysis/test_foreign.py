@@ -70,7 +70,7 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
     lines = CliRunner().invoke(app, ["analyze", str(path), "--full"]).stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert next(line for line in lines if line) == "own / other, force error, test:"
-    assert "error of the test set is not known" in " ".join(lines)
+    assert "on seeds alone and are too narrow" in " ".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,10 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
         (lambda table: table.assign(relation="Own"), "relation 'Own' is unknown"),
         (lambda table: table.replace({"model": {"snap": "all"}}), "stands for all models"),
         (lambda table: table.assign(n_configurations="many"), "n_configurations does not hold numbers"),
+        (lambda table: table.assign(**{FORCE: -1.0}), "below 0"),
+        (lambda table: table.assign(seed=table["seed"] * 1e30), "no whole number of 64 bits"),
+        (lambda table: table.assign(group="bulk"), "no row is of the group 'all'"),
+        (lambda table: table.assign(split="validation"), "of the split test or ood"),
     ],
 )
 def test_what_is_no_results_table_is_refused(results, tmp_path, change, words):
@@ -110,3 +114,42 @@ def test_empty_cells_of_a_runs_own_table_lose_nothing(results, tmp_path):
     found = analyse(tmp_path / "results.csv")["answer"]
     results.to_csv(tmp_path / "plain.csv", index=False)
     pd.testing.assert_frame_equal(found, analyse(tmp_path / "plain.csv")["answer"])
+
+
+def test_two_columns_of_one_name_are_refused(results, tmp_path):
+    path = tmp_path / "merged.csv"
+    pd.concat([results, results[["seed"]]], axis=1).to_csv(path, index=False)
+    with pytest.raises(StudyError, match="two columns 'seed'"):
+        analyse(path)
+
+
+def test_names_that_look_like_nothing_or_steer_a_terminal_are_names(results, tmp_path):
+    path = tmp_path / "merged.CSV"
+    names = {"ace": "nan", "snap": "None\x1b[2J"}
+    results.replace({"chooser": names, "model": names}).to_csv(path, index=False)
+    expected = tmp_path / "plain.csv"
+    results.to_csv(expected, index=False)
+    found, plain = (analyse(one)["answer"].set_index("comparison") for one in (path, expected))
+    assert found.loc["own / other", "ratio"].iloc[0] == pytest.approx(
+        plain.loc["own / other", "ratio"].iloc[0]
+    )
+    said = CliRunner().invoke(app, ["analyze", str(path), "--full"]).stdout
+    assert "\x1b" not in said
+    assert "None�[2J" in said
+
+
+def test_exploded_fits_of_older_tables_are_clipped(results, tmp_path):
+    """Tables from before there were percentiles have five columns of mean errors."""
+    path, bad = tmp_path / "old.csv", (results["model"] == "ace") & (results["chooser"] == "ace")
+    old = results.assign(
+        flag=np.where(bad, "exploded: x", ""), **{f"mean_{FORCE}": np.where(bad, 1.0, np.nan)}
+    )
+    old[FORCE] = old[FORCE].where(~bad, 1e17)
+    old.to_csv(path, index=False)
+    ratio = analyse(path)["answer"].set_index(["model", "comparison"]).loc[("all", "own / other"), "ratio"]
+    assert 0.5 < ratio < 2.0
+
+
+def test_a_path_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(StudyError, match="no such file or folder"):
+        analyse(tmp_path / "missing.csv")

@@ -6,13 +6,15 @@ import json
 
 import pytest
 from crossprune.harness.analysis.primary import Asked, asked
-from crossprune.harness.engine.study import Primary
+from crossprune.harness.engine.study import Primary, parse_study
+from crossprune.harness.errors import StudyError
 from crossprune.harness.store.declared import NAME, declare, declared
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record
 
 FORCE = {"outcome": "force", "split": "test", "comparison": "own / other"}
 ENERGY = {**FORCE, "outcome": "energy"}
+NO_RUNS = {"ensembles": [], "reference_temperatures": False}
 KEYS = ["0" * 32, "1" * 32]
 
 
@@ -88,3 +90,36 @@ def test_the_default_comes_too_late_as_well(store):
 def test_a_comparison_that_is_not_made_is_refused():
     with pytest.raises(ValueError, match="own / other"):
         Primary(comparison="own/other")
+
+
+def test_a_question_that_is_changed_back_is_asked_and_its_history_said(store):
+    declare(store, "mo", FORCE, KEYS)
+    has_results(store)
+    for question in (ENERGY, FORCE):
+        declare(store, "mo", question, KEYS)
+    found = asked(store.root)
+    assert found.primary == Primary(**FORCE)
+    assert found.comparison("force", "test") == ""
+    assert found.changed.count("changed from") == 2
+
+
+def test_a_run_that_was_not_finished_is_asked_what_it_said(store):
+    """It writes no provenance, and the default stood for what it had asked."""
+    declare(store, "mo", ENERGY, KEYS)
+    has_results(store)
+    (store.root / "provenance.json").unlink()
+    assert asked(store.root) == Asked(Primary(**ENERGY))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tables", "words"),
+    [
+        ("properties", {}, r"\[properties\] enabled"),
+        ("survival", {"md": {"enabled": True, "ramp": True, **NO_RUNS}}, "with ensembles"),
+        ("survival_temperature", {"md": {"enabled": True}}, "ramp = true"),
+    ],
+)
+def test_a_study_may_not_ask_for_what_it_does_not_compute(outcome, tables, words):
+    study = {"name": "n", "datasets": ["si-pbe"], "models": ["mean"]}
+    with pytest.raises(StudyError, match=words):
+        parse_study({"study": study, "primary": {"outcome": outcome}, **tables}, "x.toml")
