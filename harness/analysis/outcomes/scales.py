@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +95,7 @@ def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator
     rows = properties[properties["reference"].notna()]
     plain = rows["property"] == rows["property"].map(plain_name)
     rows = rows[plain & rows["property"].map(_tolerance).notna()]
-    asked = properties["cell"].unique()
+    asked = set(properties["cell"])
     rows = rows.assign(value=scaled_errors(rows), name=_names(rows))
     said = rows["reference_seen"] if "reference_seen" in rows.columns else pd.Series("", rows.index)
     groups = {
@@ -155,7 +155,7 @@ def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome
     missing if a run was cut short; ``survival_temperature``: the mean logarithm of the temperature (K) at
     which ramps end; ``rdf`` and ``adf``: errors of the distributions over the noise of the reference.
     """
-    asked = md["cell"].unique()
+    asked = set(md["cell"])
     runs = md.assign(crashed=md["status"].isin(FAILED))
     runs.loc[runs["crashed"], ["survival_ps", "survival_temperature_k"]] = 0.0
     ramps, plain = runs[runs["ensemble"] == "ramp"], runs[runs["ensemble"] != "ramp"]
@@ -197,7 +197,7 @@ def _mean_log(values: pd.Series[float], of: pd.Series[str]) -> pd.Series[float]:
 
 
 def _of_cells(
-    name: str, better: str, cells: pd.DataFrame, values: pd.Series[float], asked: Sequence[str]
+    name: str, better: str, cells: pd.DataFrame, values: pd.Series[float], asked: set[str]
 ) -> Outcome:
     """Give cells their values; those of seeds and models of which nothing was asked are left out."""
     found = cells[cells["cell"].isin(asked)].reset_index(drop=True)

@@ -61,7 +61,7 @@ def tradeoffs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         ranked = cells.groupby(["source", *lone])[["chooser", "method", "model"]].apply(
             lambda part: max(len(part.drop_duplicates()) - 3, 0)
         )
-        n_free = ranked.groupby(level="source").sum().to_dict()
+        n_free = {str(key): int(free) for key, free in ranked.groupby(level="source").sum().items()}
         told = np.isfinite(found).sum(axis=0)
         table = pd.DataFrame(
             [(wide.columns[a], wide.columns[b], over) for a in accurate for b in others],
