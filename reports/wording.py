@@ -172,7 +172,9 @@ def _scope(row: Mapping[Hashable, Any]) -> str:
 
 
 def _pairs(row: Mapping[Hashable, Any]) -> str:
-    text = f"{row['n_pairs']} pairs, {row['n_units']} seeds"
+    pools = float(row.get("n_pools", np.nan))
+    units = f"{row['n_units']} seeds" if math.isnan(pools) else f"{pools:g} pools with {row['n_units']} seeds"
+    text = f"{row['n_pairs']} pairs, {units}"
     return f"{text}; {row['n_missing']} more lost to unfinished cells" if row["n_missing"] else text
 
 

@@ -345,6 +345,7 @@ def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
     page = write_report(read_overall(results), folder, provenance, whole=results, **assessed)
     console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)
+    console.print(f"answer: crossprune analyze {shlex.quote(str(folder))}", soft_wrap=True, highlight=False)
 
 
 @app.command()
