@@ -83,6 +83,8 @@ def _check(table: pd.DataFrame) -> None:
     """Raise `ValueError` for values that no table of results has."""
     if bad := [float(one) for one in table["fraction"].unique() if not 0 < one <= 1]:
         raise ValueError(f"fraction {bad[0]:g} is not in (0, 1]")
+    if not (table["status"] == "done").any():
+        raise ValueError(f"no row has the status 'done'; there are {', '.join(sorted(set(table['status'])))}")
     for name in ERRORS.values():
         if name in table.columns and (table[name] < 0).any():
             raise ValueError(f"{name} has a value below 0, which no error has")
@@ -103,6 +105,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
     """Read CSV; texts stay texts, whatever they look like: a model may be called ``nan``."""
     texts = dict.fromkeys((*TEXTS, *SILENT, *VARIANTS), str)
     names = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False).iloc[0].tolist()
+    if len(names) == 1:
+        raise ValueError("it has one column; are its fields separated by commas?")
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"it has two columns {twice[0]!r}")
     missing = {name: [""] if name in texts else ["", "–", "nan", "NaN", "NA", "None"] for name in names}

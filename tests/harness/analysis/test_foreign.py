@@ -88,6 +88,7 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
         (lambda table: table.replace({"model": {"snap": "all"}}), "stands for all models"),
         (lambda table: table.assign(n_configurations="many"), "n_configurations does not hold numbers"),
         (lambda table: table.assign(**{FORCE: -1.0}), "below 0"),
+        (lambda table: table.assign(status="Done"), "no row has the status 'done'; there are Done"),
         (lambda table: table.assign(seed=table["seed"] * 1e30), "no whole number of 64 bits"),
         (lambda table: table.assign(group="bulk"), "no row is of the group 'all'"),
         (lambda table: table.assign(split="validation"), "of the split test or ood"),
@@ -153,3 +154,10 @@ def test_exploded_fits_of_older_tables_are_clipped(results, tmp_path):
 def test_a_path_that_is_not_there_is_said(tmp_path):
     with pytest.raises(StudyError, match="no such file or folder"):
         analyse(tmp_path / "missing.csv")
+
+
+def test_another_separator_is_said(results, tmp_path):
+    path = tmp_path / "merged.csv"
+    results.to_csv(path, index=False, sep=";")
+    with pytest.raises(StudyError, match="separated by commas"):
+        analyse(path)
