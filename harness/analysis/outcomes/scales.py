@@ -41,8 +41,9 @@ SHORTEST_PS = 0.01
 COLDEST_K = 50.0
 """Survival temperature that runs count with which end at once, or whose program does."""
 FAILED = ("failed", "crashed")
-"""Statuses of a property or a run that count as the worst value; what was skipped, or ended by a limit of the
-machine, is missing."""
+"""Statuses of a property or a run that count as the worst value."""
+LIMITED = ("timeout", "out_of_memory")
+"""Statuses that a limit of the machine gave, so that nothing is known."""
 UNTESTED = ("force_p95", "energy_p95", "force_worst_group", "energy_worst_group", "stress")
 """Errors of which nothing says how they scatter over test frames; only pools do."""
 
@@ -133,18 +134,18 @@ def scaled_errors(properties: pd.DataFrame) -> FloatArray:
     return found
 
 
+def _unit(name: str) -> str:
+    """Return the unit at the end of a property's name, empty for none of `TOLERANCES`."""
+    return max((unit for unit in TOLERANCES if name.endswith(unit)), key=len, default="")
+
+
 def _tolerance(name: str) -> float:
-    """Return the tolerance of a property by the unit at the end of its name."""
-    units = [unit for unit in TOLERANCES if name.endswith(unit)]
-    return TOLERANCES[max(units, key=len)] if units else np.nan
+    return TOLERANCES.get(_unit(name), np.nan)
 
 
 def _names(rows: pd.DataFrame) -> pd.Series[str]:
     """Name outcomes: ``diamond c11``; phonons are one."""
-    units = sorted(TOLERANCES, key=len, reverse=True)
-    short = rows["property"].map(
-        lambda name: next((name.removesuffix(u) for u in units if name.endswith(u)), name)
-    )
+    short = rows["property"].map(lambda name: name.removesuffix(_unit(name)))
     return (rows["structure"] + " " + short).where(rows["structure"] != "phonon", "phonons")
 
 
@@ -176,15 +177,17 @@ def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome
 
 
 def _all_known(runs: pd.DataFrame, cells: pd.Index) -> pd.Series[bool]:
-    """Say of each cell whether all of its runs ended by themselves: of some, a mean would be of others."""
-    limited = runs["survived"].isna() & ~runs["crashed"]
+    """Say of each cell whether no limit ended one of its runs: a mean over the others would be another."""
+    limited = runs["status"].isin(LIMITED)
     return ~limited.groupby(runs["cell"]).any().reindex(cells, fill_value=True)
 
 
 def _over_noise(runs: pd.DataFrame, name: str) -> pd.Series[float]:
     """Return errors of a distribution over its noise; of runs that failed where there is one, the worst."""
     ratio = runs[f"{name}_error"] / runs[f"{name}_noise"].where(runs[f"{name}_noise"] > 0)
-    place = ["dataset", "ensemble", "temperature_k", "n_atoms"]
+    place = [
+        one for one in ("dataset", "start", "ensemble", "temperature_k", "n_atoms") if one in runs.columns
+    ]
     has_reference = ratio.notna().groupby([runs[one] for one in place]).transform("any")
     failed = runs["crashed"] | (runs["failure"] != "")
     return ratio.where(~(failed & has_reference), WORST_RATIO).clip(1.0, WORST_RATIO).dropna()

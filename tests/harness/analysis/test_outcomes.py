@@ -210,6 +210,27 @@ def test_limits_of_the_machine_are_no_physics():
     assert np.isnan(of(scales.dynamics_outcomes(cells, table.reset_index(drop=True)))["survival"][fit])
 
 
+def test_runs_that_a_model_cannot_make_take_nothing_from_its_others():
+    """NPT without stress, or a group of which nothing is held out: rows of every cell of a model."""
+    cells = partial_errors(results(), FORCE, "test")
+    fit = cells["cell"][0]
+    ramp = {"ensemble": "ramp", "survival_temperature_k": [700.0]}
+    skipped = {"status": "skipped", "survived": [None], "survival_ps": [np.nan]}
+    table = pd.concat(
+        [
+            runs(fit, survival_ps=[0.4], planned_ps=0.4),
+            runs(fit, ensemble="npt", **skipped),
+            runs(fit, **ramp),
+            runs(fit, **skipped | {"ensemble": "ramp"}),
+        ],
+        ignore_index=True,
+    )
+    table["survived"] = table["survived"].astype("boolean")
+    found = of(scales.dynamics_outcomes(cells, table))
+    assert np.exp(found["survival"][fit]) == pytest.approx(0.4)
+    assert np.exp(found["survival_temperature"][fit]) == pytest.approx(700.0)
+
+
 def test_what_is_alike_in_all_cells_is_said_to_be():
     """All ramps that reach the top: "undecided, repeats that differ are needed", which they never will."""
     found = compare_outcomes([outcome(lambda *cell: 1.0)], {})["outcomes"]
