@@ -11,6 +11,8 @@ from crossprune.harness.selection.methods import RANDOM
 
 SETTING = ["dataset", "fraction", "model", "method"]
 """Cells of one setting differ in chooser and seed only."""
+UNKNOWN_OVERLAP = 0.25
+"""Test over training configurations where a table does not say: one in five is for test, by default."""
 NOBODY = "nobody"
 """Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
 DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations", "")}
@@ -97,6 +99,11 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     values = errors.pop(metric).astype(float)
     budget = errors["method"].map(budget_of)
     return errors.assign(split=split, budget=budget, log_error=np.log(values.where(values > 0)))
+
+
+def overlaps(errors: pd.DataFrame) -> pd.Series[float]:
+    """Return test over training configurations of each data set's pools, `UNKNOWN_OVERLAP` if not known."""
+    return errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
 
 
 def _overlap(table: pd.DataFrame) -> pd.Series[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis import statistics
+from crossprune.harness.analysis.cells import overlaps
 from crossprune.harness.analysis.contrasts import (
     EVERY_MODEL,
     Contrasts,
@@ -64,8 +65,6 @@ SHOWN = (
     *(*COLUMNS[1:8], "label_ratio", "n_pairs", "n_units", "n_missing"),
 )
 """Those that people look at."""
-UNKNOWN_OVERLAP = 0.25
-"""Test over training configurations where a table does not say: one in five is for test, by default."""
 PRIMARY, EXPLORATORY = "primary", "exploratory"
 SQUARE, NO_SQUARE = "square", "no square"
 """Whether ownership can be told from what is good in a chooser for every model."""
@@ -251,17 +250,15 @@ def _by_data_set(
     units: Mapping[str, Seeds], moved: Mapping[str, FloatArray], errors: pd.DataFrame, *, pooled: bool
 ) -> dict[str, tuple[FloatArray, Sequence[statistics.Source]]]:
     """Return what each data set says, and how it may err: by pools, or by seeds and test configurations."""
-    pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
-    overlaps = errors.groupby("source")["overlap"].median().fillna(UNKNOWN_OVERLAP)
+    shares = overlaps(errors)
     part = str(errors["split"].iloc[0]) if len(errors) else ""
     # Pools have test parts of their own, but one ood part, unless they hold out groups in turn.
     same = set(errors.loc[(errors["split"] == "ood") & (errors["held_out"] == ""), "source"])
     found: dict[str, tuple[FloatArray, Sequence[statistics.Source]]] = {}
-    for source, names in zip(pools.index.astype(str), pools, strict=True):
-        known = [name for name in map(str, names) if name in units]
+    for source, known in _pools_of(units, errors).items():
         if len(known) > 1:
             values = np.stack([units[name].estimates for name in known], axis=1)
-            parts = [statistics.from_pools(values, float(overlaps[source]), known)]
+            parts = [statistics.from_pools(values, float(shares[source]), known)]
             if source in same and all(name in moved for name in known):
                 influence = np.mean([moved[name] for name in known], axis=0)
                 parts.append(statistics.from_configurations(influence, part))
@@ -275,6 +272,12 @@ def _by_data_set(
                 parts.append(statistics.from_configurations(moved[name], part))
             found[source] = units[name].estimates, parts
     return found
+
+
+def _pools_of(units: Mapping[str, Seeds], errors: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the pools of each data set that say something; one of its own name if it has no others."""
+    names = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
+    return {str(source): [one for one in map(str, own) if one in units] for source, own in names.items()}
 
 
 def _label_ratios(contrasts: Contrasts, weights: sparse.csr_array) -> FloatArray:
@@ -308,20 +311,18 @@ def _own_tests(errors: pd.DataFrame) -> bool:
 
 def _scatter_of_pools(units: Mapping[str, Seeds], errors: pd.DataFrame, n_cases: int) -> dict[str, object]:
     """Return the standard deviation of one pool, the pools of a data set, and their overlap; NaN without."""
-    pools = errors.drop_duplicates("dataset").groupby("source")["dataset"].agg(list)
-    several = [[str(one) for one in names if str(one) in units] for names in pools]
-    values = [np.stack([units[name].estimates for name in names]) for names in several if len(names) > 1]
+    several = [names for names in _pools_of(units, errors).values() if len(names) > 1]
+    values = [np.stack([units[name].estimates for name in names]) for names in several]
     if not values:
         return {"pool_deviation": np.nan, "n_pools": np.nan, "pool_overlap": np.nan}
     counts = np.array([np.isfinite(one).sum(axis=0) for one in values])
     centred = [one - means(one.T) for one in values]
     freedom = np.maximum(counts - 1, 0).sum(axis=0)
     squares = np.sum([np.nansum(np.square(one), axis=0) for one in centred], axis=0).reshape(n_cases)
-    overlap = errors["overlap"].median()
     return {
         "pool_deviation": np.sqrt(np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan)),
         "n_pools": counts.mean(axis=0),
-        "pool_overlap": UNKNOWN_OVERLAP if np.isnan(overlap) else overlap,
+        "pool_overlap": overlaps(errors).mean(),
     }
 
 

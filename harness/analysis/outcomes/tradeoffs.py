@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.comparisons import UNKNOWN_OVERLAP
+from crossprune.harness.analysis.cells import overlaps
 from crossprune.harness.analysis.outcomes.scales import Outcome
 from crossprune.harness.analysis.statistics import (
     CONFIGURATIONS,
@@ -17,6 +17,7 @@ from crossprune.harness.analysis.statistics import (
 )
 from crossprune.harness.analysis.units import means
 from crossprune.harness.contract import FloatArray
+from numpy.typing import NDArray
 from scipy import stats
 
 CELL = ["dataset", "fraction", "seed", "chooser", "method", "model"]
@@ -52,22 +53,20 @@ def tradeoffs(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     if not accurate or not others or wide.empty:
         return pd.DataFrame(columns=COLUMNS)
     cells, values = wide.index.to_frame(index=False), wide.to_numpy()
+    shares = overlaps(outcomes[0].cells)
     tables = []
     for over, by in OVER.items():
         rankings = list(cells.groupby(by).indices.values())
         found = np.stack([_correlations(values[one], accurate, others) for one in rankings])
         of = cells.loc[[one[0] for one in rankings], ["source", "dataset", "seed"]].reset_index(drop=True)
-        lone = [name for name in by if name not in CELL[:3]]
-        ranked = cells.groupby(["source", *lone])[["chooser", "method", "model"]].apply(
-            lambda part: max(len(part.drop_duplicates()) - 3, 0)
-        )
-        n_free = {str(key): int(free) for key, free in ranked.groupby(level="source").sum().items()}
+        pairs = np.isfinite(values[:, accurate])[:, :, None] & np.isfinite(values[:, others])[:, None, :]
+        n_free = _free(cells, pairs.reshape(len(cells), -1), [name for name in by if name == "model"])
         told = np.isfinite(found).sum(axis=0)
         table = pd.DataFrame(
             [(wide.columns[a], wide.columns[b], over) for a in accurate for b in others],
             columns=COLUMNS[:3],
         )
-        table = table.assign(**_averaged(found, of, n_free), n_rankings=told)[COLUMNS]
+        table = table.assign(**_averaged(found, of, n_free, shares), n_rankings=told)[COLUMNS]
         tables.append(table[table["n_rankings"] > 0])
     return pd.concat(tables, ignore_index=True)
 
@@ -113,7 +112,27 @@ def _correlations(values: FloatArray, accurate: Sequence[int], others: Sequence[
     return found.ravel()
 
 
-def _averaged(found: FloatArray, of: pd.DataFrame, n_free: Mapping[str, int]) -> dict[str, FloatArray]:
+def _free(cells: pd.DataFrame, told: NDArray[np.bool_], apart: list[str]) -> pd.DataFrame:
+    """Return by data set how many cells beyond 3 have both outcomes of each pair, in any pool and seed.
+
+    Parameters
+    ----------
+    cells
+        Which cell each row is.
+    told
+        Whether it has both, shape (n_rows, n_pairs).
+    apart
+        Columns that are ranked apart, over which the numbers add up.
+    """
+    keys = [cells[name] for name in ("source", "chooser", "method", "model")]
+    there = pd.DataFrame(told).groupby(keys).any()
+    counts = there.groupby(level=["source", *apart]).sum()
+    return (counts - 3).clip(lower=0).groupby(level="source").sum()
+
+
+def _averaged(
+    found: FloatArray, of: pd.DataFrame, n_free: pd.DataFrame, shares: pd.Series[float]
+) -> dict[str, FloatArray]:
     """Average over rankings of one seed, and infer from seeds, or from pools where there are several.
 
     Parameters
@@ -123,7 +142,9 @@ def _averaged(found: FloatArray, of: pd.DataFrame, n_free: Mapping[str, int]) ->
     of
         Data set, its pool (``dataset``) and seed of each ranking.
     n_free
-        Data set to the cells of a ranking less 3, added up over models where each has its own.
+        Of `_free`.
+    shares
+        Test over training configurations by data set.
     """
     per_seed = pd.DataFrame(found).groupby([of["source"], of["dataset"], of["seed"]]).mean()
     estimates, sources, n_units = [], [], np.zeros(found.shape[1], dtype=np.int64)
@@ -132,10 +153,9 @@ def _averaged(found: FloatArray, of: pd.DataFrame, n_free: Mapping[str, int]) ->
         several = len(of_pools) > 1
         values: FloatArray = (of_pools if several else part).to_numpy().T
         estimates.append(means(values))
-        free = max(n_free[str(source)], 1)
-        over_cells = np.full((found.shape[1], 1), np.sqrt(1.06 / free)), np.full(found.shape[1], free + 1.0)
-        repeats = from_pools(values, UNKNOWN_OVERLAP) if several else from_seeds(values)
-        sources.append([repeats, Source(*over_cells, CONFIGURATIONS)])
+        repeats = from_pools(values, float(shares[source])) if several else from_seeds(values)
+        free = np.maximum(n_free.loc[source].to_numpy(dtype=np.float64), 1.0)
+        sources.append([repeats, Source(np.sqrt(1.06 / free)[:, None], free + 1.0, CONFIGURATIONS)])
         n_units += np.isfinite(values).sum(axis=1)
     known = infer(np.array(estimates), sources, np.random.default_rng(0))
     ends = {"correlation": known.estimate, "low": known.low, "high": known.high}

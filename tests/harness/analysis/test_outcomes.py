@@ -294,6 +294,16 @@ def test_what_is_good_by_two_outcomes_is_correlated_and_more_data_are_not():
         assert found["vacancy", over] < -0.9
 
 
+def test_cells_that_have_one_outcome_only_are_not_ranked():
+    """All cells counted, where one model of three was asked for its properties."""
+    first = outcome(noisy(1), seeds=range(4))
+    second = outcome(noisy(2), name="properties", part="", seeds=range(4))
+    some = second.cells[second.cells["model"] != "snap"].reset_index(drop=True)
+    without = replace(first, cells=first.cells[first.cells["model"] != "snap"].reset_index(drop=True))
+    found, expected = (tradeoffs([one, replace(second, cells=some)]) for one in (first, without))
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_the_same_dozen_cells_in_every_seed_are_a_dozen():
     """Effects that last over seeds and are not related: 0.34 of studies with 10 seeds claimed a trade-off."""
     claimed = 0
