@@ -150,54 +150,50 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Pools of a data set are one data set, see `crossprune.harness.analysis.statistics.from_pools`. Where
     groups are held out in turn, ood is of these only. Tables ``outcomes`` compare by everything else as well.
     """
-    given = results
+    overall = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
+    question = asked(root)
+    of_parts = {"test": not_held_out(overall), "ood": held_out_or_all(overall)}
+    tests: dict[tuple[str, str], Mapping[str, TestErrors]] = {}
+    for split in PARTS if all_predictions_held(root, overall) else ():
+        for outcome, known in read_tests(root, of_parts[split], split).items():
+            tests[outcome, split] = known
     parts: dict[str, list[pd.DataFrame]] = {}
-    all_tests: dict[tuple[str, str], Mapping[str, TestErrors]] = {}
-    results = by_pool(labelled(results[results["group"] == ALL]))  # a cell not done has its one row there
-    held, question = all_predictions_held(root, results), asked(root)
-    whole = results
-    for (metric, column), split in itertools.product(METRICS.items(), PARTS):
-        results = held_out_or_all(whole) if split == "ood" else not_held_out(whole)
-        here = results[(results["status"] == "done") & (results["split"] == split)]
-        if here[column].isna().all():
-            continue
-        tests = read_tests(root, results, metric, split) if held else None
-        if tests is not None:
-            all_tests[metric, split] = tests
-            all_tests[f"{metric}_rmse", split] = read_tests(root, results, metric, split, squared=True)
-        primary = question.comparison(metric, split)
-        errors = partial_errors(results, column, split)
-        found = {
-            **compare(errors, tests=tests, primary=primary),
-            "scope": scope(errors),
-            "ranks": ranks(errors),
-            "efficiency": data_efficiency(results, column, split=split, tests=tests),
-        }
-        overall = pd.concat([found["answer"], found["choosers"]])
-        found["sizes"] = sizes(overall[overall["model"] == EVERY_MODEL])
-        found["answer"] = found["answer"].assign(better="lower")
-        for name, table in found.items():
+
+    def add(metric: str, split: str, tables: Mapping[str, pd.DataFrame]) -> None:
+        for name, table in tables.items():
             table.insert(0, "metric", metric)
             table.insert(1, "split", split)
             parts.setdefault(name, []).append(table)
-    outcomes = _outcomes(root, whole)
-    asked_for = question.primary
+
+    for (metric, column), split in itertools.product(METRICS.items(), PARTS):
+        here = of_parts[split]
+        if here.loc[(here["status"] == "done") & (here["split"] == split), column].isna().all():
+            continue
+        errors, of_frames = partial_errors(here, column, split), tests.get((metric, split))
+        found = compare(errors, tests=of_frames, primary=question.comparison(metric, split))
+        of_all = pd.concat([found["answer"], found["choosers"]])
+        found |= {
+            "answer": found["answer"].assign(better="lower"),
+            "scope": scope(errors),
+            "ranks": ranks(errors),
+            "efficiency": data_efficiency(here, column, split=split, tests=of_frames),
+            "sizes": sizes(of_all[of_all["model"] == EVERY_MODEL]),
+        }
+        add(metric, split, found)
+    outcomes, wanted = _outcomes(root, overall), question.primary
     for one in outcomes:
-        if one.name not in METRICS and one.name == asked_for.outcome and one.part in ("", asked_for.split):
+        if one.name not in METRICS and one.name == wanted.outcome and one.part in ("", wanted.split):
             found = compare(
                 one.cells,
-                tests=all_tests.get((one.name, one.part)),
+                tests=tests.get((one.name, one.part)),
                 primary=question.comparison(one.name, one.part),
-                pooled=bool(all_tests) and one.name in UNTESTED,
+                pooled=bool(tests) and one.name in UNTESTED,
             )
-            found["answer"] = found["answer"].assign(better=one.better)
-            for name in ("answer", "fractions"):
-                found[name].insert(0, "metric", one.name)
-                found[name].insert(1, "split", asked_for.split)
-                parts.setdefault(name, []).append(found[name])
-    tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
-    tables |= {**compare_outcomes(outcomes, all_tests), "tradeoffs": tradeoffs(outcomes)}
-    if not (groups := compare_groups(held_out_rows(root, given), METRICS)).empty:
+            shown = {"answer": found["answer"].assign(better=one.better), "fractions": found["fractions"]}
+            add(one.name, wanted.split, shown)
+    tables = {name: pd.concat(several, ignore_index=True) for name, several in parts.items()}
+    tables |= {**compare_outcomes(outcomes, tests), "tradeoffs": tradeoffs(outcomes)}
+    if not (groups := compare_groups(held_out_rows(root, results), METRICS)).empty:
         tables["ood_groups"] = groups
     return tables
 
@@ -214,20 +210,26 @@ def _outcomes(root: Path, results: pd.DataFrame) -> list[Outcome]:
     return outcomes
 
 
-def read_tests(
-    root: Path, results: pd.DataFrame, metric: str, split: str, *, squared: bool = False
-) -> dict[str, TestErrors]:
-    """Read every fit's absolute errors on each test configuration, or squares, which the store must hold."""
+def read_tests(root: Path, results: pd.DataFrame, split: str) -> dict[str, dict[str, TestErrors]]:
+    """Read every fit's errors on each test configuration, which the store must hold.
+
+    Returns
+    -------
+    dict
+        Outcome (energy, its root mean square, and the same of forces) → data set → errors.
+    """
     done = results[results["status"] == "done"]
-    tests = {}
-    for (name, key), part in done.groupby(["dataset", "dataset_key"]):
+    names = ("energy", "energy_rmse", "force", "force_rmse")
+    found: dict[str, dict[str, TestErrors]] = {name: {} for name in names}
+    for (dataset, key), part in done.groupby(["dataset", "dataset_key"]):
         fits = tuple(sorted(set(part["fit_key"])))
         unseen, sizes, errors = _absolute_errors(root.resolve(), str(key), fits)
         here = np.isin(unseen, stored_dataset(root.resolve(), str(key)).indices(split))
-        sums = errors[2 * (metric == "force") + squared][:, here]
-        counts: FloatArray = np.where(metric == "energy", 1.0, 3.0 * sizes[here])
-        tests[str(name)] = TestErrors(dict(zip(fits, sums, strict=True)), counts, power=1 + squared)
-    return tests
+        for name, sums in zip(names, errors[:, :, here], strict=True):
+            counts: FloatArray = np.where(name.startswith("energy"), 1.0, 3.0 * sizes[here])
+            power = 2 if name.endswith("rmse") else 1
+            found[name][str(dataset)] = TestErrors(dict(zip(fits, sums, strict=True)), counts, power)
+    return found
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,8 +15,6 @@ from crossprune.harness.engine.results import RESULTS, by_pool, held_out_or_all
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.tables import read_pieces
 
-RESULTS_FILE = "results.parquet"
-
 
 def held_out_rows(root: Path, results: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of single held-out groups, and those of cells that are not done.
@@ -33,8 +31,9 @@ def held_out_rows(root: Path, results: pd.DataFrame) -> pd.DataFrame:
     StudyError
         If the store's table is not as it was written.
     """
-    path = root / RESULTS_FILE
-    pieces = [results] if root.is_file() or not path.is_file() else read_pieces(path, RESULTS)
+    path = root / "results.parquet"
+    all_here = (results["group"] != ALL).any() or not path.is_file()
+    pieces = [results] if all_here else read_pieces(path, RESULTS)
     kept = [
         piece[((piece["split"] == "ood") & (piece["group"] != ALL)) | (piece["status"] != "done")]
         for piece in pieces

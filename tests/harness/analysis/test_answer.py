@@ -45,7 +45,7 @@ def root(tmp_path_factory):
 @pytest.mark.parametrize("split", ["test", "ood"])
 def test_errors_per_configuration_average_to_the_table(root, metric, column, split):
     results = pd.read_parquet(root / "results.parquet")
-    tests = read_tests(root, results, metric, split)["si-pbe"]
+    tests = read_tests(root, results, split)[metric]["si-pbe"]
     rows = results[(results["split"] == split) & (results["group"] == "all")]
     for row in rows.to_dict("records"):
         assert tests.sums[row["fit_key"]].sum() / tests.counts.sum() == pytest.approx(row[column], rel=1e-9)
@@ -102,7 +102,7 @@ def test_pools_are_compared_each_on_its_own_test_set(tmp_path):
         tmp_path / "results.parquet"
     )
     results = by_pool(pd.read_parquet(tmp_path / "results.parquet"))
-    tests = read_tests(tmp_path, results, "energy", "test")
+    tests = read_tests(tmp_path, results, "test")["energy"]
     assert set(tests) == {"si-pbe, pool 0", "si-pbe, pool 1"}
     rows = results[(results["split"] == "test") & (results["group"] == "all")]
     for row in rows.to_dict("records"):
