@@ -10,6 +10,7 @@ from crossprune.harness.analysis.outcomes.survival import Survival
 from crossprune.harness.analysis.outcomes.survival import survival as survival_of
 from crossprune.harness.engine.results import REFERENCE_SEEN, distinct_runs
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
+from crossprune.reports.wording import interval
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
 RUN = ["start", "ensemble", "temperature_k"]
@@ -117,9 +118,9 @@ def survival(md: pd.DataFrame) -> pd.DataFrame:
                 "failed": found.n_failed,
                 "cut": found.n_cut,
                 "survive": found.share,
-                "95 % interval": _interval(found.share_low, found.share_high),
+                "95 % interval": interval(found.share_low, found.share_high, ".2g"),
                 "mean survival (ps)": found.mean_ps,
-                "95 % interval (ps)": _interval(found.mean_low_ps, found.mean_high_ps),
+                "95 % interval (ps)": interval(found.mean_low_ps, found.mean_high_ps, ".2g"),
                 "of (ps)": found.followed_ps,
                 "drift (meV/atom/ps)": runs["drift_mev_per_atom_per_ps"].abs().median(),
                 "RDF error of survivors": runs.loc[compared, "rdf_error"].median(),
@@ -161,10 +162,6 @@ def ramps(md: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _interval(low: float, high: float) -> str:
-    return "–" if isnan(low) else f"{low:.2g} to {high:.2g}"
 
 
 def _over_noise(runs: pd.DataFrame) -> float:

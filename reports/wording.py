@@ -94,7 +94,7 @@ def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
             str(row["comparison"]) + ("" if row["model"] == EVERY_MODEL else f", model {row['model']}"),
             _found(row),
             "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
-            _interval(row["low"], row["high"]),
+            interval(row["low"], row["high"]),
             rounded(float(row["p"])),
             *(str(row[count]) for count in ("n_pairs", "n_units", "n_missing")),
         )
@@ -130,8 +130,8 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     role = f"{str(row['role']).capitalize()}: "
     if verdict == "no pairs":
         return f"{role}{first} against {second}: no pairs to compare."
-    interval = f"95 % interval {_interval(row['low'], row['high'])}, p {rounded(float(row['p']))}"
-    numbers = f"ratio {ratio:.3f}, {interval}, {_pairs(row)}"
+    known = f"95 % interval {interval(row['low'], row['high'])}, p {rounded(float(row['p']))}"
+    numbers = f"ratio {ratio:.3f}, {known}, {_pairs(row)}"
     labels = float(row.get("label_ratio", np.nan))
     if abs(labels - 1.0) > TOLD_LABELS:
         numbers += f"; from {labels:.2f} times as many labels"
@@ -150,15 +150,15 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     )
 
 
-def _interval(low: float, high: float) -> str:
-    return "–" if np.isnan(low) else f"{_end(low)} to {_end(high)}"
-
-
-def _end(value: float) -> str:
-    """Return an end of an interval; factors beyond a thousand say that nothing is known."""
-    if 0 < value < 1e-3:
-        return "<0.001"
-    return ">1000" if value > 1e3 else f"{value:.3f}"
+def interval(low: float, high: float, form: str = ".3f") -> str:
+    """Return ``0.902 to 0.993``, – for none; an end beyond a factor of a thousand tells nothing."""
+    if math.isnan(low):
+        return "–"
+    ends = [
+        "<0.001" if 0 < one < 1e-3 else ">1000" if 1e3 < one < math.inf else f"{one:{form}}"
+        for one in (low, high)
+    ]
+    return " to ".join(ends)
 
 
 def _scope(row: Mapping[Hashable, Any]) -> str:

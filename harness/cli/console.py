@@ -6,7 +6,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import inf, isnan
+from math import isnan
 from pathlib import Path
 from typing import TypeVar
 
@@ -338,15 +338,9 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _intervals(lows: pd.Series[float], highs: pd.Series[float]) -> list[str]:
-    ends = zip(lows, highs, strict=True)
-    return ["–" if isnan(low) else f"{_end(low)} to {_end(high)}" for low, high in ends]
+    from crossprune.reports.wording import interval
 
-
-def _end(value: float) -> str:
-    """Return an end of an interval; factors beyond a thousand say that nothing is known."""
-    if 0 < value < 1e-3:
-        return "<0.001"
-    return ">1000" if 1e3 < value < inf else f"{value:.3g}"
+    return [interval(low, high, ".3g") for low, high in zip(lows, highs, strict=True)]
 
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
