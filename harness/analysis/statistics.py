@@ -199,8 +199,8 @@ class Tails:
 
     Critical values are means of Student's, each weighted by its kind's part of the variance (Cochran and
     Cox 1950, Experimental Designs, section 4.6). One Student's t with Satterthwaite's degrees of freedom
-    misses in 0.07 to 0.12 of studies instead of 0.05 where two or three seeds, which know their scatter
-    badly, stand beside many test configurations: seeds that agree by chance look as if they said all.
+    misses too often where two or three seeds, which know their scatter badly, stand beside many test
+    configurations: seeds that agree by chance look as if they said all.
     Within one kind, over data sets, Satterthwaite's (1946, doi:10.2307/3002019) is right.
     """
 

@@ -362,3 +362,27 @@ def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
     assert 0 < sum(survivors) < 32
     assert max(low0, low1) <= min(high0, high1)
     assert all(one.reason for one in results if not one.survived)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_published_potential_against_ab_initio_snapshots(molybdenum, data_folder):
+    """Prints the table of docs/metrics/stability.md."""
+    data_folder("mlearn")
+    options = MdOptions(enabled=True, ensembles=(), n_velocities=1, steps=2000)
+    card, data = load_card("mlearn-Mo"), DataOptions()
+    found = {}
+    for run in md_runs(card, options, load_dataset("mlearn-Mo"), data):
+        result = found[run.temperature_k] = run_md(molybdenum, run)[0]
+        facts = dataclasses.asdict(result)
+        measured = [
+            *("rdf_error", "rdf_noise", "adf_error", "adf_noise", "msd_angstrom2"),
+            *("pressure_gpa", "reference_pressure_gpa", "pressure_noise_gpa"),
+            *("vibration_thz", "reference_vibration_thz", "vibration_noise_thz"),
+        ]
+        print(f"{run.temperature_k:.0f} K", ", ".join(f"{name} {facts[name]:.3g}" for name in measured))
+    assert all(one.survived for one in found.values())
+    for kelvin in (3000.0, 6000.0):
+        assert found[kelvin].rdf_error < 2 * found[kelvin].rdf_noise
+        assert found[kelvin].pressure_gpa < found[kelvin].reference_pressure_gpa
+    assert found[300.0].vibration_thz < 0.8 * found[300.0].reference_vibration_thz  # they are hotter
