@@ -166,16 +166,21 @@ class _Blocks:
         self._column = model
 
     def __iter__(self) -> Iterator[tuple[tuple[object, ...], IntArray, NDArray[np.bool_]]]:
-        used, is_random = self._used, self._is_random
-        places = pd.DataFrame({"row": self._row, "column": self._column, "cell": used.index}, used.index)
         shared = ["dataset", "fraction", "seed", "budget"]
-        random = {key: part.index for key, part in used[is_random].groupby(shared)}
-        for key, part in used[~is_random].groupby([*shared, "method"], sort=True):
-            rows = places.loc[part.index.append(random.get(key[:-1], pd.Index([])))]
-            block = np.full(self._shape, -1, dtype=np.int64)
-            block[rows["row"], rows["column"]] = rows["cell"]
-            dataset, fraction, seed, _, method = key
-            yield (dataset, fraction, method, seed), block, self._is_own[block]
+        used = self._used.assign(row=self._row, column=self._column, cell=self._used.index)
+        chosen, random = used[~self._is_random], used[self._is_random]
+        keys = chosen[[*shared, "method"]].drop_duplicates().sort_values([*shared, "method"])
+        keys = keys.assign(block=range(len(keys)))
+        places = [
+            chosen.merge(keys, on=[*shared, "method"]),  # random of a budget is in the block of each method
+            random.merge(keys.drop(columns="method"), on=shared),
+        ]
+        blocks = np.full((len(keys), *self._shape), -1, dtype=np.int64)
+        for part in places:
+            blocks[part["block"], part["row"], part["column"]] = part["cell"]
+        names = keys[["dataset", "fraction", "method", "seed"]].itertuples(index=False, name=None)
+        for key, block in zip(names, blocks, strict=True):
+            yield key, block, self._is_own[block]
 
 
 def _weights(

@@ -55,7 +55,9 @@ def inverse(log_fractions: FloatArray, curves: FloatArray, levels: FloatArray) -
     FloatArray
         Shape (n_curves, n_levels): −inf where a curve starts at or below a level, inf where it ends above.
     """
-    n_above = (curves[:, None, :] > levels[:, :, None]).sum(axis=2)
+    n_above = np.zeros(levels.shape, dtype=np.int64)
+    for column in curves.T:  # few; a sum over a short last axis of all is slower
+        n_above += column[:, None] > levels
     last = len(log_fractions) - 1
     right = np.clip(n_above, 1, last)
     rows = np.arange(len(curves))[:, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -48,13 +49,20 @@ class Size:
         if not parts.any():
             return 1.0
         freedom = np.array([self.n_repeats - 1, self.n_test - 1]) * self.n_data_sets
-        found = parts[:, None] * stats.chi2.ppf(QUANTILES, freedom[:, None]) / freedom[:, None]
+        found = [part * _variances(float(one)) for part, one in zip(parts, freedom, strict=True)]
         first, second = found[0][:, None], found[1][None, :]
         tails: FloatArray = np.asarray(stats.t.isf((1 - CONFIDENCE) / 2, freedom))
         limit = (first * tails[0] + second * tails[1]) / np.sqrt(first + second)
         error = math.sqrt(parts.sum())
         above, below = stats.norm.sf((limit + np.array([[[-1.0]], [[1.0]]]) * abs(log_effect)) / error)
         return float((above + below).mean())
+
+
+@functools.lru_cache(maxsize=4096)
+def _variances(freedom: float) -> FloatArray:
+    """Return variances of unit size as so many degrees of freedom find them, at `QUANTILES`."""
+    found: FloatArray = np.asarray(stats.chi2.ppf(QUANTILES, freedom)) / freedom
+    return found
 
 
 def sizes(table: pd.DataFrame) -> pd.DataFrame:
