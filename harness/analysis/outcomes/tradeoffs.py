@@ -148,7 +148,8 @@ def _averaged(
     """
     per_seed = pd.DataFrame(found).groupby([of["source"], of["dataset"], of["seed"]]).mean()
     estimates, sources, n_units = [], [], np.zeros(found.shape[1], dtype=np.int64)
-    for source, part in per_seed.groupby(level="source"):
+    for key, part in per_seed.groupby(level="source"):
+        source = str(key)
         of_pools = part.groupby(level="dataset").mean()
         several = len(of_pools) > 1
         values: FloatArray = (of_pools if several else part).to_numpy().T
