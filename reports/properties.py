@@ -33,7 +33,7 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
     pd.DataFrame
         Mean absolute relative errors (%), over the seeds for which there is a value, and ``without value``
         and ``suspect``: shares of the expected values (%). A column whose reference's structures are in
-        the data says whether models were fitted to any; ``references seen`` is the share of a row (%).
+        the data says whether models were fitted to any; ``references in the fit`` is the share of a row (%).
     """
     if REFERENCE_SEEN[0] not in properties.columns:  # a table of an earlier version
         properties = properties.assign(**{REFERENCE_SEEN[0]: ""})
@@ -56,7 +56,7 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
         shares = shares.assign(seen=seen.groupby([told[one] for one in MODEL]).mean())
     joined = found.join(shares, how="outer").reset_index()
     names = {one: f"{one}{_mark(words)} (%)" for one, words in compared.groupby("label")[REFERENCE_SEEN[0]]}
-    return joined.rename(columns={"absent": "without value", "seen": "references seen", **names})
+    return joined.rename(columns={"absent": "without value", "seen": "references in the fit", **names})
 
 
 def _mark(words: pd.Series[str]) -> str:
@@ -65,8 +65,8 @@ def _mark(words: pd.Series[str]) -> str:
     if known.empty:
         return ""
     if (known == "chosen").all():
-        return ", seen in training"
-    return ", seen by some models" if (known == "chosen").any() else ", not seen in training"
+        return ", in every training set"
+    return ", in some training sets" if (known == "chosen").any() else ", in no training set"
 
 
 def error_tint(percent: float) -> int:

@@ -28,12 +28,14 @@ OUTCOMES = {"survival": "survival times", "survival_temperature": "survival temp
 """What is lower or higher, where it is no error."""
 MOST = 100.0
 """Ratio beyond which a percentage says nothing."""
+TOLD_AT_END = 0.01
+"""Values on an end of their scale, as a share, from which on it is said."""
 TOLD_LABELS = 0.01
 """Labels that one side had more of than the other, as a share, from which on it is said."""
 VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
-    "no difference": "no difference found",
+    "none found": "no difference found",
     "too few seeds": "undecided: too few repeats",
     "all alike": "all alike",
     "no pairs": "no pairs to compare",
@@ -135,12 +137,14 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     labels = float(row.get("label_ratio", np.nan))
     if abs(labels - 1.0) > TOLD_LABELS:
         numbers += f"; from {labels:.2f} times as many labels"
+    if (share := float(row.get("at_end", np.nan))) > TOLD_AT_END:
+        numbers += f"; {100 * share:.0f} % of the values are at an end of their scale, where differences hide"
     confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
     if verdict == "all alike":
         return f"{role}{first} and {second}: the same in every repeat ({numbers})."
     if verdict == "too few seeds":
         return f"{role}{first} against {second}: undecided, repeats that differ are needed ({numbers})."
-    if verdict == "no difference":
+    if verdict == "none found":
         found = f"No difference found between {first[0].lower()}{first[1:]} and {second}"
         return f"{role}{found} ({numbers}).{confounded}"
     noun = OUTCOMES.get(str(row.get("metric")), "errors")
@@ -173,7 +177,9 @@ def _scope(row: Mapping[Hashable, Any]) -> str:
 
 def _pairs(row: Mapping[Hashable, Any]) -> str:
     pools = float(row.get("n_pools", np.nan))
-    units = f"{row['n_units']} seeds" if math.isnan(pools) else f"{pools:g} pools with {row['n_units']} seeds"
+    units = f"{row['n_units']} seeds"
+    if not math.isnan(pools):
+        units = f"{pools:g} {row.get('repeat', 'pool')}s with {units}"
     text = f"{row['n_pairs']} pairs, {units}"
     return f"{text}; {row['n_missing']} more lost to unfinished cells" if row["n_missing"] else text
 

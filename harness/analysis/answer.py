@@ -189,8 +189,13 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
                 primary=question.comparison(one.name, one.part),
                 pooled=bool(tests) and one.name in UNTESTED,
             )
-            shown = {"answer": found["answer"].assign(better=one.better), "fractions": found["fractions"]}
-            add(one.name, wanted.split, shown)
+            answer = found["answer"].assign(better=one.better)
+            of_all = answer[answer["model"] == EVERY_MODEL]
+            add(
+                one.name,
+                wanted.split,
+                {"answer": answer, "fractions": found["fractions"], "sizes": sizes(of_all)},
+            )
     tables = {name: pd.concat(several, ignore_index=True) for name, several in parts.items()}
     tables |= {**compare_outcomes(outcomes, tests), "tradeoffs": tradeoffs(outcomes)}
     if not (groups := compare_groups(held_out_rows(root, results), METRICS)).empty:

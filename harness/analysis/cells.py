@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.engine.grid import OTHER, OWN
 from crossprune.harness.evaluation.metrics import ALL
-from crossprune.harness.evaluation.soundness import clipped
+from crossprune.harness.evaluation.soundness import clipped, exploded
 from crossprune.harness.selection.methods import RANDOM
 
 SETTING = ["dataset", "fraction", "model", "method"]
@@ -71,11 +71,11 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
     ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``cell``,
     ``fit_key``, ``split``, ``overlap`` (test over training configurations, NaN if not known),
-    ``log_labels`` (logarithm of the labels that were chosen, NaN if not known) and ``log_error``, NaN where
-    the cell is not done, in an order of their own; exploded fits are `clipped`. The full set is left out:
-    all choosers agree there.
+    ``log_labels`` (logarithm of the labels that were chosen, NaN if not known), ``log_error``, NaN where
+    the cell is not done, and ``at_end`` (1 where that is an end of the scale, 0 elsewhere), in an order of
+    their own; exploded fits are `clipped`. The full set is left out: all choosers agree there.
     """
-    table = labelled(clipped(results))
+    table = labelled(clipped(results)).assign(at_end=exploded(results).astype("float64"))
     table = table.assign(relation=relation_of(table))
     keys = [*SETTING, "chooser", "seed"]
     if "fit_key" not in table.columns:
@@ -94,11 +94,15 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
     labels = table["n_labels"].astype("float64") if "n_labels" in table.columns else np.nan
     table = table.assign(overlap=_overlap(table), log_labels=np.log(labels))
-    found = table.loc[done, [*keys, "fit_key", "overlap", "log_labels", metric]].drop_duplicates(keys)
+    found = table.loc[done, [*keys, "fit_key", "overlap", "log_labels", "at_end", metric]].drop_duplicates(
+        keys
+    )
     errors = cells.merge(found, on=keys, how="left")
     values = errors.pop(metric).astype(float)
     budget = errors["method"].map(budget_of)
-    return errors.assign(split=split, budget=budget, log_error=np.log(values.where(values > 0)))
+    at_end = errors["at_end"].fillna(0.0)
+    log_error = np.log(values.where(values > 0))
+    return errors.assign(split=split, budget=budget, at_end=at_end, log_error=log_error)
 
 
 def overlaps(errors: pd.DataFrame) -> pd.Series[float]:

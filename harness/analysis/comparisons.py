@@ -58,6 +58,8 @@ COLUMNS = [
     "pool_overlap",
     "n_data_sets",
     "label_ratio",
+    "at_end",
+    "repeat",
 ]
 """Columns of the tables that this module returns."""
 SHOWN = (
@@ -99,14 +101,16 @@ def compare(
     -------
     dict
         ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends
-        are ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, no difference, all
+        are ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, none found, all
         alike, too few seeds or no pairs) go together; ``…_alone`` is what they were if this row had been
         named before. ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets,
         ``n_missing`` pairs lost to unfinished cells; ``label_ratio`` says how many times as many labels the
-        first had (equal budgets of configurations are no equal budgets of labels); ``design`` says whether
-        ownership can be told from the quality of choosers. ``fractions``: the same over all models at each
-        ``fraction``; in rows of `TREND` the ratio is the factor by which the ratio changes when the data
-        are doubled. ``choosers``: every chooser and method against random, over all models and for each.
+        first had (equal budgets of configurations are no equal budgets of labels); ``at_end`` is the share of
+        the compared values on an end of their scale, ``repeat`` what is independent (seed, pool or group);
+        ``design`` says whether ownership can be told from the quality of choosers. ``fractions``: the same
+        over all models at each ``fraction``; in rows of `TREND` the ratio is the factor by which the ratio
+        changes when the data are doubled. ``choosers``: every chooser and method against random, over all
+        models and for each.
     """
     models = _with_all(sorted(set(errors["model"])))
     of_models = pairs_of_models(errors)
@@ -175,6 +179,8 @@ def estimate(
     n_planned = np.array([int(table.loc[rows, "n_planned"].sum()) for rows in planned])
     by_source = _by_data_set(units, moved, errors, pooled=pooled)
     told = [np.isfinite(one) for one, _ in by_source.values()]
+    several = max(map(len, _pools_of(units, errors).values()), default=0) > 1
+    unit = "group" if (errors["held_out"] != "").any() else "pool"
     facts = {
         "n_units": np.sum([one.counts for one in units.values()], axis=0, dtype=np.int64),
         "n_missing": n_planned - n_pairs,
@@ -183,6 +189,8 @@ def estimate(
         **_scatter_of_pools(units, errors, len(cases)),
         "n_data_sets": np.sum(told, axis=0, dtype=np.int64) if told else 0,
         "label_ratio": _label_ratios(contrasts, weights),
+        "at_end": _at_end(contrasts, weights),
+        "repeat": unit if several else "seed",
     }
     return Estimated(cases, by_source, n_pairs, facts)
 
@@ -292,6 +300,14 @@ def _label_ratios(contrasts: Contrasts, weights: sparse.csr_array) -> FloatArray
     return np.where(n_data_sets > 0, found, np.nan)
 
 
+def _at_end(contrasts: Contrasts, weights: sparse.csr_array) -> FloatArray:
+    """Return which share of what is compared lies on an end of its scale, NaN where nothing is compared."""
+    counted = abs(weights @ contrasts.shares)
+    total = counted.sum(axis=1)
+    found: FloatArray = counted @ contrasts.errors["at_end"].to_numpy() / np.where(total > 0, total, np.nan)
+    return found
+
+
 def _scatter_of_tests(moved: Sequence[FloatArray]) -> dict[str, object]:
     """Return the standard deviation that one test configuration alone would give, and their mean number."""
     if not moved:
@@ -333,4 +349,4 @@ def _verdict(estimate: float, low: float, high: float, n_pairs: int) -> str:
         return "all alike" if n_pairs > 1 and abs(estimate) < statistics.ROUNDING else "too few seeds"
     if high < 0:
         return "lower"
-    return "higher" if low > 0 else "no difference"
+    return "higher" if low > 0 else "none found"

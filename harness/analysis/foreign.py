@@ -88,6 +88,11 @@ def _check(table: pd.DataFrame) -> None:
     for name in ERRORS.values():
         if name in table.columns and (table[name] < 0).any():
             raise ValueError(f"{name} has a value below 0, which no error has")
+        if name in table.columns and np.isinf(table[name].astype("float64")).any():
+            raise ValueError(
+                f"{name} has an infinite value; give what it is to count as (a run's table: the error of "
+                "mean), or another status than 'done'"
+            )
     seeds = table["seed"].astype("float64")
     if bad := [one for one in seeds.unique() if not (abs(one) < 2.0**63 and one == np.floor(one))]:
         raise ValueError(f"seed {bad[0]:g} is no whole number of 64 bits")

@@ -27,7 +27,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Column, Table
+from rich.table import Table
 
 QUIET_INTERVAL_S = 10.0
 MOST_HEALED = 20
@@ -176,12 +176,15 @@ def print_properties(
     console: Console, rows: Sequence[Property], references: Sequence[tuple[float, str]]
 ) -> None:
     """Print the properties of one potential beside their reference values."""
-    view = Table("structure", Column("property", no_wrap=True), "value", "reference", "error", "status")
+    columns = ("structure", "property", "value", "reference", "error", "status", "remark")
+    texts = []
     for row, (reference, _) in zip(rows, references, strict=True):
         numbers = [row.value, reference, row.value - reference]
-        texts = ["" if isnan(number) else f"{number:.5g}" for number in numbers]
-        view.add_row(row.structure, row.name, *texts, f"{row.status}: {row.reason}".rstrip(": "))
-    console.print(view)
+        shown = ["" if isnan(number) else f"{number:.5g}" for number in numbers]
+        texts.append((row.structure, row.name, *shown, row.status, row.reason))
+    for structure, part in pd.DataFrame(texts, columns=columns).groupby("structure", sort=False):
+        print_text(console, str(structure))
+        _print_lines(console, _laid_out(part.drop(columns="structure")))
     for source in dict.fromkeys(source for _, source in references if source):
         console.print(f"reference: {source}", markup=False, highlight=False)
 
@@ -294,24 +297,33 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         if full and "outcome" in table:
             shared.append("comparison")
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
-            texts, notes = _texts(part.drop(columns=shared)), []
-            if "remark" in texts:
-                notes = [one for one in dict.fromkeys(texts["remark"]) if one]
-                texts["remark"] = [f"[{notes.index(one) + 1}]" if one else "" for one in texts["remark"]]
-            lines = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
-            lines += texts.to_string(index=False, line_width=WIDTH).splitlines()
-            for number, note in enumerate(notes, start=1):
-                lines += textwrap.wrap(f"[{number}] {note}", WIDTH, subsequent_indent="    ")
-            for line in lines:
-                console.print(printable(line.rstrip()), highlight=False, markup=False, soft_wrap=True)
+            head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
+            _print_lines(console, head + _laid_out(_texts(part.drop(columns=shared))))
         if len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
 
 
+def _laid_out(texts: pd.DataFrame) -> list[str]:
+    """Lay a table out in lines of `WIDTH`; its remarks come below it, numbered."""
+    notes: list[str] = []
+    if "remark" in texts:
+        notes = [one for one in dict.fromkeys(texts["remark"]) if one]
+        marks = [f"[{notes.index(one) + 1}]" if one else "" for one in texts["remark"]]
+        texts = texts.assign(remark=marks) if notes else texts.drop(columns="remark")
+    lines = texts.to_string(index=False, line_width=WIDTH).splitlines()
+    for number, note in enumerate(notes, start=1):
+        lines += textwrap.wrap(f"[{number}] {note}", WIDTH, subsequent_indent="    ")
+    return lines
+
+
+def _print_lines(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(printable(line.rstrip()), highlight=False, markup=False, soft_wrap=True)
+
+
 def print_text(console: Console, text: str) -> None:
     """Print a paragraph in lines of `WIDTH`, after an empty one."""
-    for line in ("", *textwrap.wrap(text, WIDTH)):
-        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+    _print_lines(console, ["", *textwrap.wrap(text, WIDTH)])
 
 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -119,9 +119,7 @@ def clipped(results: pd.DataFrame) -> pd.DataFrame:
     Leaving them out would leave out the worst, and with it favour whoever chose their data; as they
     are, one of them would be the mean.
     """
-    if "flag" not in results.columns:
-        return results
-    gone = results["flag"].astype(str).str.startswith(EXPLODED)
+    gone = exploded(results)
     if not gone.any():
         return results
     found = results.copy()
@@ -129,6 +127,12 @@ def clipped(results: pd.DataFrame) -> pd.DataFrame:
         if metric in found.columns:
             found.loc[gone, metric] = found.loc[gone, clip] if clip in found.columns else np.nan
     return found
+
+
+def exploded(results: pd.DataFrame) -> pd.Series[bool]:
+    """Say of each row of a results table whether its fit exploded."""
+    flags = results.get("flag", results["status"].map(lambda _: ""))
+    return flags.astype(str).str.startswith(EXPLODED)
 
 
 def _rms(values: FloatArray) -> float:

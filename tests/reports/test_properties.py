@@ -59,19 +59,19 @@ def test_columns_say_whether_the_reference_was_seen_in_training():
     rows = [row(name, word, seed) for name, both in words.items() for seed, word in enumerate(both)]
     (found,) = property_errors(properties_table(rows)).to_dict("records")
     assert {name for name in found if name.endswith("(%)")} == {
-        "diamond c11_gpa, seen in training (%)",
-        "diamond c12_gpa, seen by some models (%)",
-        "diamond c44_gpa, not seen in training (%)",
+        "diamond c11_gpa, in every training set (%)",
+        "diamond c12_gpa, in some training sets (%)",
+        "diamond c44_gpa, in no training set (%)",
         "diamond bulk_modulus_gpa (%)",
     }
-    assert found["references seen"] == pytest.approx(50.0)
+    assert found["references in the fit"] == pytest.approx(50.0)
 
 
 def test_a_table_of_an_earlier_version_has_no_marks():
     table = properties_table([property_row("c11_gpa", 110.0, 100.0)])
     old = table.drop(columns=["reference_seen", "n_reference_chosen", "n_reference_pool"])
     assert list(property_errors(old).columns) == list(property_errors(table).columns)
-    assert "references seen" not in property_errors(old).columns
+    assert "references in the fit" not in property_errors(old).columns
 
 
 def test_phonon_error_counts_equivalent_points():

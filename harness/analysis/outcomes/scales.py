@@ -97,7 +97,9 @@ def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator
     plain = rows["property"] == rows["property"].map(plain_name)
     rows = rows[plain & rows["property"].map(_tolerance).notna()]
     asked = set(properties["cell"])
-    rows = rows.assign(value=scaled_errors(rows), name=_names(rows))
+    values = scaled_errors(rows)
+    ended = (values <= 0.0) | (values >= np.log(WORST_RATIO))
+    rows = rows.assign(value=values, at_end=ended.astype("float64"), name=_names(rows))
     said = rows["reference_seen"] if "reference_seen" in rows.columns else pd.Series("", rows.index)
     groups = {
         "properties": rows,
@@ -112,10 +114,10 @@ def property_outcomes(cells: pd.DataFrame, properties: pd.DataFrame) -> Iterator
         yield _of_cells(str(key), "lower", cells, _whole_mean(part, ["cell"]), asked)
 
 
-def _whole_mean(rows: pd.DataFrame, by: list[str]) -> pd.Series[float]:
-    """Average ``value`` over rows that agree in ``by``; NaN if one of them is missing."""
-    groups = rows.groupby(by)["value"]
-    return groups.mean().where(groups.count() == groups.size())
+def _whole_mean(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Average ``value`` and ``at_end`` over rows that agree in ``by``; NaN if a value is missing."""
+    groups = rows.groupby(by)
+    return groups[["value", "at_end"]].mean().where(groups["value"].count() == groups.size(), axis=0)
 
 
 def scaled_errors(properties: pd.DataFrame) -> FloatArray:
@@ -159,21 +161,23 @@ def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome
     asked = set(md["cell"])
     runs = md.assign(crashed=md["status"].isin(FAILED))
     runs.loc[runs["crashed"], ["survival_ps", "survival_temperature_k"]] = 0.0
+    runs["whole"] = runs["survived"].eq(True) & ~runs["crashed"]
     ramps, plain = runs[runs["ensemble"] == "ramp"], runs[runs["ensemble"] != "ramp"]
     if (known := plain[plain["survived"].notna() | plain["crashed"]]).size:
         cut = distinct_runs(known, ["cell"]).groupby("cell")["cut"].any()
-        times = known.groupby("cell")["survival_ps"].mean()
-        times = times.where(~cut.reindex(times.index, fill_value=False) & _all_known(plain, times.index))
-        logs = pd.Series(np.log(times.clip(lower=SHORTEST_PS).to_numpy(dtype=np.float64)), times.index)
-        yield _of_cells("survival", "higher", cells, logs, asked)
+        found = _with_ends(known, known["survival_ps"], known["whole"], SHORTEST_PS)
+        found["value"] = np.log(known.groupby("cell")["survival_ps"].mean().clip(lower=SHORTEST_PS))
+        told = ~cut.reindex(found.index, fill_value=False) & _all_known(plain, found.index)
+        yield _of_cells("survival", "higher", cells, found.where(told, axis=0), asked)
     if (known := ramps[ramps["survived"].notna() | ramps["crashed"]]).size:
-        reached = _mean_log(known["survival_temperature_k"].clip(lower=COLDEST_K), known["cell"])
-        reached = reached.where(_all_known(ramps, reached.index))
-        yield _of_cells("survival_temperature", "higher", cells, reached, asked)
+        found = _with_ends(known, known["survival_temperature_k"], known["whole"], COLDEST_K)
+        told = _all_known(ramps, found.index)
+        yield _of_cells("survival_temperature", "higher", cells, found.where(told, axis=0), asked)
     for name in ("rdf", "adf"):
         if f"{name}_noise" in plain.columns and (plain[f"{name}_noise"] > 0).any():
             ratio = _over_noise(plain, name)
-            yield _of_cells(name, "lower", cells, _mean_log(ratio, plain.loc[ratio.index, "cell"]), asked)
+            found = _with_ends(plain.loc[ratio.index], ratio, ratio >= WORST_RATIO, 1.0)
+            yield _of_cells(name, "lower", cells, found, asked)
 
 
 def _all_known(runs: pd.DataFrame, cells: pd.Index) -> pd.Series[bool]:
@@ -193,16 +197,18 @@ def _over_noise(runs: pd.DataFrame, name: str) -> pd.Series[float]:
     return ratio.where(~(failed & has_reference), WORST_RATIO).clip(1.0, WORST_RATIO).dropna()
 
 
-def _mean_log(values: pd.Series[float], of: pd.Series[str]) -> pd.Series[float]:
-    """Average logarithms by cell."""
-    logs = pd.Series(np.log(values.to_numpy(dtype=np.float64)), values.index)
-    return logs.groupby(of).mean()
+def _with_ends(
+    runs: pd.DataFrame, values: pd.Series[float], at_top: pd.Series[bool], bottom: float
+) -> pd.DataFrame:
+    """Average logarithms by cell, and say which share of them is at the top or at the bottom of the scale."""
+    logs = np.log(values.to_numpy(dtype=np.float64).clip(bottom))
+    at_end = (at_top | (values <= bottom)).astype("float64")
+    rows = pd.DataFrame({"cell": runs["cell"], "value": logs, "at_end": at_end}, runs.index)
+    return rows.groupby("cell").mean()
 
 
-def _of_cells(
-    name: str, better: str, cells: pd.DataFrame, values: pd.Series[float], asked: set[str]
-) -> Outcome:
+def _of_cells(name: str, better: str, cells: pd.DataFrame, values: pd.DataFrame, asked: set[str]) -> Outcome:
     """Give cells their values; those of seeds and models of which nothing was asked are left out."""
     found = cells[cells["cell"].isin(asked)].reset_index(drop=True)
-    log_errors = found["cell"].map(values).astype("float64")
-    return Outcome(name, "", better, found.assign(log_error=log_errors, split=""))
+    log_errors, at_end = (found["cell"].map(values[name]).astype("float64") for name in ("value", "at_end"))
+    return Outcome(name, "", better, found.assign(log_error=log_errors, at_end=at_end.fillna(0.0), split=""))

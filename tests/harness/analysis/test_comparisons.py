@@ -89,7 +89,7 @@ def test_luck_shared_by_all_models_is_not_taken_for_an_effect():
 
     found = overall(compare(study(error), FORCE))["own / random"]
     assert found["ratio"] == pytest.approx(1.2 ** (-1 / 3))
-    assert found["verdict"] == "no difference"  # 18 pairs, but one unlucky draw
+    assert found["verdict"] == "none found"  # 18 pairs, but one unlucky draw
 
 
 def test_a_planted_gain_is_found():
@@ -97,7 +97,7 @@ def test_a_planted_gain_is_found():
     for comparison in ("own / random", "own / other"):
         assert found[comparison]["verdict"] == "lower"
         assert found[comparison]["low"] < np.exp(-0.1) < found[comparison]["high"]
-    assert found["other / random"]["verdict"] == "no difference"
+    assert found["other / random"]["verdict"] == "none found"
 
 
 def test_pairs_lost_to_failures_are_counted():
@@ -186,7 +186,7 @@ def test_a_test_set_of_few_configurations_widens_the_interval():
     ("kept", "verdicts"),
     [
         (lambda table: table["chooser"] == "random", {"no pairs"}),
-        (lambda table: table["chooser"] != "random", {"no pairs", "no difference"}),
+        (lambda table: table["chooser"] != "random", {"no pairs", "none found"}),
         (lambda table: table["fraction"] == 1.0, {"no pairs"}),
     ],
 )
@@ -208,7 +208,8 @@ def test_an_exploded_fit_counts_as_much_as_mean_and_is_not_missing():
     by_hand = table.assign(**{FORCE: table[FORCE].where(~bad, 0.8)})
     flagged[FORCE] = flagged[FORCE].where(~bad, 1e17)
     found, expected = compare(flagged, FORCE), compare(by_hand, FORCE)
-    pd.testing.assert_frame_equal(found, expected)
+    pd.testing.assert_frame_equal(found.drop(columns="at_end"), expected.drop(columns="at_end"))
+    assert found["at_end"].tolist() == pytest.approx([1 / 6, 0.0, 1 / 6])  # own only: one of three seeds
     assert (found["n_missing"] == 0).all()
 
 

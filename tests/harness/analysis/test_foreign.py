@@ -88,6 +88,7 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
         (lambda table: table.replace({"model": {"snap": "all"}}), "stands for all models"),
         (lambda table: table.assign(n_configurations="many"), "n_configurations does not hold numbers"),
         (lambda table: table.assign(**{FORCE: -1.0}), "below 0"),
+        (lambda table: table.assign(**{FORCE: np.inf}), "infinite value; give what it is to count as"),
         (lambda table: table.assign(status="Done"), "no row has the status 'done'; there are Done"),
         (lambda table: table.assign(seed=table["seed"] * 1e30), "no whole number of 64 bits"),
         (lambda table: table.assign(group="bulk"), "no row is of the group 'all'"),

@@ -374,7 +374,7 @@ def test_groups_are_the_units_of_transfer(held_out):
         assert found.loc[name, "n_groups"] == 1
     logs = np.log(found.loc[list(effects), "ratio"])
     overall = found.loc["all"]
-    assert (overall["n_groups"], overall["verdict"]) == (6, "no difference")
+    assert (overall["n_groups"], overall["verdict"]) == (6, "none found")
     assert np.log(overall["ratio"]) == pytest.approx(logs.mean())
     half = stats.t.isf(0.025, 5) * logs.std() * np.sqrt(1 / 6 + 0.25)
     assert np.log(overall["high_alone"] / overall["ratio"]) == pytest.approx(half)

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.cli.console import print_analysis, print_assessment, print_matrix
+from crossprune.harness.cli.console import (
+    print_analysis,
+    print_assessment,
+    print_matrix,
+    print_properties,
+)
 from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.engine.results import md_table, properties_table
+from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import undetermined
 from rich.console import Console
 
@@ -113,3 +120,17 @@ def test_the_matrix_averages_over_pools_and_not_over_their_seeds():
         print_matrix(Console(file=output, width=200), table[table["pool"] < n_pools])
         for one in said if n_pools == 1 else (*said, "0.2000 ± 0.1000", "over pools"):
             assert one in output.getvalue()
+
+
+def test_properties_are_whole_at_80_columns(capsys):
+    """A table with borders cut its numbers: 123.… for 123.46."""
+    name, why = "c44_clamped_at_reference_strain_gpa", "the vacancy collapsed, " * 6
+    rows = [
+        Property("diamond", name, -1123.45678, "done", "", 1.0),
+        Property("vacancy", name, 3.0, "suspect", why, 1.0),
+    ]
+    print_properties(Console(width=80), rows, [(120.1, "DFT"), (math.nan, "")])
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    assert {"-1123.5", "120.1", "-1243.6"} <= set(output.split())
+    assert f"[1] {' '.join(why.split())}" in " ".join(output.split())
