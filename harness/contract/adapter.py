@@ -82,6 +82,22 @@ class Adapter(ABC, Generic[Options]):
         _require_finite(self.options, f"adapter {self.name!r}")
         self.isolated_atom_energies = None if isolated_atom_energies is None else dict(isolated_atom_energies)
 
+    def design_rows(self, atoms: Atoms) -> FloatArray:
+        """Return what least squares sees of one structure, for models that are linear in coefficients.
+
+        Returns
+        -------
+        FloatArray
+            Shape (1 + 3·n_atoms, n_coefficients): derivatives of the energy per atom (eV), then of the
+            force components (eV/Å), atom by atom x y z, with respect to the coefficients.
+
+        Raises
+        ------
+        StudyError
+            If the family has none; it does not claim `Capabilities.rows` then.
+        """
+        raise StudyError(f"adapter {self.name!r} has no design rows: it is not linear in its coefficients")
+
     @classmethod
     def is_seeded(cls, options: Any) -> bool:
         """Say whether, with these options, the generator given to ``fit`` changes the parameters.

@@ -25,6 +25,11 @@ def features_key(frames_key: str, spec: AdapterSpec) -> str:
     return canonical_hash("features", frames_key, spec.prepare_fingerprint)
 
 
+def rows_key(frames_key: str, spec: AdapterSpec) -> str:
+    """Key of the design rows of all frames of a data set, however they are split."""
+    return canonical_hash("rows", frames_key, spec.prepare_fingerprint)
+
+
 def prepare_key(frames_key: str, spec: AdapterSpec) -> str:
     """Key of what a fitter computes once for all frames of a data set, however they are split."""
     return canonical_hash("prepare", frames_key, spec.prepare_fingerprint)

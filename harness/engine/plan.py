@@ -14,10 +14,17 @@ from crossprune.harness.data.names import pool_name, table_of
 from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import KIN, OTHER, OWN, Cell, Choice, expand, require_known
-from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
+from crossprune.harness.engine.keys import (
+    cell_key,
+    features_key,
+    fit_key,
+    prepare_key,
+    rows_key,
+    selection_key,
+)
 from crossprune.harness.engine.outcome import Stage
 from crossprune.harness.engine.schedule import Job, Task
-from crossprune.harness.engine.stored import put_dataset
+from crossprune.harness.engine.stored import STAGE_OF, put_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
@@ -34,6 +41,7 @@ ONCE, FITS, CHOICES = range(3)
 cells end; then the choice of more data to fit to."""
 ONCE_STAGES: Mapping[str, tuple[Callable[[str, AdapterSpec], str], Stage]] = {
     "features": (features_key, stages.features_stage),
+    "rows": (rows_key, stages.rows_stage),
     "prepare": (prepare_key, stages.prepare_stage),
 }
 """Stages that look at every frame for itself, and at no split; their keys."""
@@ -160,11 +168,15 @@ class Plan:
 
     def unable(self, cell: Cell) -> str:
         """Say why an adapter cannot take its part in a cell, or return an empty string."""
-        chooser = cell.choice.chooser
-        if chooser != RANDOM and not adapter_class(self.specs[chooser].adapter).capabilities.describes:
-            return f"adapter {self.specs[chooser].adapter!r} has no descriptor, so it cannot choose data"
-        if not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
-            return f"adapter {self.specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
+        chooser, model = cell.choice.chooser, self.specs[cell.model].adapter
+        if chooser != RANDOM:
+            name = self.specs[chooser].adapter
+            if not adapter_class(name).capabilities.describes:
+                return f"adapter {name!r} has no descriptor, so it cannot choose data"
+            if STAGE_OF[cell.choice.space] == "rows" and not adapter_class(name).capabilities.rows:
+                return f"adapter {name!r} is not linear in its coefficients, so it has no rows to choose by"
+        if not adapter_class(model).capabilities.fits:
+            return f"adapter {model!r} has no fitter, so it cannot be retrained"
         return ""
 
     def fit(self, cell: Cell, order: IntArray) -> Task:
@@ -264,7 +276,7 @@ class _Jobs:
         before: tuple[Job, ...] = ()
         if choice.chooser != RANDOM:
             spec = self._specs[choice.chooser]
-            before = (self._once("features", choice.dataset, choice.chooser),)
+            before = (self._once(STAGE_OF[choice.space], choice.dataset, choice.chooser),)
             features = before[0][1]
         key = selection_key(dataset, features, choice)
         arguments = (dataset, features, choice, key)

@@ -20,6 +20,7 @@ from crossprune.harness.contract import (
     IntArray,
     Predictions,
     Weights,
+    allocate,
     have_weight,
     save_arrays,
 )
@@ -42,7 +43,7 @@ from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
-from crossprune.harness.selection.gathering import n_labels, order
+from crossprune.harness.selection.gathering import n_labels, order, places
 from crossprune.harness.selection.methods import METHODS
 from crossprune.harness.store.objects import Store
 
@@ -75,6 +76,31 @@ def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) ->
     return None, True
 
 
+def rows_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
+    """Compute the design rows of all frames of a data set, one frame below the other."""
+    store = stage_store(root)
+    if store.has("rows", key):
+        return None, False
+    dataset = stored_dataset(root, dataset_key)
+    adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
+    first, last = places(dataset.sizes, "rows")
+
+    def write(folder: Path) -> None:
+        rows: FloatArray | None = None
+        for atoms, start, end in zip(dataset.frames, first.tolist(), last.tolist(), strict=True):
+            values = adapter.design_rows(atoms)
+            if rows is None:
+                rows = allocate(folder, "rows", (int(last[-1]), values.shape[1]))
+            if not np.isfinite(values).all():
+                raise ValueError(f"adapter {spec.adapter!r} gave design rows that are not finite")
+            rows[start:end] = values
+        if isinstance(rows, np.memmap):
+            rows.flush()
+
+    store.write("rows", key, write)
+    return None, True
+
+
 def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
     """Compute everything of a model that does not depend on the chosen subset."""
     store = stage_store(root)
@@ -104,11 +130,7 @@ def selection_stage(
     if (stored := stored_selection(store, key)) is not None:
         return stored, False
     described = features if METHODS[choice.method].described else None
-    candidates = (
-        None
-        if choice.fraction == 1.0
-        else stored_candidates(root, dataset_key, described, choice.scaling, choice.pooling)
-    )
+    candidates = None if choice.fraction == 1.0 else stored_candidates(root, dataset_key, described, choice)
     picked = order(
         stored_dataset(root, dataset_key),
         candidates,

@@ -72,6 +72,12 @@ class Primary:
                 raise ValueError(unknown_name(name, getattr(self, name), known))
 
 
+AXES = (
+    *("datasets", "models", "choosers", "methods", "spaces", "scalings", "poolings", "fractions", "seeds"),
+)
+"""Those of which a value may not be given twice."""
+
+
 @dataclass(frozen=True)
 class Study:
     """The axes of the matrix and everything that its cells depend on."""
@@ -86,10 +92,12 @@ class Study:
     """Adapters whose latent space chooses; the random base line is always added."""
     methods: tuple[str, ...] = ("fps",)
     """Selection methods."""
+    spaces: tuple[str, ...] = ("atoms",)
+    """What describes a configuration: its atoms, or rows of least squares: rows or force_rows."""
     scalings: tuple[str, ...] = ("standard",)
-    """How the axes of a latent space are weighted: none, standard or whitened."""
+    """How the columns of a latent space are weighted: none, standard, standard_all, whitened or pca:K."""
     poolings: tuple[str, ...] = ("mean",)
-    """How atoms become one point per configuration: mean, sum or max."""
+    """How atoms, or rows, become one point per configuration: mean, sum, max, std or mean_std."""
     budget: str = "configurations"
     """What a fraction is a fraction of: configurations, atoms or labels."""
     fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
@@ -118,11 +126,10 @@ class Study:
     def __post_init__(self) -> None:
         """Check what can be checked without looking at data sets or adapters."""
         self._check_names()
-        for axis in ("datasets", "models", "methods", "scalings", "poolings", "fractions", "seeds"):
-            if not getattr(self, axis):
+        for axis in AXES:
+            if not getattr(self, axis) and axis != "choosers":
                 raise ValueError(f"{axis} is empty; give at least one")
-        axes = ("datasets", "models", "choosers", "methods", "scalings", "poolings", "fractions", "seeds")
-        for axis in axes:
+        for axis in AXES:
             values = getattr(self, axis)
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis} has a value twice: {list(values)}")

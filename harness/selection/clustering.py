@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.selection.candidates import Candidates, centre
+from crossprune.harness.selection.axes import centre
+from crossprune.harness.selection.candidates import Candidates
 
 THRESHOLD = 0.5
 """First radius of a BIRCH subcluster, as DIRECT publishes it (in weighted principal components)."""

@@ -38,10 +38,10 @@ def gradient_guided(
     ValueError
         If the candidates carry no forces.
     """
-    if candidates.force_norms is None:
+    if candidates.mean_forces is None:
         raise ValueError("gradient_fps needs forces, and these candidates have none")
     order = rng.permutation(candidates.n_configurations)
-    means = np.add.reduceat(candidates.force_norms, candidates.offsets[:-1]) / candidates.sizes
+    means = candidates.mean_forces
     weights = np.where(means > 0, means, 0.0)[order] ** beta
     start = 0
     if beta != 0 and weights.sum() > 0:

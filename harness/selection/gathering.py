@@ -74,35 +74,49 @@ class Pool:
 
 
 def gather(
-    dataset: frames.DataSet, part: IntArray, features: FloatArray | None, scaling: str, pooling: str
+    dataset: frames.DataSet,
+    part: IntArray,
+    vectors: FloatArray | None,
+    *,
+    space: str = "atoms",
+    scaling: str = "standard",
+    pooling: str = "mean",
 ) -> Candidates:
-    """Gather features, groups and forces of the frames ``part``, and of no others.
+    """Gather features or rows, groups and forces of the frames ``part``, and of no others.
 
     Parameters
     ----------
     dataset, part
         Where to look, and the indices of the frames.
-    features
-        Of all atoms of all frames, shape (Σ n_atoms, k); None for a method that looks at none.
-    scaling, pooling
-        Keys of `SCALINGS` and `POOLINGS`.
+    vectors
+        Features of all atoms of all frames, shape (Σ n_atoms, k), or their design rows, shape
+        (Σ (1 + 3 n_atoms), k); None for a method that looks at none.
+    space, scaling, pooling
+        One of `SPACES`; a scaling, see `crossprune.harness.selection.axes.scaling_of`; a key of `POOLINGS`.
     """
-    starts = frames.offsets(dataset.frames)
-    lengths = np.diff(starts)[part]
-    if features is None:
+    first, last = places(dataset.sizes, space)
+    lengths = (last - first)[part]
+    if vectors is None:
         values = np.empty((int(lengths.sum()), 0))
     else:
-        values = np.concatenate([features[starts[index] : starts[index + 1]] for index in part])
-    forces = np.concatenate([frames.forces_of(dataset.frames[index]) for index in part])
+        values = np.concatenate([vectors[first[index] : last[index]] for index in part])
+    forces = [np.linalg.norm(frames.forces_of(dataset.frames[index]), axis=1).mean() for index in part]
     groups = dataset.groups
     return Candidates(
         features=values,
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         groups=[groups[index] for index in part],
-        force_norms=np.linalg.norm(forces, axis=1),
+        mean_forces=np.array(forces),
         scaling=scaling,
         pooling=pooling,
     )
+
+
+def places(sizes: IntArray, space: str) -> tuple[IntArray, IntArray]:
+    """Return where the vectors of each frame begin and end; ``sizes`` are its atoms, shape (n_frames,)."""
+    lengths = sizes if space == "atoms" else 1 + 3 * sizes
+    last = np.cumsum(lengths)
+    return last - lengths + (space == "force_rows"), last
 
 
 def costs(dataset: frames.DataSet, part: IntArray, budget: str) -> IntArray | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.selection.candidates import NEGLIGIBLE, Candidates
+from crossprune.harness.selection.axes import NEGLIGIBLE
+from crossprune.harness.selection.candidates import Candidates
 
 RIDGE = 1e-6
 """Regularisation of the information matrix, relative to its mean diagonal; it starts the greedy design."""

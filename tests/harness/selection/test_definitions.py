@@ -22,7 +22,7 @@ def candidates():
     return Candidates(
         rng.normal(size=(n_atoms, 4)),
         np.concatenate([[0], np.cumsum(lengths)]),
-        force_norms=rng.uniform(0.1, 1, n_atoms),
+        mean_forces=rng.uniform(0.1, 1, 25),
     )
 
 
@@ -77,7 +77,7 @@ def test_farthest_environment(candidates, block, monkeypatch):
 @pytest.mark.parametrize("beta", [0.5, 1.0])
 def test_gradient_guided(candidates, beta):
     points = candidates.points()
-    force = np.array([one.mean() for one in atoms_of(candidates, candidates.force_norms)]) ** beta
+    force = candidates.mean_forces**beta
 
     def scores(chosen):
         return [
@@ -89,7 +89,7 @@ def test_gradient_guided(candidates, beta):
 
 
 def test_gradient_guided_starts_with_probability_of_the_force(candidates):
-    force = np.array([one.mean() for one in atoms_of(candidates, candidates.force_norms)])
+    force = candidates.mean_forces
     starts = [gradient_guided(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
     shares = np.bincount(starts, minlength=25) / 4000
     np.testing.assert_allclose(shares, force / force.sum(), atol=0.02)  # 4 deviations of a share of 0.1
