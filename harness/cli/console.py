@@ -194,6 +194,7 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
     table = clipped(table)
     done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
     done = not_held_out(done)
+    done = done[done["model"] != ""]
     for dataset, part in done.groupby("dataset"):
         fraction = part["fraction"].min()
         cells = part[part["fraction"] == fraction]
@@ -253,6 +254,7 @@ TITLES = {
     "ood_groups": "own / other on each held-out group; all: over groups, each of which counts as one",
     "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
     "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
+    "composition": "kinds of structures among the chosen, and in the pool",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
     "spaces": "latent spaces compared",

@@ -54,6 +54,7 @@ class Cell:
 
     choice: Choice
     model: str
+    """Empty in a study that only chooses."""
 
 
 def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) -> tuple[Cell, ...]:
@@ -89,7 +90,7 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
             model,
         )
         for (dataset, pool, held_out), how, fraction, seed, model in itertools.product(
-            splits, _ways(study), study.fractions, study.seeds, study.models
+            splits, _ways(study), study.fractions, study.seeds, study.models or ("",)
         )
     )
     return tuple(sorted(set(cells)))

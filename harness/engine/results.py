@@ -37,7 +37,16 @@ AXES = (
 STATE = ("relation", "split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
-PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
+PROVENANCE = (
+    "cell",
+    "fit_key",
+    "selection_key",
+    "dataset_key",
+    "crossprune_version",
+    "commit",
+    "versions",
+    "hardware",
+)
 COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
 PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")

@@ -87,7 +87,7 @@ class Study:
     datasets: tuple[str, ...]
     """Names of data sets, or paths of extended-XYZ files or ASE databases."""
     models: tuple[str, ...]
-    """Adapters (or variants of them, see ``options``) to retrain."""
+    """Adapters (or variants of them, see ``options``) to retrain; none in a study that only chooses."""
     choosers: tuple[str, ...] = ()
     """Adapters whose latent space chooses; the random base line is always added."""
     methods: tuple[str, ...] = ("fps",)
@@ -127,7 +127,7 @@ class Study:
         """Check what can be checked without looking at data sets or adapters."""
         self._check_names()
         for axis in AXES:
-            if not getattr(self, axis) and axis != "choosers":
+            if not getattr(self, axis) and axis not in ("choosers", "models"):
                 raise ValueError(f"{axis} is empty; give at least one")
         for axis in AXES:
             values = getattr(self, axis)
@@ -144,6 +144,8 @@ class Study:
             raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
         self._check_primary()
         for table, options in (("properties", self.properties), ("md", self.md)):
+            if options.enabled and not self.models:
+                raise ValueError(f"{table}.enabled is true, and models is empty: name the models to look at")
             for axis, asked, known in (
                 ("seeds", options.seeds, self.seeds),
                 ("models", options.models, self.models),

@@ -52,12 +52,18 @@ class Pool:
     """Their indices in the data set, ascending."""
     costs: IntArray | None
     """Atoms or labels of each; None where all cost the same."""
+    sizes: IntArray
+    """Atoms of each."""
 
     @classmethod
     def of(cls, dataset: frames.DataSet, budget: str) -> Pool:
         """Gather the training part."""
         train = dataset.indices("train")
-        return cls(train, costs(dataset, train, budget))
+        return cls(train, costs(dataset, train, budget), dataset.sizes[train])
+
+    def atoms_of(self, subset: IntArray) -> int:
+        """Count the atoms of some of the frames, given by their indices in the data set."""
+        return int(self.sizes[np.searchsorted(self.train, subset)].sum())
 
     def subset(self, picked: IntArray, fraction: float) -> IntArray:
         """Take a fraction out of an order of picking that holds it; ascending indices.

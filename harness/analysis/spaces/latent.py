@@ -7,17 +7,17 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import labelled, way_of
+from crossprune.harness.analysis.spaces.chosen import chosen_subsets
+from crossprune.harness.analysis.spaces.composition import composition, rules_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.keys import features_key
 from crossprune.harness.engine.results import by_pool, not_held_out
-from crossprune.harness.engine.stored import stored_dataset, stored_features, stored_subset
-from crossprune.harness.engine.study import parse_study
+from crossprune.harness.engine.stored import stored_dataset, stored_features
+from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
 from crossprune.harness.lookup import resolve
 from crossprune.harness.selection import diagnostics
@@ -45,13 +45,15 @@ class Space:
 
 
 def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Describe what was chosen, and the latent spaces: tables ``overlap``, ``chosen`` and ``spaces``."""
+    """Describe what was chosen, and the spaces: ``composition``, ``overlap``, ``chosen`` and ``spaces``."""
     if "dataset_key" not in results.columns:
         return {}
     results = by_pool(not_held_out(results))
     spaces = dict(_spaces(root, results))
     subsets = chosen_subsets(root, results)
+    study = stored_study(root)
     return {
+        "composition": composition(root, subsets, {} if study is None else rules_of(study)),
         "overlap": overlap(subsets),
         "chosen": chosen_sets(subsets, spaces),
         "spaces": compare_spaces(spaces),
@@ -117,12 +119,11 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
     A space whose features are not stored, or were computed by other code than that installed, is left out;
     all are if the study's text is not stored or is no longer understood.
     """
-    facts = read_provenance(root / PROVENANCE)
-    if not (root / "objects").is_dir() or facts is None or "dataset_key" not in results.columns:
+    study = stored_study(root)
+    if not (root / "objects").is_dir() or study is None or "dataset_key" not in results.columns:
         return
     store = Store(root)
     try:
-        study = parse_study(parse_toml(str(facts["toml"]).encode(), PROVENANCE), PROVENANCE)
         specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
     except (KeyError, ValueError, MissingPackage):
         return
@@ -135,6 +136,19 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
             features = features_key(frames_key, specs[chooser])
             if store.has("features", features):
                 yield str(name), chooser, dataset, stored_features(store, features)
+
+
+def stored_study(root: Path) -> Study | None:
+    """Read the study that a store was made by; None if its text is not stored, or not understood any more."""
+    facts = read_provenance(root / PROVENANCE)
+    try:
+        return (
+            None
+            if facts is None
+            else parse_study(parse_toml(str(facts["toml"]).encode(), PROVENANCE), PROVENANCE)
+        )
+    except (KeyError, ValueError, MissingPackage):
+        return None
 
 
 def part_of(stored: FloatArray, dataset: frames.DataSet, part: IntArray) -> Candidates:
@@ -153,28 +167,3 @@ def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str]
         owner, points = np.repeat(train, found.sizes), found.environments()
         bandwidth = bandwidth_of(points, np.random.default_rng(0))
         yield (name, chooser), Space(points, owner, bandwidth)
-
-
-def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
-    """List the chosen sets below the full one that are stored, each once.
-
-    Columns dataset, chooser, method, fraction, seed, ``way``, ``subset`` (indices in the data set) and
-    ``n_train``; no rows where the store holds no fits.
-    """
-    keys = ["dataset", "chooser", "method", "fraction", "seed"]
-    if "fit_key" not in results.columns or not (root / "objects").is_dir():
-        return pd.DataFrame(columns=[*keys, "fit_key", "dataset_key", "way", "subset", "n_train"])
-    store, table = Store(root), labelled(results)
-    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
-    sets = table.drop_duplicates(keys)[[*keys, "fit_key", "dataset_key"]].reset_index(drop=True)
-    sizes = {
-        key: len(stored_dataset(store.root, key).indices("train"))
-        for key in sorted(set(sets["dataset_key"]))
-        if store.has("dataset", key)
-    }
-    held = [store.has("fit", str(row.fit_key)) and row.dataset_key in sizes for row in sets.itertuples()]
-    sets = sets[np.array(held, dtype=np.bool_)].reset_index(drop=True)  # an empty list would name columns
-    sets["way"] = way_of(sets)
-    subsets: dict[str, Any] = {key: stored_subset(store.root, key) for key in sorted(set(sets["fit_key"]))}
-    sets["subset"] = [subsets[key] for key in sets["fit_key"]]
-    return sets.assign(n_train=sets["dataset_key"].map(sizes))
