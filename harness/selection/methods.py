@@ -10,7 +10,8 @@ import numpy as np
 from crossprune.harness.contract import IntArray
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.clustering import birch, kmeans
+from crossprune.harness.selection.clustering import kmeans
+from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
 from crossprune.harness.selection.optimal_design import d_optimal, leverage
@@ -65,7 +66,7 @@ METHODS: dict[str, Method] = {
     "cur": Method(leverage),
     "d_optimal": Method(d_optimal),
     "kmeans": Method(kmeans, nested=False),
-    "birch": Method(birch, nested=False),
+    "direct": Method(direct, nested=False),
     "set_cover": Method(set_cover, pooled=False),
     "entropy": Method(entropy_greedy, pooled=False),
 }

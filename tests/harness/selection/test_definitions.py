@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from crossprune.harness.selection import entropy as kernels
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.clustering import birch, kmeans, weighted_components
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy, entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
 from crossprune.harness.selection.optimal_design import d_optimal, leverage, leverage_scores
@@ -183,39 +182,6 @@ def test_entropy_greedy(candidates):
 
     expected = greedy(scores, int(np.argmax(own)), 9)
     assert entropy_greedy(candidates, 9, generator()).tolist() == expected
-
-
-@pytest.mark.parametrize("method", [kmeans, birch])
-def test_one_configuration_from_each_well_separated_cluster(method):
-    rng = np.random.default_rng(0)
-    centres = 40 * rng.normal(size=(6, 3))
-    points = np.concatenate([centre + rng.normal(size=(20, 3)) for centre in centres])
-    picked = method(Candidates(points, np.arange(121)), 6, generator())
-    assert sorted(picked // 20) == list(range(6))
-    for index in picked:  # the nearest to the centre of its cluster
-        members = points[index // 20 * 20 :][:20]
-        distances = np.linalg.norm((members - members.mean(axis=0)) / points.std(axis=0), axis=1)
-        if method is kmeans:
-            assert np.argmin(distances) == index % 20
-
-
-def test_components_of_direct_are_weighted_by_explained_variance():
-    rng = np.random.default_rng(0)
-    base = rng.normal(size=(500, 2))
-    points = np.column_stack([base[:, 0], base[:, 0], base[:, 0], base[:, 1]])
-    points = (points - points.mean(axis=0)) / points.std(axis=0)
-    components = weighted_components(points)
-    values = np.sort(np.linalg.eigvalsh(np.cov(points.T)))[::-1]
-    assert components.shape[1] == (values > values.mean()).sum() == 1
-    np.testing.assert_allclose(components[:, 0].std(ddof=1), np.sqrt(values[0]) * values[0] / values.sum())
-
-
-@pytest.mark.parametrize("method", [kmeans, birch])
-def test_clusters_of_identical_points_are_filled_up(method):
-    points = np.repeat([[0.0, 1.0], [5.0, 2.0]], 10, axis=0)
-    picked = method(Candidates(points, np.arange(21)), 7, generator())
-    assert len(set(picked.tolist())) == 7
-    assert set(picked[:2] // 10) == {0, 1}
 
 
 def test_columns_of_rounding_noise_have_no_say_in_a_space():
