@@ -14,7 +14,8 @@ from crossprune.harness.selection.clustering import kmeans
 from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
-from crossprune.harness.selection.optimal_design import d_optimal, leverage
+from crossprune.harness.selection.leverage import leverage
+from crossprune.harness.selection.optimal_design import d_optimal
 
 RANDOM = "random"
 """Name of the base line, as chooser and as method."""

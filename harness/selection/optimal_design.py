@@ -1,38 +1,13 @@
-"""Selection for linear models: statistical leverage and D-optimal designs."""
+"""Selection for linear models: D-optimal designs."""
 
 from __future__ import annotations
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.selection.axes import NEGLIGIBLE
 from crossprune.harness.selection.candidates import Candidates
 
 RIDGE = 1e-6
 """Regularisation of the information matrix, relative to its mean diagonal; it starts the greedy design."""
-
-
-def leverage_scores(points: FloatArray) -> FloatArray:
-    """Return each row's squared length in the space of the left singular vectors, shape (n,).
-
-    A column of ones stands for the offset of the linear model (Mahoney & Drineas 2009,
-    doi:10.1073/pnas.0803205106, eq. 3). The scores add up to the rank.
-    """
-    rows = with_offset(points)
-    values, axes = np.linalg.eigh(rows.T @ rows)
-    kept = values > NEGLIGIBLE * values[-1]
-    scores: FloatArray = np.square(rows @ (axes[:, kept] / np.sqrt(values[kept]))).sum(axis=1)
-    return scores
-
-
-def leverage(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
-    """Draw configurations without replacement with probability ∝ leverage, as CUR does with rows.
-
-    One exponential key per configuration gives the whole order (Efraimidis & Spirakis 2006,
-    doi:10.1016/j.ipl.2005.11.003), so larger budgets contain smaller ones. Cost O(n k²).
-    """
-    scores = leverage_scores(candidates.points())
-    keys = rng.exponential(size=len(scores)) / np.maximum(scores, np.finfo(np.float64).tiny)
-    return np.argsort(keys, kind="stable")[:n_chosen].astype(np.int64)
 
 
 def d_optimal(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:

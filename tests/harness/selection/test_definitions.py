@@ -10,7 +10,7 @@ from crossprune.harness.selection import entropy as kernels
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy, entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
-from crossprune.harness.selection.optimal_design import d_optimal, leverage, leverage_scores
+from crossprune.harness.selection.optimal_design import d_optimal
 
 
 @pytest.fixture
@@ -102,18 +102,6 @@ def test_gradient_guided_without_weight_is_farthest_point(candidates):
 def test_gradient_guided_needs_forces():
     with pytest.raises(ValueError, match="needs forces"):
         gradient_guided(Candidates(np.ones((2, 1)), np.arange(3)), 1, generator())
-
-
-def test_leverage_is_the_diagonal_of_the_hat_matrix(candidates):
-    rows = np.column_stack([np.ones(25), candidates.points()])
-    hat = rows @ np.linalg.pinv(rows)
-    np.testing.assert_allclose(leverage_scores(candidates.points()), np.diag(hat), atol=1e-12)
-
-
-def test_leverage_draws_in_proportion(candidates):
-    scores = leverage_scores(candidates.points())
-    first = [leverage(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
-    np.testing.assert_allclose(np.bincount(first, minlength=25) / 4000, scores / scores.sum(), atol=0.02)
 
 
 def test_d_optimal_picks_the_largest_determinant(candidates):
