@@ -63,7 +63,7 @@ def spread(centres: FloatArray, points: FloatArray) -> IntArray:
     where a budget of labels cuts the list, it does not cut off what is rare.
     """
     mean = points.mean(axis=0)
-    start = int(np.argmin(np.square(centres - mean).sum(axis=1)))
+    start = np.argmin(np.square(centres - mean).sum(axis=1), keepdims=True)
     return greedy_farthest(centres - mean, np.ones(len(centres)), start, len(centres))
 
 

@@ -17,11 +17,14 @@ def farthest_point(candidates: Candidates, n_chosen: int, rng: np.random.Generat
 
     Euclidean distances between pooled and scaled points (Eldar 1997, doi:10.1109/83.623193;
     Imbalzano 2018, doi:10.1063/1.5024611). The generator shuffles the configurations first: it
-    decides the start and every tie. Larger budgets contain smaller ones.
+    decides the start and every tie. Given ones count as picked before, and there is no start. Larger
+    budgets contain smaller ones.
     """
-    order = rng.permutation(candidates.n_configurations)
+    order, begun = candidates.shuffled(rng)
     points = candidates.points()[order]
-    return order[greedy_farthest(points, np.ones(len(points)), 0, n_chosen)]
+    start = begun if len(begun) else np.zeros(1, dtype=np.int64)
+    picked = greedy_farthest(points, np.ones(len(points)), start, len(begun) + n_chosen)
+    return order[picked[len(begun) :]]
 
 
 def gradient_guided(
@@ -46,30 +49,31 @@ def gradient_guided(
     start = 0
     if beta != 0 and weights.sum() > 0:
         start = int(rng.choice(len(weights), p=weights / weights.sum()))
-    return order[greedy_farthest(candidates.points()[order], weights, start, n_chosen)]
+    return order[greedy_farthest(candidates.points()[order], weights, np.array([start]), n_chosen)]
 
 
 def farthest_environment(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
     """Pick, again and again, the configuration that holds the atom farthest from all picked atoms.
 
     An averaged descriptor hides rare environments; this one looks for them. Cost O(atoms × picked
-    atoms × k). Start, ties and nesting as in `farthest_point`; pooling plays no part.
+    atoms × k). Start, ties, given ones and nesting as in `farthest_point`; pooling plays no part.
     """
-    order = rng.permutation(candidates.n_configurations)
+    order, begun = candidates.shuffled(rng)
     points, starts = candidates.environments(), candidates.offsets
     squares = np.einsum("ij,ij->i", points, points)
     nearest = np.full(len(points), np.inf)
-    picked = [0]
-    while len(picked) < n_chosen:
-        first, last = starts[order[picked[-1]]], starts[order[picked[-1]] + 1]
+    picked = begun.tolist() or [0]
+    for step in range(len(begun) + n_chosen - 1):
+        first, last = starts[order[picked[step]]], starts[order[picked[step]] + 1]
         lower_to(nearest, points, squares, points[first:last])
-        scores = np.maximum.reduceat(nearest, starts[:-1])[order]
-        scores[picked] = -np.inf
-        picked.append(int(np.argmax(scores)))
-    return order[picked[:n_chosen]]
+        if step + 1 == len(picked):
+            scores = np.maximum.reduceat(nearest, starts[:-1])[order]
+            scores[picked] = -np.inf
+            picked.append(int(np.argmax(scores)))
+    return order[picked[len(begun) :]]
 
 
-def greedy_farthest(points: FloatArray, weights: FloatArray, start: int, n_chosen: int) -> IntArray:
+def greedy_farthest(points: FloatArray, weights: FloatArray, start: IntArray, n_chosen: int) -> IntArray:
     """Pick points by weight × distance to the picked ones; ties go to the first.
 
     Parameters
@@ -79,14 +83,14 @@ def greedy_farthest(points: FloatArray, weights: FloatArray, start: int, n_chose
     weights
         Not negative, shape (n,).
     start
-        The first pick.
+        Picked before, at least one.
     n_chosen
-        How many, at most n.
+        How many with these, at most n.
 
     Returns
     -------
     IntArray
-        Picked indices in their order.
+        Picked indices in their order, ``start`` first.
     """
     points = np.ascontiguousarray(points)
     squares = np.einsum("ij,ij->i", points, points)
@@ -94,7 +98,7 @@ def greedy_farthest(points: FloatArray, weights: FloatArray, start: int, n_chose
     factors = np.square(weights)
     weighted = not np.all(factors == 1.0)
     picked = np.empty(n_chosen, dtype=np.int64)
-    picked[0] = start
+    picked[: len(start)] = start
     for step in range(1, n_chosen):
         last = picked[step - 1]
         np.matmul(points, -2.0 * points[last], out=fresh)
@@ -103,6 +107,8 @@ def greedy_farthest(points: FloatArray, weights: FloatArray, start: int, n_chose
         np.maximum(fresh, 0.0, out=fresh)  # rounding
         np.minimum(nearest, fresh, out=nearest)
         nearest[last] = -1.0  # below every other, so that nothing is picked twice
+        if step < len(start):
+            continue
         picked[step] = np.argmax(np.where(nearest < 0, nearest, nearest * factors) if weighted else nearest)
     return picked
 

@@ -35,11 +35,14 @@ class Method:
     """It looks at one point per configuration; if not, at atoms, and pooling plays no part."""
     nested: bool = True
     """Larger budgets contain smaller ones."""
+    conditional: bool = False
+    """It completes a set of given configurations."""
 
 
 def random_subset(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
     """Draw configurations uniformly without replacement; larger budgets contain smaller ones."""
-    return rng.permutation(candidates.n_configurations)[:n_chosen]
+    order, given = candidates.shuffled(rng)
+    return np.delete(order, given)[:n_chosen]
 
 
 def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
@@ -59,17 +62,17 @@ def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) 
 
 
 METHODS: dict[str, Method] = {
-    RANDOM: Method(random_subset, described=False, pooled=False),
+    RANDOM: Method(random_subset, described=False, pooled=False, conditional=True),
     "stratified": Method(stratified, described=False, pooled=False),
-    "fps": Method(farthest_point),
-    "fps_atoms": Method(farthest_environment, pooled=False),
+    "fps": Method(farthest_point, conditional=True),
+    "fps_atoms": Method(farthest_environment, pooled=False, conditional=True),
     "gradient_fps": Method(gradient_guided),
     "cur": Method(leverage),
-    "d_optimal": Method(d_optimal),
+    "d_optimal": Method(d_optimal, conditional=True),
     "kmeans": Method(kmeans, nested=False),
     "direct": Method(direct, nested=False),
-    "set_cover": Method(set_cover, pooled=False),
-    "entropy": Method(entropy_greedy, pooled=False),
+    "set_cover": Method(set_cover, pooled=False, conditional=True),
+    "entropy": Method(entropy_greedy, pooled=False, conditional=True),
 }
 """Selection methods by the name that a study uses."""
 
@@ -103,7 +106,7 @@ def choose(
     candidates
         What to choose from.
     fraction
-        Of the number of configurations or of the sum of ``costs``, in (0, 1].
+        Of the number of configurations or of the sum of ``costs``, in (0, 1]; given ones come on top.
     rng
         The only source of randomness.
     costs
@@ -113,11 +116,19 @@ def choose(
     Returns
     -------
     IntArray
-        Distinct indices of configurations, in the order of picking.
+        Distinct indices of configurations that are not given, in the order of picking.
+
+    Raises
+    ------
+    ValueError
+        If there are given configurations and the method completes none.
     """
     select = METHODS[method].choose
-    n_all = candidates.n_configurations
-    n_chosen = budget(fraction, n_all)
+    if len(candidates.given) and not METHODS[method].conditional:
+        able = ", ".join(name for name, one in METHODS.items() if one.conditional)
+        raise ValueError(f"{method!r} cannot complete a given set; these can: {able}")
+    n_all = candidates.n_configurations - len(candidates.given)
+    n_chosen = min(n_all, budget(fraction, candidates.n_configurations))
     if costs is None or fraction == 1.0:
         return select(candidates, n_chosen, rng)
     limit = fraction * float(costs.sum())

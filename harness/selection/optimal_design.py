@@ -14,25 +14,49 @@ def d_optimal(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -
     """Pick, again and again, the configuration that most increases det(XᵀX + λ).
 
     Greedy D-optimal design (Fedorov 1972; as MaxVol it drives active learning of moment tensor
-    potentials, Podryabinkin & Shapeev 2017, doi:10.1016/j.commatsci.2017.08.031). The gain of row x
-    is 1 + xᵀA⁻¹x (matrix determinant lemma); A⁻¹ follows by Sherman-Morrison, O(n k) a pick. The
-    generator breaks ties; larger budgets contain smaller ones.
+    potentials, Podryabinkin & Shapeev 2017, doi:10.1016/j.commatsci.2017.08.031), O(n k) a pick. Rows of
+    given configurations are in X from the start. The generator breaks ties; larger budgets contain
+    smaller ones.
     """
-    order = rng.permutation(candidates.n_configurations)
+    order, begun = candidates.shuffled(rng)
     rows = with_offset(candidates.points())[order]
-    ridge = RIDGE * float(np.square(rows).sum()) / (len(rows) * rows.shape[1])
+    return order[grow(rows, begun, n_chosen, ridge_of(rows))]
+
+
+def grow(rows: FloatArray, begun: IntArray, n_chosen: int, ridge: float) -> IntArray:
+    """Pick rows of a D-optimal design one by one, after those in ``begun``; ties go to the first.
+
+    The gain of row x is 1 + xᵀA⁻¹x (matrix determinant lemma); A⁻¹ follows by Sherman-Morrison.
+
+    Parameters
+    ----------
+    rows
+        Shape (n, k).
+    begun
+        Rows in the design from the start; not among the picked ones.
+    n_chosen
+        How many to pick, at most what is left.
+    ridge
+        The information matrix A begins with as much on its diagonal.
+    """
     inverse = np.eye(rows.shape[1]) / ridge
     gains = np.square(rows).sum(axis=1) / ridge
-    picked: list[int] = []
-    for _ in range(n_chosen):
-        best = int(np.argmax(gains))
-        picked.append(best)
-        direction = inverse @ rows[best]
-        scale = 1.0 + rows[best] @ direction
+    picked = begun.tolist()
+    for step in range(len(begun) + n_chosen):
+        if step == len(picked):
+            picked.append(int(np.argmax(gains)))
+        row = rows[picked[step]]
+        direction = inverse @ row
+        scale = 1.0 + row @ direction
         inverse -= np.outer(direction, direction) / scale
         gains -= np.square(rows @ direction) / scale
-        gains[best] = -np.inf
-    return order[picked]
+        gains[picked[step]] = -np.inf
+    return np.array(picked[len(begun) :], dtype=np.int64)
+
+
+def ridge_of(rows: FloatArray) -> float:
+    """Return λ: `RIDGE` of the mean diagonal of the rows' information matrix, per row."""
+    return RIDGE * float(np.square(rows).sum()) / rows.size
 
 
 def with_offset(points: FloatArray) -> FloatArray:
