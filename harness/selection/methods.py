@@ -11,11 +11,13 @@ from crossprune.harness.contract import IntArray
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.clustering import kmeans
+from crossprune.harness.selection.determinantal import dpp
 from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
 from crossprune.harness.selection.leverage import leverage
-from crossprune.harness.selection.optimal_design import d_optimal
+from crossprune.harness.selection.maxvol import maxvol
+from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange
 
 RANDOM = "random"
 """Name of the base line, as chooser and as method."""
@@ -69,6 +71,9 @@ METHODS: dict[str, Method] = {
     "gradient_fps": Method(gradient_guided),
     "cur": Method(leverage),
     "d_optimal": Method(d_optimal, conditional=True),
+    "d_optimal_exchange": Method(d_optimal_exchange, nested=False, conditional=True),
+    "maxvol": Method(maxvol, pooled=False),
+    "dpp": Method(dpp, conditional=True),
     "kmeans": Method(kmeans, nested=False),
     "direct": Method(direct, nested=False),
     "set_cover": Method(set_cover, pooled=False, conditional=True),

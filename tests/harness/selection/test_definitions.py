@@ -10,7 +10,6 @@ from crossprune.harness.selection import entropy as kernels
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy, entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
-from crossprune.harness.selection.optimal_design import d_optimal
 
 
 @pytest.fixture
@@ -102,17 +101,6 @@ def test_gradient_guided_without_weight_is_farthest_point(candidates):
 def test_gradient_guided_needs_forces():
     with pytest.raises(ValueError, match="needs forces"):
         gradient_guided(Candidates(np.ones((2, 1)), np.arange(3)), 1, generator())
-
-
-def test_d_optimal_picks_the_largest_determinant(candidates):
-    rows = np.column_stack([np.ones(25), candidates.points()])
-    ridge = 1e-6 * np.square(rows).mean() * np.eye(5)
-
-    def scores(chosen):
-        return [np.linalg.slogdet(rows[[*chosen, i]].T @ rows[[*chosen, i]] + ridge)[1] for i in range(25)]
-
-    expected = greedy(scores, int(np.argmax(scores([]))), 12)
-    assert d_optimal(candidates, 12, generator()).tolist() == expected
 
 
 def test_log_kernel_sum_far_below_underflow():
