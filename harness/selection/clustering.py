@@ -64,7 +64,7 @@ def spread(centres: FloatArray, points: FloatArray) -> IntArray:
     """
     mean = points.mean(axis=0)
     start = np.argmin(np.square(centres - mean).sum(axis=1), keepdims=True)
-    return greedy_farthest(centres - mean, np.ones(len(centres)), start, len(centres))
+    return greedy_farthest(centres - mean, start, len(centres))
 
 
 def filled(picked: IntArray, n_chosen: int, order: IntArray) -> IntArray:

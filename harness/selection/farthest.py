@@ -8,8 +8,10 @@ from crossprune.harness.selection.candidates import Candidates
 
 BLOCK = 1 << 21
 """Distances held at once, 16 MB: they stay near the cache, whatever the number of points."""
-BETA = 1.0
-"""Weight of forces in gradient-guided selection: score = force^BETA · distance."""
+LARGEST_EXPONENT = 1.0
+"""Exponents of the force in gradient-guided selection rise from minus this to this, as published."""
+LEAST_FORCE = 1e-8
+"""Added to each force, eV/Å, so that none is zero, as the authors' code does."""
 
 
 def farthest_point(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
@@ -23,18 +25,20 @@ def farthest_point(candidates: Candidates, n_chosen: int, rng: np.random.Generat
     order, begun = candidates.shuffled(rng)
     points = candidates.points()[order]
     start = begun if len(begun) else np.zeros(1, dtype=np.int64)
-    picked = greedy_farthest(points, np.ones(len(points)), start, len(begun) + n_chosen)
+    picked = greedy_farthest(points, start, len(begun) + n_chosen)
     return order[picked[len(begun) :]]
 
 
 def gradient_guided(
-    candidates: Candidates, n_chosen: int, rng: np.random.Generator, *, beta: float = BETA
+    candidates: Candidates, n_chosen: int, rng: np.random.Generator, *, largest: float = LARGEST_EXPONENT
 ) -> IntArray:
-    """Pick the configuration with the largest force^β · distance to all picked ones.
+    """Pick the configuration with the largest force^β · distance to all picked ones, while β rises.
 
-    After arXiv 2510.08906, where the force is that of a configuration: here its mean over atoms. The
-    first one is drawn with probability ∝ force^β. ``beta = 0`` is `farthest_point`. It needs forces,
-    so it cannot choose what to label. Configurations without force come last.
+    Gradient-guided farthest points (Trestman 2025, arXiv 2510.08906, ascending schedule): the exponent rises
+    linearly from −``largest`` at the first pick, drawn with probability ∝ force^β, to ``largest`` at the
+    last, so that relaxed configurations come first and strained ones last. The force is the mean length
+    over the atoms of a configuration. It needs forces, so it cannot choose what to label. Not nested:
+    the number of picks sets the pace.
 
     Raises
     ------
@@ -44,12 +48,12 @@ def gradient_guided(
     if candidates.mean_forces is None:
         raise ValueError("gradient_fps needs forces, and these candidates have none")
     order = rng.permutation(candidates.n_configurations)
-    means = candidates.mean_forces
-    weights = np.where(means > 0, means, 0.0)[order] ** beta
-    start = 0
-    if beta != 0 and weights.sum() > 0:
-        start = int(rng.choice(len(weights), p=weights / weights.sum()))
-    return order[greedy_farthest(candidates.points()[order], weights, np.array([start]), n_chosen)]
+    forces = candidates.mean_forces[order] + LEAST_FORCE
+    exponents = np.linspace(-largest, largest, n_chosen) if n_chosen > 1 else np.array([largest])
+    chances = forces ** exponents[0]
+    start = rng.choice(len(forces), size=1, p=chances / chances.sum())
+    points = candidates.points()[order]
+    return order[greedy_farthest(points, start, n_chosen, weights=forces, exponents=exponents)]
 
 
 def farthest_environment(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
@@ -73,19 +77,26 @@ def farthest_environment(candidates: Candidates, n_chosen: int, rng: np.random.G
     return order[picked[len(begun) :]]
 
 
-def greedy_farthest(points: FloatArray, weights: FloatArray, start: IntArray, n_chosen: int) -> IntArray:
-    """Pick points by weight × distance to the picked ones; ties go to the first.
+def greedy_farthest(
+    points: FloatArray,
+    start: IntArray,
+    n_chosen: int,
+    *,
+    weights: FloatArray | None = None,
+    exponents: FloatArray | None = None,
+) -> IntArray:
+    """Pick points by distance to the picked ones, or weight^exponent × distance; ties go to the first.
 
     Parameters
     ----------
     points
         Shape (n, k); centred, so that squares of distances do not cancel.
-    weights
-        Not negative, shape (n,).
     start
         Picked before, at least one.
     n_chosen
         How many with these, at most n.
+    weights, exponents
+        Positive, shape (n,), and what they are raised to at each pick, shape (n_chosen,); both or none.
 
     Returns
     -------
@@ -95,8 +106,6 @@ def greedy_farthest(points: FloatArray, weights: FloatArray, start: IntArray, n_
     points = np.ascontiguousarray(points)
     squares = np.einsum("ij,ij->i", points, points)
     nearest, fresh = np.full(len(points), np.inf), np.empty(len(points))
-    factors = np.square(weights)
-    weighted = not np.all(factors == 1.0)
     picked = np.empty(n_chosen, dtype=np.int64)
     picked[: len(start)] = start
     for step in range(1, n_chosen):
@@ -109,7 +118,10 @@ def greedy_farthest(points: FloatArray, weights: FloatArray, start: IntArray, n_
         nearest[last] = -1.0  # below every other, so that nothing is picked twice
         if step < len(start):
             continue
-        picked[step] = np.argmax(np.where(nearest < 0, nearest, nearest * factors) if weighted else nearest)
+        scores = nearest
+        if weights is not None and exponents is not None:
+            scores = np.where(nearest < 0, nearest, nearest * weights ** (2.0 * exponents[step]))
+        picked[step] = np.argmax(scores)
     return picked
 
 

@@ -68,7 +68,7 @@ METHODS: dict[str, Method] = {
     "stratified": Method(stratified, described=False, pooled=False),
     "fps": Method(farthest_point, conditional=True),
     "fps_atoms": Method(farthest_environment, pooled=False, conditional=True),
-    "gradient_fps": Method(gradient_guided),
+    "gradient_fps": Method(gradient_guided, nested=False),
     "cur": Method(leverage),
     "d_optimal": Method(d_optimal, conditional=True),
     "d_optimal_exchange": Method(d_optimal_exchange, nested=False, conditional=True),

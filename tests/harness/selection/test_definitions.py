@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from crossprune.harness.selection import entropy as kernels
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy, entropy_greedy, set_cover
-from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
+from crossprune.harness.selection.farthest import (
+    farthest_environment,
+    farthest_point,
+    gradient_guided,
+    greedy_farthest,
+)
 
 
 @pytest.fixture
@@ -72,30 +78,42 @@ def test_farthest_environment(candidates, block, monkeypatch):
     assert farthest_environment(candidates, 9, generator()).tolist() == greedy(scores, start, 9)
 
 
-@pytest.mark.parametrize("beta", [0.5, 1.0])
-def test_gradient_guided(candidates, beta):
+@pytest.mark.parametrize("largest", [0.5, 1.0])
+def test_gradient_guided(candidates, largest):
+    """Score g^β d with β from −largest to largest over the picks (Trestman 2025, ascending)."""
     points = candidates.points()
-    force = candidates.mean_forces**beta
+    exponents = np.linspace(-largest, largest, 9)
 
     def scores(chosen):
+        weights = candidates.mean_forces ** exponents[len(chosen)]
         return [
-            g * min(np.linalg.norm(p - points[j]) for j in chosen) for g, p in zip(force, points, strict=True)
+            g * min(np.linalg.norm(p - points[j]) for j in chosen)
+            for g, p in zip(weights, points, strict=True)
         ]
 
-    picked = gradient_guided(candidates, 9, generator(), beta=beta).tolist()
+    picked = gradient_guided(candidates, 9, generator(), largest=largest).tolist()
     assert picked == greedy(scores, picked[0], 9)
 
 
-def test_gradient_guided_starts_with_probability_of_the_force(candidates):
-    force = candidates.mean_forces
-    starts = [gradient_guided(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
+def test_gradient_guided_starts_with_probability_of_the_inverse_force(candidates):
+    inverse = 1 / candidates.mean_forces
+    starts = [gradient_guided(candidates, 2, np.random.default_rng(seed))[0] for seed in range(4000)]
     shares = np.bincount(starts, minlength=25) / 4000
-    np.testing.assert_allclose(shares, force / force.sum(), atol=0.02)  # 4 deviations of a share of 0.1
+    np.testing.assert_allclose(shares, inverse / inverse.sum(), atol=0.025)  # 4 deviations of a share of 0.2
 
 
-def test_gradient_guided_without_weight_is_farthest_point(candidates):
-    plain = farthest_point(candidates, 9, generator())
-    np.testing.assert_array_equal(gradient_guided(candidates, 9, generator(), beta=0.0), plain)
+def test_gradient_guided_begins_with_relaxed_configurations_and_ends_with_strained_ones():
+    rng = np.random.default_rng(0)
+    force = rng.uniform(0.1, 3.0, 400)
+    candidates = Candidates(rng.normal(size=(400, 3)), np.arange(401), mean_forces=force)
+    picked = gradient_guided(candidates, 40, generator())
+    assert force[picked[:10]].mean() < force.mean() - 0.3 < force.mean() + 0.3 < force[picked[-10:]].mean()
+
+
+def test_gradient_guided_by_equal_forces_is_farthest_point(candidates):
+    same = replace(candidates, mean_forces=np.ones(25))
+    picked = gradient_guided(same, 9, generator())
+    np.testing.assert_array_equal(picked, greedy_farthest(candidates.points(), picked[:1], 9))
 
 
 def test_gradient_guided_needs_forces():
