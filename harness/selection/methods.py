@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from crossprune.harness.contract import IntArray
-from crossprune.harness.errors import StudyError
+from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.clustering import kmeans
 from crossprune.harness.selection.determinantal import dpp
@@ -18,6 +18,7 @@ from crossprune.harness.selection.farthest import farthest_environment, farthest
 from crossprune.harness.selection.leverage import leverage
 from crossprune.harness.selection.maxvol import maxvol
 from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange
+from crossprune.harness.selection.strata import STRATA, Choose, choose_within
 
 RANDOM = "random"
 """Name of the base line, as chooser and as method."""
@@ -29,7 +30,7 @@ BUDGETS = ("configurations", "atoms", "labels")
 class Method:
     """A selection method and what it depends on."""
 
-    choose: Callable[[Candidates, int, np.random.Generator], IntArray]
+    choose: Choose
     """``(candidates, n_chosen, rng) -> indices``, distinct, in the order of picking."""
     described: bool = True
     """It looks at features; if not, it needs no chooser and runs once, beside random."""
@@ -53,12 +54,10 @@ def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) 
     The i-th drawn of a group of n gets the rank (i + u) / n with one uniform u per group (systematic
     sampling, Cochran 1977, ch. 8); the smallest ranks are chosen, so larger budgets contain smaller.
     """
-    names, groups = np.unique(np.asarray(candidates.groups, dtype=np.str_), return_inverse=True)
-    if len(groups) != candidates.n_configurations:
-        raise ValueError("stratified needs the group of every configuration")
-    ranks = np.empty(len(groups))
-    for group, shift in enumerate(rng.uniform(size=len(names))):
-        members = rng.permutation(np.flatnonzero(groups == group))
+    labels = STRATA["groups"](candidates, rng)
+    ranks = np.empty(len(labels))
+    for group, shift in enumerate(rng.uniform(size=labels.max() + 1)):
+        members = rng.permutation(np.flatnonzero(labels == group))
         ranks[members] = (np.arange(len(members)) + shift) / len(members)
     return np.argsort(ranks, kind="stable")[:n_chosen].astype(np.int64)
 
@@ -79,7 +78,31 @@ METHODS: dict[str, Method] = {
     "set_cover": Method(set_cover, pooled=False, conditional=True),
     "entropy": Method(entropy_greedy, pooled=False, conditional=True),
 }
-"""Selection methods by the name that a study uses."""
+"""Selection methods by the name that a study uses; inside strata, see `method_of`."""
+
+
+def method_of(name: str) -> Method:
+    """Return the method of a name: a key of `METHODS`, or ``fps@groups``, which is `fps` inside each group.
+
+    What comes after the @ is a key of `STRATA`; any method that looks at features can come before.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    inner, mark, strata = name.partition("@")
+    if inner not in METHODS:
+        raise ValueError(unknown_name("selection method", inner, METHODS))
+    method = METHODS[inner]
+    if not mark:
+        return method
+    if strata not in STRATA:
+        raise ValueError(f"selection method {name!r}: {unknown_name('strata', strata, STRATA)}")
+    if not method.described:
+        raise ValueError(f"selection method {name!r}: {inner!r} looks at no features; take 'stratified'")
+    inside = partial(choose_within, strata, method.choose, method.pooled)
+    return replace(method, choose=inside, pooled=method.pooled or strata == "clusters")
 
 
 def budget(fraction: float, n_configurations: int) -> int:
@@ -107,7 +130,7 @@ def choose(
     Parameters
     ----------
     method
-        A key of `METHODS`.
+        A name that `method_of` knows.
     candidates
         What to choose from.
     fraction
@@ -128,8 +151,8 @@ def choose(
     ValueError
         If there are given configurations and the method completes none.
     """
-    select = METHODS[method].choose
-    if len(candidates.given) and not METHODS[method].conditional:
+    select = method_of(method).choose
+    if len(candidates.given) and not method_of(method).conditional:
         able = ", ".join(name for name, one in METHODS.items() if one.conditional)
         raise ValueError(f"{method!r} cannot complete a given set; these can: {able}")
     n_all = candidates.n_configurations - len(candidates.given)
