@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from crossprune.harness.contract import SMALLEST_VALUE, FloatArray, IntArray, vanishing
 from crossprune.harness.errors import unknown_name
+from numpy.typing import NDArray
 
 NEGLIGIBLE = 1e-12
 """Relative variance below which a direction is rounding noise: 10⁴ times the machine precision."""
@@ -66,16 +67,13 @@ def centre(points: FloatArray) -> FloatArray:
     return centred
 
 
-def is_noise(points: FloatArray) -> FloatArray:
+def is_noise(points: FloatArray) -> NDArray[np.bool_]:
     """Mark columns that vary by rounding only, relative to the largest value of all columns, shape (k,).
 
     The columns of a space are one kind of `crossprune.harness.contract.vanishing`.
     """
     sizes = np.abs(points).max(axis=0, initial=0.0)
-    found: FloatArray = vanishing(
-        points.std(axis=0), sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE
-    )
-    return found
+    return vanishing(points.std(axis=0), sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE)
 
 
 def standardise(points: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
@@ -27,6 +27,8 @@ class Candidates:
     """A scaling, see `scaling_of`."""
     pooling: str = "mean"
     """A key of `POOLINGS`."""
+    given: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Configurations that are labelled already, distinct: a conditional method completes them."""
 
     @property
     def n_configurations(self) -> int:
@@ -37,6 +39,11 @@ class Candidates:
     def sizes(self) -> IntArray:
         """Vectors per configuration, shape (n_configurations,)."""
         return np.diff(self.offsets)
+
+    def shuffled(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """Draw an order of all configurations, by which ties are broken, and find the given ones in it."""
+        order = rng.permutation(self.n_configurations)
+        return order, np.argsort(order)[self.given]
 
     def points(self) -> FloatArray:
         """Return one scaled point per configuration: pooled first, then scaled; read-only."""

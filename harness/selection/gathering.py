@@ -31,7 +31,7 @@ def order(
     candidates
         What `gather` gives of the training part; None where all of it is taken.
     method, budget
-        A key of `METHODS`, and one of `BUDGETS`.
+        A name that `crossprune.harness.selection.methods.method_of` knows, and one of `BUDGETS`.
     fraction
         Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
         fractions out of this order.

@@ -10,6 +10,7 @@ from crossprune.harness.selection.methods import BUDGETS, METHODS, choose
 
 SMALLER = (0.1, 0.17, 0.3, 0.5)
 NESTED = [name for name, method in METHODS.items() if method.nested]
+STRATIFIED = ["fps@groups", "fps_atoms@clusters"]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def chosen(dataset, features, method, fraction, budget):
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("method", NESTED)
+@pytest.mark.parametrize("method", [*NESTED, *STRATIFIED])
 def test_fractions_of_an_order_are_what_the_method_chooses(silicon, method, budget):
     dataset, features = silicon
     settings = {"method": method, "budget": budget}
