@@ -64,12 +64,12 @@ def stored_potential(root: Path, fit_key: str) -> Potential:
 
 
 def stored_features(store: Store, key: str) -> FloatArray:
-    """Load the features of all atoms of a data set, memory-mapped."""
+    """Load the features of all atoms, or of all structures, of a data set, memory-mapped."""
     return stored_vectors(store, key, "atoms")
 
 
 def stored_vectors(store: Store, key: str, space: str) -> FloatArray:
-    """Load the features of all atoms of a data set, or the design rows of all frames, memory-mapped."""
+    """Load the features of a data set, or the design rows of all frames, memory-mapped."""
     stage = STAGE_OF[space]
     _compare(store.root, stage, key)
     with store.reading(stage, key) as folder:
