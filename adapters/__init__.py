@@ -31,6 +31,12 @@ FAMILIES: tuple[Family, ...] = (
         readers={"chimes": "crossprune.adapters.chimes:read_parameters"},
     ),
     Family(
+        name="euler",
+        adapter="crossprune.adapters.descriptors.euler:Euler",
+        about="Euler characteristic curves of whole structures as latent space; no model.",
+        requires="crossprune[euler]",
+    ),
+    Family(
         name="gap",
         adapter="crossprune.adapters.gap:Gap",
         about="SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit.",

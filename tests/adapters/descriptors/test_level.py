@@ -104,7 +104,7 @@ def test_means_and_deviations_of_one_vector_are_the_vector(silicon):
 
 def test_deviations_of_one_vector_are_refused(silicon):
     vectors = np.ones((len(silicon.frames), 3))
-    with pytest.raises(StudyError, match="pooling 'std'.*one vector.*mean, sum or max"):
+    with pytest.raises(StudyError, match=r"pooling 'std'.*one vector.*mean, sum or max"):
         gather(silicon, silicon.indices("train"), vectors, pooling="std")
 
 
