@@ -31,6 +31,11 @@ FAMILIES: tuple[Family, ...] = (
         readers={"chimes": "crossprune.adapters.chimes:read_parameters"},
     ),
     Family(
+        name="composition",
+        adapter="crossprune.adapters.descriptors.composition:Composition",
+        about="Fractions of the elements and volume per atom as latent space, the chooser to beat; no model.",
+    ),
+    Family(
         name="euler",
         adapter="crossprune.adapters.descriptors.euler:Euler",
         about="Euler characteristic curves of whole structures as latent space; no model.",

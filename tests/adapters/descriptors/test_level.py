@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from crossprune.adapters.mean import Mean
-from crossprune.harness.checks import Subject, features, run_check
+from crossprune.harness.checks import Subject, features, fits, run_check
 from crossprune.harness.contract import Capabilities
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.errors import StudyError
@@ -30,6 +30,11 @@ class Extensive(Whole):
         return len(atoms) * super().features(atoms)
 
 
+class Blind(Whole):
+    def features(self, atoms):
+        return np.full((1, 2), len(atoms) / atoms.get_volume())
+
+
 class PerAtom(Mean):
     """Gives a vector per atom, and says it is one per structure."""
 
@@ -49,7 +54,8 @@ def silicon():
     return load_dataset("si-pbe", options=DataOptions(smoke=True))
 
 
-FEATURES = (
+CHECKS = (
+    fits.alloys_work,
     features.features_have_constant_length,
     features.features_are_invariant,
     features.features_ignore_the_choice_of_cell,
@@ -57,7 +63,7 @@ FEATURES = (
 )
 
 
-@pytest.mark.parametrize("check", FEATURES, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_one_intensive_vector_per_structure_passes(check):
     result = run_check(check, Subject(Whole))
     assert result.outcome == "passed", result.detail
@@ -72,6 +78,7 @@ def test_one_intensive_vector_per_structure_passes(check):
             "4 rows for 4 atoms, expected 1 at level 'structure'",
         ),
         (features.features_are_invariant, Ordered, "permutation"),
+        (fits.alloys_work, Blind, "ignore the elements"),
         (features.features_ignore_the_choice_of_cell, Extensive, "supercell: off by"),
         (features.features_ignore_the_choice_of_cell, PerAtom, "supercell: shape"),
     ],

@@ -2,9 +2,73 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.pool import InProcess
-from crossprune.harness.engine.study import Study
+from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.stored import stored_features
+from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store
+
+pytestmark = pytest.mark.slow  # three runs
+
+OPTIONS = {
+    "shape": {"adapter": "composition", "cell_shape": True},
+    "euler": {"cutoff": 5.0, "n_radii": 16},
+}
+N_FEATURES = {"composition": 2, "shape": 5, "euler": 16, "mean": 2}
+
+
+def study(choosers, **axes):
+    given = {
+        "name": "x",
+        "datasets": ["si-pbe"],
+        "models": ["mean"],
+        "fractions": [0.25],
+        "seeds": [0],
+    }
+    table = {**given, "choosers": choosers, **axes}
+    options = {name: OPTIONS[name] for name in choosers if name in OPTIONS}
+    return parse_study({"study": table, "data": {"si-pbe": {"smoke": True}}, "options": options}, "test")
+
+
+@pytest.mark.parametrize("choosers", [("composition", "shape", "mean"), ("composition", "euler")])
+def test_structures_choose_beside_atoms(choosers, tmp_path, require_adapter):
+    for name in choosers:
+        require_adapter("composition" if name == "shape" else name)
+    given, store = study(choosers, methods=["fps", "entropy"]), Store(tmp_path)
+    table = run(given, store, SerialExecutor()).table
+    assert set(table["status"]) == {"done"}
+    assert set(table["chooser"]) == {"random", *choosers}
+    plan = Plan.of(given, store)
+    found = {(cell.choice.chooser, plan.relation(cell)) for cell in plan.keys}
+    own = {"random": "random", "mean": "own"}
+    assert found == {(name, own.get(name, "other")) for name in ("random", *choosers)}
+    sizes = {
+        task.spec.label: stored_features(store, key).shape
+        for (stage, key), task in plan.tasks.items()
+        if stage == "features"
+    }
+    for name in set(choosers) - {"mean"}:
+        assert sizes[name] == (30, N_FEATURES[name])
+
+
+def test_deviations_of_one_vector_end_a_cell_and_no_other(tmp_path):
+    given = study(("composition", "mean"), poolings=["mean", "std"])
+    table = run(given, Store(tmp_path), SerialExecutor()).table
+    cells = table.drop_duplicates("cell")
+    for chooser, pooling in itertools.product(("composition", "mean"), ("mean", "std")):
+        mine = cells[(cells["chooser"] == chooser) & (cells["pooling"] == pooling)]
+        refused = (chooser, pooling) == ("composition", "std")
+        assert set(mine["status"]) == {"failed" if refused else "done"}
+        assert all("no deviation; give it mean, sum or max" in one for one in mine["reason"] if refused)
+
+
+def test_what_has_no_model_is_not_retrained(tmp_path):
+    given = study(("mean",), models=["mean", "composition"])
+    table = run(given, Store(tmp_path), SerialExecutor()).table
+    skipped = table[table["model"] == "composition"]
+    assert set(skipped["status"]) == {"skipped"}
+    assert all("has no fitter" in one for one in skipped["reason"])
