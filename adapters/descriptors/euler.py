@@ -61,8 +61,8 @@ class Euler(Descriptor[EulerOptions]):
         """
         require_elements(atoms, self.elements, "adapter 'euler'")
         curves = simplices(atoms, self.elements, self.options.cutoff, self.options.n_radii)
-        chi = curves[0] - curves[1] + curves[2]
-        return (chi if len(self.elements) > 1 else chi[:1]).reshape(1, -1) / len(atoms)
+        chi: FloatArray = (curves[0] - curves[1] + curves[2]) / len(atoms)
+        return (chi if len(self.elements) > 1 else chi[:1]).reshape(1, -1)
 
 
 def simplices(atoms: Atoms, elements: tuple[str, ...], cutoff: float, n_radii: int) -> FloatArray:
