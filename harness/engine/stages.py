@@ -29,6 +29,7 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.stored import (
+    SIZES,
     stage_store,
     stored_candidates,
     stored_dataset,
@@ -73,7 +74,13 @@ def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) ->
             f"adapter {spec.adapter!r} gave features of shape {values.shape} for {n_vectors} {described}, "
             f"{np.count_nonzero(~np.isfinite(values))} of them not finite"
         )
-    store.write("features", key, lambda folder: np.save(folder / "features.npy", values))
+
+    def write(folder: Path) -> None:
+        np.save(folder / "features.npy", values)
+        if adapter.level == "structure":
+            np.save(folder / SIZES, dataset.sizes)
+
+    store.write("features", key, write)
     return None, True
 
 
