@@ -29,6 +29,7 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.stored import (
+    SIZES,
     stage_store,
     stored_candidates,
     stored_dataset,
@@ -66,13 +67,20 @@ def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) ->
     if not isinstance(adapter, Descriptor):
         raise TypeError(f"adapter {spec.adapter!r} is no descriptor, so it cannot choose data")
     values = np.asarray(adapter.features_many(dataset.frames), dtype=np.float64)
-    n_atoms = sum(map(len, dataset.frames))
-    if values.ndim != 2 or len(values) != n_atoms or not np.isfinite(values).all():
+    n_vectors = sum(map(adapter.n_vectors, dataset.frames))
+    if values.ndim != 2 or len(values) != n_vectors or not np.isfinite(values).all():
+        described = "atoms" if adapter.level == "atoms" else "structures"
         raise ValueError(
-            f"adapter {spec.adapter!r} gave features of shape {values.shape} for {n_atoms} atoms, "
+            f"adapter {spec.adapter!r} gave features of shape {values.shape} for {n_vectors} {described}, "
             f"{np.count_nonzero(~np.isfinite(values))} of them not finite"
         )
-    store.write("features", key, lambda folder: np.save(folder / "features.npy", values))
+
+    def write(folder: Path) -> None:
+        np.save(folder / "features.npy", values)
+        if adapter.level == "structure":
+            np.save(folder / SIZES, dataset.sizes)
+
+    store.write("features", key, write)
     return None, True
 
 

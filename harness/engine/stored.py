@@ -25,6 +25,8 @@ from crossprune.harness.store.objects import Store
 
 STAGE_OF = {"atoms": "features", "rows": "rows", "force_rows": "rows"}
 """Space to the stage that computes its vectors, and the name of its file."""
+SIZES = "sizes.npy"
+"""File beside features of structures: how many atoms each has."""
 KEPT_BYTES = 1 << 27
 """Size of features up to which they stay in a worker's memory between two choices."""
 
@@ -64,12 +66,15 @@ def stored_potential(root: Path, fit_key: str) -> Potential:
 
 
 def stored_features(store: Store, key: str) -> FloatArray:
-    """Load the features of all atoms of a data set, memory-mapped."""
-    return stored_vectors(store, key, "atoms")
+    """Load the features of all atoms of a data set; those of a structure are those of each of its atoms."""
+    values = stored_vectors(store, key, "atoms")
+    with store.reading("features", key) as folder:
+        path = folder / SIZES
+        return np.repeat(values, np.load(path), axis=0) if path.exists() else values
 
 
 def stored_vectors(store: Store, key: str, space: str) -> FloatArray:
-    """Load the features of all atoms of a data set, or the design rows of all frames, memory-mapped."""
+    """Load the features of a data set, or the design rows of all frames, memory-mapped."""
     stage = STAGE_OF[space]
     _compare(store.root, stage, key)
     with store.reading(stage, key) as folder:

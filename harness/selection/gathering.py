@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
+from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import budget as budget_of
 from crossprune.harness.selection.methods import choose
@@ -95,12 +96,24 @@ def gather(
     dataset, part
         Where to look, and the indices of the frames.
     vectors
-        Features of all atoms of all frames, shape (Σ n_atoms, k), or their design rows, shape
-        (Σ (1 + 3 n_atoms), k); None for a method that looks at none.
+        Features of all atoms of all frames, shape (Σ n_atoms, k), or one vector per frame, shape
+        (n_frames, k), or design rows, shape (Σ (1 + 3 n_atoms), k); None for a method that looks at none.
     space, scaling, pooling
         One of `SPACES`; a scaling, see `crossprune.harness.selection.axes.scaling_of`; a key of `POOLINGS`.
+
+    Raises
+    ------
+    StudyError
+        If deviations between vectors are asked for where each configuration has one.
     """
-    first, last = places(dataset.sizes, space)
+    # Where frames are atoms, one vector per frame is one per atom: no other lengths agree.
+    is_one_each = vectors is not None and space == "atoms" and len(vectors) == len(dataset.frames)
+    if is_one_each and pooling == "std":
+        raise StudyError(
+            "pooling 'std': the chooser describes each configuration by one vector, which has no deviation; "
+            "give it mean, sum or max, which are that vector"
+        )
+    first, last = places(np.ones_like(dataset.sizes) if is_one_each else dataset.sizes, space)
     lengths = (last - first)[part]
     if vectors is None:
         values = np.empty((int(lengths.sum()), 0))
