@@ -100,17 +100,17 @@ def compare(
     Returns
     -------
     dict
-        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends
-        are ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, none found, all
-        alike, too few seeds, needs pools or no pairs) go together; ``…_alone`` is what they were if this row
-        had been named before. ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets,
-        ``n_missing`` pairs lost to unfinished cells; ``label_ratio`` says how many times as many labels the
-        first had (equal budgets of configurations are no equal budgets of labels); ``at_end`` is the share of
-        the compared values on an end of their scale, ``repeat`` what is independent (seed, pool or group);
-        ``design`` says whether ownership can be told from the quality of choosers. ``fractions``: the same
-        over all models at each ``fraction``; in rows of `TREND` the ratio is the factor by which the ratio
-        changes when the data are doubled. ``choosers``: every chooser and method against random, over all
-        models and for each.
+        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends are
+        ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, none found, all alike,
+        too few seeds, needs pools or no pairs) go together; ``…_alone`` is what they were if this row had
+        been named before. ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets,
+        ``n_missing`` pairs lost to cells without a value; ``label_ratio`` says how many times as many labels
+        the first had (equal budgets of configurations are no equal budgets of labels); ``at_end`` is the
+        share of the compared values on an end of their scale, ``repeat`` what is independent (seed, pool or
+        group); ``design`` says whether ownership can be told from the quality of choosers. ``fractions``: the
+        same over all models at each ``fraction``; in rows of `TREND` the ratio is the factor by which the
+        ratio changes when the data are doubled. ``choosers``: every chooser and method against random, over
+        all models and for each.
     """
     models = _with_all(sorted(set(errors["model"])))
     of_models = pairs_of_models(errors)

@@ -185,13 +185,14 @@ def print_properties(
     texts = []
     for row, (reference, _) in zip(rows, references, strict=True):
         numbers = [row.value, reference, row.value - reference]
-        shown = ["" if isnan(number) else f"{number:.5g}" for number in numbers]
+        shown = ["–" if isnan(number) else f"{number:.5g}" for number in numbers]
         texts.append((row.structure, row.name, *shown, row.status, row.reason))
-    for structure, part in pd.DataFrame(texts, columns=columns).groupby("structure", sort=False):
+    table = pd.DataFrame(texts, columns=columns).assign(source=[source for _, source in references])
+    for structure, part in table.groupby("structure", sort=False):
         print_text(console, str(structure))
-        _print_lines(console, lines_of(part.drop(columns="structure")))
-    for source in dict.fromkeys(source for _, source in references if source):
-        console.print(f"reference: {source}", markup=False, highlight=False)
+        _print_lines(console, lines_of(part.drop(columns=["structure", "source"])))
+        for source in dict.fromkeys(one for one in part["source"] if one):
+            _print_lines(console, textwrap.wrap(f"reference: {source}", WIDTH, subsequent_indent="    "))
 
 
 def print_matrix(console: Console, table: pd.DataFrame) -> None:
@@ -267,6 +268,8 @@ TITLES = {
 
 MAIN_OUTCOMES = ("force", "energy", "properties", "survival_temperature")
 """Those whose fractions are printed without being asked for."""
+TOLD_LABELS = 0.05
+"""Labels that one side had more of than the other, as a share, from which on tables have a column of them."""
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
 COLUMNS = (
@@ -277,6 +280,7 @@ COLUMNS = (
     "model",
     "fraction",
     "ratio",
+    "labels",
     "interval",
     "p",
     "verdict",
@@ -319,6 +323,8 @@ def print_text(console: Console, text: str) -> None:
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
     """Lay a table out for people: numbers short, an interval in one column."""
     if "verdict" in table:
+        if ((table["label_ratio"] - 1.0).abs() > TOLD_LABELS).any():
+            table = table.assign(labels=table["label_ratio"])
         table = table.assign(interval=_intervals(table["low"], table["high"]))
         table = table.rename(columns={"n_pairs": "pairs", "n_units": "seeds", "n_missing": "lost"})
         hidden = {"model"} if "fraction" in table else set()
