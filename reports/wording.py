@@ -32,11 +32,18 @@ TOLD_AT_END = 0.01
 """Values on an end of their scale, as a share, from which on it is said."""
 TOLD_LABELS = 0.01
 """Labels that one side had more of than the other, as a share, from which on it is said."""
+UNDECIDED = {
+    "all alike": "no repeat tells one from the other",
+    "too few seeds": "undecided, repeats that differ are needed",
+    "needs pools": "undecided, only pools can tell how it scatters: pools = 4",
+}
+"""What is said of comparisons without an interval."""
 VERDICTS = {
     "lower": "lower errors",
     "higher": "higher errors",
     "none found": "no difference found",
     "too few seeds": "undecided: too few repeats",
+    "needs pools": "undecided: only pools can tell",
     "all alike": "all alike",
     "no pairs": "no pairs to compare",
 }
@@ -133,17 +140,17 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     if verdict == "no pairs":
         return f"{role}{first} against {second}: no pairs to compare."
     known = f"95 % interval {interval(row['low'], row['high'])}, p {rounded(float(row['p']))}"
-    numbers = f"ratio {ratio:.3f}, {known}, {_pairs(row)}"
+    if math.isnan(row["low"]):
+        known = "no interval"
+    numbers = f"ratio {_ratio(ratio)}, {known}, {_pairs(row)}"
     labels = float(row.get("label_ratio", np.nan))
     if abs(labels - 1.0) > TOLD_LABELS:
         numbers += f"; from {labels:.2f} times as many labels"
     if (share := float(row.get("at_end", np.nan))) > TOLD_AT_END:
         numbers += f"; {100 * share:.0f} % of the values are at an end of their scale, where differences hide"
     confounded = NOT_OWNERSHIP if row["design"] != SQUARE and row["comparison"] == "own / other" else ""
-    if verdict == "all alike":
-        return f"{role}{first} and {second}: the same in every repeat ({numbers})."
-    if verdict == "too few seeds":
-        return f"{role}{first} against {second}: undecided, repeats that differ are needed ({numbers})."
+    if verdict in UNDECIDED:
+        return f"{role}{first} against {second}: {UNDECIDED[verdict]} ({numbers})."
     if verdict == "none found":
         found = f"No difference found between {first[0].lower()}{first[1:]} and {second}"
         return f"{role}{found} ({numbers}).{confounded}"
@@ -177,11 +184,20 @@ def _scope(row: Mapping[Hashable, Any]) -> str:
 
 def _pairs(row: Mapping[Hashable, Any]) -> str:
     pools = float(row.get("n_pools", np.nan))
-    units = f"{row['n_units']} seeds"
+    units = _count(row["n_units"], "seed")
     if not math.isnan(pools):
-        units = f"{pools:g} {row.get('repeat', 'pool')}s with {units}"
-    text = f"{row['n_pairs']} pairs, {units}"
-    return f"{text}; {row['n_missing']} more lost to unfinished cells" if row["n_missing"] else text
+        units = f"{_count(pools, str(row.get('repeat', 'pool')))} with {units}"
+    text = f"{_count(row['n_pairs'], 'pair')}, {units}"
+    return f"{text}; {row['n_missing']} more lost to cells without a value" if row["n_missing"] else text
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
+
+
+def _ratio(ratio: float) -> str:
+    """Return a ratio with three decimals; beyond a factor of a thousand it tells nothing."""
+    return interval(ratio, ratio).split(" to ")[0]
 
 
 def _text(value: object) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from crossprune.harness.analysis.outcomes.scales import (
     property_outcomes,
 )
 from crossprune.harness.analysis.outcomes.tradeoffs import tradeoffs
-from crossprune.harness.analysis.primary import asked
+from crossprune.harness.analysis.primary import Asked, asked
 from crossprune.harness.analysis.ranks import ranks
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
@@ -121,17 +122,23 @@ def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFra
     question = dataclasses.asdict(asked(root))
     stamp = canonical_hash(list(whole.columns), *rows, all_predictions_held(root, whole), code, question)
     folder, note = root / "analysis", root / "analysis" / "statistics.json"
-    with contextlib.suppress(*UNREADABLE):  # a cache: what cannot be read is computed again
+    with contextlib.suppress(*UNREADABLE):  # a cache: what is not as it was written is computed again
         known = json.loads(note.read_bytes())
-        if known["stamp"] == stamp:
+        if known["stamp"] == stamp and known["tables"] == _digests(folder, known["tables"]):
             return {name: read_table(folder / f"{name}.parquet") for name in known["tables"]}
     tables = statistics_of(root, results)
     if not can_write(folder if folder.is_dir() else root):
         return tables
     delete(note)
     _write(folder, tables)
-    write_file(note, lambda path: path.write_text(json.dumps({"stamp": stamp, "tables": list(tables)})))
+    written = json.dumps({"stamp": stamp, "tables": _digests(folder, tables)})
+    write_file(note, lambda path: path.write_text(written))
     return tables
+
+
+def _digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Digest the files of tables."""
+    return {name: hashlib.sha256((folder / f"{name}.parquet").read_bytes()).hexdigest() for name in names}
 
 
 def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
@@ -158,6 +165,7 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         for outcome, known in read_tests(root, of_parts[split], split).items():
             tests[outcome, split] = known
     parts: dict[str, list[pd.DataFrame]] = {}
+    asked_first = (question.primary.outcome, question.primary.split)
 
     def add(metric: str, split: str, tables: Mapping[str, pd.DataFrame]) -> None:
         for name, table in tables.items():
@@ -165,7 +173,12 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             table.insert(1, "split", split)
             parts.setdefault(name, []).append(table)
 
-    for (metric, column), split in itertools.product(METRICS.items(), PARTS):
+    outcomes = _outcomes(root, overall)
+    for one in outcomes:
+        if one.name not in METRICS and question.is_about(one.name, one.part):
+            add(one.name, question.primary.split, _compared(one, tests, question))
+    errors_of = itertools.product(METRICS.items(), PARTS)
+    for (metric, column), split in sorted(errors_of, key=lambda one: (one[0][0], one[1]) != asked_first):
         here = of_parts[split]
         if here.loc[(here["status"] == "done") & (here["split"] == split), column].isna().all():
             continue
@@ -180,27 +193,26 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "sizes": sizes(of_all[of_all["model"] == EVERY_MODEL]),
         }
         add(metric, split, found)
-    outcomes, wanted = _outcomes(root, overall), question.primary
-    for one in outcomes:
-        if one.name not in METRICS and one.name == wanted.outcome and one.part in ("", wanted.split):
-            found = compare(
-                one.cells,
-                tests=tests.get((one.name, one.part)),
-                primary=question.comparison(one.name, one.part),
-                pooled=bool(tests) and one.name in UNTESTED,
-            )
-            answer = found["answer"].assign(better=one.better)
-            of_all = answer[answer["model"] == EVERY_MODEL]
-            add(
-                one.name,
-                wanted.split,
-                {"answer": answer, "fractions": found["fractions"], "sizes": sizes(of_all)},
-            )
     tables = {name: pd.concat(several, ignore_index=True) for name, several in parts.items()}
     tables |= {**compare_outcomes(outcomes, tests), "tradeoffs": tradeoffs(outcomes)}
     if not (groups := compare_groups(held_out_rows(root, results), METRICS)).empty:
         tables["ood_groups"] = groups
     return tables
+
+
+def _compared(
+    one: Outcome, tests: Mapping[tuple[str, str], Mapping[str, TestErrors]], question: Asked
+) -> dict[str, pd.DataFrame]:
+    """Compare an outcome that is asked for, and is none of `METRICS`."""
+    found = compare(
+        one.cells,
+        tests=tests.get((one.name, one.part)),
+        primary=question.comparison(one.name, one.part),
+        pooled=bool(tests) and one.name in UNTESTED,
+    )
+    answer = found["answer"].assign(better=one.better)
+    of_all = answer[answer["model"] == EVERY_MODEL]
+    return {"answer": answer, "fractions": found["fractions"], "sizes": sizes(of_all)}
 
 
 def _outcomes(root: Path, results: pd.DataFrame) -> list[Outcome]:

@@ -100,17 +100,17 @@ def compare(
     Returns
     -------
     dict
-        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends
-        are ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, none found, all
-        alike, too few seeds or no pairs) go together; ``…_alone`` is what they were if this row had been
-        named before. ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets,
-        ``n_missing`` pairs lost to unfinished cells; ``label_ratio`` says how many times as many labels the
-        first had (equal budgets of configurations are no equal budgets of labels); ``at_end`` is the share of
-        the compared values on an end of their scale, ``repeat`` what is independent (seed, pool or group);
-        ``design`` says whether ownership can be told from the quality of choosers. ``fractions``: the same
-        over all models at each ``fraction``; in rows of `TREND` the ratio is the factor by which the ratio
-        changes when the data are doubled. ``choosers``: every chooser and method against random, over all
-        models and for each.
+        ``answer``: own, other and random over all models and for each, `COLUMNS`. ``ratio`` and the ends are
+        ratios of errors; ``low`` to ``high``, ``p`` and ``verdict`` (lower, higher, none found, all alike,
+        too few seeds, needs pools or no pairs) go together; ``…_alone`` is what they were if this row had
+        been named before. ``n_pairs`` counts own (or other) cells compared, ``n_units`` seeds of data sets,
+        ``n_missing`` pairs lost to cells without a value; ``label_ratio`` says how many times as many labels
+        the first had (equal budgets of configurations are no equal budgets of labels); ``at_end`` is the
+        share of the compared values on an end of their scale, ``repeat`` what is independent (seed, pool or
+        group); ``design`` says whether ownership can be told from the quality of choosers. ``fractions``: the
+        same over all models at each ``fraction``; in rows of `TREND` the ratio is the factor by which the
+        ratio changes when the data are doubled. ``choosers``: every chooser and method against random, over
+        all models and for each.
     """
     models = _with_all(sorted(set(errors["model"])))
     of_models = pairs_of_models(errors)
@@ -159,6 +159,8 @@ class Estimated:
     """Own or other cells that are compared."""
     facts: Mapping[str, object]
     """Other columns that do not depend on how sure it is."""
+    pooled: bool = False
+    """Only pools tell how it scatters."""
 
 
 def estimate(
@@ -192,7 +194,7 @@ def estimate(
         "at_end": _at_end(contrasts, weights),
         "repeat": unit if several else "seed",
     }
-    return Estimated(cases, by_source, n_pairs, facts)
+    return Estimated(cases, by_source, n_pairs, facts, pooled)
 
 
 def inferred(several: Sequence[Estimated]) -> list[statistics.Inference]:
@@ -241,7 +243,10 @@ def laid_out(known: Estimated, found: statistics.Inference, primary: str = "") -
             "low": np.exp(low),
             "high": np.exp(high),
             "p": np.where(is_primary, found.p, found.p_together),
-            "verdict": [_verdict(*one) for one in zip(found.estimate, low, high, known.n_pairs, strict=True)],
+            "verdict": [
+                _verdict(*one, pooled=known.pooled)
+                for one in zip(found.estimate, low, high, known.n_pairs, strict=True)
+            ],
             "role": np.where(is_primary, PRIMARY, EXPLORATORY),
             "low_alone": np.exp(found.low),
             "high_alone": np.exp(found.high),
@@ -342,11 +347,13 @@ def _scatter_of_pools(units: Mapping[str, Seeds], errors: pd.DataFrame, n_cases:
     }
 
 
-def _verdict(estimate: float, low: float, high: float, n_pairs: int) -> str:
+def _verdict(estimate: float, low: float, high: float, n_pairs: int, *, pooled: bool) -> str:
     if n_pairs == 0:
         return "no pairs"
     if np.isnan(low):
-        return "all alike" if n_pairs > 1 and abs(estimate) < statistics.ROUNDING else "too few seeds"
+        if n_pairs > 1 and abs(estimate) < statistics.ROUNDING:
+            return "all alike"
+        return "needs pools" if pooled else "too few seeds"
     if high < 0:
         return "lower"
     return "higher" if low > 0 else "none found"

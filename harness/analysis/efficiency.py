@@ -245,7 +245,8 @@ def _plain(log: float) -> float:
 
 def _censored(numbers: Sequence[float], smallest: float) -> list[str]:
     """Say which of a fraction and its ends lie at or below the smallest fraction of the study."""
-    names = [name for name, one in zip(("fraction", "low", "high"), numbers, strict=True) if one == -math.inf]
+    ends = ("fraction", "low of fraction", "high of fraction")
+    names = [name for name, one in zip(ends, numbers, strict=True) if one == -math.inf]
     return [f"{', '.join(names)} ≤ {smallest:g}, the smallest"] if names else []
 
 
@@ -267,7 +268,9 @@ def _ratio(
         remarks.append("data ratio unknown: both are there at the smallest")
     beyond = [
         name
-        for name, one in zip(("data ratio", "its low", "its high"), (centre, low, high), strict=True)
+        for name, one in zip(
+            ("data ratio", "low of data ratio", "high of data ratio"), (centre, low, high), strict=True
+        )
         if math.isinf(one)
     ]
     if beyond:

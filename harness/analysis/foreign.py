@@ -21,12 +21,15 @@ TEXTS = ("dataset", "chooser", "method", "model")
 SILENT = {"split": "test", "group": ALL, "status": "done"}
 """Columns that may be left out, and what goes without saying."""
 VARIANTS = ("held_out", "space", "scaling", "pooling", "budget", "relation", "fit_key", "flag", "reason")
-SIZES = ("n_configurations", "n_eval_configurations")
+SIZES = ("n_configurations", "n_eval_configurations", "n_labels")
+DIGITS = 12
+"""Of fractions: 0.1 × 3 and 0.3 are one, whichever program wrote them."""
 RELATIONS = ("", OWN, KIN, OTHER, NOBODY, RANDOM)
 CELL = (
     *("dataset", "pool", "held_out", "chooser", "method", "space", "scaling", "pooling", "budget"),
     *("fraction", "seed", "model", "split", "group"),
 )
+WHOLE = ("seed", "pool")
 SUFFIXES = (".parquet", ".csv")
 
 
@@ -57,17 +60,19 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
         table[present] = table[present].astype("object").where(table[present].notna(), "").astype("str")
         there = tuple(name for name in metrics if name in table.columns)
         if not there:
-            raise ValueError(f"it has no column of errors; known: {', '.join(metrics)}")
+            raise ValueError("it has no column of errors")
         if "pool" in table.columns:
-            table["pool"] = pd.to_numeric(table["pool"]).fillna(0).astype("int64")
+            table["pool"] = pd.to_numeric(table["pool"]).fillna(0)
         sizes = tuple(name for name in SIZES if name in table.columns)
         Columns((*TEXTS, *SILENT, *present), ("fraction", "seed", *there, *sizes)).check(table)
+        table["fraction"] = table["fraction"].astype("float64").map(_rounded)
         _check(table)
         if not ((table["group"] == ALL) & table["split"].isin(PARTS)).any():
             raise ValueError(
                 f"no row is of the group {ALL!r}, over all groups, and of the split {' or '.join(PARTS)}"
             )
-        table = table.assign(seed=table["seed"].astype("int64"))
+        whole = [name for name in WHOLE if name in table.columns]
+        table = table.astype(dict.fromkeys(whole, "int64"))
         if not set(CLIPS) & set(table.columns):
             # Nothing says what the error of an exploded fit is clipped at.
             table = table.drop(columns="flag", errors="ignore")
@@ -83,27 +88,46 @@ def _check(table: pd.DataFrame) -> None:
     """Raise `ValueError` for values that no table of results has."""
     if bad := [float(one) for one in table["fraction"].unique() if not 0 < one <= 1]:
         raise ValueError(f"fraction {bad[0]:g} is not in (0, 1]")
-    if not (table["status"] == "done").any():
+    if table.empty:
+        raise ValueError("it has no rows")
+    done = table["status"] == "done"
+    if not done.any():
         raise ValueError(f"no row has the status 'done'; there are {', '.join(sorted(set(table['status'])))}")
-    for name in ERRORS.values():
-        if name in table.columns and (table[name] < 0).any():
+    compared = done & (table["group"] == ALL) & table["split"].isin(PARTS)
+    for name in (one for one in ERRORS.values() if one in table.columns):
+        values = table.loc[compared, name].astype("float64")
+        if (values < 0).any():
             raise ValueError(f"{name} has a value below 0, which no error has")
-        if name in table.columns and np.isinf(table[name].astype("float64")).any():
+        if (values == 0).any() or np.isinf(values).any():
             raise ValueError(
-                f"{name} has an infinite value; give what it is to count as (a run's table: the error of "
-                "mean), or another status than 'done'"
+                f"{name} is {'0' if (values == 0).any() else 'infinite'} in a row that is done, and has no "
+                "logarithm; give what it is to count as (a run's table: of exploded fits the error of mean), "
+                "or another status"
             )
-    seeds = table["seed"].astype("float64")
-    if bad := [one for one in seeds.unique() if not (abs(one) < 2.0**63 and one == np.floor(one))]:
-        raise ValueError(f"seed {bad[0]:g} is no whole number of 64 bits")
-    if (table["model"] == EVERY_MODEL).any():
-        raise ValueError(f"the model {EVERY_MODEL!r} stands for all models; rename it")
+    for name in (one for one in SIZES if one in table.columns):
+        values = table.loc[done, name].astype("float64")
+        if ((values <= 0) | np.isinf(values)).any():
+            raise ValueError(
+                f"{name} has a value that is no number of things: give 1 or more, or leave it out"
+            )
+    for name in (one for one in WHOLE if one in table.columns):
+        numbers = table[name].astype("float64")
+        if bad := [one for one in numbers.unique() if not (abs(one) < 2.0**63 and one == np.floor(one))]:
+            raise ValueError(f"{name} {bad[0]:g} is no whole number of 64 bits")
+    for name in ("model", "dataset"):
+        if (table[name] == EVERY_MODEL).any():
+            raise ValueError(f"the {name} {EVERY_MODEL!r} stands for all of them; rename it")
     if "relation" in table.columns and (unknown := sorted(set(table["relation"]) - set(RELATIONS))):
         raise ValueError(f"relation {unknown[0]!r} is unknown; known: {', '.join(filter(None, RELATIONS))}")
     key = [name for name in CELL if name in table.columns]
     if (twice := table.duplicated(key)).any():
         row = table.loc[twice, key].iloc[0].to_dict()
         raise ValueError(f"{int(twice.sum())} rows are of a cell that another row has, such as {row}")
+
+
+def _rounded(fraction: float) -> float:
+    """Round to `DIGITS` digits."""
+    return float(f"{fraction:.{DIGITS}g}")
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

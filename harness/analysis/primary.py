@@ -30,8 +30,11 @@ class Asked:
 
     def comparison(self, outcome: str, split: str) -> str:
         """Return the comparison of an outcome and part that was named before, or an empty string."""
-        mine = self.primary.outcome == outcome and split in ("", self.primary.split)
-        return self.primary.comparison if mine and not self.changed else ""
+        return self.primary.comparison if self.is_about(outcome, split) and not self.changed else ""
+
+    def is_about(self, outcome: str, split: str) -> bool:
+        """Say whether an outcome and part are what is asked; properties and dynamics have no part."""
+        return self.primary.outcome == outcome and split in ("", self.primary.split)
 
 
 def asked(root: Path) -> Asked:

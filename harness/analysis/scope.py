@@ -141,13 +141,21 @@ def warning(results: pd.DataFrame) -> str:
     """
     table = results.drop_duplicates(["chooser", "method", "model"])
     relation = relation_of(labelled(table))
-    n_own = table.loc[(relation == OWN).to_numpy(), "model"].nunique()
+    return too_few(table.loc[(relation == OWN).to_numpy(), "model"].nunique())
+
+
+def too_few(n_own: int) -> str:
+    """Say that so many descriptors that choose for models of their own are too few, if they are."""
     if n_own == 0 or n_own >= FEW:
         return ""
     who = "One descriptor chooses" if n_own == 1 else f"{n_own} descriptors choose"
-    chance = "always" if n_own == 1 else f"by chance in 1 of {math.factorial(n_own)} studies"
+    chance = (
+        ""
+        if n_own == 1
+        else "Were it all the same whose a descriptor is, own data would still come out best for every "
+        f"model in 1 of {math.factorial(n_own)} studies; "
+    )
     return (
         f"{who} for models of their own here: too few to tell whether a model's own data are better from "
-        f"whether these descriptors are. The best possible order comes out {chance}; "
-        "studies/answer-si-pbe.toml asks five."
+        f"whether these descriptors are. {chance}studies/answer-si-pbe.toml asks five."
     )

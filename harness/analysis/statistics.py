@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract import FloatArray, IntArray
 from scipy import stats
 
 CONFIDENCE = 0.95
@@ -18,6 +18,8 @@ SMALLEST = 1e-12
 """Probability below which none is told from another; SciPy's Student's t is wrong far beyond."""
 ROUNDING = 1e-8
 """Standard error of a logarithm of errors that says no more than how numbers were rounded."""
+ALIKE = 2.0
+"""Degrees of freedom of data sets that are pooled differ by less than this factor."""
 MIN_DATA_SETS = 3
 """Fewer data sets say nothing on others: with 2, Student's factor is 12.7."""
 
@@ -201,7 +203,9 @@ class Tails:
     Cox 1950, Experimental Designs, section 4.6). One Student's t with Satterthwaite's degrees of freedom
     misses too often where two or three seeds, which know their scatter badly, stand beside many test
     configurations: seeds that agree by chance look as if they said all.
-    Within one kind, over data sets, Satterthwaite's (1946, doi:10.2307/3002019) is right.
+    Data sets of one kind count as one by Satterthwaite (1946, doi:10.2307/3002019) where their degrees of
+    freedom are alike, and as several where they are not: 2 seeds that agree by chance leave all to the 20 of
+    another data set, and the interval misses in 0.12 of studies.
     """
 
     parts: FloatArray
@@ -286,18 +290,45 @@ def _pooled(flat: Sequence[tuple[FloatArray, Source]]) -> tuple[FloatArray, Tail
     """Return variances, shape (n_contrasts,), and how well they are known."""
     variances, freedoms = [], []
     for kind in (REPEATS, CONFIGURATIONS):
-        terms = [
-            (share**2 * np.square(one.deviations).sum(axis=1), np.where(one.freedom > 0, one.freedom, 1.0))
-            for share, one in flat
-            if one.kind == kind
-        ]
-        if terms:
-            total = np.sum([term for term, _ in terms], axis=0)
-            spread = np.sum([term**2 / freedom for term, freedom in terms], axis=0)
-            variances.append(total)
-            freedoms.append(np.where(spread > 0, total**2 / np.maximum(spread, 1e-300), 1.0))
+        own = [(share, one) for share, one in flat if one.kind == kind]
+        if not own:
+            continue
+        terms = np.array([share**2 * np.square(one.deviations).sum(axis=1) for share, one in own])
+        freedom = np.array([np.where(one.freedom > 0, one.freedom, 1.0) for _, one in own])
+        groups = _alike(np.where(terms > 0, freedom, np.inf))
+        for group in range(int(groups.max(initial=0)) + 1):
+            mine = np.where(groups == group, terms, 0.0)
+            spread = (np.square(mine) / freedom).sum(axis=0)
+            variances.append(mine.sum(axis=0))
+            freedoms.append(np.where(spread > 0, np.square(variances[-1]) / np.maximum(spread, 1e-300), 1.0))
     variance: FloatArray = np.sum(variances, axis=0)
     return variance, Tails(np.array(variances) / np.maximum(variance, 1e-300), np.array(freedoms))
+
+
+def _alike(freedom: FloatArray) -> IntArray:
+    """Group terms whose degrees of freedom are less than `ALIKE` times the least of their group.
+
+    Parameters
+    ----------
+    freedom
+        Shape (n_terms, n_contrasts); infinite for a term that is not there.
+
+    Returns
+    -------
+    IntArray
+        Number of each term's group, same shape.
+    """
+    order = np.argsort(freedom, axis=0, kind="stable")
+    ascending = np.take_along_axis(freedom, order, axis=0)
+    groups = np.zeros(freedom.shape, dtype=np.int64)
+    least, number = ascending[0].copy(), np.zeros(freedom.shape[1], dtype=np.int64)
+    for row, values in enumerate(ascending):
+        is_new = np.isfinite(values) & (values >= ALIKE * least)
+        least, number = np.where(is_new, values, least), number + is_new
+        groups[row] = number
+    found = np.empty_like(groups)
+    np.put_along_axis(found, order, groups, axis=0)
+    return found
 
 
 def _largest(

@@ -17,7 +17,22 @@ if TYPE_CHECKING:  # imported when the command needs it, so that --help is quick
     import pandas as pd
     from crossprune.harness.analysis.primary import Asked
 
-RESULT = ("better", "low", "high", "p", "verdict", "role", "design", "n_pairs", "n_units", "n_missing")
+RESULT = (
+    *(
+        "better",
+        "low",
+        "high",
+        "p",
+        "verdict",
+        "role",
+        "design",
+        "n_pairs",
+        "n_units",
+        "n_missing",
+        "n_pools",
+    ),
+    *("repeat", "at_end", "label_ratio"),
+)
 """What JSON says of the primary comparison, beside its estimate."""
 console = Console()
 
@@ -41,9 +56,9 @@ def analyze(
 
     tables, question = analyse(store), asked(store)
     if as_json:
-        print(json.dumps(_document(tables, question), indent=1, allow_nan=False))
+        print(json.dumps(_document(tables, question, store), indent=1, allow_nan=False))
         return
-    for line in _verdict(tables, question, alone=store.is_file()):
+    for line in _verdict(tables, question, store):
         print_text(console, line)
     print_analysis(console, tables, full=full)
     if store.is_file():
@@ -66,16 +81,26 @@ def _primary(tables: Mapping[str, pd.DataFrame], question: Asked) -> list[dict[A
     return table[here].to_dict("records")
 
 
-def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool) -> list[str]:
+def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, store: Path) -> list[str]:
     """Say in words what the primary comparison found, and how far that is to be believed."""
     from crossprune.harness.analysis.primary import sentence
+    from crossprune.harness.analysis.scope import too_few
     from crossprune.reports.wording import answer
 
     rows = _primary(tables, question)
-    lines = [f"{sentence(question.primary)}:", *(answer(rows) or ["nothing to compare."])]
+    if store.is_file():  # whoever wrote it asked nothing before
+        rows = [{**row, "role": "by default"} for row in rows]
+    lines = [f"{sentence(question.primary)}:", *(answer(rows) or [_why_nothing(question, store)])]
+    if rows and rows[0]["comparison"] == "own / other" and not tables["scope"].empty:
+        lines.append(too_few(int(tables["scope"]["n_descriptors"].max())))
+    if _is_smoke(store):
+        lines.append(
+            "The data are a smoke subset: all of this tries the machine, and its numbers mean nothing."
+        )
+    lines = [line for line in lines if line]
     if question.changed:
         lines.append(f"All of this is exploratory: {question.changed}.")
-    if alone:
+    if store.is_file():
         lines.append(
             "A table without its store: nobody knows what was asked before it had results, nor the error of "
             "the test set. Intervals rest on seeds alone and are too narrow."
@@ -83,11 +108,37 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, *, alone: bool
     return lines
 
 
-def _document(tables: Mapping[str, pd.DataFrame], question: Asked) -> dict[str, Any]:
+def _why_nothing(question: Asked, store: Path) -> str:
+    """Say that nothing can be compared, and what became of the runs or properties that were asked for."""
+    from crossprune.harness.analysis.answer import assessed
+    from crossprune.harness.analysis.primary import OF_NO_PART
+
+    if question.primary.outcome not in OF_NO_PART or store.is_file():
+        return "nothing to compare."
+    name = "md" if question.primary.outcome.startswith("survival") else "properties"
+    rows = assessed(store).get(name)
+    if rows is None:
+        return "nothing to compare: the run has not come so far."
+    counts = ", ".join(f"{count} {one}" for one, count in rows["status"].value_counts().items())
+    reasons = rows.loc[rows["status"] != "done", "reason"].value_counts()
+    reason = f"; most often: {reasons.index[0].splitlines()[-1]}" if len(reasons) else ""
+    return f"nothing to compare: of what was asked, {counts or 'nothing has ended'}{reason}."
+
+
+def _is_smoke(store: Path) -> bool:
+    """Say whether a run was of tiny subsets of its data, for tests."""
+    from crossprune.harness.store.tables import PROVENANCE, read_provenance
+
+    known = None if store.is_file() else read_provenance(store / PROVENANCE)
+    return known is not None and "smoke subset" in str(known.get("notes_on_data"))
+
+
+def _document(tables: Mapping[str, pd.DataFrame], question: Asked, store: Path) -> dict[str, Any]:
     """Lay everything out as JSON; what is not a number is null."""
     primary: dict[str, Any] = {**vars(question.primary), "changed": question.changed}
     for row in _primary(tables, question):
-        primary |= {"estimate": row["ratio"], **{name: row[name] for name in RESULT}}
+        primary |= {"estimate": row["ratio"], **{name: row.get(name) for name in RESULT}}
+    primary["said"] = _verdict(tables, question, store)[1:]
     records = {name: table.to_dict("records") for name, table in tables.items()}
     return {"primary": _plain(primary), "tables": _plain(records)}
 

@@ -161,7 +161,10 @@ def properties(
     potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
     data: Annotated[str, typer.Option("--data", help="Data set whose card names crystal and references.")],
     names: Annotated[
-        list[str] | None, typer.Option("--name", help="Property (repeatable); default: all but migration.")
+        list[str] | None,
+        typer.Option(
+            "--name", help="Property (repeatable); default: all but migration and surfaces_relaxed."
+        ),
     ] = None,
 ) -> None:
     """Compute the physical properties of a saved or published potential.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
+from crossprune.harness.cli.layout import WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.engine.results import distinct_runs, not_held_out
@@ -156,6 +157,10 @@ def print_assessment(console: Console, tried: Assessment) -> None:
         if len(table):
             counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
             console.print(f"  {name}: {counts}", highlight=False)
+            for status, part in table[table["status"] != "done"].groupby("status"):
+                reason = str(part["reason"].value_counts().index[0]).strip().splitlines() or [""]
+                line = f"    {status}, most often: {reason[-1]}"
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
     ended = distinct_runs(tried.md)
     is_ramp = ended["ensemble"] == "ramp"
     for model, runs in ended[~is_ramp].groupby("model"):
@@ -180,13 +185,14 @@ def print_properties(
     texts = []
     for row, (reference, _) in zip(rows, references, strict=True):
         numbers = [row.value, reference, row.value - reference]
-        shown = ["" if isnan(number) else f"{number:.5g}" for number in numbers]
+        shown = ["–" if isnan(number) else f"{number:.5g}" for number in numbers]
         texts.append((row.structure, row.name, *shown, row.status, row.reason))
-    for structure, part in pd.DataFrame(texts, columns=columns).groupby("structure", sort=False):
+    table = pd.DataFrame(texts, columns=columns).assign(source=[source for _, source in references])
+    for structure, part in table.groupby("structure", sort=False):
         print_text(console, str(structure))
-        _print_lines(console, _laid_out(part.drop(columns="structure")))
-    for source in dict.fromkeys(source for _, source in references if source):
-        console.print(f"reference: {source}", markup=False, highlight=False)
+        _print_lines(console, lines_of(part.drop(columns=["structure", "source"])))
+        for source in dict.fromkeys(one for one in part["source"] if one):
+            _print_lines(console, textwrap.wrap(f"reference: {source}", WIDTH, subsequent_indent="    "))
 
 
 def print_matrix(console: Console, table: pd.DataFrame) -> None:
@@ -264,6 +270,8 @@ TITLES = {
 
 MAIN_OUTCOMES = ("force", "energy", "properties", "survival_temperature")
 """Those whose fractions are printed without being asked for."""
+TOLD_LABELS = 0.05
+"""Labels that one side had more of than the other, as a share, from which on tables have a column of them."""
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
 COLUMNS = (
@@ -274,6 +282,7 @@ COLUMNS = (
     "model",
     "fraction",
     "ratio",
+    "labels",
     "interval",
     "p",
     "verdict",
@@ -282,8 +291,6 @@ COLUMNS = (
     "lost",
 )
 """Of a comparison, as they are printed."""
-WIDTH = 80
-"""Columns of a terminal, or of a log file, that every table fits into."""
 
 
 def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full: bool = False) -> None:
@@ -300,22 +307,9 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
             shared.append("comparison")
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
-            _print_lines(console, head + _laid_out(_texts(part.drop(columns=shared))))
+            _print_lines(console, head + lines_of(_texts(part.drop(columns=shared))))
         if len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
-
-
-def _laid_out(texts: pd.DataFrame) -> list[str]:
-    """Lay a table out in lines of `WIDTH`; its remarks come below it, numbered."""
-    notes: list[str] = []
-    if "remark" in texts:
-        notes = [one for one in dict.fromkeys(texts["remark"]) if one]
-        marks = [f"[{notes.index(one) + 1}]" if one else "" for one in texts["remark"]]
-        texts = texts.assign(remark=marks) if notes else texts.drop(columns="remark")
-    lines = texts.to_string(index=False, line_width=WIDTH).splitlines()
-    for number, note in enumerate(notes, start=1):
-        lines += textwrap.wrap(f"[{number}] {note}", WIDTH, subsequent_indent="    ")
-    return lines
 
 
 def _print_lines(console: Console, lines: Sequence[str]) -> None:
@@ -331,6 +325,8 @@ def print_text(console: Console, text: str) -> None:
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
     """Lay a table out for people: numbers short, an interval in one column."""
     if "verdict" in table:
+        if ((table["label_ratio"] - 1.0).abs() > TOLD_LABELS).any():
+            table = table.assign(labels=table["label_ratio"])
         table = table.assign(interval=_intervals(table["low"], table["high"]))
         table = table.rename(columns={"n_pairs": "pairs", "n_units": "seeds", "n_missing": "lost"})
         hidden = {"model"} if "fraction" in table else set()
@@ -358,7 +354,7 @@ def _intervals(lows: pd.Series[float], highs: pd.Series[float]) -> list[str]:
 
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Keep of a long table: all models together, forces of the test set, the fraction nearest to a tenth."""
+    """Keep of a long table: all models together, what comes first, the fraction nearest to a tenth."""
     if name in ("outcomes", "outcomes_by_fraction"):
         main = table["outcome"].isin(MAIN_OUTCOMES) | (name == "outcomes")
         return table[(table["comparison"] == "own / other") & main]
@@ -368,8 +364,9 @@ def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
         return table[(table["first"] == "force, test") & (table["over"] == "cells")]
     if "model" in table and (table["model"] == "all").any():
         table = table[table["model"] == "all"]
-    if name in ("efficiency", "ranks", "sizes", "scope", "fractions"):
-        table = table[(table["metric"] == "force") & (table["split"] == "test")]
+    if name in ("efficiency", "ranks", "sizes", "scope", "fractions"):  # what was asked comes first
+        first = table.iloc[0]
+        table = table[(table["metric"] == first["metric"]) & (table["split"] == first["split"])]
     if name in ("overlap", "chosen"):
         distance = (table["fraction"] - 0.1).abs()
         table = table[distance == distance.min()]

@@ -188,6 +188,7 @@ def _execute_all(
 ) -> tuple[Study, Store, RunResult]:
     import dataclasses
 
+    from crossprune.harness.analysis.primary import asked
     from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
@@ -227,6 +228,8 @@ def _execute_all(
         _say_what_is_held(store, result)
     result.write(store.root / "results.parquet")
     print_summary(console, result)
+    if changed := asked(store.root).changed:
+        console.print(f"the report will be exploratory: {changed}", highlight=False, markup=False)
     unit = "cells"
     for name in ("properties", "md"):  # tables of an earlier study in this store are not this one's
         (store.root / f"{name}.parquet").unlink(missing_ok=True)

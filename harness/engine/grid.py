@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.axes import POOLINGS, SPACES, scaling_of
-from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM
+from crossprune.harness.selection.methods import BUDGETS, RANDOM, method_of
 
 if TYPE_CHECKING:  # a worker knows cells, and no studies
     from crossprune.harness.data.partition import PoolId
@@ -98,15 +98,15 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
 
 def require_known(study: Study) -> None:
     """Raise `StudyError` if a selection method, space, scaling, pooling or budget is unknown."""
-    for method in study.methods:
-        _require("selection method", method, METHODS)
     for space in study.spaces:
         _require("space", space, SPACES)
-    for scaling in study.scalings:
-        try:
+    try:
+        for method in study.methods:
+            method_of(method)
+        for scaling in study.scalings:
             scaling_of(scaling)
-        except ValueError as error:
-            raise StudyError(str(error)) from None
+    except ValueError as error:
+        raise StudyError(str(error)) from None
     for pooling in study.poolings:
         _require("pooling", pooling, POOLINGS)
     _require("budget", study.budget, BUDGETS)
@@ -126,9 +126,9 @@ def _ways(study: Study) -> Iterator[Choice]:
     yield Choice("", RANDOM, RANDOM, **undescribed)
     axes = (study.choosers, study.methods, study.spaces, study.scalings, study.poolings)
     for chooser, method, space, scaling, pooling in itertools.product(*axes):
-        if chooser != RANDOM and METHODS[method].described:
-            pooled = pooling if METHODS[method].pooled else ""
+        if chooser != RANDOM and method_of(method).described:
+            pooled = pooling if method_of(method).pooled else ""
             yield Choice("", chooser, method, 1.0, 0, scaling, pooled, space=space)
     for method in study.methods:
-        if not METHODS[method].described:
+        if not method_of(method).described:
             yield Choice("", RANDOM, method, **undescribed)

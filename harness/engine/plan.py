@@ -31,7 +31,7 @@ from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.gathering import Pool
-from crossprune.harness.selection.methods import METHODS, RANDOM
+from crossprune.harness.selection.methods import RANDOM, method_of
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 
@@ -174,6 +174,8 @@ class Plan:
             name = self.specs[chooser].adapter
             if not adapter_class(name).capabilities.describes:
                 return f"adapter {name!r} has no descriptor, so it cannot choose data"
+            if cell.choice.pooling == "std" and getattr(adapter_class(name), "level", "") == "structure":
+                return f"adapter {name!r} gives a structure one vector, which has no deviation to choose by"
             if STAGE_OF[cell.choice.space] == "rows" and not adapter_class(name).capabilities.rows:
                 return f"adapter {name!r} is not linear in its coefficients, so it has no rows to choose by"
         if cell.model and not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
@@ -257,7 +259,7 @@ class _Jobs:
     def of(self, cell: Cell) -> tuple[Job, ...]:
         """Return the order and what is prepared for a cell."""
         choice = cell.choice
-        if METHODS[choice.method].nested:
+        if method_of(choice.method).nested:
             choice = replace(choice, fraction=self._largest)
         if choice not in self._orders:
             self._orders[choice] = self._order(choice)

@@ -45,7 +45,7 @@ from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.selection.gathering import n_labels, order, places
-from crossprune.harness.selection.methods import METHODS
+from crossprune.harness.selection.methods import method_of
 from crossprune.harness.store.objects import Store
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def selection_stage(
     store = stage_store(root)
     if (stored := stored_selection(store, key)) is not None:
         return stored, False
-    described = features if METHODS[choice.method].described else None
+    described = features if method_of(choice.method).described else None
     candidates = None if choice.fraction == 1.0 else stored_candidates(root, dataset_key, described, choice)
     picked = order(
         stored_dataset(root, dataset_key),

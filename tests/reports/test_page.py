@@ -225,7 +225,10 @@ def test_names_that_look_like_formulas_are_texts_in_every_csv(make_results, tmp_
 
 def test_headline_is_readable_without_scripts(make_results, tmp_path):
     _, page = write(make_results(plain), tmp_path)
-    assert "Data chosen by the model's own descriptor and random data: the same in every repeat" in page.text
+    assert (
+        "Data chosen by the model's own descriptor against random data: no repeat tells one from the other"
+        in page.text
+    )
     assert "0.439 ± 0.023" in page.text  # 10 %: mean 0.22, standard error 0.02/√3, both × 0.1^-0.3
 
 

@@ -94,8 +94,8 @@ def test_deviations_of_one_vector_end_a_cell_and_no_other(tmp_path):
     for chooser, pooling in itertools.product(("composition", "mean"), ("mean", "std")):
         mine = cells[(cells["chooser"] == chooser) & (cells["pooling"] == pooling)]
         refused = (chooser, pooling) == ("composition", "std")
-        assert set(mine["status"]) == {"failed" if refused else "done"}
-        assert all("no deviation; give it mean, sum or max" in one for one in mine["reason"] if refused)
+        assert set(mine["status"]) == {"skipped" if refused else "done"}
+        assert all("which has no deviation to choose by" in one for one in mine["reason"] if refused)
 
 
 def test_what_has_no_model_is_not_retrained(tmp_path):

@@ -74,8 +74,8 @@ def test_a_fraction_below_the_studys_is_no_number():
     row = efficiency(errors)["fps"]
     assert [row["fraction"], row["low"], row["high"]] == [-np.inf] * 3
     assert [row["data_ratio"], row["data_ratio_low"], row["data_ratio_high"]] == [np.inf] * 3
-    assert "fraction, low, high ≤ 0.025, the smallest" in row["remark"]
-    assert "data ratio, its low, its high beyond the study" in row["remark"]
+    assert "fraction, low of fraction, high of fraction ≤ 0.025, the smallest" in row["remark"]
+    assert "data ratio, low of data ratio, high of data ratio beyond the study" in row["remark"]
 
 
 def test_nothing_is_said_of_two_ways_that_are_there_from_the_start():
@@ -90,7 +90,7 @@ def test_an_end_that_falls_below_the_studys_fractions_is_said():
     row = efficiency({"fps": spread(planted(0.04), [-0.1, 0, 0.1])})["fps"]
     assert 0.025 < row["fraction"] < row["high"]
     assert row["low"] == -np.inf
-    assert row["remark"] == "low ≤ 0.025, the smallest"
+    assert row["remark"] == "low of fraction ≤ 0.025, the smallest"
 
 
 def test_one_seed_and_seeds_that_repeat_each_other_have_no_interval():

@@ -85,10 +85,18 @@ def test_the_verdict_comes_first_and_lines_are_short(results, tmp_path):
         (lambda table: table.assign(seed=0.5), "seed 0.5 is no whole number"),
         (lambda table: table.assign(seed=np.nan), "seed"),
         (lambda table: table.assign(relation="Own"), "relation 'Own' is unknown"),
-        (lambda table: table.replace({"model": {"snap": "all"}}), "stands for all models"),
+        (lambda table: table.replace({"model": {"snap": "all"}}), "stands for all of them"),
         (lambda table: table.assign(n_configurations="many"), "n_configurations does not hold numbers"),
         (lambda table: table.assign(**{FORCE: -1.0}), "below 0"),
-        (lambda table: table.assign(**{FORCE: np.inf}), "infinite value; give what it is to count as"),
+        (lambda table: table.assign(**{FORCE: np.inf}), "is infinite in a row that is done"),
+        (lambda table: table.assign(**{FORCE: 0.0}), "is 0 in a row that is done"),
+        (lambda table: table.assign(n_labels="many"), "n_labels does not hold numbers"),
+        (lambda table: table.assign(n_labels=0), "n_labels has a value that is no number of things"),
+        (lambda table: table.assign(n_eval_configurations=-3.0), "n_eval_configurations has a value"),
+        (lambda table: table.assign(n_eval_configurations=np.inf), "n_eval_configurations has a value"),
+        (lambda table: table.assign(pool=0.2), "pool 0.2 is no whole number"),
+        (lambda table: table.assign(dataset="all"), "the dataset 'all' stands for all of them"),
+        (lambda table: table.head(0), "it has no rows"),
         (lambda table: table.assign(status="Done"), "no row has the status 'done'; there are Done"),
         (lambda table: table.assign(seed=table["seed"] * 1e30), "no whole number of 64 bits"),
         (lambda table: table.assign(group="bulk"), "no row is of the group 'all'"),
@@ -116,6 +124,16 @@ def test_empty_cells_of_a_runs_own_table_lose_nothing(results, tmp_path):
     found = analyse(tmp_path / "results.csv")["answer"]
     results.to_csv(tmp_path / "plain.csv", index=False)
     pd.testing.assert_frame_equal(found, analyse(tmp_path / "plain.csv")["answer"])
+
+
+def test_fractions_that_differ_by_rounding_are_one(results, tmp_path):
+    """0.1 × 3 of one program and 0.3 of another were two fractions with fewer seeds each."""
+    path, plain = tmp_path / "merged.csv", tmp_path / "plain.csv"
+    results = results.assign(fraction=results["fraction"].replace(results["fraction"].min(), 0.3))
+    results.to_csv(plain, index=False)
+    shifted = (results["seed"] == 0) & (results["fraction"] == 0.3)
+    results.assign(fraction=results["fraction"].where(~shifted, 0.1 * 3)).to_csv(path, index=False)
+    pd.testing.assert_frame_equal(analyse(path)["fractions"], analyse(plain)["fractions"])
 
 
 def test_two_columns_of_one_name_are_refused(results, tmp_path):

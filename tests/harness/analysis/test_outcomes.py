@@ -173,7 +173,7 @@ def test_errors_that_only_pools_can_tell_have_no_interval_without_them():
     for name in scales.UNTESTED:
         one = outcome(noisy(1, -0.5), name=name)
         alone = compare_outcomes([one], tests)["outcomes"].set_index("comparison").loc["own / other"]
-        assert (alone["verdict"], np.isnan(alone["p_alone"])) == ("too few seeds", True)
+        assert (alone["verdict"], np.isnan(alone["p_alone"])) == ("needs pools", True)
         pools = outcome(noisy(1, -0.5), name=name, datasets=("a, 0", "a, 1", "a, 2", "a, 3"))
         pools = replace(pools, cells=pools.cells.assign(source="a"))
         several = compare_outcomes([pools], tests)["outcomes"].set_index("comparison").loc["own / other"]

@@ -14,6 +14,7 @@ from crossprune.harness.analysis.scope import over_assignments, warning
 from crossprune.harness.analysis.sizes import Size, sizes
 from crossprune.harness.analysis.statistics import (
     Tails,
+    _pooled,
     from_clusters,
     from_configurations,
     from_pools,
@@ -44,11 +45,29 @@ def test_one_data_set_gives_students_interval():
 
 
 def test_two_data_sets_give_welchs_interval():
-    one, other = rng().normal(0.1, 0.1, 4), rng().normal(0.3, 0.02, 7)
+    one, other = rng().normal(0.1, 0.1, 4), rng().normal(0.3, 0.02, 6)
     found = of_seeds(one, other)
     welch = stats.ttest_ind(one, -other, equal_var=False)
     assert found.p[0] == pytest.approx(welch.pvalue)
     assert found.high[0] - found.low[0] == pytest.approx(np.ptp(welch.confidence_interval()) / 2)
+
+
+@pytest.mark.parametrize("sizes", [(2, 10), (2, 20), (3, 20), (2, 10, 10), (3, 3), (10, 10)])
+def test_data_sets_with_unequal_numbers_of_seeds_claim_no_more_than_they_may(sizes):
+    """2 seeds that agree by chance left all to the 20 of another data set: p < 0.05 in 0.12 of studies."""
+    source, n_studies = rng(), 4000
+    values = [source.normal(0.0, 0.05, (n_studies, size)) for size in sizes]
+    sources = [[from_seeds(one)] for one in values]
+    variance, tails = _pooled([(np.full(n_studies, 1 / len(sizes)), one) for [one] in sources])
+    estimates = np.mean([one.mean(axis=1) for one in values], axis=0)
+    rate = np.mean(np.abs(estimates) > tails.isf(0.025) * np.sqrt(variance))
+    assert 0.02 <= rate <= 0.06
+    one = infer(
+        np.array([[part.mean() for part in (v[0] for v in values)]]).T,
+        [[from_seeds(v[:1])] for v in values],
+        rng(),
+    )
+    assert one.high[0] - one.estimate[0] == pytest.approx(tails.isf(0.025)[0] * np.sqrt(variance[0]))
 
 
 def test_few_seeds_beside_many_configurations_do_not_look_surer_than_they_are():

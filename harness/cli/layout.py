@@ -1,0 +1,78 @@
+"""Tables as plain text that fits into a terminal or a log file, with their keys beside every number."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import pandas as pd
+
+WIDTH = 80
+"""Columns of a terminal, or of a log file, that every table fits into."""
+LONGEST_NAME = 26
+"""Characters of a name in a table that is too wide; longer ones become numbers, which are explained below."""
+KEYS = (
+    *("dataset", "outcome", "group", "comparison", "way", "chooser", "method", "model", "fraction"),
+    *("first", "second", "over", "space", "other", "effect", "structure", "property", "category"),
+)
+"""Columns that say what a row is of: they stand beside every block of the others."""
+STAY = ("ratio", "interval", "p", "verdict", "remark")
+"""Columns that are looked for in every row."""
+
+
+def lines_of(texts: pd.DataFrame) -> list[str]:
+    """Lay a table out in lines of `WIDTH`.
+
+    What does not fit is cut into blocks of columns, each beside the keys of its rows. Before, what is the
+    same in all rows goes above the table, and long names become numbers, as remarks always do.
+
+    Parameters
+    ----------
+    texts
+        Strings.
+    """
+    notes: list[str] = []
+    if "remark" in texts:
+        texts, notes = _numbered(texts, ["remark"], "[{}]")
+        texts = texts if notes else texts.drop(columns="remark")
+    above = ""
+    if _width(texts) > WIDTH and len(texts) > 1:
+        same = [name for name in texts if texts[name].nunique() == 1 and name not in STAY]
+        above = "; ".join(f"{name} {texts[name].iloc[0]}" for name in same)
+        texts = texts.drop(columns=same)
+    long = [name for name in texts if name in KEYS and texts[name].str.len().max() > LONGEST_NAME]
+    if long and _width(texts) > WIDTH:
+        texts, explained = _numbered(texts, long, "({})")
+        notes += explained
+    lines = textwrap.wrap(f"in all rows: {above}", WIDTH, subsequent_indent="  ") if above else []
+    for block in _blocks(texts):
+        lines += texts[block].to_string(index=False).splitlines()
+    for note in notes:
+        mark, _, words = note.partition("\t")
+        lines += textwrap.wrap(f"{mark} {words}", WIDTH, subsequent_indent="    ")
+    return lines
+
+
+def _numbered(texts: pd.DataFrame, columns: Sequence[str], form: str) -> tuple[pd.DataFrame, list[str]]:
+    """Replace the values of columns by numbers; return what each of them stands for."""
+    values = [one for one in dict.fromkeys(texts[list(columns)].to_numpy().ravel().tolist()) if one]
+    marks = {one: form.format(number) for number, one in enumerate(values, start=1)}
+    replaced = {name: texts[name].map({**marks, "": ""}) for name in columns}
+    return texts.assign(**replaced), [f"{mark}\t{one}" for one, mark in marks.items()]
+
+
+def _blocks(texts: pd.DataFrame) -> list[list[str]]:
+    """Cut columns into blocks that fit, keys first in each."""
+    keys = [name for name in texts if name in KEYS]
+    blocks = [list(keys)]
+    for name in texts.columns.difference(keys, sort=False):
+        if _width(texts[[*blocks[-1], name]]) > WIDTH and len(blocks[-1]) > len(keys):
+            blocks.append(list(keys))
+        blocks[-1].append(name)
+    return blocks
+
+
+def _width(texts: pd.DataFrame) -> int:
+    """Return how many characters a row takes, a blank between columns."""
+    widths = [max(len(str(name)), int(texts[name].str.len().max())) for name in texts]
+    return sum(widths) + len(widths) - 1
