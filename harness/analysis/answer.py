@@ -34,7 +34,7 @@ from crossprune.harness.analysis.primary import Asked, asked
 from crossprune.harness.analysis.ranks import ranks
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
-from crossprune.harness.analysis.spaces.latent import diagnostics_of
+from crossprune.harness.analysis.spaces.described import diagnostics_of
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.results import (

@@ -70,6 +70,23 @@ def composition(root: Path, subsets: pd.DataFrame, rules: Mapping[str, Rules]) -
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def shares_of(table: pd.DataFrame, fraction: float = 0.1) -> pd.DataFrame:
+    """Lay a composition out for people: a row per way, a column per category, at the nearest fraction.
+
+    Shares in %, mean over seeds; the first row of a data set is its pool.
+    """
+    distance = (table["fraction"] - fraction).abs()
+    here = table[distance == distance.min()]
+    axes = here[["chooser", "method", "space", "pooling", "scaling"]]
+    names = axes.apply(lambda row: " ".join(dict.fromkeys(one for one in row if one)), axis=1)
+    here = here.assign(way=names)
+    keys = ["dataset", "fraction", "way"]
+    chosen = here.pivot_table(index=keys, columns="category", values="share", sort=False)
+    pool = here.assign(way="the pool").pivot_table(index=keys, columns="category", values="share_in_pool")
+    found = 100.0 * pd.concat([pool, chosen]).sort_index(level="dataset", sort_remaining=False, kind="stable")
+    return found.round(1).reset_index()
+
+
 def rules_of(study: Study) -> dict[str, Rules]:
     """Return the categories of each data set: the study's own, or its card's; none if neither has any."""
     rules: dict[str, Rules] = {}

@@ -10,16 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.spaces.chosen import chosen_subsets
-from crossprune.harness.analysis.spaces.composition import composition, rules_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.keys import features_key
-from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.engine.stored import stored_dataset, stored_features
 from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
-from crossprune.harness.lookup import resolve
+from crossprune.harness.lookup import AdapterSpec, resolve
 from crossprune.harness.selection import diagnostics
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy
@@ -30,6 +27,9 @@ from crossprune.harness.tables import parse_toml
 
 N_ENVIRONMENTS = 2000
 """Environments drawn for diagnostics that compare all pairs."""
+
+MOST_SETS = 200
+"""Chosen sets that are described in every space."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +42,6 @@ class Space:
     """Frame of each environment, shape (Σ n_atoms,)."""
     bandwidth: float
     """Of the kernel of entropies."""
-
-
-def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Describe what was chosen, and the spaces: ``composition``, ``overlap``, ``chosen`` and ``spaces``."""
-    if "dataset_key" not in results.columns:
-        return {}
-    results = by_pool(not_held_out(results))
-    spaces = dict(_spaces(root, results))
-    subsets = chosen_subsets(root, results)
-    study = stored_study(root)
-    return {
-        "composition": composition(root, subsets, {} if study is None else rules_of(study)),
-        "overlap": overlap(subsets),
-        "chosen": chosen_sets(subsets, spaces),
-        "spaces": compare_spaces(spaces),
-    }
 
 
 def overlap(subsets: pd.DataFrame) -> pd.DataFrame:
@@ -81,9 +65,11 @@ def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) 
     """Describe each chosen set in each latent space, averaged over seeds.
 
     Distances are in standardised units of the space; entropy and diversity in nats, over at most
-    `N_ENVIRONMENTS` environments.
+    `N_ENVIRONMENTS` environments. Of more than `MOST_SETS` sets those of fractions near a tenth, and of the
+    first seeds, are looked at.
     """
     rows = []
+    subsets = _some(subsets)
     for (dataset, name), space in spaces.items():
         for row in subsets[subsets["dataset"] == dataset].to_dict("records"):
             atoms = np.flatnonzero(np.isin(space.owner, row["subset"]))
@@ -93,6 +79,15 @@ def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) 
             rows.append((dataset, row["fraction"], row["way"], name, farthest, mean, *values))
     names = ["dataset", "fraction", "way", "space", "coverage_max", "coverage_mean", "entropy", "diversity"]
     return pd.DataFrame(rows, columns=names).groupby(names[:4]).mean().reset_index()
+
+
+def _some(subsets: pd.DataFrame) -> pd.DataFrame:
+    """Keep about `MOST_SETS` sets: all ways, the fractions nearest to a tenth, the first seeds."""
+    n_ways = max(1, subsets[["dataset", "way"]].drop_duplicates().shape[0])
+    fractions = sorted(set(subsets["fraction"]), key=lambda one: abs(np.log(one / 0.1)))
+    kept = fractions[: max(1, MOST_SETS // n_ways)]
+    seeds = sorted(set(subsets["seed"]))[: max(1, MOST_SETS // (n_ways * max(1, len(kept))))]
+    return subsets[subsets["fraction"].isin(kept) & subsets["seed"].isin(seeds)]
 
 
 def compare_spaces(spaces: Mapping[tuple[str, str], Space]) -> pd.DataFrame:
@@ -119,23 +114,29 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
     A space whose features are not stored, or were computed by other code than that installed, is left out;
     all are if the study's text is not stored or is no longer understood.
     """
-    study = stored_study(root)
-    if not (root / "objects").is_dir() or study is None or "dataset_key" not in results.columns:
+    if not (root / "objects").is_dir() or "dataset_key" not in results.columns:
         return
-    store = Store(root)
-    try:
-        specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
-    except (KeyError, ValueError, MissingPackage):
-        return
+    store, specs = Store(root), stored_specs(root)
     for (name, key), part in results.groupby(["dataset", "dataset_key"]):
         if not key or not store.has("dataset", str(key)):
             continue
         dataset = stored_dataset(store.root, str(key))
         frames_key = frames.frames_hash(dataset)
-        for chooser in sorted(set(part["chooser"]) - {RANDOM}):
+        for chooser in sorted(set(part["chooser"]) & set(specs)):
             features = features_key(frames_key, specs[chooser])
             if store.has("features", features):
                 yield str(name), chooser, dataset, stored_features(store, features)
+
+
+def stored_specs(root: Path) -> dict[str, AdapterSpec]:
+    """Return the choosers of the study that a store was made by; none if one is no longer understood."""
+    study = stored_study(root)
+    if study is None:
+        return {}
+    try:
+        return {name: resolve(name, study.options) for name in study.choosers if name != RANDOM}
+    except (KeyError, ValueError, MissingPackage):
+        return {}
 
 
 def stored_study(root: Path) -> Study | None:
@@ -159,7 +160,7 @@ def part_of(stored: FloatArray, dataset: frames.DataSet, part: IntArray) -> Cand
     return Candidates(values, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
-def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
+def spaces_of(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
     """Load the latent spaces that chose, atom by atom."""
     for name, chooser, dataset, stored in described(root, results):
         train = dataset.indices("train")

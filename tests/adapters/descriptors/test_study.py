@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from crossprune.harness.analysis.artefacts import gather
-from crossprune.harness.analysis.latent import diagnostics_of
+from crossprune.harness.analysis.spaces.described import diagnostics_of
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan
 from crossprune.harness.engine.pool import SerialExecutor
