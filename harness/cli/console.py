@@ -361,6 +361,8 @@ def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Keep of a long table: all models together, what comes first, the fraction nearest to a tenth."""
     if name == "composition":
         return shares_of(table)
+    if name == "findings" and len(table) > READABLE_ROWS:
+        return table[table["level"] != "note"]
     if name in ("outcomes", "outcomes_by_fraction"):
         main = table["outcome"].isin(MAIN_OUTCOMES) | (name == "outcomes")
         return table[(table["comparison"] == "own / other") & main]

@@ -122,8 +122,8 @@ def _ways(study: Study) -> Iterator[Choice]:
 
     A method that looks at no features comes once, under ``random``; that base line is always there.
     """
-    undescribed = {"fraction": 1.0, "seed": 0, "scaling": "", "pooling": "", "space": ""}
-    yield Choice("", RANDOM, RANDOM, **undescribed)
+    undescribed = Choice("", RANDOM, RANDOM, 1.0, 0, "", "", space="")
+    yield undescribed
     axes = (study.choosers, study.methods, study.spaces, study.scalings, study.poolings)
     for chooser, method, space, scaling, pooling in itertools.product(*axes):
         if chooser != RANDOM and method_of(method).described:
@@ -131,4 +131,4 @@ def _ways(study: Study) -> Iterator[Choice]:
             yield Choice("", chooser, method, 1.0, 0, scaling, pooled, space=space)
     for method in study.methods:
         if not method_of(method).described:
-            yield Choice("", RANDOM, method, **undescribed)
+            yield replace(undescribed, method=method)

@@ -67,12 +67,13 @@ def centre(points: FloatArray) -> FloatArray:
     return centred
 
 
-def is_noise(points: FloatArray) -> NDArray[np.bool_]:
+def is_noise(points: FloatArray, largest: float = 0.0) -> NDArray[np.bool_]:
     """Mark columns that vary by rounding only, relative to the largest value of all columns, shape (k,).
 
-    The columns of a space are one kind of `crossprune.harness.contract.vanishing`.
+    The columns of a space are one kind of `crossprune.harness.contract.vanishing`; ``largest`` is what they
+    were made of, if that was larger: means of forces cancel, all of them.
     """
-    sizes = np.abs(points).max(axis=0, initial=0.0)
+    sizes = np.maximum(np.abs(points).max(axis=0, initial=0.0), largest)
     return vanishing(points.std(axis=0), sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.selection.axes import POOLINGS, scaling_of
+from crossprune.harness.selection.axes import POOLINGS, is_noise, scaling_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class Candidates:
         """Vectors per configuration, shape (n_configurations,)."""
         return np.diff(self.offsets)
 
+    @functools.cached_property
+    def largest(self) -> float:
+        """Largest absolute value of all features."""
+        return float(np.abs(self.features).max(initial=0.0))
+
     def shuffled(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Draw an order of all configurations, by which ties are broken, and find the given ones in it."""
         order = rng.permutation(self.n_configurations)
@@ -51,7 +56,10 @@ class Candidates:
 
     @functools.cached_property
     def _points(self) -> FloatArray:
-        points = scaling_of(self.scaling)(POOLINGS[self.pooling](self.features, self.offsets))
+        pooled = POOLINGS[self.pooling](self.features, self.offsets)
+        if self.scaling != "standard_all":
+            pooled[:, is_noise(pooled, self.largest)] = 0.0
+        points = scaling_of(self.scaling)(pooled)
         points.flags.writeable = False
         return points
 

@@ -123,7 +123,7 @@ def _columns(
     candidates: Candidates, raw: FloatArray, volumes: FloatArray, compositions: FloatArray
 ) -> Iterator[Finding]:
     """Find columns that say nothing, or something else than the descriptor."""
-    noise = is_noise(raw)
+    noise = is_noise(raw, candidates.largest)
     constant = raw.std(axis=0) == 0.0
     noise &= ~constant
     if noise.any():
@@ -184,6 +184,8 @@ def effect(candidates: Candidates, columns: NDArray[np.bool_]) -> tuple[float, f
         Which of the pooled columns, shape (k,).
     """
     raw = POOLINGS[candidates.pooling](candidates.features, candidates.offsets)
+    if candidates.scaling != "standard_all":
+        raw[:, is_noise(raw, candidates.largest)] = 0.0
     whole, rest = (_scaled(candidates.scaling, part) for part in (raw, raw[:, ~columns]))
     total = float(np.square(whole).sum())
     share = 1.0 - float(np.square(rest).sum()) / total if total else 0.0

@@ -83,7 +83,9 @@ def shares_of(table: pd.DataFrame, fraction: float = 0.1) -> pd.DataFrame:
     keys = ["dataset", "fraction", "way"]
     chosen = here.pivot_table(index=keys, columns="category", values="share", sort=False)
     pool = here.assign(way="the pool").pivot_table(index=keys, columns="category", values="share_in_pool")
-    found = 100.0 * pd.concat([pool, chosen]).sort_index(level="dataset", sort_remaining=False, kind="stable")
+    found: pd.DataFrame = 100.0 * pd.concat([pool, chosen]).sort_index(
+        level="dataset", sort_remaining=False, kind="stable"
+    )
     return found.round(1).reset_index()
 
 

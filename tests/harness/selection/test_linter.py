@@ -39,6 +39,9 @@ def test_noise_that_all_columns_of_unit_deviation_raise_is_an_error():
     assert (raised.level, raised.n_columns) == ("error", 6)
     assert raised.share == pytest.approx(0.5)
     assert raised.changed > 0.3
+    alone = linted(rows, pooling="mean", scaling="standard")
+    assert alone["nothing varies"].level == "error"
+    assert linted(rows, pooling="mean", scaling="standard_all")["rounding noise"].share == pytest.approx(1.0)
     left_out = linted(rows, pooling="mean_std", scaling="standard")["rounding noise"]
     assert (left_out.level, left_out.changed) == ("note", 0.0)
     assert left_out.share == pytest.approx(0.0, abs=1e-12)
