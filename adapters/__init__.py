@@ -31,6 +31,29 @@ FAMILIES: tuple[Family, ...] = (
         readers={"chimes": "crossprune.adapters.chimes:read_parameters"},
     ),
     Family(
+        name="composition",
+        adapter="crossprune.adapters.descriptors.composition:Composition",
+        about="Fractions of the elements and volume per atom as latent space, the chooser to beat; no model.",
+    ),
+    Family(
+        name="dscribe",
+        adapter="crossprune.adapters.descriptors.dscribe:DScribe",
+        about="SOAP or symmetry functions of DScribe as latent space; no model.",
+        requires="crossprune[dscribe]",
+    ),
+    Family(
+        name="euler",
+        adapter="crossprune.adapters.descriptors.euler:Euler",
+        about="Euler characteristic curves of whole structures as latent space; no model.",
+        requires="crossprune[euler]",
+    ),
+    Family(
+        name="featomic",
+        adapter="crossprune.adapters.descriptors.featomic:Featomic",
+        about="SOAP power spectra of featomic as latent space; no model.",
+        requires="crossprune[featomic]",
+    ),
+    Family(
         name="gap",
         adapter="crossprune.adapters.gap:Gap",
         about="SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit.",

@@ -34,7 +34,7 @@ class Overlap:
 
 
 def overlaps(table: pd.DataFrame) -> list[Overlap]:
-    """Lay `crossprune.harness.analysis.latent.overlap` out as matrices, tinted by the excess over chance."""
+    """Lay the table ``overlap`` of an analysis out as matrices, tinted by the excess over chance."""
     found = []
     for (dataset, fraction), here in table.groupby(["dataset", "fraction"]):
         ways = sorted({*here["first"], *here["second"]}, key=lambda way: (way != RANDOM, way))

@@ -43,7 +43,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     """ACE invariants as latent space and as the basis of a linear model."""
 
     name = "ace"
-    capabilities = Capabilities(exact_subset_refit=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True)
     options_type = AceOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}

@@ -37,7 +37,7 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     """Chebyshev cluster terms as latent space and as the basis of a linear model."""
 
     name = "chimes"
-    capabilities = Capabilities(exact_subset_refit=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True)
     options_type = ChimesOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}

@@ -169,6 +169,11 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     def rows(self, atoms: Atoms) -> Rows:
         """Compute the design rows of one structure."""
 
+    def design_rows(self, atoms: Atoms) -> FloatArray:
+        """Stack the energy row per atom and the force rows of the columns that are fitted."""
+        rows, n_free = self.rows(atoms), self.n_columns - self.n_known
+        return np.vstack([rows.energy[:n_free] / len(atoms), rows.forces[:, :n_free]])
+
     @abstractmethod
     def potential(self, solution: Solution) -> LinearPotential:
         """Make the potential from its coefficients."""

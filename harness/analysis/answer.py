@@ -19,7 +19,6 @@ from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
-from crossprune.harness.analysis.latent import diagnostics_of
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
 from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
 from crossprune.harness.analysis.outcomes.scales import (
@@ -35,6 +34,7 @@ from crossprune.harness.analysis.primary import Asked, asked
 from crossprune.harness.analysis.ranks import ranks
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
+from crossprune.harness.analysis.spaces.described import diagnostics_of
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.results import (

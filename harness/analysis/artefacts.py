@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import labelled, way_of
-from crossprune.harness.analysis.latent import chosen_subsets, described, overlap, part_of
+from crossprune.harness.analysis.spaces.chosen import chosen_subsets
+from crossprune.harness.analysis.spaces.latent import described, overlap, part_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.results import by_pool, not_held_out
@@ -77,7 +78,7 @@ class Artefacts:
     maps: tuple[LatentMap, ...] = ()
     parity: tuple[Parity, ...] = ()
     overlap: pd.DataFrame | None = None
-    """As `crossprune.harness.analysis.latent.overlap`."""
+    """As `crossprune.harness.analysis.spaces.latent.overlap`."""
     per_configuration: bool = False
     """Whether every finished cell's predictions are stored."""
 
@@ -158,7 +159,7 @@ def parities(store: Store, results: pd.DataFrame) -> Iterator[Parity]:
             continue
         dataset = stored_dataset(store.root, str(key))
         for cell in _shown(part):
-            if not holds_predictions(store.path("fit", cell["fit_key"])):
+            if not (cell["fit_key"] and holds_predictions(store.path("fit", cell["fit_key"]))):
                 continue
             for split in ("test", "ood"):
                 if len(dataset.indices(split)):
@@ -216,7 +217,7 @@ def all_predictions_held(root: Path, results: pd.DataFrame) -> bool:
     if "fit_key" not in results.columns or not (root / "objects").is_dir():
         return False
     store, fits = Store(root), set(results.loc[results["status"] == "done", "fit_key"])
-    return bool(fits) and all(holds_predictions(store.path("fit", fit)) for fit in fits)
+    return bool(fits) and all(fit and holds_predictions(store.path("fit", fit)) for fit in fits)
 
 
 def holds_predictions(folder: Path) -> bool:

@@ -15,16 +15,21 @@ UNKNOWN_OVERLAP = 0.25
 """Test over training configurations where a table does not say: one in five is for test, by default."""
 NOBODY = "nobody"
 """Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
-DEFAULTS = {"scaling": ("standard", ""), "pooling": ("mean", ""), "budget": ("configurations", "")}
+DEFAULTS = {
+    "space": ("atoms", ""),
+    "scaling": ("standard", ""),
+    "pooling": ("mean", ""),
+    "budget": ("configurations", ""),
+}
 """Values that go without saying in a method's label; empty where an axis plays no part."""
-NOUNS = {"scaling": " scaling", "pooling": " pooling", "budget": " budget"}
+NOUNS = {"space": " space", "scaling": " scaling", "pooling": " pooling", "budget": " budget"}
 """What follows such a value in a label."""
 
 
 def labelled(results: pd.DataFrame) -> pd.DataFrame:
-    """Fold scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults go without saying.
+    """Fold space, scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults are left out.
 
-    The three columns are dropped, so that labelling twice changes nothing.
+    The columns are dropped, so that labelling twice changes nothing.
     """
     method = results["method"].astype(str)
     for column, silent in DEFAULTS.items():

@@ -28,7 +28,7 @@ KEY = [*AXES, "split"]
 COLUMNS = Columns(
     (*TEXT_AXES, "split", "group", "status", "reason", "cell"),
     (*NUMBER_AXES, *WATCHED),
-    optional=("pool", "held_out"),
+    optional=("pool", "held_out", "space"),
 )
 """Columns that a comparison reads; nights of earlier versions have no pools."""
 RELATIVE_NOISE = 1e-3
@@ -112,6 +112,7 @@ def load_night(folder: Path) -> Night:
         kept_s = (folder / TABLE).stat().st_mtime
     table = load_table(folder / TABLE, COLUMNS)
     table = table if "pool" in table else table.assign(pool=0, held_out="")
+    table = table if "space" in table else table.assign(space=np.where(table["scaling"] == "", "", "atoms"))
     return Night(folder.name, table, inputs, kept_s)
 
 

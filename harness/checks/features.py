@@ -14,13 +14,16 @@ from crossprune.harness.checks.subject import (
 
 
 def features_have_constant_length(subject: Subject) -> None:
-    """Features: one row per atom, float64, finite, as long for every structure."""
+    """Features: one row per atom, or per structure, float64, finite, as long for every structure."""
     lengths = set()
     for atoms in subject.frames[:4]:
         features = subject.descriptor.features(bare(atoms))
         assert features.dtype == np.float64, f"dtype {features.dtype}, expected float64"
         assert features.ndim == 2, f"{features.ndim} dimensions, expected 2"
-        assert len(features) == len(atoms), f"{len(features)} rows for {len(atoms)} atoms"
+        expected, level = subject.descriptor.n_vectors(atoms), subject.descriptor.level
+        assert len(features) == expected, (
+            f"{len(features)} rows for {len(atoms)} atoms, expected {expected} at level {level!r}"
+        )
         assert np.isfinite(features).all(), "features are not finite"
         lengths.add(features.shape[1])
     assert len(lengths) == 1, f"lengths differ: {sorted(lengths)}"
@@ -39,15 +42,17 @@ def features_are_invariant(subject: Subject) -> None:
     turned = rotated(atoms, random_rotation(rng))
     close(subject.descriptor.features(turned), expected, 1e-6, "rotation")
     order = rng.permutation(len(atoms))
-    close(subject.descriptor.features(atoms[order]), expected[order], 1e-6, "permutation")
+    permuted = expected[order] if subject.descriptor.level == "atoms" else expected
+    close(subject.descriptor.features(atoms[order]), permuted, 1e-6, "permutation")
 
 
 def features_ignore_the_choice_of_cell(subject: Subject) -> None:
-    """Features: a supercell repeats them, a cell smaller than the cutoff included."""
+    """Features: a supercell repeats those of atoms and keeps those of a structure, small cells included."""
     atoms = subject.probe
     expected = subject.descriptor.features(atoms)
     bigger = atoms.repeat((2, 1, 2))
-    close(subject.descriptor.features(bigger), np.tile(expected, (4, 1)), 1e-6, "supercell")
+    copies = 4 if subject.descriptor.level == "atoms" else 1
+    close(subject.descriptor.features(bigger), np.tile(expected, (copies, 1)), 1e-6, "supercell")
 
 
 def features_of_a_batch_equal_single_ones(subject: Subject) -> None:

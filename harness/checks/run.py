@@ -36,6 +36,7 @@ from crossprune.harness.checks.predictions import (
     predictions_turn_with_the_structure,
     stress_is_the_strain_derivative,
 )
+from crossprune.harness.checks.rows import rows_are_derivatives_of_one_energy, rows_turn_with_the_structure
 from crossprune.harness.checks.subject import (
     NotClaimed,
     Subject,
@@ -60,6 +61,8 @@ DESCRIPTOR_CHECKS: tuple[Callable[[Subject], None], ...] = (
     features_are_invariant,
     features_ignore_the_choice_of_cell,
     features_of_a_batch_equal_single_ones,
+    rows_are_derivatives_of_one_energy,
+    rows_turn_with_the_structure,
 )
 FITTER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     forces_are_minus_the_gradient,

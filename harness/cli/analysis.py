@@ -114,7 +114,7 @@ def _why_nothing(question: Asked, store: Path) -> str:
     from crossprune.harness.analysis.primary import OF_NO_PART
 
     if question.primary.outcome not in OF_NO_PART or store.is_file():
-        return "nothing to compare."
+        return "nothing to compare: no model was fitted, or none has an error."
     name = "md" if question.primary.outcome.startswith("survival") else "properties"
     rows = assessed(store).get(name)
     if rows is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
+from crossprune.harness.analysis.spaces.composition import shares_of
 from crossprune.harness.cli.layout import WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
@@ -200,6 +201,7 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
     table = clipped(table)
     done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
     done = not_held_out(done)
+    done = done[done["model"] != ""]
     for dataset, part in done.groupby("dataset"):
         fraction = part["fraction"].min()
         cells = part[part["fraction"] == fraction]
@@ -259,6 +261,8 @@ TITLES = {
     "ood_groups": "own / other on each held-out group; all: over groups, each of which counts as one",
     "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
     "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
+    "findings": "what is wrong with each latent space: its share of the distances, and of a tenth changed",
+    "composition": "kinds of structures among the chosen (%), mean over seeds",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
     "spaces": "latent spaces compared",
@@ -299,6 +303,8 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
             print_text(console, f"{title}: nothing to compare")
             continue
         table = whole if full else _digest(name, whole)
+        if name == "findings":
+            table = table.rename(columns={"words": "remark"})
         print_text(console, title)
         shared = [one for one in ("metric", "split", "source") if one in table]
         if full and "outcome" in table:
@@ -306,7 +312,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
             _print_lines(console, head + lines_of(_texts(part.drop(columns=shared))))
-        if len(table) < len(whole):
+        if len(table) < len(whole):  # of a digest that is laid out anew these are not its rows
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
 
 
@@ -353,6 +359,10 @@ def _intervals(lows: pd.Series[float], highs: pd.Series[float]) -> list[str]:
 
 def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Keep of a long table: all models together, what comes first, the fraction nearest to a tenth."""
+    if name == "composition":
+        return shares_of(table)
+    if name == "findings" and len(table) > READABLE_ROWS:
+        return table[table["level"] != "note"]
     if name in ("outcomes", "outcomes_by_fraction"):
         main = table["outcome"].isin(MAIN_OUTCOMES) | (name == "outcomes")
         return table[(table["comparison"] == "own / other") & main]

@@ -14,6 +14,7 @@ LONGEST_NAME = 26
 KEYS = (
     *("dataset", "outcome", "group", "comparison", "way", "chooser", "method", "model", "fraction"),
     *("first", "second", "over", "space", "other", "effect", "structure", "property", "category"),
+    *("pooling", "scaling", "level", "finding"),
 )
 """Columns that say what a row is of: they stand beside every block of the others."""
 STAY = ("ratio", "interval", "p", "verdict", "remark")

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -82,6 +82,22 @@ class Adapter(ABC, Generic[Options]):
         _require_finite(self.options, f"adapter {self.name!r}")
         self.isolated_atom_energies = None if isolated_atom_energies is None else dict(isolated_atom_energies)
 
+    def design_rows(self, atoms: Atoms) -> FloatArray:
+        """Return what least squares sees of one structure, for models that are linear in coefficients.
+
+        Returns
+        -------
+        FloatArray
+            Shape (1 + 3·n_atoms, n_coefficients): derivatives of the energy per atom (eV), then of the
+            force components (eV/Å), atom by atom x y z, with respect to the coefficients.
+
+        Raises
+        ------
+        StudyError
+            If the family has none; it does not claim `Capabilities.rows` then.
+        """
+        raise StudyError(f"adapter {self.name!r} has no design rows: it is not linear in its coefficients")
+
     @classmethod
     def is_seeded(cls, options: Any) -> bool:
         """Say whether, with these options, the generator given to ``fit`` changes the parameters.
@@ -104,24 +120,33 @@ def _require_finite(value: Any, where: str) -> None:
 
 
 class Descriptor(Adapter[Options]):
-    """Turns structures into per-atom features, so that it can choose data."""
+    """Turns structures into features, so that it can choose data."""
+
+    level: ClassVar[Literal["atoms", "structure"]] = "atoms"
+    """What one vector of features describes: an atom's environment, or a whole structure."""
 
     @abstractmethod
     def features(self, atoms: Atoms) -> FloatArray:
-        """Describe each atom's environment.
+        """Describe each atom's environment, or the structure: see ``level``.
 
         Invariant to translation, rotation and permutation of like atoms; constant length for given
-        elements and options.
+        elements and options. A supercell repeats the vectors of its atoms; the one vector of a structure is
+        intensive: a supercell has the same.
 
         Returns
         -------
         FloatArray
-            Shape (n_atoms, n_features), no unit.
+            Shape (n_atoms, n_features), or (1, n_features) at the level of structures; any unit.
         """
 
     def features_many(self, frames: Sequence[Atoms]) -> FloatArray:
-        """Describe several structures, concatenated: shape (Σ n_atoms, n_features)."""
+        """Describe several structures, concatenated: shape (Σ n_vectors, n_features)."""
         return np.concatenate([self.features(atoms) for atoms in frames])
+
+    @classmethod
+    def n_vectors(cls, atoms: Atoms) -> int:
+        """Return how many vectors `features` has for a structure."""
+        return len(atoms) if cls.level == "atoms" else 1
 
 
 class Fitter(Adapter[Options]):

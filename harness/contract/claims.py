@@ -20,6 +20,8 @@ class Capabilities:
     """Handles more than one element in a data set."""
     exact_subset_refit: bool = False
     """A refit on a subset is linear algebra on prepared blocks and equals a fit from scratch."""
+    rows: bool = False
+    """Gives the rows of a linear model's least squares, so that data can be chosen by them."""
     seeded: bool = False
     """The random generator given to ``fit`` changes the parameters."""
 

@@ -71,6 +71,9 @@ class DataOptions:
     looks for IsolatedAtom, isolated_atom and the like, an empty text takes none."""
     isolated_atom_energies: Mapping[str, float] | None = None
     """Energy of each isolated atom (eV); goes before those of the file or card."""
+    categories: Mapping[str, tuple[str, ...]] | None = None
+    """Kinds of structures in tables of what was chosen, to patterns of groups such as ``"* at 300 K"``, of
+    which the first that fits counts; None takes the card's, and groups as they are where there are none."""
     smoke: bool = False
     """Keep a tiny subset of all parts and groups, for tests."""
     energy_key: str | None = None

@@ -148,6 +148,8 @@ class Card:
     """Energy of each isolated atom (eV) if the source gives it."""
     notes: tuple[str, ...] = ()
     """What a user must know."""
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Kinds of structures in tables of what was chosen, to patterns of groups; the first that fits counts."""
 
     def __post_init__(self) -> None:
         """Refuse groups of references that the table ``[groups]`` does not have."""

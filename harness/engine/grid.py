@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crossprune.harness.errors import StudyError, unknown_name
-from crossprune.harness.selection.candidates import POOLINGS, SCALINGS
-from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM
+from crossprune.harness.selection.axes import POOLINGS, SPACES, scaling_of
+from crossprune.harness.selection.methods import BUDGETS, RANDOM, method_of
 
 if TYPE_CHECKING:  # a worker knows cells, and no studies
     from crossprune.harness.data.partition import PoolId
@@ -34,11 +34,13 @@ class Choice:
     fraction: float
     seed: int
     scaling: str = "standard"
-    """A key of `SCALINGS`; empty for a method that looks at no features."""
+    """A scaling, see `scaling_of`; empty for a method that looks at no features."""
     pooling: str = "mean"
     """A key of `POOLINGS`; empty for a method that does not pool atoms."""
     budget: str = "configurations"
     """What the fraction is a fraction of."""
+    space: str = field(default="atoms", kw_only=True)
+    """One of `SPACES`; empty for a method that looks at no features."""
 
     @property
     def how(self) -> Choice:
@@ -52,6 +54,7 @@ class Cell:
 
     choice: Choice
     model: str
+    """Empty in a study that only chooses."""
 
 
 def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) -> tuple[Cell, ...]:
@@ -67,7 +70,7 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
     Raises
     ------
     StudyError
-        If a selection method, scaling, pooling or budget is unknown.
+        If a selection method, space, scaling, pooling or budget is unknown.
     """
     require_known(study)
     plain = [(pool, "") for pool in range(study.pools)]
@@ -75,24 +78,35 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
     splits = [(dataset, *one) for dataset, several in pools.items() for one in several]
     cells = (
         Cell(
-            Choice(
-                dataset, *space[:2], fraction, seed, *space[2:], study.budget, pool=pool, held_out=held_out
+            replace(
+                how,
+                dataset=dataset,
+                pool=pool,
+                held_out=held_out,
+                fraction=fraction,
+                seed=seed,
+                budget=study.budget,
             ),
             model,
         )
-        for (dataset, pool, held_out), space, fraction, seed, model in itertools.product(
-            splits, _spaces(study), study.fractions, study.seeds, study.models
+        for (dataset, pool, held_out), how, fraction, seed, model in itertools.product(
+            splits, _ways(study), study.fractions, study.seeds, study.models or ("",)
         )
     )
     return tuple(sorted(set(cells)))
 
 
 def require_known(study: Study) -> None:
-    """Raise `StudyError` if a selection method, scaling, pooling or budget is unknown."""
-    for method in study.methods:
-        _require("selection method", method, METHODS)
-    for scaling in study.scalings:
-        _require("scaling", scaling, SCALINGS)
+    """Raise `StudyError` if a selection method, space, scaling, pooling or budget is unknown."""
+    for space in study.spaces:
+        _require("space", space, SPACES)
+    try:
+        for method in study.methods:
+            method_of(method)
+        for scaling in study.scalings:
+            scaling_of(scaling)
+    except ValueError as error:
+        raise StudyError(str(error)) from None
     for pooling in study.poolings:
         _require("pooling", pooling, POOLINGS)
     _require("budget", study.budget, BUDGETS)
@@ -103,16 +117,18 @@ def _require(kind: str, name: str, known: Iterable[str]) -> None:
         raise StudyError(unknown_name(kind, name, allowed))
 
 
-def _spaces(study: Study) -> Iterator[tuple[str, str, str, str]]:
-    """Give chooser, method, scaling and pooling, without the axes that play no part.
+def _ways(study: Study) -> Iterator[Choice]:
+    """Give choosers, methods and latent spaces, without the axes that play no part.
 
     A method that looks at no features comes once, under ``random``; that base line is always there.
     """
-    yield RANDOM, RANDOM, "", ""
-    axes = (study.choosers, study.methods, study.scalings, study.poolings)
-    for chooser, method, scaling, pooling in itertools.product(*axes):
-        if chooser != RANDOM and METHODS[method].described:
-            yield chooser, method, scaling, pooling if METHODS[method].pooled else ""
+    undescribed = Choice("", RANDOM, RANDOM, 1.0, 0, "", "", space="")
+    yield undescribed
+    axes = (study.choosers, study.methods, study.spaces, study.scalings, study.poolings)
+    for chooser, method, space, scaling, pooling in itertools.product(*axes):
+        if chooser != RANDOM and method_of(method).described:
+            pooled = pooling if method_of(method).pooled else ""
+            yield Choice("", chooser, method, 1.0, 0, scaling, pooled, space=space)
     for method in study.methods:
-        if not METHODS[method].described:
-            yield RANDOM, method, "", ""
+        if not method_of(method).described:
+            yield replace(undescribed, method=method)

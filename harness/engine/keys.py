@@ -25,6 +25,11 @@ def features_key(frames_key: str, spec: AdapterSpec) -> str:
     return canonical_hash("features", frames_key, spec.prepare_fingerprint)
 
 
+def rows_key(frames_key: str, spec: AdapterSpec) -> str:
+    """Key of the design rows of all frames of a data set, however they are split."""
+    return canonical_hash("rows", frames_key, spec.prepare_fingerprint)
+
+
 def prepare_key(frames_key: str, spec: AdapterSpec) -> str:
     """Key of what a fitter computes once for all frames of a data set, however they are split."""
     return canonical_hash("prepare", frames_key, spec.prepare_fingerprint)
@@ -77,9 +82,9 @@ def md_key(fit_key: str, run: MdRun) -> str:
 
 
 def cell_key(
-    dataset_key: str, chooser: AdapterSpec | None, how: object, model: AdapterSpec, weights: Weights
+    dataset_key: str, chooser: AdapterSpec | None, how: object, model: AdapterSpec | None, weights: Weights
 ) -> str:
-    """Key of a cell; ``chooser`` is None where chance chooses."""
-    fingerprint = None if chooser is None else chooser.fingerprint
+    """Key of a cell; ``chooser`` is None where chance chooses, ``model`` where nothing is fitted."""
+    of_chooser, of_model = (None if one is None else one.fingerprint for one in (chooser, model))
     code = [source_hash(module.__name__) for module in (gathering, metrics, soundness)]
-    return canonical_hash("cell", dataset_key, fingerprint, how, model.fingerprint, dict(weights), code)
+    return canonical_hash("cell", dataset_key, of_chooser, how, of_model, dict(weights), code)

@@ -330,7 +330,11 @@ class _Loop:
         if (failed := self._failure(needs)) is not None:
             self._end(cell, failed)
             return
-        task = self.plan.fit(cell, self._ended[needs[0]].value)
+        order = self._ended[needs[0]].value
+        if not cell.model:
+            self._end(cell, Outcome("done", value=self.plan.chosen(cell, order)))
+            return
+        task = self.plan.fit(cell, order)
         if task.job in self._ended:
             self._end(cell, self._ended[task.job])
         elif task.job in self._fitting:
@@ -344,6 +348,7 @@ class _Loop:
         value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
         axes = {**vars(cell.choice), "model": cell.model}
         facts = {**value["facts"], **code_version(), "axes": axes, "rests_on": self.plan.rests_on(cell)}
+        facts["selection_key"] = self.plan.needs[cell][0][1]
         record = Record(key, outcome.status, outcome.reason, value["rows"], facts)
         if not self._unsaved:
             self._oldest = time.monotonic()

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from crossprune.harness.contract import IntArray, have_weight
 from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
@@ -14,16 +15,23 @@ from crossprune.harness.data.names import pool_name, table_of
 from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import KIN, OTHER, OWN, Cell, Choice, expand, require_known
-from crossprune.harness.engine.keys import cell_key, features_key, fit_key, prepare_key, selection_key
+from crossprune.harness.engine.keys import (
+    cell_key,
+    features_key,
+    fit_key,
+    prepare_key,
+    rows_key,
+    selection_key,
+)
 from crossprune.harness.engine.outcome import Stage
 from crossprune.harness.engine.schedule import Job, Task
-from crossprune.harness.engine.stored import put_dataset
+from crossprune.harness.engine.stored import STAGE_OF, put_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.gathering import Pool
-from crossprune.harness.selection.methods import METHODS, RANDOM
+from crossprune.harness.selection.methods import RANDOM, method_of
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 
@@ -34,6 +42,7 @@ ONCE, FITS, CHOICES = range(3)
 cells end; then the choice of more data to fit to."""
 ONCE_STAGES: Mapping[str, tuple[Callable[[str, AdapterSpec], str], Stage]] = {
     "features": (features_key, stages.features_stage),
+    "rows": (rows_key, stages.rows_stage),
     "prepare": (prepare_key, stages.prepare_stage),
 }
 """Stages that look at every frame for itself, and at no split; their keys."""
@@ -84,8 +93,8 @@ class Plan:
     """Everything but the fits: features, what is prepared, and orders of picking."""
     before: Mapping[Job, tuple[Job, ...]]
     """The jobs that a task, or a cell's fit, waits for."""
-    needs: Mapping[Cell, tuple[Job, Job]]
-    """The order that a cell's data are taken from, and what its model prepares."""
+    needs: Mapping[Cell, tuple[Job, ...]]
+    """The order that a cell's data are taken from, and what its model prepares, if it has one."""
     notes: Mapping[str, Sequence[str]]
     """What a user must know of each data set."""
 
@@ -113,7 +122,7 @@ class Plan:
                 dataset_keys[_split_of(cell)],
                 specs.get(cell.choice.chooser),
                 cell.choice.how,
-                specs[cell.model],
+                specs.get(cell.model),
                 study.weights,
             )
             for cell in cells
@@ -141,18 +150,18 @@ class Plan:
 
     def rests_on(self, cell: Cell) -> list[Job]:
         """List the artefacts that a cell's fit rests on."""
-        order, prepared = self.needs[cell]
+        order, *prepared = self.needs[cell]
         dataset = ("dataset", self.dataset_keys[_split_of(cell)])
-        return [dataset, prepared, *self.before[order], order]
+        return [dataset, *prepared, *self.before[order], order]
 
     def relation(self, cell: Cell) -> str:
         """Say whose descriptor chose a cell's data: random, or the model's own, its kin's, another family's.
 
         Own is the same family with the same options, but for those that only its fitter reads; kin is the
-        same family with others.
+        same family with others. Where there is no model, nothing is said.
         """
-        if cell.choice.chooser == RANDOM:
-            return RANDOM
+        if cell.choice.chooser == RANDOM or not cell.model:
+            return RANDOM if cell.choice.chooser == RANDOM else ""
         chooser, model = self.specs[cell.choice.chooser], self.specs[cell.model]
         if chooser.adapter != model.adapter:
             return OTHER
@@ -161,11 +170,24 @@ class Plan:
     def unable(self, cell: Cell) -> str:
         """Say why an adapter cannot take its part in a cell, or return an empty string."""
         chooser = cell.choice.chooser
-        if chooser != RANDOM and not adapter_class(self.specs[chooser].adapter).capabilities.describes:
-            return f"adapter {self.specs[chooser].adapter!r} has no descriptor, so it cannot choose data"
-        if not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
+        if chooser != RANDOM:
+            name = self.specs[chooser].adapter
+            if not adapter_class(name).capabilities.describes:
+                return f"adapter {name!r} has no descriptor, so it cannot choose data"
+            if cell.choice.pooling == "std" and getattr(adapter_class(name), "level", "") == "structure":
+                return f"adapter {name!r} gives a structure one vector, which has no deviation to choose by"
+            if STAGE_OF[cell.choice.space] == "rows" and not adapter_class(name).capabilities.rows:
+                return f"adapter {name!r} is not linear in its coefficients, so it has no rows to choose by"
+        if cell.model and not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
             return f"adapter {self.specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
         return ""
+
+    def chosen(self, cell: Cell, order: IntArray) -> dict[str, Any]:
+        """Return what a cell without a model is: the sizes of what was chosen."""
+        pool = self.pools[_split_of(cell)]
+        subset = pool.subset(order, cell.choice.fraction)
+        sizes = {"n_configurations": len(subset), "n_atoms": pool.atoms_of(subset)}
+        return {"rows": [], "facts": sizes | {"dataset_key": self.dataset_keys[_split_of(cell)]}}
 
     def fit(self, cell: Cell, order: IntArray) -> Task:
         """Return the fit of a cell, whose data come first in ``order``; cells may share one."""
@@ -234,14 +256,15 @@ class _Jobs:
         self.tasks: dict[Job, Task] = {}
         self.before: dict[Job, tuple[Job, ...]] = {}
 
-    def of(self, cell: Cell) -> tuple[Job, Job]:
+    def of(self, cell: Cell) -> tuple[Job, ...]:
         """Return the order and what is prepared for a cell."""
         choice = cell.choice
-        if METHODS[choice.method].nested:
+        if method_of(choice.method).nested:
             choice = replace(choice, fraction=self._largest)
         if choice not in self._orders:
             self._orders[choice] = self._order(choice)
-        return self._orders[choice], self._once("prepare", choice.dataset, cell.model)
+        prepared = [self._once("prepare", choice.dataset, cell.model)] if cell.model else []
+        return self._orders[choice], *prepared
 
     def n_shared(self) -> dict[str, Counter[str]]:
         """Count the jobs that serve all pools of a data set, by stage."""
@@ -264,7 +287,7 @@ class _Jobs:
         before: tuple[Job, ...] = ()
         if choice.chooser != RANDOM:
             spec = self._specs[choice.chooser]
-            before = (self._once("features", choice.dataset, choice.chooser),)
+            before = (self._once(STAGE_OF[choice.space], choice.dataset, choice.chooser),)
             features = before[0][1]
         key = selection_key(dataset, features, choice)
         arguments = (dataset, features, choice, key)

@@ -26,6 +26,7 @@ AXES = (
     "held_out",
     "chooser",
     "method",
+    "space",
     "scaling",
     "pooling",
     "budget",
@@ -36,7 +37,16 @@ AXES = (
 STATE = ("relation", "split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
-PROVENANCE = ("cell", "fit_key", "dataset_key", "crossprune_version", "commit", "versions", "hardware")
+PROVENANCE = (
+    "cell",
+    "fit_key",
+    "selection_key",
+    "dataset_key",
+    "crossprune_version",
+    "commit",
+    "versions",
+    "hardware",
+)
 COLUMNS = (*AXES, *STATE, *METRICS, *CLIPS, *SIZES, *COSTS, *PROVENANCE)
 NUMBERS = (*METRICS, *CLIPS, *SIZES, *COSTS)
 PER_ROW = ("split", "group", *METRICS, *CLIPS, "n_eval_configurations", "n_eval_atoms")
@@ -48,7 +58,18 @@ RESULTS = Columns(
     texts=tuple(name for name in COLUMNS if name not in (*NUMBER_AXES, *NUMBERS)),
     numbers=(*NUMBER_AXES, *NUMBERS),
     optional=(
-        *("pool", "held_out", "scaling", "pooling", "budget", "relation", "flag", *CLIPS, *PROVENANCE),
+        *(
+            "pool",
+            "held_out",
+            "space",
+            "scaling",
+            "pooling",
+            "budget",
+            "relation",
+            "flag",
+            *CLIPS,
+            *PROVENANCE,
+        ),
         *METRICS[5:],
         *("n_eval_configurations", "n_eval_atoms", "predict_s", "condition_number"),
     ),
@@ -78,7 +99,7 @@ PROPERTY_TEXTS = (
 PROPERTIES = Columns(
     PROPERTY_TEXTS,
     (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s", *REFERENCE_SEEN[1:]),
-    optional=("pool", "held_out", *REFERENCE_SEEN),
+    optional=("pool", "held_out", "space", *REFERENCE_SEEN),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -101,7 +122,7 @@ MD = Columns(
     MD_TEXTS,
     (*NUMBER_AXES, *MD_NUMBERS, *MD_LATER),
     truths=("survived",),
-    optional=("pool", "held_out", "start", *MD_LATER),
+    optional=("pool", "held_out", "space", "start", *MD_LATER),
 )
 """What readers of the table of molecular dynamics rely on."""
 ONE_RUN = ("fit_key", "start", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")

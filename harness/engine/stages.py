@@ -20,6 +20,7 @@ from crossprune.harness.contract import (
     IntArray,
     Predictions,
     Weights,
+    allocate,
     have_weight,
     save_arrays,
 )
@@ -28,6 +29,7 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.stored import (
+    SIZES,
     stage_store,
     stored_candidates,
     stored_dataset,
@@ -42,8 +44,8 @@ from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
-from crossprune.harness.selection.gathering import n_labels, order
-from crossprune.harness.selection.methods import METHODS
+from crossprune.harness.selection.gathering import n_labels, order, places
+from crossprune.harness.selection.methods import method_of
 from crossprune.harness.store.objects import Store
 
 if TYPE_CHECKING:
@@ -65,13 +67,45 @@ def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) ->
     if not isinstance(adapter, Descriptor):
         raise TypeError(f"adapter {spec.adapter!r} is no descriptor, so it cannot choose data")
     values = np.asarray(adapter.features_many(dataset.frames), dtype=np.float64)
-    n_atoms = sum(map(len, dataset.frames))
-    if values.ndim != 2 or len(values) != n_atoms or not np.isfinite(values).all():
+    n_vectors = sum(map(adapter.n_vectors, dataset.frames))
+    if values.ndim != 2 or len(values) != n_vectors or not np.isfinite(values).all():
+        described = "atoms" if adapter.level == "atoms" else "structures"
         raise ValueError(
-            f"adapter {spec.adapter!r} gave features of shape {values.shape} for {n_atoms} atoms, "
+            f"adapter {spec.adapter!r} gave features of shape {values.shape} for {n_vectors} {described}, "
             f"{np.count_nonzero(~np.isfinite(values))} of them not finite"
         )
-    store.write("features", key, lambda folder: np.save(folder / "features.npy", values))
+
+    def write(folder: Path) -> None:
+        np.save(folder / "features.npy", values)
+        if adapter.level == "structure":
+            np.save(folder / SIZES, dataset.sizes)
+
+    store.write("features", key, write)
+    return None, True
+
+
+def rows_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
+    """Compute the design rows of all frames of a data set, one frame below the other."""
+    store = stage_store(root)
+    if store.has("rows", key):
+        return None, False
+    dataset = stored_dataset(root, dataset_key)
+    adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
+    first, last = places(dataset.sizes, "rows")
+
+    def write(folder: Path) -> None:
+        rows: FloatArray | None = None
+        for atoms, start, end in zip(dataset.frames, first.tolist(), last.tolist(), strict=True):
+            values = adapter.design_rows(atoms)
+            if rows is None:
+                rows = allocate(folder, "rows", (int(last[-1]), values.shape[1]))
+            if not np.isfinite(values).all():
+                raise ValueError(f"adapter {spec.adapter!r} gave design rows that are not finite")
+            rows[start:end] = values
+        if isinstance(rows, np.memmap):
+            rows.flush()
+
+    store.write("rows", key, write)
     return None, True
 
 
@@ -103,12 +137,8 @@ def selection_stage(
     store = stage_store(root)
     if (stored := stored_selection(store, key)) is not None:
         return stored, False
-    described = features if METHODS[choice.method].described else None
-    candidates = (
-        None
-        if choice.fraction == 1.0
-        else stored_candidates(root, dataset_key, described, choice.scaling, choice.pooling)
-    )
+    described = features if method_of(choice.method).described else None
+    candidates = None if choice.fraction == 1.0 else stored_candidates(root, dataset_key, described, choice)
     picked = order(
         stored_dataset(root, dataset_key),
         candidates,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray, Potential, Predictions, Prepared
 from crossprune.harness.data import frames
+from crossprune.harness.engine.grid import Choice
 from crossprune.harness.errors import DataError
 from crossprune.harness.evaluation.metrics import labels_of
 from crossprune.harness.evaluation.seen import Acquaintance
@@ -22,6 +23,10 @@ from crossprune.harness.selection.gathering import gather
 from crossprune.harness.store.damage import place_of
 from crossprune.harness.store.objects import Store
 
+STAGE_OF = {"atoms": "features", "rows": "rows", "force_rows": "rows"}
+"""Space to the stage that computes its vectors, and the name of its file."""
+SIZES = "sizes.npy"
+"""File beside features of structures: how many atoms each has."""
 KEPT_BYTES = 1 << 27
 """Size of features up to which they stay in a worker's memory between two choices."""
 
@@ -61,10 +66,19 @@ def stored_potential(root: Path, fit_key: str) -> Potential:
 
 
 def stored_features(store: Store, key: str) -> FloatArray:
-    """Load the features of all atoms of a data set, memory-mapped."""
-    _compare(store.root, "features", key)
+    """Load the features of all atoms of a data set; those of a structure are those of each of its atoms."""
+    values = stored_vectors(store, key, "atoms")
     with store.reading("features", key) as folder:
-        values: FloatArray = np.load(folder / "features.npy", mmap_mode="r")
+        path = folder / SIZES
+        return np.repeat(values, np.load(path), axis=0) if path.exists() else values
+
+
+def stored_vectors(store: Store, key: str, space: str) -> FloatArray:
+    """Load the features of a data set, or the design rows of all frames, memory-mapped."""
+    stage = STAGE_OF[space]
+    _compare(store.root, stage, key)
+    with store.reading(stage, key) as folder:
+        values: FloatArray = np.load(folder / f"{stage}.npy", mmap_mode="r")
         return values
 
 
@@ -75,21 +89,22 @@ def _compare(root: Path, stage: str, key: str) -> None:
         pass
 
 
-def stored_candidates(
-    root: Path, dataset_key: str, features: str | None, scaling: str, pooling: str
-) -> Candidates:
+def stored_candidates(root: Path, dataset_key: str, features: str | None, choice: Choice) -> Candidates:
     """Gather the training part in a latent space, None for none; a small one is kept for the next seed."""
-    values = None if features is None else stored_features(stage_store(root), features)
+    values = None if features is None else stored_vectors(stage_store(root), features, choice.space)
     is_small = values is None or values.nbytes <= KEPT_BYTES
     make = _candidates if is_small else _candidates.__wrapped__
-    return make(root, dataset_key, features, scaling, pooling)
+    return make(root, dataset_key, features, choice.space, choice.scaling, choice.pooling)
 
 
 @functools.lru_cache(maxsize=2)
-def _candidates(root: Path, dataset_key: str, features: str | None, scaling: str, pooling: str) -> Candidates:
+def _candidates(
+    root: Path, dataset_key: str, features: str | None, space: str, scaling: str, pooling: str
+) -> Candidates:
     dataset = stored_dataset(root, dataset_key)
-    values = None if features is None else stored_features(stage_store(root), features)
-    return gather(dataset, dataset.indices("train"), values, scaling, pooling)
+    values = None if features is None else stored_vectors(stage_store(root), features, space)
+    train = dataset.indices("train")
+    return gather(dataset, train, values, space=space, scaling=scaling, pooling=pooling)
 
 
 def stored_selection(store: Store, key: str) -> IntArray | None:

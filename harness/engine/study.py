@@ -72,6 +72,12 @@ class Primary:
                 raise ValueError(unknown_name(name, getattr(self, name), known))
 
 
+AXES = (
+    *("datasets", "models", "choosers", "methods", "spaces", "scalings", "poolings", "fractions", "seeds"),
+)
+"""Those of which a value may not be given twice."""
+
+
 @dataclass(frozen=True)
 class Study:
     """The axes of the matrix and everything that its cells depend on."""
@@ -81,15 +87,17 @@ class Study:
     datasets: tuple[str, ...]
     """Names of data sets, or paths of extended-XYZ files or ASE databases."""
     models: tuple[str, ...]
-    """Adapters (or variants of them, see ``options``) to retrain."""
+    """Adapters (or variants of them, see ``options``) to retrain; none in a study that only chooses."""
     choosers: tuple[str, ...] = ()
     """Adapters whose latent space chooses; the random base line is always added."""
     methods: tuple[str, ...] = ("fps",)
     """Selection methods."""
+    spaces: tuple[str, ...] = ("atoms",)
+    """What describes a configuration: its atoms, or rows of least squares: rows or force_rows."""
     scalings: tuple[str, ...] = ("standard",)
-    """How the axes of a latent space are weighted: none, standard or whitened."""
+    """How the columns of a latent space are weighted: none, standard, standard_all, whitened or pca:K."""
     poolings: tuple[str, ...] = ("mean",)
-    """How atoms become one point per configuration: mean, sum or max."""
+    """How atoms, or rows, become one point per configuration: mean, sum, max, std or mean_std."""
     budget: str = "configurations"
     """What a fraction is a fraction of: configurations, atoms or labels."""
     fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
@@ -118,11 +126,10 @@ class Study:
     def __post_init__(self) -> None:
         """Check what can be checked without looking at data sets or adapters."""
         self._check_names()
-        for axis in ("datasets", "models", "methods", "scalings", "poolings", "fractions", "seeds"):
-            if not getattr(self, axis):
+        for axis in AXES:
+            if not getattr(self, axis) and axis not in ("choosers", "models"):
                 raise ValueError(f"{axis} is empty; give at least one")
-        axes = ("datasets", "models", "choosers", "methods", "scalings", "poolings", "fractions", "seeds")
-        for axis in axes:
+        for axis in AXES:
             values = getattr(self, axis)
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis} has a value twice: {list(values)}")
@@ -137,6 +144,8 @@ class Study:
             raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
         self._check_primary()
         for table, options in (("properties", self.properties), ("md", self.md)):
+            if options.enabled and not self.models:
+                raise ValueError(f"{table}.enabled is true, and models is empty: name the models to look at")
             for axis, asked, known in (
                 ("seeds", options.seeds, self.seeds),
                 ("models", options.models, self.models),

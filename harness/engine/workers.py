@@ -25,7 +25,10 @@ from crossprune.harness.errors import WorkerDied
 from threadpoolctl import threadpool_limits
 
 CONTEXT = multiprocessing.get_context("spawn")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"),
+)
 PR_SET_PDEATHSIG = 1
 START_S = 300.0
 """Time in which a worker must be up: imports from a slow shared file system take minutes."""

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from crossprune.harness.contract import SMALLEST_VALUE, FloatArray, IntArray, vanishing
-
-NEGLIGIBLE = 1e-12
-"""Relative variance below which a direction is rounding noise: 10⁴ times the machine precision."""
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.selection.axes import POOLINGS, is_noise, scaling_of
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Configurations to choose from, described atom by atom in one latent space."""
+    """Configurations to choose from, described by several vectors each: those of their atoms, or rows."""
 
     features: FloatArray
-    """Raw features per atom, shape (Σ n_atoms, k), no unit."""
+    """Raw features per atom, or design rows, shape (Σ n_vectors, k)."""
     offsets: IntArray
-    """Configuration i holds the atoms offsets[i] to offsets[i + 1]; shape (n_configurations + 1,)."""
+    """Configuration i holds the vectors offsets[i] to offsets[i + 1]; shape (n_configurations + 1,)."""
     groups: Sequence[str] = ()
     """Group of each configuration; empty where not known."""
-    force_norms: FloatArray | None = None
-    """Length of the force on each atom, eV/Å, shape (Σ n_atoms,)."""
+    mean_forces: FloatArray | None = None
+    """Mean length of the forces on a configuration's atoms, eV/Å, shape (n_configurations,)."""
     scaling: str = "standard"
-    """A key of `SCALINGS`."""
+    """A scaling, see `scaling_of`."""
     pooling: str = "mean"
     """A key of `POOLINGS`."""
+    given: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Configurations that are labelled already, distinct: a conditional method completes them."""
 
     @property
     def n_configurations(self) -> int:
@@ -37,8 +37,18 @@ class Candidates:
 
     @property
     def sizes(self) -> IntArray:
-        """Atoms per configuration, shape (n_configurations,)."""
+        """Vectors per configuration, shape (n_configurations,)."""
         return np.diff(self.offsets)
+
+    @functools.cached_property
+    def largest(self) -> float:
+        """Largest absolute value of all features."""
+        return float(np.abs(self.features).max(initial=0.0))
+
+    def shuffled(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """Draw an order of all configurations, by which ties are broken, and find the given ones in it."""
+        order = rng.permutation(self.n_configurations)
+        return order, np.argsort(order)[self.given]
 
     def points(self) -> FloatArray:
         """Return one scaled point per configuration: pooled first, then scaled; read-only."""
@@ -46,76 +56,13 @@ class Candidates:
 
     @functools.cached_property
     def _points(self) -> FloatArray:
-        points = SCALINGS[self.scaling](POOLINGS[self.pooling](self.features, self.offsets))
+        pooled = POOLINGS[self.pooling](self.features, self.offsets)
+        if self.scaling != "standard_all":
+            pooled[:, is_noise(pooled, self.largest)] = 0.0
+        points = scaling_of(self.scaling)(pooled)
         points.flags.writeable = False
         return points
 
     def environments(self) -> FloatArray:
-        """Return one scaled point per atom."""
-        return SCALINGS[self.scaling](np.asarray(self.features, dtype=np.float64))
-
-
-def pool_mean(features: FloatArray, offsets: IntArray) -> FloatArray:
-    """Average the atoms of each configuration: shape (n_configurations, k)."""
-    return pool_sum(features, offsets) / np.diff(offsets)[:, None]
-
-
-def pool_sum(features: FloatArray, offsets: IntArray) -> FloatArray:
-    """Add up the atoms of each configuration: the energy rows of a linear model."""
-    total: FloatArray = np.add.reduceat(features, offsets[:-1], axis=0)
-    return total
-
-
-def pool_max(features: FloatArray, offsets: IntArray) -> FloatArray:
-    """Take the largest value of each feature in each configuration."""
-    largest: FloatArray = np.maximum.reduceat(features, offsets[:-1], axis=0)
-    return largest
-
-
-def centre(points: FloatArray) -> FloatArray:
-    """Shift each column to mean 0; distances stay as they are."""
-    centred: FloatArray = points - points.mean(axis=0)
-    return centred
-
-
-def standardise(points: FloatArray) -> FloatArray:
-    """Shift and scale each column to mean 0 and deviation 1; constant columns are dropped.
-
-    So are columns that vary by rounding noise only, relative to the largest value of all columns: the
-    columns of a space are one kind of `crossprune.harness.contract.vanishing`.
-    """
-    centred = centre(points)
-    deviation = centred.std(axis=0)
-    sizes = np.abs(points).max(axis=0, initial=0.0)
-    varying = ~vanishing(deviation, sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE)
-    scaled: FloatArray = centred[:, varying] / deviation[varying]
-    return scaled
-
-
-def whiten(points: FloatArray) -> FloatArray:
-    """Rotate to principal axes of deviation 1, so that distances are Mahalanobis's.
-
-    Columns are standardised first, so that units do not decide what is negligible; directions with
-    less than 10⁻¹² of the largest variance are dropped.
-    """
-    scaled = standardise(points)
-    if scaled.shape[1] == 0:
-        return scaled
-    variances, axes = np.linalg.eigh(scaled.T @ scaled / len(scaled))
-    kept = variances > NEGLIGIBLE * variances[-1]
-    white: FloatArray = scaled @ (axes[:, kept] / np.sqrt(variances[kept]))
-    return white
-
-
-SCALINGS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "none": centre,
-    "standard": standardise,
-    "whitened": whiten,
-}
-"""How the axes of a latent space are weighted, by the name that a study uses."""
-POOLINGS: dict[str, Callable[[FloatArray, IntArray], FloatArray]] = {
-    "mean": pool_mean,
-    "sum": pool_sum,
-    "max": pool_max,
-}
-"""How atoms become one point per configuration, by the name that a study uses."""
+        """Return one scaled point per atom, or per row."""
+        return scaling_of(self.scaling)(np.asarray(self.features, dtype=np.float64))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.selection.candidates import centre
+from crossprune.harness.selection.axes import centre
 from crossprune.harness.selection.farthest import lower_to
 from scipy import stats
 

@@ -78,8 +78,8 @@ def set_cover(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -
     """Pick the configuration with the environment least covered so far, by minimum set cover.
 
     Score: max over its environments of −log Σ_chosen K, plus its own entropy; the first is the one
-    with the largest own entropy (arXiv 2511.10561). O(atoms × picked atoms × k), linear memory; the
-    generator sets the probes of the bandwidth and breaks ties; nested.
+    with the largest own entropy (arXiv 2511.10561). Given ones count as chosen before. O(atoms × picked
+    atoms × k), linear memory; the generator sets the probes of the bandwidth and breaks ties; nested.
     """
     points, bandwidth, own = _environments(candidates, rng)
     starts = candidates.offsets[:-1]
@@ -97,7 +97,8 @@ def entropy_greedy(candidates: Candidates, n_chosen: int, rng: np.random.Generat
 
     Score: mean over its environments of −log Σ_(chosen and itself) K: the differential entropy of
     QUESTS, in which a candidate's own redundancy counts, so that a large cell of equal atoms gains
-    nothing by its size. Cost, ties and nesting as in `set_cover`; the first has the largest entropy.
+    nothing by its size. Cost, ties, given ones and nesting as in `set_cover`; the first has the largest
+    entropy.
     """
     points, bandwidth, own = _environments(candidates, rng)
     starts = candidates.offsets[:-1]
@@ -129,13 +130,14 @@ def _greedy(
     rng: np.random.Generator,
 ) -> IntArray:
     """Pick by ``score`` of log Σ_chosen K per environment, which every pick raises."""
-    order = rng.permutation(candidates.n_configurations)
-    picked = [int(np.argmax(first_score[order]))]
+    order, begun = candidates.shuffled(rng)
+    picked = begun.tolist() or [int(np.argmax(first_score[order]))]
     covered = np.full(len(points), -np.inf)
-    while len(picked) < n_chosen:
-        first, last = candidates.offsets[order[picked[-1]] + np.arange(2)]
+    for step in range(len(begun) + n_chosen - 1):
+        first, last = candidates.offsets[order[picked[step]] + np.arange(2)]
         np.logaddexp(covered, log_kernel_sum(points, points[first:last], bandwidth), out=covered)
-        scores = score(covered)[order]
-        scores[picked] = -np.inf
-        picked.append(int(np.argmax(scores)))
-    return order[picked]
+        if step + 1 == len(picked):
+            scores = score(covered)[order]
+            scores[picked] = -np.inf
+            picked.append(int(np.argmax(scores)))
+    return order[picked[len(begun) :]]

@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
+from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import budget as budget_of
 from crossprune.harness.selection.methods import choose
@@ -31,7 +32,7 @@ def order(
     candidates
         What `gather` gives of the training part; None where all of it is taken.
     method, budget
-        A key of `METHODS`, and one of `BUDGETS`.
+        A name that `crossprune.harness.selection.methods.method_of` knows, and one of `BUDGETS`.
     fraction
         Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
         fractions out of this order.
@@ -52,12 +53,18 @@ class Pool:
     """Their indices in the data set, ascending."""
     costs: IntArray | None
     """Atoms or labels of each; None where all cost the same."""
+    sizes: IntArray
+    """Atoms of each."""
 
     @classmethod
     def of(cls, dataset: frames.DataSet, budget: str) -> Pool:
         """Gather the training part."""
         train = dataset.indices("train")
-        return cls(train, costs(dataset, train, budget))
+        return cls(train, costs(dataset, train, budget), dataset.sizes[train])
+
+    def atoms_of(self, subset: IntArray) -> int:
+        """Count the atoms of some of the frames, given by their indices in the data set."""
+        return int(self.sizes[np.searchsorted(self.train, subset)].sum())
 
     def subset(self, picked: IntArray, fraction: float) -> IntArray:
         """Take a fraction out of an order of picking that holds it; ascending indices.
@@ -74,35 +81,61 @@ class Pool:
 
 
 def gather(
-    dataset: frames.DataSet, part: IntArray, features: FloatArray | None, scaling: str, pooling: str
+    dataset: frames.DataSet,
+    part: IntArray,
+    vectors: FloatArray | None,
+    *,
+    space: str = "atoms",
+    scaling: str = "standard",
+    pooling: str = "mean",
 ) -> Candidates:
-    """Gather features, groups and forces of the frames ``part``, and of no others.
+    """Gather features or rows, groups and forces of the frames ``part``, and of no others.
 
     Parameters
     ----------
     dataset, part
         Where to look, and the indices of the frames.
-    features
-        Of all atoms of all frames, shape (Σ n_atoms, k); None for a method that looks at none.
-    scaling, pooling
-        Keys of `SCALINGS` and `POOLINGS`.
+    vectors
+        Features of all atoms of all frames, shape (Σ n_atoms, k), or one vector per frame, shape
+        (n_frames, k), or design rows, shape (Σ (1 + 3 n_atoms), k); None for a method that looks at none.
+    space, scaling, pooling
+        One of `SPACES`; a scaling, see `crossprune.harness.selection.axes.scaling_of`; a key of `POOLINGS`.
+
+    Raises
+    ------
+    StudyError
+        If deviations between vectors are asked for where each configuration has one.
     """
-    starts = frames.offsets(dataset.frames)
-    lengths = np.diff(starts)[part]
-    if features is None:
+    # Where frames are atoms, one vector per frame is one per atom: no other lengths agree.
+    is_one_each = vectors is not None and space == "atoms" and len(vectors) == len(dataset.frames)
+    if is_one_each and pooling == "std":
+        raise StudyError(
+            "pooling 'std': the chooser describes each configuration by one vector, which has no deviation; "
+            "give it mean, sum or max, which are that vector"
+        )
+    first, last = places(np.ones_like(dataset.sizes) if is_one_each else dataset.sizes, space)
+    lengths = (last - first)[part]
+    if vectors is None:
         values = np.empty((int(lengths.sum()), 0))
     else:
-        values = np.concatenate([features[starts[index] : starts[index + 1]] for index in part])
-    forces = np.concatenate([frames.forces_of(dataset.frames[index]) for index in part])
+        values = np.concatenate([vectors[first[index] : last[index]] for index in part])
+    forces = [np.linalg.norm(frames.forces_of(dataset.frames[index]), axis=1).mean() for index in part]
     groups = dataset.groups
     return Candidates(
         features=values,
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         groups=[groups[index] for index in part],
-        force_norms=np.linalg.norm(forces, axis=1),
+        mean_forces=np.array(forces),
         scaling=scaling,
         pooling=pooling,
     )
+
+
+def places(sizes: IntArray, space: str) -> tuple[IntArray, IntArray]:
+    """Return where the vectors of each frame begin and end; ``sizes`` are its atoms, shape (n_frames,)."""
+    lengths = sizes if space == "atoms" else 1 + 3 * sizes
+    last = np.cumsum(lengths)
+    return last - lengths + (space == "force_rows"), last
 
 
 def costs(dataset: frames.DataSet, part: IntArray, budget: str) -> IntArray | None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from crossprune.harness.contract import IntArray
-from crossprune.harness.errors import StudyError
+from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.clustering import birch, kmeans
+from crossprune.harness.selection.clustering import kmeans
+from crossprune.harness.selection.determinantal import dpp
+from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
-from crossprune.harness.selection.optimal_design import d_optimal, leverage
+from crossprune.harness.selection.leverage import leverage
+from crossprune.harness.selection.maxvol import maxvol
+from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange
+from crossprune.harness.selection.strata import STRATA, Choose, choose_within
 
 RANDOM = "random"
 """Name of the base line, as chooser and as method."""
@@ -25,7 +30,7 @@ BUDGETS = ("configurations", "atoms", "labels")
 class Method:
     """A selection method and what it depends on."""
 
-    choose: Callable[[Candidates, int, np.random.Generator], IntArray]
+    choose: Choose
     """``(candidates, n_chosen, rng) -> indices``, distinct, in the order of picking."""
     described: bool = True
     """It looks at features; if not, it needs no chooser and runs once, beside random."""
@@ -33,11 +38,14 @@ class Method:
     """It looks at one point per configuration; if not, at atoms, and pooling plays no part."""
     nested: bool = True
     """Larger budgets contain smaller ones."""
+    conditional: bool = False
+    """It completes a set of given configurations."""
 
 
 def random_subset(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
     """Draw configurations uniformly without replacement; larger budgets contain smaller ones."""
-    return rng.permutation(candidates.n_configurations)[:n_chosen]
+    order, given = candidates.shuffled(rng)
+    return np.delete(order, given)[:n_chosen]
 
 
 def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
@@ -46,30 +54,55 @@ def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) 
     The i-th drawn of a group of n gets the rank (i + u) / n with one uniform u per group (systematic
     sampling, Cochran 1977, ch. 8); the smallest ranks are chosen, so larger budgets contain smaller.
     """
-    names, groups = np.unique(np.asarray(candidates.groups, dtype=np.str_), return_inverse=True)
-    if len(groups) != candidates.n_configurations:
-        raise ValueError("stratified needs the group of every configuration")
-    ranks = np.empty(len(groups))
-    for group, shift in enumerate(rng.uniform(size=len(names))):
-        members = rng.permutation(np.flatnonzero(groups == group))
+    labels = STRATA["groups"](candidates, rng)
+    ranks = np.empty(len(labels))
+    for group, shift in enumerate(rng.uniform(size=labels.max() + 1)):
+        members = rng.permutation(np.flatnonzero(labels == group))
         ranks[members] = (np.arange(len(members)) + shift) / len(members)
     return np.argsort(ranks, kind="stable")[:n_chosen].astype(np.int64)
 
 
 METHODS: dict[str, Method] = {
-    RANDOM: Method(random_subset, described=False, pooled=False),
+    RANDOM: Method(random_subset, described=False, pooled=False, conditional=True),
     "stratified": Method(stratified, described=False, pooled=False),
-    "fps": Method(farthest_point),
-    "fps_atoms": Method(farthest_environment, pooled=False),
-    "gradient_fps": Method(gradient_guided),
+    "fps": Method(farthest_point, conditional=True),
+    "fps_atoms": Method(farthest_environment, pooled=False, conditional=True),
+    "gradient_fps": Method(gradient_guided, nested=False),
     "cur": Method(leverage),
-    "d_optimal": Method(d_optimal),
+    "d_optimal": Method(d_optimal, conditional=True),
+    "d_optimal_exchange": Method(d_optimal_exchange, nested=False, conditional=True),
+    "maxvol": Method(maxvol, pooled=False),
+    "dpp": Method(dpp, conditional=True),
     "kmeans": Method(kmeans, nested=False),
-    "birch": Method(birch, nested=False),
-    "set_cover": Method(set_cover, pooled=False),
-    "entropy": Method(entropy_greedy, pooled=False),
+    "direct": Method(direct, nested=False),
+    "set_cover": Method(set_cover, pooled=False, conditional=True),
+    "entropy": Method(entropy_greedy, pooled=False, conditional=True),
 }
-"""Selection methods by the name that a study uses."""
+"""Selection methods by the name that a study uses; inside strata, see `method_of`."""
+
+
+def method_of(name: str) -> Method:
+    """Return the method of a name: a key of `METHODS`, or ``fps@groups``, which is `fps` inside each group.
+
+    What comes after the @ is a key of `STRATA`; any method that looks at features can come before.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    inner, mark, strata = name.partition("@")
+    if inner not in METHODS:
+        raise ValueError(unknown_name("selection method", inner, METHODS))
+    method = METHODS[inner]
+    if not mark:
+        return method
+    if strata not in STRATA:
+        raise ValueError(f"selection method {name!r}: {unknown_name('strata', strata, STRATA)}")
+    if not method.described:
+        raise ValueError(f"selection method {name!r}: {inner!r} looks at no features; take 'stratified'")
+    inside = partial(choose_within, strata, method.choose, method.pooled)
+    return replace(method, choose=inside, pooled=method.pooled or strata == "clusters")
 
 
 def budget(fraction: float, n_configurations: int) -> int:
@@ -97,11 +130,11 @@ def choose(
     Parameters
     ----------
     method
-        A key of `METHODS`.
+        A name that `method_of` knows.
     candidates
         What to choose from.
     fraction
-        Of the number of configurations or of the sum of ``costs``, in (0, 1].
+        Of the number of configurations or of the sum of ``costs``, in (0, 1]; given ones come on top.
     rng
         The only source of randomness.
     costs
@@ -111,11 +144,19 @@ def choose(
     Returns
     -------
     IntArray
-        Distinct indices of configurations, in the order of picking.
+        Distinct indices of configurations that are not given, in the order of picking.
+
+    Raises
+    ------
+    ValueError
+        If there are given configurations and the method completes none.
     """
-    select = METHODS[method].choose
-    n_all = candidates.n_configurations
-    n_chosen = budget(fraction, n_all)
+    select = method_of(method).choose
+    if len(candidates.given) and not method_of(method).conditional:
+        able = ", ".join(name for name, one in METHODS.items() if one.conditional)
+        raise ValueError(f"{method!r} cannot complete a given set; these can: {able}")
+    n_all = candidates.n_configurations - len(candidates.given)
+    n_chosen = min(n_all, budget(fraction, candidates.n_configurations))
     if costs is None or fraction == 1.0:
         return select(candidates, n_chosen, rng)
     limit = fraction * float(costs.sum())

@@ -27,6 +27,7 @@ STAGE, KEY = re.compile(r"[a-z]+"), re.compile(r"[0-9a-f]+")
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "dataset": ("frames.npz", "dataset.json"),
     "features": ("features.npy",),
+    "rows": ("rows.npy",),
     "selection": ("order.npy",),
     "fit": ("predictions.npz", "facts.json", "subset.npy", "potential/potential.json"),
     "md": ("trajectory.extxyz",),

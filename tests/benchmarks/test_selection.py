@@ -61,7 +61,7 @@ def test_farthest_point_of_100000(benchmark: BenchmarkFixture, implementation: s
 
 
 def _ours(points: np.ndarray) -> np.ndarray:
-    return greedy_farthest(points, np.ones(len(points)), 0, MANY)
+    return greedy_farthest(points, np.zeros(1, dtype=int), MANY)
 
 
 def _theirs(points: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ def _theirs(points: np.ndarray) -> np.ndarray:
 def test_farthest_point_needs_linear_memory() -> None:
     points = np.random.default_rng(0).normal(size=LARGE)
     tracemalloc.start()
-    greedy_farthest(points, np.ones(len(points)), 0, 10)
+    greedy_farthest(points, np.zeros(1, dtype=int), 10)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.2 * points.nbytes

@@ -105,6 +105,7 @@ def table(factor=1.0, status="done"):
             "chooser": "random",
             "method": "random",
             "scaling": "",
+            "space": "",
             "pooling": "",
             "budget": "configurations",
             "fraction": 0.5,

@@ -132,7 +132,7 @@ def test_a_latent_space_is_scaled_by_the_training_part_of_its_pool_only():
         atoms = np.repeat(np.arange(len(dataset.frames)), dataset.sizes)
         features = np.random.default_rng(0).normal(size=(len(atoms), 3))
         other = features + 100.0 * ~np.isin(atoms, train)[:, None]
-        one, two = (gather(dataset, train, values, "standard", "mean") for values in (features, other))
+        one, two = (gather(dataset, train, values) for values in (features, other))
         assert np.array_equal(one.environments(), two.environments())
         assert np.array_equal(one.points(), two.points())
 

@@ -66,7 +66,8 @@ def test_weights_are_read_per_group():
         ({"study": {**AXES, "fraction": [0.1]}}, r"unknown key 'fraction'; did you mean 'fractions'"),
         ({"study": {**AXES, "fractions": [0.0]}}, r"fraction 0.0 is not in \(0, 1\]"),
         ({"study": {**AXES, "seeds": [1, 1]}}, r"seeds has a value twice"),
-        ({"study": {**AXES, "models": []}}, r"models is empty"),
+        ({"study": {**AXES, "models": []}, "md": {"enabled": True}}, "models is empty: name the models"),
+        ({"study": {**AXES, "methods": []}}, "methods is empty"),
         ({"study": {**AXES, "seeds": [0.5]}}, r"seeds: expected int, got 0.5"),
         (
             {"study": AXES, "weights": {"Elastic": {"force": 1}}},

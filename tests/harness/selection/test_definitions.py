@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from crossprune.harness.selection import entropy as kernels
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.clustering import birch, kmeans, weighted_components
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy, entropy_greedy, set_cover
-from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
-from crossprune.harness.selection.optimal_design import d_optimal, leverage, leverage_scores
+from crossprune.harness.selection.farthest import (
+    farthest_environment,
+    farthest_point,
+    gradient_guided,
+    greedy_farthest,
+)
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def candidates():
     return Candidates(
         rng.normal(size=(n_atoms, 4)),
         np.concatenate([[0], np.cumsum(lengths)]),
-        force_norms=rng.uniform(0.1, 1, n_atoms),
+        mean_forces=rng.uniform(0.1, 1, 25),
     )
 
 
@@ -74,58 +78,47 @@ def test_farthest_environment(candidates, block, monkeypatch):
     assert farthest_environment(candidates, 9, generator()).tolist() == greedy(scores, start, 9)
 
 
-@pytest.mark.parametrize("beta", [0.5, 1.0])
-def test_gradient_guided(candidates, beta):
+@pytest.mark.parametrize("largest", [0.5, 1.0])
+def test_gradient_guided(candidates, largest):
+    """Score g^β d with β from −largest to largest over the picks (Trestman 2025, ascending)."""
     points = candidates.points()
-    force = np.array([one.mean() for one in atoms_of(candidates, candidates.force_norms)]) ** beta
+    exponents = np.linspace(-largest, largest, 9)
 
     def scores(chosen):
+        weights = candidates.mean_forces ** exponents[len(chosen)]
         return [
-            g * min(np.linalg.norm(p - points[j]) for j in chosen) for g, p in zip(force, points, strict=True)
+            g * min(np.linalg.norm(p - points[j]) for j in chosen)
+            for g, p in zip(weights, points, strict=True)
         ]
 
-    picked = gradient_guided(candidates, 9, generator(), beta=beta).tolist()
+    picked = gradient_guided(candidates, 9, generator(), largest=largest).tolist()
     assert picked == greedy(scores, picked[0], 9)
 
 
-def test_gradient_guided_starts_with_probability_of_the_force(candidates):
-    force = np.array([one.mean() for one in atoms_of(candidates, candidates.force_norms)])
-    starts = [gradient_guided(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
+def test_gradient_guided_starts_with_probability_of_the_inverse_force(candidates):
+    inverse = 1 / candidates.mean_forces
+    starts = [gradient_guided(candidates, 2, np.random.default_rng(seed))[0] for seed in range(4000)]
     shares = np.bincount(starts, minlength=25) / 4000
-    np.testing.assert_allclose(shares, force / force.sum(), atol=0.02)  # 4 deviations of a share of 0.1
+    np.testing.assert_allclose(shares, inverse / inverse.sum(), atol=0.025)  # 4 deviations of a share of 0.2
 
 
-def test_gradient_guided_without_weight_is_farthest_point(candidates):
-    plain = farthest_point(candidates, 9, generator())
-    np.testing.assert_array_equal(gradient_guided(candidates, 9, generator(), beta=0.0), plain)
+def test_gradient_guided_begins_with_relaxed_configurations_and_ends_with_strained_ones():
+    rng = np.random.default_rng(0)
+    force = rng.uniform(0.1, 3.0, 400)
+    candidates = Candidates(rng.normal(size=(400, 3)), np.arange(401), mean_forces=force)
+    picked = gradient_guided(candidates, 40, generator())
+    assert force[picked[:10]].mean() < force.mean() - 0.3 < force.mean() + 0.3 < force[picked[-10:]].mean()
+
+
+def test_gradient_guided_by_equal_forces_is_farthest_point(candidates):
+    same = replace(candidates, mean_forces=np.ones(25))
+    picked = gradient_guided(same, 9, generator())
+    np.testing.assert_array_equal(picked, greedy_farthest(candidates.points(), picked[:1], 9))
 
 
 def test_gradient_guided_needs_forces():
     with pytest.raises(ValueError, match="needs forces"):
         gradient_guided(Candidates(np.ones((2, 1)), np.arange(3)), 1, generator())
-
-
-def test_leverage_is_the_diagonal_of_the_hat_matrix(candidates):
-    rows = np.column_stack([np.ones(25), candidates.points()])
-    hat = rows @ np.linalg.pinv(rows)
-    np.testing.assert_allclose(leverage_scores(candidates.points()), np.diag(hat), atol=1e-12)
-
-
-def test_leverage_draws_in_proportion(candidates):
-    scores = leverage_scores(candidates.points())
-    first = [leverage(candidates, 1, np.random.default_rng(seed))[0] for seed in range(4000)]
-    np.testing.assert_allclose(np.bincount(first, minlength=25) / 4000, scores / scores.sum(), atol=0.02)
-
-
-def test_d_optimal_picks_the_largest_determinant(candidates):
-    rows = np.column_stack([np.ones(25), candidates.points()])
-    ridge = 1e-6 * np.square(rows).mean() * np.eye(5)
-
-    def scores(chosen):
-        return [np.linalg.slogdet(rows[[*chosen, i]].T @ rows[[*chosen, i]] + ridge)[1] for i in range(25)]
-
-    expected = greedy(scores, int(np.argmax(scores([]))), 12)
-    assert d_optimal(candidates, 12, generator()).tolist() == expected
 
 
 def test_log_kernel_sum_far_below_underflow():
@@ -183,39 +176,6 @@ def test_entropy_greedy(candidates):
 
     expected = greedy(scores, int(np.argmax(own)), 9)
     assert entropy_greedy(candidates, 9, generator()).tolist() == expected
-
-
-@pytest.mark.parametrize("method", [kmeans, birch])
-def test_one_configuration_from_each_well_separated_cluster(method):
-    rng = np.random.default_rng(0)
-    centres = 40 * rng.normal(size=(6, 3))
-    points = np.concatenate([centre + rng.normal(size=(20, 3)) for centre in centres])
-    picked = method(Candidates(points, np.arange(121)), 6, generator())
-    assert sorted(picked // 20) == list(range(6))
-    for index in picked:  # the nearest to the centre of its cluster
-        members = points[index // 20 * 20 :][:20]
-        distances = np.linalg.norm((members - members.mean(axis=0)) / points.std(axis=0), axis=1)
-        if method is kmeans:
-            assert np.argmin(distances) == index % 20
-
-
-def test_components_of_direct_are_weighted_by_explained_variance():
-    rng = np.random.default_rng(0)
-    base = rng.normal(size=(500, 2))
-    points = np.column_stack([base[:, 0], base[:, 0], base[:, 0], base[:, 1]])
-    points = (points - points.mean(axis=0)) / points.std(axis=0)
-    components = weighted_components(points)
-    values = np.sort(np.linalg.eigvalsh(np.cov(points.T)))[::-1]
-    assert components.shape[1] == (values > values.mean()).sum() == 1
-    np.testing.assert_allclose(components[:, 0].std(ddof=1), np.sqrt(values[0]) * values[0] / values.sum())
-
-
-@pytest.mark.parametrize("method", [kmeans, birch])
-def test_clusters_of_identical_points_are_filled_up(method):
-    points = np.repeat([[0.0, 1.0], [5.0, 2.0]], 10, axis=0)
-    picked = method(Candidates(points, np.arange(21)), 7, generator())
-    assert len(set(picked.tolist())) == 7
-    assert set(picked[:2] // 10) == {0, 1}
 
 
 def test_columns_of_rounding_noise_have_no_say_in_a_space():

@@ -10,6 +10,7 @@ from crossprune.harness.selection.methods import BUDGETS, METHODS, choose
 
 SMALLER = (0.1, 0.17, 0.3, 0.5)
 NESTED = [name for name, method in METHODS.items() if method.nested]
+STRATIFIED = ["fps@groups", "fps_atoms@clusters"]
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +22,17 @@ def silicon():
 def chosen(dataset, features, method, fraction, budget):
     """Choose by the method itself, without an order."""
     train = dataset.indices("train")
-    candidates = gather(dataset, train, features, "standard", "mean")
+    candidates = gather(dataset, train, features)
     picked = choose(method, candidates, fraction, np.random.default_rng(7), costs(dataset, train, budget))
     return np.sort(train[picked])
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("method", NESTED)
+@pytest.mark.parametrize("method", [*NESTED, *STRATIFIED])
 def test_fractions_of_an_order_are_what_the_method_chooses(silicon, method, budget):
     dataset, features = silicon
     settings = {"method": method, "budget": budget}
-    candidates = gather(dataset, dataset.indices("train"), features, "standard", "mean")
+    candidates = gather(dataset, dataset.indices("train"), features)
     picked = order(dataset, candidates, fraction=0.5, rng=np.random.default_rng(7), **settings)
     pool = Pool.of(dataset, budget)
     for fraction in SMALLER:
@@ -44,7 +45,7 @@ def test_fractions_of_an_order_are_what_the_method_chooses(silicon, method, budg
 def test_other_methods_choose_each_fraction_by_itself(silicon, method):
     dataset, features = silicon
     settings = {"method": method, "budget": "configurations"}
-    candidates = gather(dataset, dataset.indices("train"), features, "standard", "mean")
+    candidates = gather(dataset, dataset.indices("train"), features)
     for fraction in SMALLER:
         picked = order(dataset, candidates, fraction=fraction, rng=np.random.default_rng(7), **settings)
         expected = chosen(dataset, features, method, fraction, "configurations")

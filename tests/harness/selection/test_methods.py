@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 from crossprune.harness.errors import StudyError
+from crossprune.harness.selection.axes import SCALINGS, scaling_of
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, budget, choose, stratified
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import pdist
 
 NESTED = [name for name, method in METHODS.items() if method.nested]
 
@@ -20,7 +22,7 @@ def sample(n_configurations=25, n_features=4, seed=0, **changes):
         features=rng.normal(size=(lengths.sum(), n_features)),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         groups=[("a", "b", "b", "c")[i % 4] for i in range(n_configurations)],
-        force_norms=rng.uniform(0.1, 1.0, lengths.sum()),
+        mean_forces=rng.uniform(0.1, 1.0, n_configurations),
         **changes,
     )
 
@@ -75,7 +77,7 @@ def test_units_of_features_do_not_matter_once_scaled(method, scaling):
         plain.features * [1e-3, 7.0, 1.0, 40.0],
         plain.offsets,
         plain.groups,
-        plain.force_norms,
+        plain.mean_forces,
         scaling=scaling,
     )
     assert pick(method, 8, 1, plain) == pick(method, 8, 1, scaled)
@@ -143,6 +145,53 @@ def test_standard_scaling_drops_constant_columns():
 
 def test_whitened_points_have_unit_covariance_and_no_redundant_axis():
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 5))
-    white = Candidates(features, np.arange(201), scaling="whitened").points()
-    np.testing.assert_allclose(white.T @ white / 200, np.eye(3), atol=1e-9)
+    features = rng.normal(size=(20_000, 3)) @ rng.normal(size=(3, 5))
+    white = Candidates(features, np.arange(20_001), scaling="whitened").points()
+    np.testing.assert_allclose(white.T @ white / 20_000, np.eye(3), atol=2e-3)
+
+
+def test_whitening_fewer_points_than_columns_keeps_distances():
+    """Mahalanobis's distances of 20 points in 50 columns are all alike: chance would choose."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20, 50)) * np.geomspace(1.0, 1e-3, 50) @ rng.normal(size=(50, 50))
+    white, plain = (
+        pdist(Candidates(features, np.arange(21), scaling=one).points()) for one in ("whitened", "standard")
+    )
+    assert white.std() / white.mean() > 0.1
+    assert np.corrcoef(white, plain)[0, 1] > 0.5
+
+
+def test_principal_axes_are_those_of_largest_variance():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(30, 6)) @ rng.normal(size=(6, 6))
+    points, plain = (
+        Candidates(features, np.arange(31), scaling=one).points() for one in ("pca:2", "standard")
+    )
+    values = np.linalg.eigvalsh(plain.T @ plain / 30)
+    np.testing.assert_allclose(points.T @ points / 30, np.diag(values[:-3:-1]), atol=1e-9)
+    every = Candidates(features, np.arange(31), scaling="pca:99").points()
+    np.testing.assert_allclose(pdist(every), pdist(plain))  # a rotation
+
+
+@pytest.mark.parametrize("name", ["pca:", "pca:0", "pca:-1", "pca:2.5", "pca", "whitened ", "pca:²"])
+def test_a_scaling_of_no_known_name_is_refused(name):
+    with pytest.raises(ValueError, match=r"principal axes|unknown scaling"):
+        scaling_of(name)
+
+
+def test_deviations_and_both_halves():
+    candidates = sample(pooling="mean_std", scaling="none")
+    pairs = list(itertools.pairwise(candidates.offsets))
+    parts = [np.array([f(candidates.features[a:b], axis=0) for a, b in pairs]) for f in (np.mean, np.std)]
+    expected = np.hstack(parts)
+    np.testing.assert_allclose(candidates.points(), expected - expected.mean(axis=0), atol=1e-13)
+
+
+def test_noise_counts_only_where_all_columns_are_asked_to():
+    """Means of force rows are zero by Newton's third law: 3e-15, which unit deviation makes a column of."""
+    rng = np.random.default_rng(0)
+    features = np.column_stack([rng.normal(size=40), 1e-15 * rng.normal(size=40), np.full(40, 2.0)])
+    points = {one: Candidates(features, np.arange(41), scaling=one).points() for one in SCALINGS}
+    assert points["standard"].shape[1] == points["whitened"].shape[1] == 1
+    assert points["standard_all"].shape[1] == 2
+    np.testing.assert_allclose(points["standard_all"].std(axis=0), 1.0)

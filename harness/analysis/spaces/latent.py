@@ -7,19 +7,16 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.keys import features_key
-from crossprune.harness.engine.results import by_pool, not_held_out
-from crossprune.harness.engine.stored import stored_dataset, stored_features, stored_subset
-from crossprune.harness.engine.study import parse_study
+from crossprune.harness.engine.stored import stored_dataset, stored_features
+from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
-from crossprune.harness.lookup import resolve
+from crossprune.harness.lookup import AdapterSpec, resolve
 from crossprune.harness.selection import diagnostics
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy
@@ -30,6 +27,9 @@ from crossprune.harness.tables import parse_toml
 
 N_ENVIRONMENTS = 2000
 """Environments drawn for diagnostics that compare all pairs."""
+
+MOST_SETS = 200
+"""Chosen sets that are described in every space."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,6 @@ class Space:
     """Frame of each environment, shape (Σ n_atoms,)."""
     bandwidth: float
     """Of the kernel of entropies."""
-
-
-def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Describe what was chosen, and the latent spaces: tables ``overlap``, ``chosen`` and ``spaces``."""
-    if "dataset_key" not in results.columns:
-        return {}
-    results = by_pool(not_held_out(results))
-    spaces = dict(_spaces(root, results))
-    subsets = chosen_subsets(root, results)
-    return {
-        "overlap": overlap(subsets),
-        "chosen": chosen_sets(subsets, spaces),
-        "spaces": compare_spaces(spaces),
-    }
 
 
 def overlap(subsets: pd.DataFrame) -> pd.DataFrame:
@@ -79,9 +65,11 @@ def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) 
     """Describe each chosen set in each latent space, averaged over seeds.
 
     Distances are in standardised units of the space; entropy and diversity in nats, over at most
-    `N_ENVIRONMENTS` environments.
+    `N_ENVIRONMENTS` environments. Of more than `MOST_SETS` sets those of fractions near a tenth, and of the
+    first seeds, are looked at.
     """
     rows = []
+    subsets = _some(subsets)
     for (dataset, name), space in spaces.items():
         for row in subsets[subsets["dataset"] == dataset].to_dict("records"):
             atoms = np.flatnonzero(np.isin(space.owner, row["subset"]))
@@ -91,6 +79,15 @@ def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) 
             rows.append((dataset, row["fraction"], row["way"], name, farthest, mean, *values))
     names = ["dataset", "fraction", "way", "space", "coverage_max", "coverage_mean", "entropy", "diversity"]
     return pd.DataFrame(rows, columns=names).groupby(names[:4]).mean().reset_index()
+
+
+def _some(subsets: pd.DataFrame) -> pd.DataFrame:
+    """Keep about `MOST_SETS` sets: all ways, the fractions nearest to a tenth, the first seeds."""
+    n_ways = max(1, subsets[["dataset", "way"]].drop_duplicates().shape[0])
+    fractions = sorted(set(subsets["fraction"]), key=lambda one: abs(np.log(one / 0.1)))
+    kept = fractions[: max(1, MOST_SETS // n_ways)]
+    seeds = sorted(set(subsets["seed"]))[: max(1, MOST_SETS // (n_ways * max(1, len(kept))))]
+    return subsets[subsets["fraction"].isin(kept) & subsets["seed"].isin(seeds)]
 
 
 def compare_spaces(spaces: Mapping[tuple[str, str], Space]) -> pd.DataFrame:
@@ -117,24 +114,42 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
     A space whose features are not stored, or were computed by other code than that installed, is left out;
     all are if the study's text is not stored or is no longer understood.
     """
-    facts = read_provenance(root / PROVENANCE)
-    if not (root / "objects").is_dir() or facts is None or "dataset_key" not in results.columns:
+    if not (root / "objects").is_dir() or "dataset_key" not in results.columns:
         return
-    store = Store(root)
-    try:
-        study = parse_study(parse_toml(str(facts["toml"]).encode(), PROVENANCE), PROVENANCE)
-        specs = {name: resolve(name, study.options) for name in set(results["chooser"]) - {RANDOM}}
-    except (KeyError, ValueError, MissingPackage):
-        return
+    store, specs = Store(root), stored_specs(root)
     for (name, key), part in results.groupby(["dataset", "dataset_key"]):
         if not key or not store.has("dataset", str(key)):
             continue
         dataset = stored_dataset(store.root, str(key))
         frames_key = frames.frames_hash(dataset)
-        for chooser in sorted(set(part["chooser"]) - {RANDOM}):
+        for chooser in sorted(set(part["chooser"]) & set(specs)):
             features = features_key(frames_key, specs[chooser])
             if store.has("features", features):
                 yield str(name), chooser, dataset, stored_features(store, features)
+
+
+def stored_specs(root: Path) -> dict[str, AdapterSpec]:
+    """Return the choosers of the study that a store was made by; none if one is no longer understood."""
+    study = stored_study(root)
+    if study is None:
+        return {}
+    try:
+        return {name: resolve(name, study.options) for name in study.choosers if name != RANDOM}
+    except (KeyError, ValueError, MissingPackage):
+        return {}
+
+
+def stored_study(root: Path) -> Study | None:
+    """Read the study that a store was made by; None if its text is not stored, or not understood any more."""
+    facts = read_provenance(root / PROVENANCE)
+    try:
+        return (
+            None
+            if facts is None
+            else parse_study(parse_toml(str(facts["toml"]).encode(), PROVENANCE), PROVENANCE)
+        )
+    except (KeyError, ValueError, MissingPackage):
+        return None
 
 
 def part_of(stored: FloatArray, dataset: frames.DataSet, part: IntArray) -> Candidates:
@@ -145,7 +160,7 @@ def part_of(stored: FloatArray, dataset: frames.DataSet, part: IntArray) -> Cand
     return Candidates(values, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
-def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
+def spaces_of(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Space]]:
     """Load the latent spaces that chose, atom by atom."""
     for name, chooser, dataset, stored in described(root, results):
         train = dataset.indices("train")
@@ -153,28 +168,3 @@ def _spaces(root: Path, results: pd.DataFrame) -> Iterator[tuple[tuple[str, str]
         owner, points = np.repeat(train, found.sizes), found.environments()
         bandwidth = bandwidth_of(points, np.random.default_rng(0))
         yield (name, chooser), Space(points, owner, bandwidth)
-
-
-def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
-    """List the chosen sets below the full one that are stored, each once.
-
-    Columns dataset, chooser, method, fraction, seed, ``way``, ``subset`` (indices in the data set) and
-    ``n_train``; no rows where the store holds no fits.
-    """
-    keys = ["dataset", "chooser", "method", "fraction", "seed"]
-    if "fit_key" not in results.columns or not (root / "objects").is_dir():
-        return pd.DataFrame(columns=[*keys, "fit_key", "dataset_key", "way", "subset", "n_train"])
-    store, table = Store(root), labelled(results)
-    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
-    sets = table.drop_duplicates(keys)[[*keys, "fit_key", "dataset_key"]].reset_index(drop=True)
-    sizes = {
-        key: len(stored_dataset(store.root, key).indices("train"))
-        for key in sorted(set(sets["dataset_key"]))
-        if store.has("dataset", key)
-    }
-    held = [store.has("fit", str(row.fit_key)) and row.dataset_key in sizes for row in sets.itertuples()]
-    sets = sets[np.array(held, dtype=np.bool_)].reset_index(drop=True)  # an empty list would name columns
-    sets["way"] = way_of(sets)
-    subsets: dict[str, Any] = {key: stored_subset(store.root, key) for key in sorted(set(sets["fit_key"]))}
-    sets["subset"] = [subsets[key] for key in sets["fit_key"]]
-    return sets.assign(n_train=sets["dataset_key"].map(sizes))

@@ -1,0 +1,1 @@
+"""Latent spaces, what is chosen in them, and what is wrong with them."""

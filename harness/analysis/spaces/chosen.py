@@ -1,0 +1,57 @@
+"""The sets that a store's ways of choosing took, whether or not anything was fitted to them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from crossprune.harness.analysis.cells import labelled, way_of
+from crossprune.harness.contract import IntArray
+from crossprune.harness.engine.stored import stored_dataset, stored_selection, stored_subset
+from crossprune.harness.selection.gathering import Pool
+from crossprune.harness.store.objects import Store
+
+AXES = {"space": "atoms", "scaling": "standard", "pooling": "mean", "budget": "configurations"}
+"""Of the latent space and of what a fraction counts, to what goes without saying in older tables."""
+
+
+def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
+    """List the chosen sets below the full one that are stored, each once.
+
+    Columns dataset, chooser, method (labelled), fraction, seed, source, those of `AXES`, ``way``, ``subset``
+    (indices in the data set) and ``n_train``; no rows where the store holds neither fits nor orders.
+    """
+    keys = ["dataset", "chooser", "method", "fraction", "seed"]
+    if "source" not in results.columns:
+        results = results.assign(source=results["dataset"])
+    given = [*keys, "source", *AXES, "fit_key", "selection_key", "dataset_key"]
+    if "fit_key" not in results.columns or not (root / "objects").is_dir():
+        return pd.DataFrame(columns=[*given, "way", "subset", "n_train"])
+    store = Store(root)
+    silent = {**AXES, "selection_key": ""}
+    table = results.assign(**{name: one for name, one in silent.items() if name not in results.columns})
+    table = labelled(table).assign(**{name: table[name] for name in AXES})
+    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
+    sets = table.drop_duplicates(keys)[given].reset_index(drop=True)
+    sizes = {
+        key: len(stored_dataset(store.root, key).indices("train"))
+        for key in sorted(set(sets["dataset_key"]))
+        if store.has("dataset", key)
+    }
+    known = [_subset(store, row) if row["dataset_key"] in sizes else None for row in sets.to_dict("records")]
+    sets["way"], sets["subset"] = way_of(sets), pd.Series(known, sets.index, dtype=object)
+    sets = sets[sets["subset"].notna()].reset_index(drop=True)
+    return sets.assign(n_train=sets["dataset_key"].map(sizes))
+
+
+def _subset(store: Store, row: Mapping[Hashable, Any]) -> IntArray | None:
+    """Return what a fit was fitted to, or what an order of picking begins with; None if neither is stored."""
+    if row["fit_key"] and store.has("fit", str(row["fit_key"])):
+        return stored_subset(store.root, str(row["fit_key"]))
+    order = stored_selection(store, str(row["selection_key"])) if row["selection_key"] else None
+    if order is None:
+        return None
+    pool = Pool.of(stored_dataset(store.root, str(row["dataset_key"])), str(row["budget"]))
+    return pool.subset(order, float(row["fraction"]))
