@@ -214,6 +214,9 @@ def test_false_claims_and_coverage(design):
 @pytest.mark.long
 @pytest.mark.parametrize("design", [*NULLS, *EFFECTS], ids=str)
 def test_false_claims_and_coverage_of_many_studies(design, request):
+    if design == Design(2, 3, 4):
+        reason = "other / random covers 0.986: pools share no luck here, which their correction expects"
+        request.applymarker(pytest.mark.xfail(reason=reason))
     hold(design, request.config.getoption("--studies"))
 
 
