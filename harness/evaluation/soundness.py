@@ -131,7 +131,7 @@ def clipped(results: pd.DataFrame) -> pd.DataFrame:
 
 def exploded(results: pd.DataFrame) -> pd.Series[bool]:
     """Say of each row of a results table whether its fit exploded."""
-    flags = results.get("flag", results["status"].map(lambda _: ""))
+    flags = results["flag"] if "flag" in results.columns else results.assign(flag="")["flag"]
     return flags.astype(str).str.startswith(EXPLODED)
 
 

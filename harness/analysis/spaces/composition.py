@@ -12,6 +12,7 @@ from crossprune.harness.data.cards import list_cards, load_card
 from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
+from crossprune.harness.store.objects import Store
 
 COLUMNS = [
     *(
@@ -55,7 +56,7 @@ def composition(root: Path, subsets: pd.DataFrame, rules: Mapping[str, Rules]) -
     for row in subsets.to_dict("records"):
         name, key = str(row["dataset"]), str(row["dataset_key"])
         if key not in kinds:
-            dataset, own = stored_dataset(root, key), rules.get(str(row["source"]), {})
+            dataset, own = stored_dataset(Store(root).root, key), rules.get(str(row["source"]), {})
             names = [category_of(group, own) for group in dataset.groups]
             kinds[key] = names, Counter(names[index] for index in dataset.indices("train"))
         names, there = kinds[key]

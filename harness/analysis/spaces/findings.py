@@ -42,7 +42,7 @@ def findings(root: Path, subsets: pd.DataFrame) -> pd.DataFrame:
     for row in pooled.drop_duplicates(SPACE).to_dict("records"):
         if (spec := specs.get(row["chooser"])) is None:
             continue
-        dataset, space = stored_dataset(root, str(row["dataset_key"])), str(row["space"])
+        dataset, space = stored_dataset(store.root, str(row["dataset_key"])), str(row["space"])
         stage = STAGE_OF[space]
         key = (features_key if stage == "features" else rows_key)(frames_hash(dataset), spec)
         if not store.has(stage, key):

@@ -55,6 +55,8 @@ def test_every_table_is_made_and_stored(root):
     tables = analyse(root)
     assert set(tables) == {
         "answer",
+        "composition",
+        "findings",
         "outcomes",
         "tradeoffs",
         "ood_groups",

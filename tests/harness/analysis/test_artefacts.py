@@ -102,7 +102,7 @@ def test_frames_that_a_model_saw_are_refused(root, results):
 def test_a_pruned_store_gives_less_and_no_error(root, results, tmp_path):
     pruned = tmp_path / "pruned"
     shutil.copytree(root, pruned)
-    for stage in ("features", "fit"):
+    for stage in ("features", "fit", "selection"):
         shutil.rmtree(pruned / "objects" / stage)
     found = gather(pruned, results)
     assert (found.maps, found.parity, found.per_configuration) == ((), (), False)

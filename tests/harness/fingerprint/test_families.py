@@ -14,20 +14,23 @@ from crossprune.harness.fingerprint.source import hash_of_code
 ROOT = Path(__file__).parents[3]
 EVERY = {family.name for family in FAMILIES}
 LINEAR = {"ace", "chimes", "snap"}
+DESCRIPTORS = {"composition", "dscribe", "euler", "featomic"}
+FITTED = EVERY - DESCRIPTORS - {"broken"}
 SHARED: dict[str, set[str]] = {
     "adapters/linear/blocks.py": LINEAR,
     "adapters/linear/evidence.py": {"ace"},
     "adapters/linear/fitter.py": LINEAR,
     "adapters/linear/least_squares.py": LINEAR,
-    "adapters/linear/offsets.py": EVERY - {"broken"},
-    "adapters/programs/compiling.py": {"ace", "chimes", "nnp"},
+    "adapters/descriptors/neighbours.py": {"euler"},
+    "adapters/linear/offsets.py": FITTED,
+    "adapters/programs/compiling.py": {"ace", "chimes", "euler", "nnp"},
     "adapters/programs/lammps.py": {"snap"},
     "adapters/programs/launchers.py": {"ace", "gap", "snap"},
     "adapters/programs/libraries.py": {"gap", "nnp", "snap"},
     "adapters/programs/pair_commands.py": {"snap"},
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
-    "adapters/programs/quip.py": {"gap"},
+    "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},
     "harness/contract/adapter.py": EVERY,
     "harness/contract/arrays.py": EVERY,
     "harness/contract/claims.py": EVERY,
@@ -36,7 +39,7 @@ SHARED: dict[str, set[str]] = {
     "harness/contract/prediction.py": EVERY,
     "harness/contract/saved.py": EVERY,
     "harness/contract/vanishing.py": LINEAR,
-    "harness/data/frames.py": EVERY - {"broken"},
+    "harness/data/frames.py": FITTED,
     "harness/tables.py": LINEAR,
 }
 """Families whose keys change with a file outside their own room; a file that is not named changes none."""
@@ -45,8 +48,11 @@ STAGES = {
     "cells": ("harness.evaluation.soundness", {"evaluation/soundness.py", "evaluation/metrics.py"}),
 }
 """The module that the keys of a stage rest on, and the folders and files of which every line counts."""
-NOT_CHOOSING = {"harness/selection/diagnostics.py", "harness/selection/__init__.py"}
-ADAPTER_OF = {"mean": "mean", "broken": "broken", "snap": "snap"}
+NOT_CHOOSING = {f"harness/selection/{name}.py" for name in ("diagnostics", "linter", "__init__")}
+ADAPTER_OF = {
+    **{name: name for name in ("mean", "broken", "snap")},
+    **{name: f"descriptors.{name}" for name in DESCRIPTORS},
+}
 
 
 def find_in(root: Path):
@@ -85,7 +91,7 @@ def expected(file: str) -> set[str]:
     """Return the families whose keys a line in ``file`` must change."""
     parts = Path(file).parts
     if parts[0] == "adapters" and file not in SHARED:
-        name = Path(parts[1]).stem
+        name = Path(parts[2] if parts[1] == "descriptors" else parts[1]).stem
         return {name} & EVERY if Path(file).name != "__init__.py" else set()
     return SHARED.get(file, set())
 
