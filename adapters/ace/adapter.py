@@ -13,7 +13,6 @@ from ase.data import atomic_numbers, covalent_radii
 from crossprune.adapters.ace import pacemaker
 from crossprune.adapters.ace.basis import DegreeRule, build_functions, degree
 from crossprune.adapters.ace.model import AceModel, Centre, Embedding
-from crossprune.adapters.ace.neighbours import find_neighbours
 from crossprune.adapters.ace.options import AceOptions
 from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
 from crossprune.adapters.ace.potential import AcePotential, PacePotential, species_of
@@ -24,6 +23,7 @@ from crossprune.adapters.linear.evidence import ard_ridges, evidence_ridge
 from crossprune.adapters.linear.fitter import LinearFitter, Rows
 from crossprune.adapters.linear.least_squares import Solution, compress, solve
 from crossprune.adapters.linear.offsets import element_energies
+from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,

@@ -12,11 +12,11 @@ from ase.data import atomic_numbers
 from crossprune.adapters.ace.files import read_yace, read_yaml
 from crossprune.adapters.ace.kernels import evaluate
 from crossprune.adapters.ace.model import AceModel
-from crossprune.adapters.ace.neighbours import Neighbours, find_neighbours
 from crossprune.adapters.ace.pack import pack, pack_embeddings, pack_terms
 from crossprune.adapters.ace.text import read_text
 from crossprune.adapters.ace.write import write_yace, write_yaml
 from crossprune.adapters.linear.fitter import LinearPotential
+from crossprune.adapters.programs.neighbours import Neighbours, find_neighbours
 from crossprune.harness.contract import FloatArray, IntArray, Potential, Prediction
 from crossprune.harness.errors import DataError, unknown_name
 

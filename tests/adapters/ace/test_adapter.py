@@ -14,8 +14,8 @@ from crossprune.adapters.ace import Ace, AceOptions, AcePotential
 from crossprune.adapters.ace.basis import DegreeRule, build_functions
 from crossprune.adapters.ace.coupling import clebsch_gordan, couple, independent_momenta
 from crossprune.adapters.ace.harmonics import harmonics, norms
-from crossprune.adapters.ace.neighbours import find_neighbours
 from crossprune.adapters.linear.fitter import Solution
+from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import forces_of, label
 from crossprune.harness.errors import DataError

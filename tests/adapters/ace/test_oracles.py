@@ -12,9 +12,9 @@ from ase.io import read
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
 
 from crossprune.adapters.ace import read_potential
-from crossprune.adapters.ace.neighbours import find_neighbours
 from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
 from crossprune.adapters.ace.rows import derivatives, values
+from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.harness.data.cards import load_dataset
 
 FOLDER = Path(__file__).parent / "data"

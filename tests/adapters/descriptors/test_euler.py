@@ -14,7 +14,6 @@ from ase.build import bulk, molecule
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[euler]'")
 
 from crossprune.adapters.descriptors.euler import Euler, EulerOptions, simplices
-from crossprune.adapters.descriptors.neighbours import neighbours
 from crossprune.harness.errors import DataError
 
 SQUARE = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
@@ -134,23 +133,6 @@ def test_curves_of_alloys_tell_the_elements_apart():
     )
     with pytest.raises(DataError, match="Na"):
         Euler(["Cl"]).features(atoms)
-
-
-def test_neighbours_are_those_of_ase():
-    from ase.neighborlist import neighbor_list
-
-    for seed, pbc in enumerate([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 0]]):
-        atoms = rattled(bulk("Cu", cubic=True), seed)
-        atoms.positions += np.random.default_rng(seed).uniform(-20, 20, 3)
-        atoms.pbc = pbc
-        starts, index, vectors = neighbours(atoms, 5.5)
-        i, j, expected = neighbor_list("ijD", atoms, 5.5)
-        np.testing.assert_array_equal(np.diff(starts), np.bincount(i, minlength=4))
-        centres = np.repeat(np.arange(4), np.diff(starts))
-        ours = sorted(zip(centres.tolist(), index.tolist(), vectors.round(6).tolist(), strict=True))
-        theirs = sorted(zip(i.tolist(), j.tolist(), expected.round(6).tolist(), strict=True))
-        assert [one[:2] for one in ours] == [one[:2] for one in theirs]
-        np.testing.assert_allclose([one[2] for one in ours], [one[2] for one in theirs], atol=2e-6)
 
 
 @pytest.mark.parametrize(("cutoff", "n_radii"), [(4.5, 7), (5.1, 11), (0.1, 1), (6.0, 200)])
