@@ -17,7 +17,7 @@ from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import BESIDE, Record, Records, decoded, unpacked
 from crossprune.harness.store.tables import PROVENANCE, TABLES, faults_of_tables
-from crossprune.harness.store.upkeep import MUST_BE_THERE, Progress, quiet, refers_to, worded
+from crossprune.harness.store.upkeep import Progress, needed_by, quiet, refers_to, worded
 
 WRITTEN = (*TABLES, PROVENANCE, "report.html", "results.csv")
 """Files that each run writes into a store again."""
@@ -108,9 +108,7 @@ def forget_what_rests_on(store: Store, gone: set[Artefact], *, missing_too: bool
             keys.append(record.key)
             spaces -= made
             continue
-        if any(one[0] in MUST_BE_THERE and is_lost(one) for one in rests) or (
-            record.status != "done" and not gone.isdisjoint(rests)
-        ):
+        if any(map(is_lost, needed_by(record))) or (record.status != "done" and not gone.isdisjoint(rests)):
             keys.append(record.key)
     store.forget(keys)
     return len(keys)

@@ -54,11 +54,13 @@ def verify(store: Store, on_progress: Progress = quiet) -> Verdict:
     faults = store.faults()
     broken = [f"cells.sqlite: {fault}" for fault in faults]
     referred: set[Artefact] = set()
+    must_be_there: set[Artefact] = set()
     n_records = 0
     if not faults:
         for record in store.read():
             n_records += 1
             referred |= refers_to(record)
+            must_be_there |= needed_by(record)
     artefacts = list(store.artefacts())
     present = {(stage, key) for stage, key, _ in artefacts}
     unsealed = 0
@@ -66,7 +68,7 @@ def verify(store: Store, on_progress: Progress = quiet) -> Verdict:
         broken += [worded(stage, key, fault) for fault in faults_of(stage, folder)]
         unsealed += not (folder / manifest.NAME).exists()
         on_progress(number + 1, len(artefacts))
-    lost = [one for one in sorted(referred - present) if one[0] in MUST_BE_THERE]
+    lost = sorted(must_be_there - present)
     broken += [f"{stage} {key}: a record refers to it, and it is not there" for stage, key in lost]
     broken += [f"{path.relative_to(store.root)} is a file, not a folder" for path in store.misplaced()]
     broken += [f"{name}: {fault}" for name, fault in faults_of_tables(store.root)]
@@ -82,6 +84,14 @@ def refers_to(record: Record) -> set[Artefact]:
     if "trajectory" in record.facts:
         found.add(("md", Path(record.facts["trajectory"]).parent.name))
     return found
+
+
+def needed_by(record: Record) -> set[Artefact]:
+    """List the artefacts that a record needs after it was made; of a cell that only chooses, its order."""
+    stages = (
+        MUST_BE_THERE if record.status != "done" or _has(record, "fit") else (*MUST_BE_THERE, "selection")
+    )
+    return {one for one in refers_to(record) if one[0] in stages}
 
 
 def _has(record: Record, stage: str) -> bool:

@@ -14,6 +14,8 @@ from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store
+from crossprune.harness.store.repair import repair
+from crossprune.harness.store.upkeep import verify
 
 STUDY = """
 [study]
@@ -47,6 +49,18 @@ def test_a_study_may_choose_and_fit_nothing(tmp_path):
     assert (table["n_configurations"] > 0).all()
     again = run(parse_study(tomllib.loads(STUDY), "x"), Store(tmp_path), SerialExecutor())
     assert not +again.computed
+
+
+def test_a_choice_that_was_lost_is_made_again(tmp_path):
+    """Its cells were done, and had nothing to show."""
+    chosen(STUDY, tmp_path)
+    store = Store(tmp_path)
+    keys = [key for stage, key, _ in store.artefacts() if stage == "selection"]
+    store.discard("selection", keys[0])
+    assert any(keys[0] in line for line in verify(store).broken)
+    repair(store)
+    assert chosen(STUDY, tmp_path).computed["selection"] == 1
+    assert not verify(store).broken
 
 
 def test_shares_add_up_and_categories_are_those_of_the_study(tmp_path):
