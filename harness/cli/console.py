@@ -134,9 +134,8 @@ def print_summary(console: Console, result: engine.RunResult) -> None:
     failures = result.overall[result.overall["status"] != "done"].drop_duplicates("cell")
     for (status, model, chooser), group in failures.groupby(["status", "model", "chooser"]):
         reason = str(group["reason"].iloc[0]).strip().splitlines() or [""]
-        console.print(
-            f"  {len(group)} {status}: model {model}, data chosen by {chooser}: {reason[-1]}", markup=False
-        )
+        who = f"model {model}, data chosen by {chooser}" if model else f"choice by {chooser}"
+        console.print(f"  {len(group)} {status}: {who}: {reason[-1]}", markup=False)
     if len(failures) and not result.left:
         console.print(
             "  their rows say why; run them again with --retry failed (or timeout, crashed, …)", markup=False
