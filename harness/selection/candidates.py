@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.selection.axes import POOLINGS, is_noise, scaling_of
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Candidates:
     given: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     """Configurations that are labelled already, distinct: a conditional method completes them."""
 
+    def __post_init__(self) -> None:
+        """Refuse what is not of these configurations."""
+        n = self.n_configurations
+        forces = n if self.mean_forces is None else len(self.mean_forces)
+        given = np.unique(self.given)
+        if len(self.groups) not in (0, n) or forces != n:
+            raise ValueError(f"{n} configurations, {len(self.groups)} groups, {forces} mean forces")
+        if len(given) != len(self.given) or not np.isin(given, np.arange(n)).all():
+            raise ValueError(f"given must be distinct numbers from 0 to {n - 1}, got {self.given.tolist()}")
+
     @property
     def n_configurations(self) -> int:
         """How many configurations there are."""
@@ -39,11 +50,6 @@ class Candidates:
     def sizes(self) -> IntArray:
         """Vectors per configuration, shape (n_configurations,)."""
         return np.diff(self.offsets)
-
-    @functools.cached_property
-    def largest(self) -> float:
-        """Largest absolute value of all features."""
-        return float(np.abs(self.features).max(initial=0.0))
 
     def shuffled(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         """Draw an order of all configurations, by which ties are broken, and find the given ones in it."""
@@ -55,11 +61,25 @@ class Candidates:
         return self._points
 
     @functools.cached_property
-    def _points(self) -> FloatArray:
+    def pooled(self) -> FloatArray:
+        """One point per configuration as it was pooled, shape (n_configurations, k); read-only."""
         pooled = POOLINGS[self.pooling](self.features, self.offsets)
-        if self.scaling != "standard_all":
-            pooled[:, is_noise(pooled, self.largest)] = 0.0
-        points = scaling_of(self.scaling)(pooled)
+        pooled.flags.writeable = False
+        return pooled
+
+    @functools.cached_property
+    def noise(self) -> NDArray[np.bool_]:
+        """Which columns vary by the rounding of what they were pooled from, shape (k,)."""
+        return is_noise(self.pooled, float(np.abs(self.features).max(initial=0.0)))
+
+    @property
+    def counted(self) -> FloatArray:
+        """Pooled points in which rounding noise is 0, unless the scaling lets all columns count."""
+        return self.pooled if self.scaling == "standard_all" else np.where(self.noise, 0.0, self.pooled)
+
+    @functools.cached_property
+    def _points(self) -> FloatArray:
+        points = scaling_of(self.scaling)(self.counted)
         points.flags.writeable = False
         return points
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.selection.axes import POOLINGS, is_noise, scaling_of
+from crossprune.harness.selection.axes import scaling_of
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.farthest import farthest_point
 from numpy.typing import NDArray
@@ -74,8 +74,7 @@ def lint(candidates: Candidates, volumes: FloatArray, compositions: FloatArray) 
     list
         Errors first.
     """
-    raw = POOLINGS[candidates.pooling](candidates.features, candidates.offsets)
-    found = [*_columns(candidates, raw, volumes, compositions), *_whole(candidates, raw)]
+    found = [*_columns(candidates, volumes, compositions), *_whole(candidates)]
     return sorted(found, key=lambda one: ("error", "warning", "note").index(one.level))
 
 
@@ -119,13 +118,11 @@ def determined_by(raw: FloatArray, known: FloatArray) -> NDArray[np.bool_]:
     return found
 
 
-def _columns(
-    candidates: Candidates, raw: FloatArray, volumes: FloatArray, compositions: FloatArray
-) -> Iterator[Finding]:
+def _columns(candidates: Candidates, volumes: FloatArray, compositions: FloatArray) -> Iterator[Finding]:
     """Find columns that say nothing, or something else than the descriptor."""
-    noise = is_noise(raw, candidates.largest)
+    raw = candidates.pooled
     constant = raw.std(axis=0) == 0.0
-    noise &= ~constant
+    noise = candidates.noise & ~constant
     if noise.any():
         counts = candidates.scaling == "standard_all"
         words = f"{noise.sum()} of {raw.shape[1]} columns are rounding noise"
@@ -183,13 +180,10 @@ def effect(candidates: Candidates, columns: NDArray[np.bool_]) -> tuple[float, f
     columns
         Which of the pooled columns, shape (k,).
     """
-    raw = POOLINGS[candidates.pooling](candidates.features, candidates.offsets)
-    if candidates.scaling != "standard_all":
-        raw[:, is_noise(raw, candidates.largest)] = 0.0
-    whole, rest = (_scaled(candidates.scaling, part) for part in (raw, raw[:, ~columns]))
+    whole, rest = candidates.points(), _scaled(candidates.scaling, candidates.counted[:, ~columns])
     total = float(np.square(whole).sum())
     share = 1.0 - float(np.square(rest).sum()) / total if total else 0.0
-    n_chosen = max(1, round(TENTH * len(raw)))
+    n_chosen = max(1, round(TENTH * len(whole)))
     overlaps = []
     for seed in range(3):
         first, second = (
@@ -215,7 +209,7 @@ def _copies(raw: FloatArray) -> int:
     return int((np.abs(np.triu(scaled.T @ scaled / len(raw), 1)) > EQUAL).any(axis=0).sum())
 
 
-def _whole(candidates: Candidates, raw: FloatArray) -> Iterator[Finding]:
+def _whole(candidates: Candidates) -> Iterator[Finding]:
     """Find what is wrong with the space as a whole."""
     points = candidates.points()
     n, k = points.shape

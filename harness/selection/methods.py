@@ -151,8 +151,9 @@ def choose(
     ValueError
         If there are given configurations and the method completes none.
     """
-    select = method_of(method).choose
-    if len(candidates.given) and not method_of(method).conditional:
+    known = method_of(method)
+    select = known.choose
+    if len(candidates.given) and not known.conditional:
         able = ", ".join(name for name, one in METHODS.items() if one.conditional)
         raise ValueError(f"{method!r} cannot complete a given set; these can: {able}")
     n_all = candidates.n_configurations - len(candidates.given)

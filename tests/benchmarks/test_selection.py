@@ -28,9 +28,9 @@ def silicon(request: pytest.FixtureRequest) -> Candidates:
         dataset = load_dataset("si-pbe")
     frames = [dataset.frames[index] for index in dataset.indices("train")]
     features = Snap(["Si"], SnapOptions(twojmax=8, cutoff=4.9)).features_many(frames)
-    forces = np.concatenate([atoms.get_forces() for atoms in frames])
+    forces = [np.linalg.norm(atoms.get_forces(), axis=1).mean() for atoms in frames]
     groups = [dataset.groups[index] for index in dataset.indices("train")]
-    return Candidates(features, offsets(frames), groups, np.linalg.norm(forces, axis=1))
+    return Candidates(features, offsets(frames), groups, np.array(forces))
 
 
 @pytest.mark.parametrize("method", METHODS)

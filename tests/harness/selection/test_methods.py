@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,6 +178,21 @@ def test_principal_axes_are_those_of_largest_variance():
 def test_a_scaling_of_no_known_name_is_refused(name):
     with pytest.raises(ValueError, match=r"principal axes|unknown scaling"):
         scaling_of(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mean_forces": np.ones(99)}, "25 configurations, 25 groups, 99 mean forces"),
+        ({"groups": ["a"]}, "1 groups"),
+        ({"given": np.array([1, 1])}, "distinct numbers from 0 to 24"),
+        ({"given": np.array([25])}, "distinct numbers from 0 to 24"),
+    ],
+)
+def test_what_is_not_of_these_configurations_is_refused(changes, words):
+    """A benchmark gave forces of atoms, of which the first few were taken for those of configurations."""
+    with pytest.raises(ValueError, match=words):
+        replace(sample(), **changes)
 
 
 def test_deviations_and_both_halves():
