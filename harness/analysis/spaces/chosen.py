@@ -40,18 +40,22 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
         for key in sorted(set(sets["dataset_key"]))
         if store.has("dataset", key)
     }
-    known = [_subset(store, row) if row["dataset_key"] in sizes else None for row in sets.to_dict("records")]
+    pools: dict[tuple[str, str], Pool] = {}
+    rows = sets.to_dict("records")
+    known = [_subset(store, row, pools) if row["dataset_key"] in sizes else None for row in rows]
     sets["way"], sets["subset"] = way_of(sets), pd.Series(known, sets.index, dtype=object)
     sets = sets[sets["subset"].notna()].reset_index(drop=True)
     return sets.assign(n_train=sets["dataset_key"].map(sizes))
 
 
-def _subset(store: Store, row: Mapping[Hashable, Any]) -> IntArray | None:
+def _subset(store: Store, row: Mapping[Hashable, Any], pools: dict[tuple[str, str], Pool]) -> IntArray | None:
     """Return what a fit was fitted to, or what an order of picking begins with; None if neither is stored."""
     if row["fit_key"] and store.has("fit", str(row["fit_key"])):
         return stored_subset(store.root, str(row["fit_key"]))
     order = stored_selection(store, str(row["selection_key"])) if row["selection_key"] else None
     if order is None:
         return None
-    pool = Pool.of(stored_dataset(store.root, str(row["dataset_key"])), str(row["budget"]))
-    return pool.subset(order, float(row["fraction"]))
+    key, budget = str(row["dataset_key"]), str(row["budget"])
+    if (key, budget) not in pools:
+        pools[key, budget] = Pool.of(stored_dataset(store.root, key), budget)
+    return pools[key, budget].subset(order, float(row["fraction"]))

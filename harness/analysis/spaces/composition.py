@@ -51,12 +51,12 @@ def composition(root: Path, subsets: pd.DataFrame, rules: Mapping[str, Rules]) -
         `COLUMNS`, a row for every category of the training part: ``share`` of the chosen configurations, and
         ``share_in_pool`` of those that could be chosen.
     """
-    rows = []
+    store, rows = Store(root), []
     kinds: dict[str, tuple[list[str], Counter[str]]] = {}
     for row in subsets.to_dict("records"):
         name, key = str(row["dataset"]), str(row["dataset_key"])
         if key not in kinds:
-            dataset, own = stored_dataset(Store(root).root, key), rules.get(str(row["source"]), {})
+            dataset, own = stored_dataset(store.root, key), rules.get(str(row["source"]), {})
             names = [category_of(group, own) for group in dataset.groups]
             kinds[key] = names, Counter(names[index] for index in dataset.indices("train"))
         names, there = kinds[key]

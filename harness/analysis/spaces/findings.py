@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from crossprune.harness.data.frames import DataSet, element_counts, frames_hash
 from crossprune.harness.engine.keys import features_key, rows_key
 from crossprune.harness.engine.stored import STAGE_OF, stored_dataset, stored_vectors
 from crossprune.harness.selection.gathering import gather
-from crossprune.harness.selection.linter import lint
+from crossprune.harness.selection.linter import Finding, lint
 from crossprune.harness.store.objects import Store
 
 SPACE = ["dataset", "chooser", "space", "pooling", "scaling"]
+NOTHING = Finding("note", "nothing found", 0, np.nan, np.nan, "")
 COLUMNS = [*SPACE, "level", "finding", "n_columns", "share", "changed", "words"]
 
 
@@ -39,27 +41,21 @@ def findings(root: Path, subsets: pd.DataFrame) -> pd.DataFrame:
     """
     specs, store, rows = stored_specs(root), Store(root), []
     pooled = subsets[(subsets["space"] != "") & (subsets["pooling"] != "")]
-    for row in pooled.drop_duplicates(SPACE).to_dict("records"):
-        if (spec := specs.get(row["chooser"])) is None:
+    for (name, key, chooser, space), part in pooled.groupby(["dataset", "dataset_key", "chooser", "space"]):
+        if chooser not in specs:
             continue
-        dataset, space = stored_dataset(store.root, str(row["dataset_key"])), str(row["space"])
-        stage = STAGE_OF[space]
-        key = (features_key if stage == "features" else rows_key)(frames_hash(dataset), spec)
-        if not store.has(stage, key):
+        dataset, stage = stored_dataset(store.root, str(key)), STAGE_OF[str(space)]
+        key_of = features_key if stage == "features" else rows_key
+        vectors = key_of(frames_hash(dataset), specs[chooser])
+        if not store.has(stage, vectors):
             continue
-        train, axes = dataset.indices("train"), [row[name] for name in SPACE]
-        seen = gather(
-            dataset,
-            train,
-            stored_vectors(store, key, space),
-            space=space,
-            scaling=str(row["scaling"]),
-            pooling=str(row["pooling"]),
-        )
-        found = lint(seen, *_of_cells(dataset, train))
-        rows += [(*axes, *vars(one).values()) for one in found]
-        if not found:
-            rows.append((*axes, "note", "nothing found", 0, np.nan, np.nan, ""))
+        train = dataset.indices("train")
+        seen = gather(dataset, train, stored_vectors(store, vectors, str(space)), space=str(space))
+        facts = _of_cells(dataset, train)
+        for pooling, scaling in sorted(set(zip(part["pooling"], part["scaling"], strict=True))):
+            axes = (name, chooser, space, pooling, scaling)
+            found = lint(replace(seen, pooling=pooling, scaling=scaling), *facts)
+            rows += [(*axes, *vars(one).values()) for one in found or [NOTHING]]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
