@@ -62,6 +62,12 @@ def test_data_sets_with_unequal_numbers_of_seeds_claim_no_more_than_they_may(siz
     estimates = np.mean([one.mean(axis=1) for one in values], axis=0)
     rate = np.mean(np.abs(estimates) > tails.isf(0.025) * np.sqrt(variance))
     assert 0.02 <= rate <= 0.06
+    terms = np.array([np.square(one.deviations / len(sizes)).sum(axis=1) for [one] in sources])
+    freedom = variance**2 / (np.square(terms) / np.array([[size - 1.0] for size in sizes])).sum(axis=0)
+    before = np.mean(np.abs(estimates) > stats.t.isf(0.025, freedom) * np.sqrt(variance))  # Satterthwaite
+    assert rate <= before
+    if sizes == (2, 20):
+        assert before > 0.1
     one = infer(
         np.array([[part.mean() for part in (v[0] for v in values)]]).T,
         [[from_seeds(v[:1])] for v in values],
