@@ -18,20 +18,8 @@ if TYPE_CHECKING:  # imported when the command needs it, so that --help is quick
     from crossprune.harness.analysis.primary import Asked
 
 RESULT = (
-    *(
-        "better",
-        "low",
-        "high",
-        "p",
-        "verdict",
-        "role",
-        "design",
-        "n_pairs",
-        "n_units",
-        "n_missing",
-        "n_pools",
-    ),
-    *("repeat", "at_end", "label_ratio"),
+    *("better", "low", "high", "p", "verdict", "role", "design", "n_pairs", "n_units", "n_missing"),
+    *("n_pools", "repeat", "at_end", "label_ratio"),
 )
 """What JSON says of the primary comparison, beside its estimate."""
 console = Console()
@@ -91,8 +79,9 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, store: Path) -
     if store.is_file():  # whoever wrote it asked nothing before
         rows = [{**row, "role": "by default"} for row in rows]
     lines = [f"{sentence(question.primary)}:", *(answer(rows) or [_why_nothing(question, store)])]
-    if rows and rows[0]["comparison"] == "own / other" and not tables["scope"].empty:
-        lines.append(too_few(int(tables["scope"]["n_descriptors"].max())))
+    scope = tables.get("scope")
+    if rows and rows[0]["comparison"] == "own / other" and scope is not None and len(scope):
+        lines.append(too_few(int(scope["n_descriptors"].max())))
     if _is_smoke(store):
         lines.append(
             "The data are a smoke subset: all of this tries the machine, and its numbers mean nothing."
@@ -127,10 +116,11 @@ def _why_nothing(question: Asked, store: Path) -> str:
 
 def _is_smoke(store: Path) -> bool:
     """Say whether a run was of tiny subsets of its data, for tests."""
+    from crossprune.harness.data.cards import SMOKE
     from crossprune.harness.store.tables import PROVENANCE, read_provenance
 
     known = None if store.is_file() else read_provenance(store / PROVENANCE)
-    return known is not None and "smoke subset" in str(known.get("notes_on_data"))
+    return known is not None and SMOKE in str(known.get("notes_on_data"))
 
 
 def _document(tables: Mapping[str, pd.DataFrame], question: Asked, store: Path) -> dict[str, Any]:

@@ -302,8 +302,6 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
             print_text(console, f"{title}: nothing to compare")
             continue
         table = whole if full else _digest(name, whole)
-        if name == "findings":
-            table = table.rename(columns={"words": "remark"})
         print_text(console, title)
         shared = [one for one in ("metric", "split", "source") if one in table]
         if full and "outcome" in table:
@@ -311,7 +309,9 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
             _print_lines(console, head + lines_of(_texts(part.drop(columns=shared))))
-        if len(table) < len(whole):  # of a digest that is laid out anew these are not its rows
+        if name == "composition" and not full:
+            console.print("at one fraction; --full prints every fraction and seed", highlight=False)
+        elif len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
 
 

@@ -37,6 +37,8 @@ from crossprune.harness.tables import from_table, read_toml
 __all__ = ["Card", "DataOptions", "list_cards", "load_card", "load_dataset", "load_pools", "smoke_dataset"]
 
 CARD = "card.toml"
+SMOKE = "smoke subset"
+"""Begins the note of a data set of which only that is kept."""
 SMOKE_FRAMES = 30
 """Frames of a smoke subset: every part and group of the embedded sets appears, and it fits in seconds."""
 
@@ -168,7 +170,7 @@ def smoke_dataset(dataset: DataSet, n_frames: int = SMOKE_FRAMES) -> DataSet:
         dataset,
         frames=tuple(dataset.frames[index] for index in chosen),
         split=tuple(dataset.split[index] for index in chosen),
-        notes=(*dataset.notes, f"smoke subset: {len(chosen)} of {len(dataset.frames)} frames"),
+        notes=(*dataset.notes, f"{SMOKE}: {len(chosen)} of {len(dataset.frames)} frames"),
     )
 
 

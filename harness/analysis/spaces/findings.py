@@ -19,7 +19,7 @@ from crossprune.harness.store.objects import Store
 
 SPACE = ["dataset", "chooser", "space", "pooling", "scaling"]
 NOTHING = Finding("note", "nothing found", 0, np.nan, np.nan, "")
-COLUMNS = [*SPACE, "level", "finding", "n_columns", "share", "changed", "words"]
+COLUMNS = [*SPACE, "level", "finding", "n_columns", "share", "changed", "remark"]
 
 
 def findings(root: Path, subsets: pd.DataFrame) -> pd.DataFrame:

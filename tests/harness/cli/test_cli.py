@@ -45,6 +45,7 @@ def test_run_writes_table_and_report_and_says_where(crossprune, tmp_path):
     analysed = crossprune("analyze", "out")
     assert analysed.returncode == 0, analysed.stderr
     assert "own / random" in analysed.stdout
+    assert "The data are a smoke subset" in analysed.stdout
     assert (tmp_path / "out" / "analysis" / "answer.parquet").is_file()
     again = crossprune("run", "study.toml", "--store", "out", "--workers", 1)
     assert again.returncode == 0
