@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from crossprune.harness.analysis.cells import labelled, way_of
+from crossprune.harness.analysis.cells import DEFAULTS, labelled, way_of
 from crossprune.harness.contract import IntArray
 from crossprune.harness.engine.stored import stored_dataset, stored_selection, stored_subset
 from crossprune.harness.selection.gathering import Pool
 from crossprune.harness.store.objects import Store
 
-AXES = {"space": "atoms", "scaling": "standard", "pooling": "mean", "budget": "configurations"}
+AXES = {name: silent for name, (silent, _) in DEFAULTS.items()}
 """Of the latent space and of what a fraction counts, to what goes without saying in older tables."""
 
 

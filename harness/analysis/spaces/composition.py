@@ -14,21 +14,8 @@ from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.store.objects import Store
 
-COLUMNS = [
-    *(
-        "dataset",
-        "chooser",
-        "method",
-        "space",
-        "pooling",
-        "scaling",
-        "budget",
-        "fraction",
-        "seed",
-        "category",
-    ),
-    *("n_chosen", "share", "share_in_pool"),
-]
+AXES = ["chooser", "method", "space", "pooling", "scaling", "budget", "fraction", "seed"]
+COLUMNS = ["dataset", *AXES, "category", "n_chosen", "share", "share_in_pool"]
 Rules = Mapping[str, Sequence[str]]
 """Category to patterns of groups."""
 
@@ -52,16 +39,16 @@ def composition(root: Path, subsets: pd.DataFrame, rules: Mapping[str, Rules]) -
         ``share_in_pool`` of those that could be chosen.
     """
     store, rows = Store(root), []
-    kinds: dict[str, tuple[list[str], Counter[str]]] = {}
+    kinds: dict[tuple[str, str], tuple[list[str], Counter[str]]] = {}
     for row in subsets.to_dict("records"):
-        name, key = str(row["dataset"]), str(row["dataset_key"])
-        if key not in kinds:
-            dataset, own = stored_dataset(store.root, key), rules.get(str(row["source"]), {})
+        name, source, key = str(row["dataset"]), str(row["source"]), str(row["dataset_key"])
+        if (source, key) not in kinds:
+            dataset, own = stored_dataset(store.root, key), rules.get(source, {})
             names = [category_of(group, own) for group in dataset.groups]
-            kinds[key] = names, Counter(names[index] for index in dataset.indices("train"))
-        names, there = kinds[key]
+            kinds[source, key] = names, Counter(names[index] for index in dataset.indices("train"))
+        names, there = kinds[source, key]
         chosen = Counter(names[index] for index in row["subset"])
-        axes = [row[one] for one in COLUMNS[1:9]]
+        axes = [row[one] for one in AXES]
         axes[1] = str(axes[1]).split(", ")[0]  # the axes stand beside it
         total, n_pool = sum(chosen.values()), sum(there.values())
         rows += [
