@@ -24,6 +24,8 @@ class Candidates:
     """Group of each configuration; empty where not known."""
     mean_forces: FloatArray | None = None
     """Mean length of the forces on a configuration's atoms, eV/Å, shape (n_configurations,)."""
+    energies: FloatArray | None = None
+    """Energy per atom less what the elements explain, eV/atom, shape (n_configurations,)."""
     scaling: str = "standard"
     """A scaling, see `scaling_of`."""
     pooling: str = "mean"
@@ -34,10 +36,14 @@ class Candidates:
     def __post_init__(self) -> None:
         """Refuse what is not of these configurations."""
         n = self.n_configurations
-        forces = n if self.mean_forces is None else len(self.mean_forces)
+        forces, energies = (
+            n if values is None else len(values) for values in (self.mean_forces, self.energies)
+        )
         given = np.unique(self.given)
-        if len(self.groups) not in (0, n) or forces != n:
-            raise ValueError(f"{n} configurations, {len(self.groups)} groups, {forces} mean forces")
+        if len(self.groups) not in (0, n) or forces != n or energies != n:
+            raise ValueError(
+                f"{n} configurations, {len(self.groups)} groups, {forces} mean forces, {energies} energies"
+            )
         if len(given) != len(self.given) or not np.isin(given, np.arange(n)).all():
             raise ValueError(f"given must be distinct numbers from 0 to {n - 1}, got {self.given.tolist()}")
 

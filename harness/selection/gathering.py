@@ -10,6 +10,7 @@ from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.label_choices import referenced
 from crossprune.harness.selection.methods import budget as budget_of
 from crossprune.harness.selection.methods import choose
 
@@ -89,7 +90,7 @@ def gather(
     scaling: str = "standard",
     pooling: str = "mean",
 ) -> Candidates:
-    """Gather features or rows, groups and forces of the frames ``part``, and of no others.
+    """Gather features or rows, groups, energies and forces of the frames ``part``, and of no others.
 
     Parameters
     ----------
@@ -119,13 +120,15 @@ def gather(
         values = np.empty((int(lengths.sum()), 0))
     else:
         values = np.concatenate([vectors[first[index] : last[index]] for index in part])
-    forces = [np.linalg.norm(frames.forces_of(dataset.frames[index]), axis=1).mean() for index in part]
+    structures = [dataset.frames[index] for index in part]
+    energies = np.array([frames.energy_of(one) for one in structures])
     groups = dataset.groups
     return Candidates(
         features=values,
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         groups=[groups[index] for index in part],
-        mean_forces=np.array(forces),
+        mean_forces=np.array([np.linalg.norm(frames.forces_of(one), axis=1).mean() for one in structures]),
+        energies=referenced(energies, frames.element_counts(structures, dataset.elements)),
         scaling=scaling,
         pooling=pooling,
     )

@@ -15,15 +15,19 @@ from crossprune.harness.selection.determinantal import dpp
 from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
+from crossprune.harness.selection.label_choices import energy_spread, force_spread
 from crossprune.harness.selection.leverage import leverage
+from crossprune.harness.selection.local_design import local_grade
 from crossprune.harness.selection.maxvol import maxvol
 from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange
-from crossprune.harness.selection.strata import STRATA, Choose, choose_within
+from crossprune.harness.selection.strata import STRATA, Choose, choose_within, with_shares_of
 
 RANDOM = "random"
 """Name of the base line, as chooser and as method."""
 BUDGETS = ("configurations", "atoms", "labels")
 """What a fraction is a fraction of."""
+SHARES = "shares"
+"""``fps@shares`` is random, with as many of each group as fps takes."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) 
 METHODS: dict[str, Method] = {
     RANDOM: Method(random_subset, described=False, pooled=False, conditional=True),
     "stratified": Method(stratified, described=False, pooled=False),
+    "energy_spread": Method(energy_spread, described=False, pooled=False, conditional=True),
+    "force_spread": Method(force_spread, described=False, pooled=False, conditional=True),
     "fps": Method(farthest_point, conditional=True),
     "fps_atoms": Method(farthest_environment, pooled=False, conditional=True),
     "gradient_fps": Method(gradient_guided, nested=False),
@@ -72,6 +78,7 @@ METHODS: dict[str, Method] = {
     "d_optimal": Method(d_optimal, conditional=True),
     "d_optimal_exchange": Method(d_optimal_exchange, nested=False, conditional=True),
     "maxvol": Method(maxvol, pooled=False),
+    "local_grade": Method(local_grade, pooled=False, conditional=True),
     "dpp": Method(dpp, conditional=True),
     "kmeans": Method(kmeans, nested=False),
     "direct": Method(direct, nested=False),
@@ -84,7 +91,8 @@ METHODS: dict[str, Method] = {
 def method_of(name: str) -> Method:
     """Return the method of a name: a key of `METHODS`, or ``fps@groups``, which is `fps` inside each group.
 
-    What comes after the @ is a key of `STRATA`; any method that looks at features can come before.
+    What comes after the @ is a key of `STRATA`, or `SHARES`; any method that looks at features can come
+    before.
 
     Raises
     ------
@@ -97,10 +105,12 @@ def method_of(name: str) -> Method:
     method = METHODS[inner]
     if not mark:
         return method
-    if strata not in STRATA:
-        raise ValueError(f"selection method {name!r}: {unknown_name('strata', strata, STRATA)}")
+    if strata not in (*STRATA, SHARES):
+        raise ValueError(f"selection method {name!r}: {unknown_name('strata', strata, (*STRATA, SHARES))}")
     if not method.described:
         raise ValueError(f"selection method {name!r}: {inner!r} looks at no features; take 'stratified'")
+    if strata == SHARES:
+        return replace(method, choose=partial(with_shares_of, method.choose))
     inside = partial(choose_within, strata, method.choose, method.pooled)
     return replace(method, choose=inside, pooled=method.pooled or strata == "clusters")
 

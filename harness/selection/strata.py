@@ -1,4 +1,4 @@
-"""Selection inside strata: groups, or clusters found without labels, each with its share of the budget."""
+"""Selection inside strata, each with its share of the budget; and at random, with the shares of another."""
 
 from __future__ import annotations
 
@@ -87,11 +87,38 @@ def choose_within(
             offsets=np.concatenate([[0], np.cumsum(sizes[members])]).astype(np.int64),
             groups=[candidates.groups[index] for index in members.tolist()] if len(candidates.groups) else (),
             mean_forces=None if candidates.mean_forces is None else candidates.mean_forces[members],
+            energies=None if candidates.energies is None else candidates.energies[members],
             scaling="none",
             given=np.searchsorted(members, candidates.given[labels[candidates.given] == stratum]),
         )
         places = np.flatnonzero(order == stratum)
         picked[places] = members[choose(part, len(places), copy.deepcopy(rng))]
+    return picked
+
+
+def with_shares_of(
+    choose: Choose, candidates: Candidates, n_chosen: int, rng: np.random.Generator
+) -> IntArray:
+    """Choose at random as many of each group as ``choose`` does, pick by pick: a control.
+
+    What a choice is worth beyond its shares of groups is what it gains over this. The i-th pick is drawn
+    from the group of the i-th of ``choose``, so that larger budgets contain smaller ones if they do there.
+    The draws take nothing from the generator of ``choose``: given the same ``rng``, groups are those of the
+    plain method.
+
+    Raises
+    ------
+    ValueError
+        If groups are not known.
+    """
+    labels = groups(candidates, rng)
+    copied = labels[choose(candidates, n_chosen, copy.deepcopy(rng))]
+    drawn = copy.deepcopy(rng).spawn(1)[0].permutation(len(labels))
+    drawn = drawn[~np.isin(drawn, candidates.given)]
+    picked = np.empty(n_chosen, dtype=np.int64)
+    for group in np.unique(copied):
+        places = np.flatnonzero(copied == group)
+        picked[places] = drawn[labels[drawn] == group][: len(places)]
     return picked
 
 

@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from crossprune.harness.selection import determinantal
+from crossprune.harness.selection import determinantal, local_design
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.determinantal import dpp
+from crossprune.harness.selection.local_design import atom_clusters, local_grade
 from crossprune.harness.selection.maxvol import active_set, independent, maxvol
 from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange
 
@@ -169,3 +170,41 @@ def test_dpp_refuses_what_does_not_fit(monkeypatch):
     monkeypatch.setattr(determinantal, "MOST_VALUES", 100)
     with pytest.raises(ValueError, match=r"5 of 25 configurations need 1.2e\+02 values, at most 1.0e\+02"):
         dpp(sample(25, 4), 5, generator())
+
+
+@pytest.mark.parametrize(("n", "k"), [*SHAPES, (60, 2)])
+def test_local_grades(n, k):
+    """Every pick holds the atom of the largest γ in its own cluster; the last shape has five of these."""
+    candidates = sample(n, k)
+    picked = local_grade(candidates, 10, generator()).tolist()
+    rng = generator()
+    rng.permutation(n)
+    points, owners = candidates.environments(), np.repeat(np.arange(n), candidates.sizes)
+    labels = atom_clusters(points, rng)
+    assert labels.max() == (4 if n == 60 else 0)
+    for step in range(10):
+        best = np.full(n, -np.inf)
+        for number in range(labels.max() + 1):
+            here = labels == number
+            part = points[here] - points[here].mean(axis=0)
+            rows = np.column_stack([np.ones(here.sum()), part / part.std(axis=0)])
+            design = rows[np.isin(owners[here], picked[:step])]
+            ridge = 1e-6 * np.square(rows).mean() * np.eye(k + 1)
+            grades = np.einsum("ij,jk,ik->i", rows, np.linalg.inv(design.T @ design + ridge), rows)
+            np.maximum.at(best, owners[here], grades)
+        best[picked[:step]] = -np.inf
+        assert picked[step] == np.argmax(best)
+
+
+def test_a_dense_cluster_has_grades_of_its_own(monkeypatch):
+    """A narrow cloud between two wide ones extrapolates in no global design, and spans its own columns."""
+    rng = np.random.default_rng(0)
+    wide, narrow = 5 * rng.normal(size=(400, 2)), 1e-3 * rng.normal(size=(200, 2))
+    wide[:200] += 60.0
+    wide[200:] -= 60.0
+    candidates = Candidates(np.concatenate([wide, narrow]), np.arange(601), scaling="none")
+    counts = []
+    for most in (10, 1):
+        monkeypatch.setattr(local_design, "MOST_CLUSTERS", most)
+        counts.append((local_grade(candidates, 30, np.random.default_rng(0)) >= 400).sum())
+    assert counts[0] >= 3 > counts[1]

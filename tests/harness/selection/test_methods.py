@@ -24,6 +24,7 @@ def sample(n_configurations=25, n_features=4, seed=0, **changes):
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         groups=[("a", "b", "b", "c")[i % 4] for i in range(n_configurations)],
         mean_forces=rng.uniform(0.1, 1.0, n_configurations),
+        energies=rng.normal(size=n_configurations),
         **changes,
     )
 
@@ -52,7 +53,7 @@ def test_larger_budgets_contain_smaller_ones(method, n, seed):
 @pytest.mark.parametrize("method", METHODS)
 def test_identical_configurations_are_chosen_by_seed(method):
     features = np.ones((8, 2))
-    same = Candidates(features, np.arange(9), ["a"] * 8, np.ones(8))
+    same = Candidates(features, np.arange(9), ["a"] * 8, np.ones(8), np.zeros(8))
     picks = {tuple(pick(method, 2, seed, same)) for seed in range(6)}
     assert len(picks) > 1
     assert all(len(set(one)) == 2 for one in picks)
@@ -183,7 +184,8 @@ def test_a_scaling_of_no_known_name_is_refused(name):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mean_forces": np.ones(99)}, "25 configurations, 25 groups, 99 mean forces"),
+        ({"mean_forces": np.ones(99)}, "25 configurations, 25 groups, 99 mean forces, 25 energies"),
+        ({"energies": np.ones(99)}, "99 energies"),
         ({"groups": ["a"]}, "1 groups"),
         ({"given": np.array([1, 1])}, "distinct numbers from 0 to 24"),
         ({"given": np.array([25])}, "distinct numbers from 0 to 24"),

@@ -23,6 +23,7 @@ def sample(names=("a", "b", "b", "c"), n=25, **changes):
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         groups=[names[i % len(names)] for i in range(n)],
         mean_forces=rng.uniform(0.1, 1.0, n),
+        energies=rng.normal(size=n),
         **changes,
     )
 
