@@ -36,14 +36,14 @@ from crossprune.harness.contract import (
     require_elements,
 )
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, label, offsets, stress_of
-from crossprune.harness.errors import TooFewFrames
+from crossprune.harness.errors import StudyError, TooFewFrames
 
 
 class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     """ACE invariants as latent space and as the basis of a linear model."""
 
     name = "ace"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, masks=True)
     options_type = AceOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
@@ -150,22 +150,37 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         """Fit what the core repulsion leaves; ``rng`` gives pacemaker's seed and is not used otherwise."""
         if self.options.fitter == "pacemaker":
             return self._fit_by_pacemaker([prepared.frames[index] for index in subset], weights, rng)
-        frames = list(prepared.frames)
-        atom = offsets(frames)
-        for index in subset:
-            if prepared.arrays["core_energy"][index]:
-                forces = prepared.arrays["core_forces"][atom[index] : atom[index + 1]]
-                stress = stress_of(frames[index])
-                frames[index] = label(
-                    frames[index],
-                    energy=energy_of(frames[index]) - prepared.arrays["core_energy"][index],
-                    forces=forces_of(frames[index]) - forces,
-                    stress=None if stress is None else stress - prepared.arrays["core_stress"][index],
-                    group=group_of(frames[index]),
-                )
-        fitted = super().fit(dataclasses.replace(prepared, frames=frames), subset, weights=weights, rng=rng)
+        fitted = super().fit(_without_core(prepared, subset), subset, weights=weights, rng=rng)
         assert isinstance(fitted, AcePotential)
         return fitted
+
+    def fit_masked(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray],
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> AcePotential:
+        """Fit what the core repulsion leaves of the rows that are kept.
+
+        Raises
+        ------
+        StudyError
+            If pacemaker fits, which weighs configurations as a whole here.
+        """
+        if not self.can_mask(self.options):
+            raise StudyError("ACE fitted by pacemaker cannot be fitted to the forces of some atoms only")
+        alone = _without_core(prepared, subset)
+        fitted = super().fit_masked(alone, subset, kept, weights=weights, rng=rng)
+        assert isinstance(fitted, AcePotential)
+        return fitted
+
+    @classmethod
+    def can_mask(cls, options: AceOptions) -> bool:
+        """Least squares keeps any rows; what pacemaker fits to are whole configurations."""
+        return options.fitter != "pacemaker"
 
     def _fit_by_pacemaker(
         self, frames: Sequence[Atoms], weights: Weights, rng: np.random.Generator
@@ -239,3 +254,21 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
             # The factor on ZBL.
             core_height=1.0 if options.core_fraction else 0.0,
         )
+
+
+def _without_core(prepared: Prepared, subset: IntArray) -> Prepared:
+    """Subtract the core repulsion from the labels of the chosen frames."""
+    frames = list(prepared.frames)
+    atom = offsets(frames)
+    for index in subset:
+        if prepared.arrays["core_energy"][index]:
+            forces = prepared.arrays["core_forces"][atom[index] : atom[index + 1]]
+            stress = stress_of(frames[index])
+            frames[index] = label(
+                frames[index],
+                energy=energy_of(frames[index]) - prepared.arrays["core_energy"][index],
+                forces=forces_of(frames[index]) - forces,
+                stress=None if stress is None else stress - prepared.arrays["core_stress"][index],
+                group=group_of(frames[index]),
+            )
+    return dataclasses.replace(prepared, frames=frames)

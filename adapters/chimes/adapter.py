@@ -37,7 +37,7 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     """Chebyshev cluster terms as latent space and as the basis of a linear model."""
 
     name = "chimes"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, masks=True)
     options_type = ChimesOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}
@@ -101,14 +101,31 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     ) -> ChimesPotential:
         """Solve the weighted problem of the chosen rows; ``rng`` is not used."""
         if self.options.from_subset and len(subset):
-            frames = [prepared.frames[index] for index in subset]
-            options = with_lengths_of(frames, self.elements, self.options)
-            own = Chimes(self.elements, options, self.isolated_atom_energies)
-            return own.fit(own.prepare(frames), np.arange(len(frames)), weights=weights, rng=rng)
-        potential = super().fit(prepared, subset, weights=weights, rng=rng)
-        assert isinstance(potential, ChimesPotential)
-        potential.info["n_coefficients"] = float(np.count_nonzero(potential.coefficients[:-1]))
-        return potential
+            own, alone = self._of(prepared, subset)
+            return own.fit(alone, np.arange(len(subset)), weights=weights, rng=rng)
+        return _counted(super().fit(prepared, subset, weights=weights, rng=rng))
+
+    def fit_masked(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray],
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> ChimesPotential:
+        """Solve the weighted problem of the rows that are kept; lengths ``from_subset`` are of all atoms."""
+        if self.options.from_subset and len(subset):
+            own, alone = self._of(prepared, subset)
+            return own.fit_masked(alone, np.arange(len(subset)), kept, weights=weights, rng=rng)
+        return _counted(super().fit_masked(prepared, subset, kept, weights=weights, rng=rng))
+
+    def _of(self, prepared: Prepared, subset: IntArray) -> tuple[Chimes, Prepared]:
+        """Return an adapter with the lengths of the chosen frames, and what it prepares of them."""
+        frames = [prepared.frames[index] for index in subset]
+        options = with_lengths_of(frames, self.elements, self.options)
+        own = Chimes(self.elements, options, self.isolated_atom_energies)
+        return own, own.prepare(frames)
 
     def solve(self, rows: WeightedRows) -> Solution:
         """Solve by the chosen solver."""
@@ -122,3 +139,10 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
         if self.options.from_subset:
             return potential.predict_many([prepared.frames[index] for index in indices])
         return super().predict(potential, prepared, indices)
+
+
+def _counted(potential: Potential) -> ChimesPotential:
+    """Say how many coefficients are not zero."""
+    assert isinstance(potential, ChimesPotential)
+    potential.info["n_coefficients"] = float(np.count_nonzero(potential.coefficients[:-1]))
+    return potential

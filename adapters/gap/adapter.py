@@ -43,7 +43,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     """SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit."""
 
     name = "gap"
-    capabilities = Capabilities(exact_subset_refit=True)
+    capabilities = Capabilities(exact_subset_refit=True, masks=True)
     options_type = GapOptions
     distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
     potential_type = GapPotential
@@ -128,14 +128,43 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
             As `crossprune.adapters.programs.process.run`, by gap_fit.
         """
+        return self._fit(prepared, subset, None, weights, rng)
+
+    def fit_masked(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray],
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> GapPotential:
+        """Fit to the forces of ``kept``, with sparse points chosen as for whole frames.
+
+        Raises
+        ------
+        TooFewFrames, CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
+            As `fit`.
+        """
+        return self._fit(prepared, subset, kept, weights, rng)
+
+    def _fit(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray] | None,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> GapPotential:
+        """Fit to the chosen frames, or to their energies and the forces of the atoms ``kept`` of each."""
         frames = [prepared.frames[index] for index in subset]
         if not frames:
             raise TooFewFrames("GAP needs at least one frame, got none")
         energies = element_energies(frames, self.elements, self.isolated_atom_energies)
         baseline = dict(zip(self.elements, energies.tolist(), strict=True))
         if self.options.fitter == "gap_fit":
-            return self._run_gap_fit(frames, weights, baseline, rng)
-        sparse = fit_rows(prepared, subset, self.elements, self.options, weights, baseline)
+            return self._run_gap_fit(frames, kept, weights, baseline, rng)
+        sparse = fit_rows(prepared, subset, self.elements, self.options, weights, baseline, kept)
         info: dict[str, float | str] = {
             "condition_number": sparse.condition_number,
             "n_sparse": float(sum(map(len, sparse.points))),
@@ -153,13 +182,14 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     def _run_gap_fit(
         self,
         frames: Sequence[Atoms],
+        kept: Sequence[IntArray] | None,
         weights: Weights,
         baseline: Mapping[str, float],
         rng: np.random.Generator,
     ) -> GapPotential:
         with tempfile.TemporaryDirectory(prefix="crossprune-gap-fit-") as name:
             folder = Path(name)
-            command, n_sparse = self._command(folder, frames, weights, baseline, rng)
+            command, n_sparse = self._command(folder, frames, kept, weights, baseline, rng)
             done = process.run(
                 command, folder, timeout_s=self.options.timeout_s, memory_gb=self.options.memory_gb
             )
@@ -175,6 +205,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         self,
         folder: Path,
         frames: Sequence[Atoms],
+        kept: Sequence[IntArray] | None,
         weights: Weights,
         baseline: Mapping[str, float],
         rng: np.random.Generator,
@@ -182,7 +213,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         """Write training file and settings; return gap_fit's call and the sparse points per element."""
         weight_of = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
         names = {weight: f"w{number}" for number, weight in enumerate(dict.fromkeys(weight_of))}
-        gap_fit.write_training(folder / "train.xyz", frames, weight_of, names, self.options)
+        gap_fit.write_training(folder / "train.xyz", frames, weight_of, names, self.options, kept)
         kernels, n_sparse = gap_fit.kernels(frames, self.elements, self.options)
         energies = ":".join(f"{element}:{energy:.17g}" for element, energy in baseline.items())
         virial = gap_fit.VIRIAL if self.options.use_stress else gap_fit.NO_LABEL
@@ -194,6 +225,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             f"config_type_sigma={gap_fit.sigmas(names, self.options)}",
             f"energy_parameter_name={gap_fit.ENERGY}",
             f"force_parameter_name={gap_fit.FORCES}",
+            f"force_mask_parameter_name={gap_fit.MASK}",
             f"virial_parameter_name={virial}",
             f"stress_parameter_name={gap_fit.NO_LABEL}",
             f"hessian_parameter_name={gap_fit.NO_LABEL}",

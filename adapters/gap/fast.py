@@ -21,6 +21,7 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
     allocate,
+    components_of,
 )
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, stress_of
 from crossprune.harness.errors import StudyError
@@ -157,8 +158,13 @@ def fit_rows(
     options: GapOptions,
     weights: Weights,
     baseline: Mapping[str, float],
+    kept: Sequence[IntArray] | None = None,
 ) -> SparseModel:
-    """Choose sparse points among the subset's candidates and solve for their coefficients."""
+    """Choose sparse points among the subset's candidates and solve for their coefficients.
+
+    ``kept`` are the atoms of each frame whose forces are fitted, None for all. Sparse points are chosen
+    among the environments of all atoms either way: they rest on structures, and energies are of all atoms.
+    """
     arrays = prepared.arrays
     chosen = np.isin(arrays["pool"][:, 0], subset)
     names, columns, points = [], [], []
@@ -182,8 +188,11 @@ def fit_rows(
             weights,
             options,
             baseline,
+            atoms,
         )
-        for index, pair, number in zip(subset, pairs, numbers, strict=True)
+        for index, pair, number, atoms in zip(
+            subset, pairs, numbers, kept or [None] * len(subset), strict=True
+        )
     )
     solution, condition = solve(points, kernels, blocks, options)
     return SparseModel(
@@ -210,16 +219,17 @@ def system_rows(
     weights: Weights,
     options: GapOptions,
     baseline: Mapping[str, float],
+    kept: IntArray | None = None,
 ) -> FloatArray:
     """Divide a frame's rows and labels by the labels' expected errors; the last column is the target.
 
     Expected errors are those of gap_fit: of energy and virial per atom, times √n_atoms (Klawohn et al.
     2023, doi:10.1063/5.0160898, section II C), and those of a group divided by its weights. Labels of
-    weight 0 are left out.
+    weight 0 are left out, and so are forces of atoms that are not ``kept``, and stresses where any are not.
     """
     weight = weights.get(group_of(atoms), GroupWeight())
     root = np.sqrt(len(atoms))
-    stress = stress_of(atoms) if options.use_stress else None
+    stress = stress_of(atoms) if options.use_stress and kept is None else None
     energy = energy_of(atoms) - sum(baseline[symbol] for symbol in atoms.symbols)
     strains = np.zeros(N_STRAINS) if stress is None else stress * atoms.get_volume()
     factors = np.repeat(
@@ -230,6 +240,10 @@ def system_rows(
         ],
         [1, 3 * len(atoms), N_STRAINS],
     )
+    if kept is not None:
+        hidden = np.ones(3 * len(atoms), dtype=bool)
+        hidden[components_of(kept)] = False
+        factors[1:-N_STRAINS][hidden] = 0.0
     used = factors > 0
     target = np.concatenate([[energy], forces_of(atoms).ravel(), strains])
     weighted: FloatArray = np.column_stack([rows, target])[used] * factors[used, None]

@@ -16,11 +16,12 @@ from ase.neighborlist import neighbor_list
 from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.programs import quip
 from crossprune.adapters.programs.quip import boxed, virial_of
-from crossprune.harness.contract import FloatArray, GroupWeight
+from crossprune.harness.contract import FloatArray, GroupWeight, IntArray
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
 from crossprune.harness.errors import MissingPackage
 
 ENERGY, FORCES, VIRIAL, NAME = "cp_energy", "cp_forces", "cp_virial", "cp_weights"
+MASK = "cp_mask"
 """Our own label names: gap_fit picks up labels called ``energy``, ``virial`` or ``stress`` unasked."""
 NO_LABEL = "cp_none"
 """A name that no file has, for the labels that must not be fitted."""
@@ -38,18 +39,22 @@ def write_training(
     weights: Sequence[GroupWeight],
     names: Mapping[GroupWeight, str],
     options: GapOptions,
+    kept: Sequence[IntArray] | None = None,
 ) -> None:
     """Write extended XYZ with our own label names; a label of weight 0 is left out.
 
+    Where some atoms are ``kept``, the column `MASK` is true of all others, and there is no virial.
     Frames of equal weights share a name: gap_fit's list of names is limited in length, data sets are not
     limited in groups. The virial is −V·stress, as nine numbers (symmetric, so their order does not matter).
     """
     with path.open("w") as stream:
-        for atoms, weight in zip(frames, weights, strict=True):
-            stream.write(_xyz(atoms, names[weight], weight, options))
+        for atoms, weight, some in zip(frames, weights, kept or [None] * len(frames), strict=True):
+            stream.write(_xyz(atoms, names[weight], weight, options, some))
 
 
-def _xyz(atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions) -> str:
+def _xyz(
+    atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions, kept: IntArray | None
+) -> str:
     box = boxed(atoms, options.reach)
     header = [f'Lattice="{_join(np.array(box.cell).ravel())}"']
     columns = [box.positions]
@@ -57,16 +62,21 @@ def _xyz(atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions) -> s
     if weight.forces > 0:
         properties += f":{FORCES}:R:3"
         columns.append(forces_of(atoms))
+    hidden = np.isin(np.arange(len(atoms)), kept, invert=True) if kept is not None else None
+    if hidden is not None:
+        properties += f":{MASK}:L:1"
     header.append(f"Properties={properties}")
     header.append('pbc="{}"'.format(" ".join("T" if one else "F" for one in atoms.pbc)))
     header.append(f"{NAME}={name}")
     if weight.energy > 0:
         header.append(f"{ENERGY}={energy_of(atoms):.17g}")
     stress = stress_of(atoms)
-    if options.use_stress and weight.stress > 0 and stress is not None:
+    if options.use_stress and weight.stress > 0 and stress is not None and kept is None:
         header.append(f'{VIRIAL}="{_join(virial_of(stress, atoms.get_volume()).ravel())}"')
     rows = np.concatenate(columns, axis=1)
     lines = [f"{symbol} {_join(row)}" for symbol, row in zip(atoms.get_chemical_symbols(), rows, strict=True)]
+    if hidden is not None:
+        lines = [f"{line} {'T' if one else 'F'}" for line, one in zip(lines, hidden, strict=True)]
     return "\n".join([str(len(atoms)), " ".join(header), *lines]) + "\n"
 
 

@@ -32,6 +32,7 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
     allocate,
+    components_of,
     require_elements,
     vanishing,
 )
@@ -218,7 +219,26 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         # Sorted: sums of the same numbers in another order would differ in the last bits.
-        rows, basis = weighted_rows(self, prepared, np.sort(subset), weights).determined()
+        return self._solved(weighted_rows(self, prepared, np.sort(subset), weights))
+
+    def fit_masked(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray],
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> LinearPotential:
+        """Solve the weighted ridge problem of the force rows of ``kept`` and the energy rows of ``subset``."""
+        if len(subset) == 0:
+            raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        order = np.argsort(subset)
+        atoms = [np.sort(kept[place]) for place in order.tolist()]
+        return self._solved(weighted_rows(self, prepared, subset[order], weights, atoms))
+
+    def _solved(self, weighted: WeightedRows) -> LinearPotential:
+        rows, basis = weighted.determined()
         solution = self.solve(rows)
         if rows.vanishing is not None:
             solution = replace(solution, coefficients=np.where(rows.vanishing, 0.0, solution.coefficients))
@@ -247,12 +267,17 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
 
 
 def weighted_rows(
-    fitter: LinearFitter[AnyLinearOptions], prepared: Prepared, subset: IntArray, weights: Weights
+    fitter: LinearFitter[AnyLinearOptions],
+    prepared: Prepared,
+    subset: IntArray,
+    weights: Weights,
+    kept: Sequence[IntArray] | None = None,
 ) -> WeightedRows:
     """Gather the rows, labels and weights of a subset.
 
     Energy rows are per atom. The last columns are the per-element offsets, unless the energies of
     isolated atoms are known and subtracted. What known columns contribute is subtracted as well.
+    ``kept`` are the atoms of each frame whose force rows count, and then no stress row does; None keeps all.
     """
     options, arrays = fitter.options, prepared.arrays
     frames = [prepared.frames[index] for index in subset]
@@ -268,7 +293,7 @@ def weighted_rows(
     weight = options.energy_weight * np.array([one.energy for one in group]) / sizes
     dense = [np.hstack([rows[:, :n_free], counts]) * weight[:, None]]
     targets = [(energies - rows[:, n_free:].sum(axis=1)) * weight]
-    if options.stress_weight:
+    if options.stress_weight and kept is None:
         labels = [stress_of(atoms) for atoms in frames]
         has = np.array([one is not None for one in labels], dtype=bool)
         if not has.any():
@@ -281,21 +306,27 @@ def weighted_rows(
         dense.append(np.hstack([rows[:, :n_free], padding]) * weight[:, None])
         known = rows[:, n_free:].sum(axis=1)
         targets.append((np.concatenate([one for one in labels if one is not None]) - known) * weight)
-    chosen = subset if options.force_weight else subset[:0]
-    forces = views(arrays["forces"], _force_starts(prepared), chosen)
-    places, blocks = arrays["block"][chosen].tolist(), np.asarray(arrays["blocks"])
+    forces = views(arrays["forces"], _force_starts(prepared), subset)
+    force_labels = [forces_of(atoms).ravel() for atoms in frames]
+    slopes, places = np.array(arrays["slopes"][subset]), arrays["block"][subset].tolist()
+    for index, atoms in enumerate(kept or ()):
+        if len(atoms) < sizes[index]:  # slopes and block of a frame are those of all of its atoms
+            rows = components_of(atoms)
+            forces[index], force_labels[index] = forces[index][rows], force_labels[index][rows]
+            slopes[index], places[index] = np.abs(forces[index]).max(axis=0, initial=0.0), -1
+    n_used, blocks = len(subset) if options.force_weight else 0, np.asarray(arrays["blocks"])
     return WeightedRows(
         dense=np.concatenate(dense),
         dense_target=np.concatenate(targets),
         n_offsets=counts.shape[1],
-        forces=[rows[:, :n_free] for rows in forces],
+        forces=[rows[:, :n_free] for rows in forces[:n_used]],
         force_labels=[
-            forces_of(atoms).ravel() - rows[:, n_free:].sum(axis=1)
-            for atoms, rows in zip(frames, forces, strict=False)
+            labels - rows[:, n_free:].sum(axis=1)
+            for labels, rows in zip(force_labels[:n_used], forces, strict=False)
         ],
-        force_weights=options.force_weight * np.array([one.forces for one in group])[: len(chosen)],
-        blocks=[None if place < 0 else blocks[place] for place in places],
-        vanishing=_vanishing(fitter, prepared, subset, group),
+        force_weights=options.force_weight * np.array([one.forces for one in group])[:n_used],
+        blocks=[None if place < 0 else blocks[place] for place in places[:n_used]],
+        vanishing=_vanishing(fitter, prepared, subset, group, slopes, with_stress=kept is None),
     )
 
 
@@ -304,6 +335,9 @@ def _vanishing(
     prepared: Prepared,
     subset: IntArray,
     group: Sequence[GroupWeight],
+    slopes: FloatArray,
+    *,
+    with_stress: bool,
 ) -> NDArray[np.bool_] | None:
     """Mark the columns that hold rounding noise in all rows that count; None if there are none.
 
@@ -317,9 +351,9 @@ def _vanishing(
             np.abs(arrays["energy"][subset]) / sizes[:, None],
             [options.energy_weight * g.energy for g in group],
         ),
-        (arrays["slopes"][subset], [options.force_weight * g.forces for g in group]),
+        (slopes, [options.force_weight * g.forces for g in group]),
     ]
-    if options.stress_weight:
+    if options.stress_weight and with_stress:
         volumes = np.array([prepared.frames[index].cell.volume for index in subset]) / sizes
         stress = np.nan_to_num(arrays["stress"].reshape(-1, 6, fitter.n_columns)[subset])
         parts.append((np.abs(stress).max(axis=1) * volumes[:, None], [g.stress for g in group]))

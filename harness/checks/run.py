@@ -27,6 +27,11 @@ from crossprune.harness.checks.fits import (
     subset_refit_is_exact,
     wrong_elements_are_refused,
 )
+from crossprune.harness.checks.masks import (
+    a_mask_hides_forces_and_stress,
+    a_mask_of_nothing_is_none,
+    masked_refit_is_exact,
+)
 from crossprune.harness.checks.motion import own_dynamics_follow_the_thermostat
 from crossprune.harness.checks.predictions import (
     energies_are_extensive,
@@ -75,6 +80,9 @@ FITTER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     refit_forgets_earlier_data,
     fit_sees_only_the_subset,
     subset_refit_is_exact,
+    masked_refit_is_exact,
+    a_mask_hides_forces_and_stress,
+    a_mask_of_nothing_is_none,
     seeds_decide,
     prepared_predictions_agree,
     saved_potential_predicts_the_same,

@@ -4,7 +4,13 @@ Units: energies eV, lengths Å, forces eV/Å, stress eV/Å³ in Voigt order xx y
 """
 
 from crossprune.harness.contract.adapter import Adapter, Descriptor, Fitter, Options, Prepared
-from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate, save_arrays
+from crossprune.harness.contract.arrays import (
+    FloatArray,
+    IntArray,
+    allocate,
+    components_of,
+    save_arrays,
+)
 from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights, have_weight
 from crossprune.harness.contract.family import Family, FileFormat
 from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
@@ -37,6 +43,7 @@ __all__ = [
     "Thermostat",
     "Weights",
     "allocate",
+    "components_of",
     "have_weight",
     "read_header",
     "require_elements",

@@ -198,6 +198,41 @@ class Fitter(Adapter[Options]):
             If the model cannot be fitted to so few configurations.
         """
 
+    def fit_masked(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray],
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> Potential:
+        """Fit to the forces of some atoms of the frames ``subset``, and to the energies of these frames.
+
+        Forces of other atoms, and stresses, are as good as not known: no number of the fit depends on them,
+        nor on what they count. Where the atoms are, everything may be seen.
+
+        Parameters
+        ----------
+        prepared, subset, weights, rng
+            As for `fit`; ``subset`` is distinct.
+        kept
+            Of each frame of ``subset`` the atoms whose forces are fitted, distinct, shape (n_kept,).
+
+        Raises
+        ------
+        StudyError
+            If the family cannot; it does not claim `Capabilities.masks`, or `can_mask` says so.
+        TooFewFrames
+            If the model cannot be fitted to so little.
+        """
+        raise StudyError(f"adapter {self.name!r} cannot be fitted to the forces of some atoms only")
+
+    @classmethod
+    def can_mask(cls, options: Any) -> bool:
+        """Say whether `fit_masked` works with these options; override where it depends on them."""
+        return cls.capabilities.masks
+
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
         """Predict prepared frames; override where the prepared blocks make it cheap."""
         return potential.predict_many([prepared.frames[index] for index in indices])

@@ -24,6 +24,12 @@ def allocate(workspace: Path | None, name: str, shape: tuple[int, ...]) -> Float
     return array
 
 
+def components_of(atoms: IntArray) -> IntArray:
+    """Return where the force components of some atoms stand among those of their frame: shape (3 n,)."""
+    places: IntArray = (3 * atoms[:, None] + np.arange(3)).ravel()
+    return places
+
+
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as one ``.npz``; it is put together in memory, so that a full disk meets one write only.
 

@@ -22,6 +22,8 @@ class Capabilities:
     """A refit on a subset is linear algebra on prepared blocks and equals a fit from scratch."""
     rows: bool = False
     """Gives the rows of a linear model's least squares, so that data can be chosen by them."""
+    masks: bool = False
+    """Fits to the forces of some atoms of a configuration and its energy, exactly: `Fitter.fit_masked`."""
     seeded: bool = False
     """The random generator given to ``fit`` changes the parameters."""
 
