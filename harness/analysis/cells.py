@@ -16,18 +16,25 @@ UNKNOWN_OVERLAP = 0.25
 NOBODY = "nobody"
 """Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
 DEFAULTS = {
+    "mask": ("none", ""),
     "space": ("atoms", ""),
     "scaling": ("standard", ""),
     "pooling": ("mean", ""),
     "budget": ("configurations", ""),
 }
 """Values that go without saying in a method's label; empty where an axis plays no part."""
-NOUNS = {"space": " space", "scaling": " scaling", "pooling": " pooling", "budget": " budget"}
+NOUNS = {
+    "mask": " mask",
+    "space": " space",
+    "scaling": " scaling",
+    "pooling": " pooling",
+    "budget": " budget",
+}
 """What follows such a value in a label."""
 
 
 def labelled(results: pd.DataFrame) -> pd.DataFrame:
-    """Fold space, scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults are left out.
+    """Fold mask, space, scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults are left out.
 
     The columns are dropped, so that labelling twice changes nothing.
     """
@@ -51,9 +58,15 @@ def is_random(method: str) -> bool:
     return method.split(", ")[0] == RANDOM
 
 
+def unmasked(method: str) -> str:
+    """Return a labelled method without its mask."""
+    return ", ".join(one for one in method.split(", ") if not one.endswith(NOUNS["mask"]))
+
+
 def budget_of(method: str) -> str:
-    """Return the budget that a labelled method names, empty for the default."""
-    return next((one for one in method.split(", ") if one.endswith(NOUNS["budget"])), "")
+    """Return what a labelled method says of what is chosen and counted, mask and budget; empty by default."""
+    said = (NOUNS["mask"], NOUNS["budget"])
+    return ", ".join(one for one in method.split(", ") if one.endswith(said))
 
 
 def relation_of(table: pd.DataFrame) -> pd.Series[str]:
@@ -73,7 +86,7 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
 def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     """Return every planned cell below the full set with the logarithm of its error.
 
-    Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what a fraction counts),
+    Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what is chosen, and what a fraction counts),
     ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``cell``,
     ``fit_key``, ``split``, ``overlap`` (test over training configurations, NaN if not known),
     ``log_labels`` (logarithm of the labels that were chosen, NaN if not known), ``log_error``, NaN where
@@ -98,7 +111,7 @@ def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFra
     )
     done = (table["status"] == "done") & (table["split"] == split) & (table["group"] == ALL)
     labels = table["n_labels"].astype("float64") if "n_labels" in table.columns else np.nan
-    table = table.assign(overlap=_overlap(table), log_labels=np.log(labels))
+    table = table.assign(overlap=_overlap(results), log_labels=np.log(labels))
     found = table.loc[done, [*keys, "fit_key", "overlap", "log_labels", "at_end", metric]].drop_duplicates(
         keys
     )
@@ -116,9 +129,13 @@ def overlaps(errors: pd.DataFrame) -> pd.Series[float]:
 
 
 def _overlap(table: pd.DataFrame) -> pd.Series[float]:
-    """Return the test configurations over those that could be chosen; NaN where a table does not say."""
+    """Return the test configurations over those that could be chosen; NaN where a table does not say.
+
+    A mask takes atoms from more configurations than its fraction, and does not say.
+    """
     sizes = ("n_eval_configurations", "n_configurations")
     if not set(sizes) <= set(table.columns):
         return pd.Series(np.nan, table.index)
     n_test, n_chosen = (table[name].astype("float64") for name in sizes)
-    return n_test * table["fraction"] / n_chosen.where(n_chosen > 0)
+    whole = table["mask"] != "atoms" if "mask" in table.columns else True
+    return n_test * table["fraction"] / n_chosen.where((n_chosen > 0) & whole)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import NOBODY, SETTING
+from crossprune.harness.analysis.cells import NOBODY, SETTING, budget_of, is_random, unmasked, way_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.grid import KIN, OWN
 from crossprune.harness.engine.study import COMPARISONS
@@ -62,10 +62,24 @@ def pairs_of_models(errors: pd.DataFrame) -> Contrasts:
 
 
 def pairs_of_ways(errors: pd.DataFrame) -> Contrasts:
-    """Pair every chooser and method with random, model by model."""
+    """Pair every chooser and method with random, and every mask with the same way without, model by model."""
     names = errors["chooser"] + " · " + errors["method"] + " / random"
     is_base = errors["relation"] == RANDOM
-    return _pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])
+    with_random = _pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])
+    is_whole = errors["method"].map(unmasked) == errors["method"]
+    if is_whole.all():
+        return with_random
+    return joined([with_random, _masks_and_wholes(errors, is_whole)])
+
+
+def _masks_and_wholes(errors: pd.DataFrame, is_whole: pd.Series[bool]) -> Contrasts:
+    """Pair what a mask leaves with the whole configurations that the same way chooses of as many labels."""
+    methods = errors["method"].map(unmasked)
+    # Ways are told apart by their methods, to which the choosers go.
+    ways = {"method": way_of(errors.assign(method=methods)), "budget": methods.map(budget_of)}
+    names = way_of(errors).mask(methods.map(is_random), errors["method"]) + " / whole"
+    table = errors.assign(comparison=names, relation="", **ways)
+    return _pair(table, ~is_whole, is_whole, [*SETTING, "comparison"])
 
 
 def _pair(

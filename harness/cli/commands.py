@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
 ALL_DONE, SOME_FAILED = 0, 1
 EXTXYZ = (".xyz", ".extxyz")
 """Endings that mean extended XYZ; families add formats of their own."""
-DASHES = ("–",) * 4
+DASHES = ("–",) * 5
 NEXT = (
     "next: crossprune check {name}; make test says what is missing still:",
     "- in pyproject.toml, the contract 'no family imports another'",
@@ -74,8 +74,8 @@ def adapters() -> None:
     """
     from crossprune.harness.lookup import broken_families, families
 
-    view = Table("name", "chooses", "fits", "stress", "alloys", "about")
-    view.caption = "chooses: has a descriptor; fits: can be retrained; –: not known before it can be imported"
+    view = Table("name", "chooses", "fits", "stress", "alloys", "masks", "about")
+    view.caption = "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; –: not known before it can be imported"
     lines = []
     for name, family in sorted(families().items()):
         marks, problem = _look_at(name)
@@ -98,7 +98,7 @@ def _look_at(name: str) -> tuple[tuple[str, ...], str]:
         cls = adapter_class(name)
         can = cls.capabilities
         marks = tuple(
-            "yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element)
+            "yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element, can.masks)
         )
         require_packages(name)
         cls(["Si"])
@@ -297,6 +297,8 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
             f"{len(found)} chosen sets of {root} fit; {_values(table if found.empty else found)}"
         )
     row, store = found.iloc[0], Store(root)
+    if "atoms mask" in row["method"]:
+        raise StudyError(f"{root}: {row['method']} chose single atoms, and files hold whole configurations")
     dataset = stored_dataset(store.root, str(row["dataset_key"]))
     subset = stored_subset(store.root, str(row["fit_key"]))
     return dataset, [dataset.frames[index] for index in subset]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
+from crossprune.harness.analysis.cells import is_random, labelled
 from crossprune.harness.analysis.spaces.composition import shares_of
 from crossprune.harness.cli.layout import WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
@@ -213,11 +214,11 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
         models = sorted(cells["model"].unique())
         for model in models:
             view.add_column(f"model {model}", justify="right")
-        for (chooser, method), group in cells.groupby(["chooser", "method"]):
+        for (chooser, method), group in labelled(cells).groupby(["chooser", "method"]):
             errors = [
                 _repeats(group[group["model"] == model], "force_mae_ev_per_angstrom") for model in models
             ]
-            label = str(chooser) if chooser == method else f"{chooser} ({method})"
+            label = str(method) if is_random(str(method)) else f"{chooser} ({method})"
             view.add_row(label, *map(_mean_and_scatter, errors))
         console.print(view)
     if n_gone := int(done["flag"].str.startswith(EXPLODED).sum()):

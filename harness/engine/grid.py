@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.axes import POOLINGS, SPACES, scaling_of
-from crossprune.harness.selection.methods import BUDGETS, RANDOM, method_of
+from crossprune.harness.selection.environments import MASKS
+from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM, method_of
 
 if TYPE_CHECKING:  # a worker knows cells, and no studies
     from crossprune.harness.data.partition import PoolId
@@ -41,6 +42,8 @@ class Choice:
     """What the fraction is a fraction of."""
     space: str = field(default="atoms", kw_only=True)
     """One of `SPACES`; empty for a method that looks at no features."""
+    mask: str = field(default="none", kw_only=True)
+    """One of `MASKS`: whether whole configurations are chosen, or single environments."""
 
     @property
     def how(self) -> Choice:
@@ -70,7 +73,7 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
     Raises
     ------
     StudyError
-        If a selection method, space, scaling, pooling or budget is unknown.
+        If a selection method, mask, space, scaling, pooling or budget is unknown, or no mask can be chosen.
     """
     require_known(study)
     plain = [(pool, "") for pool in range(study.pools)]
@@ -97,7 +100,7 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
 
 
 def require_known(study: Study) -> None:
-    """Raise `StudyError` if a selection method, space, scaling, pooling or budget is unknown."""
+    """Raise `StudyError` if a selection method or another axis has an unknown value, or masks are in vain."""
     for space in study.spaces:
         _require("space", space, SPACES)
     try:
@@ -110,6 +113,26 @@ def require_known(study: Study) -> None:
     for pooling in study.poolings:
         _require("pooling", pooling, POOLINGS)
     _require("budget", study.budget, BUDGETS)
+    for mask in study.masks:
+        _require("mask", mask, MASKS)
+    if "atoms" in study.masks:
+        _require_maskable(study)
+
+
+def _require_maskable(study: Study) -> None:
+    """Raise `StudyError` if a study asks for masks of atoms and leaves nothing to choose them by."""
+    if study.budget != "labels":
+        raise StudyError(
+            f"masks has 'atoms', and budget is {study.budget!r}: an atom is no fraction of that; "
+            "give budget = 'labels'"
+        )
+    able = [name for name, one in METHODS.items() if one.masks and one.described]
+    if study.choosers and not any(method_of(name).masks for name in study.methods):
+        raise StudyError(
+            f"masks has 'atoms', and no method chooses single atoms; add one of {', '.join(able)}"
+        )
+    if study.choosers and "atoms" not in study.spaces:
+        raise StudyError("masks has 'atoms', which need the space of atoms; add 'atoms' to spaces")
 
 
 def _require(kind: str, name: str, known: Iterable[str]) -> None:
@@ -120,15 +143,16 @@ def _require(kind: str, name: str, known: Iterable[str]) -> None:
 def _ways(study: Study) -> Iterator[Choice]:
     """Give choosers, methods and latent spaces, without the axes that play no part.
 
-    A method that looks at no features comes once, under ``random``; that base line is always there.
+    A method that looks at no features comes once, under ``random``; that base line is always there. Single
+    atoms are chosen by methods that can, in the space of atoms.
     """
     undescribed = Choice("", RANDOM, RANDOM, 1.0, 0, "", "", space="")
-    yield undescribed
-    axes = (study.choosers, study.methods, study.spaces, study.scalings, study.poolings)
-    for chooser, method, space, scaling, pooling in itertools.product(*axes):
-        if chooser != RANDOM and method_of(method).described:
-            pooled = pooling if method_of(method).pooled else ""
-            yield Choice("", chooser, method, 1.0, 0, scaling, pooled, space=space)
-    for method in study.methods:
-        if not method_of(method).described:
-            yield replace(undescribed, method=method)
+    axes = (study.choosers, study.methods, study.spaces, study.scalings, study.poolings, study.masks)
+    for chooser, method, space, scaling, pooling, mask in itertools.product(*axes):
+        known = method_of(method)
+        if chooser != RANDOM and known.described and (mask == "none" or (known.masks and space == "atoms")):
+            pooled = pooling if known.pooled else ""
+            yield Choice("", chooser, method, 1.0, 0, scaling, pooled, space=space, mask=mask)
+    for method, mask in itertools.product((RANDOM, *study.methods), study.masks):
+        if not method_of(method).described and (mask == "none" or method_of(method).masks):
+            yield replace(undescribed, method=method, mask=mask)

@@ -51,7 +51,10 @@ def selection_seed(dataset_key: str, choice: Choice) -> int:
 def fit_key(
     dataset_key: str, prepared: str, spec: AdapterSpec, subset: IntArray, weights: Weights, seed: int | None
 ) -> str:
-    """Key of a fit: it rests on the chosen indices, not on who chose them, and on the split they are of."""
+    """Key of a fit: it rests on the chosen indices, not on who chose them, and on the split they are of.
+
+    ``subset`` are frames, shape (n,), or environments, shape (n, 2): their shapes tell them apart.
+    """
     number, rest = fit_seed(dataset_key, seed), (spec.fingerprint, subset, dict(weights))
     return canonical_hash("fit", FIT_LAYOUT, dataset_key, prepared, *rest, number)
 

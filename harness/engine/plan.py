@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossprune.harness.contract import IntArray, have_weight
+from crossprune.harness.contract import Fitter, IntArray, have_weight
 from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
 from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
 from crossprune.harness.data.names import pool_name, table_of
@@ -30,6 +30,7 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
+from crossprune.harness.selection.environments import frames_of
 from crossprune.harness.selection.gathering import Pool
 from crossprune.harness.selection.methods import RANDOM, method_of
 from crossprune.harness.store.objects import Store
@@ -178,15 +179,26 @@ class Plan:
                 return f"adapter {name!r} gives a structure one vector, which has no deviation to choose by"
             if STAGE_OF[cell.choice.space] == "rows" and not adapter_class(name).capabilities.rows:
                 return f"adapter {name!r} is not linear in its coefficients, so it has no rows to choose by"
+            if cell.choice.mask == "atoms" and getattr(adapter_class(name), "level", "") == "structure":
+                return f"adapter {name!r} describes whole structures, so it cannot choose single atoms"
         if cell.model and not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
             return f"adapter {self.specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
+        if cell.model and cell.choice.mask == "atoms" and not self._masks(self.specs[cell.model]):
+            label = self.specs[cell.model].label
+            return f"model {label!r} cannot be fitted to the forces of some atoms only (masks = ['atoms'])"
         return ""
+
+    @staticmethod
+    def _masks(spec: AdapterSpec) -> bool:
+        """Tell whether a model can be fitted to the forces of chosen atoms."""
+        cls = adapter_class(spec.adapter)
+        return issubclass(cls, Fitter) and cls.can_mask(spec.options)
 
     def chosen(self, cell: Cell, order: IntArray) -> dict[str, Any]:
         """Return what a cell without a model is: the sizes of what was chosen."""
         pool = self.pools[_split_of(cell)]
         subset = pool.subset(order, cell.choice.fraction)
-        sizes = {"n_configurations": len(subset), "n_atoms": pool.atoms_of(subset)}
+        sizes = {"n_configurations": len(frames_of(subset)), "n_atoms": pool.atoms_of(subset)}
         return {"rows": [], "facts": sizes | {"dataset_key": self.dataset_keys[_split_of(cell)]}}
 
     def fit(self, cell: Cell, order: IntArray) -> Task:

@@ -26,6 +26,7 @@ AXES = (
     "held_out",
     "chooser",
     "method",
+    "mask",
     "space",
     "scaling",
     "pooling",
@@ -61,6 +62,7 @@ RESULTS = Columns(
         *(
             "pool",
             "held_out",
+            "mask",
             "space",
             "scaling",
             "pooling",
@@ -99,7 +101,7 @@ PROPERTY_TEXTS = (
 PROPERTIES = Columns(
     PROPERTY_TEXTS,
     (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s", *REFERENCE_SEEN[1:]),
-    optional=("pool", "held_out", "space", *REFERENCE_SEEN),
+    optional=("pool", "held_out", "mask", "space", *REFERENCE_SEEN),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -122,7 +124,7 @@ MD = Columns(
     MD_TEXTS,
     (*NUMBER_AXES, *MD_NUMBERS, *MD_LATER),
     truths=("survived",),
-    optional=("pool", "held_out", "space", "start", *MD_LATER),
+    optional=("pool", "held_out", "mask", "space", "start", *MD_LATER),
 )
 """What readers of the table of molecular dynamics rely on."""
 ONE_RUN = ("fit_key", "start", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")

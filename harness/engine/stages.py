@@ -44,6 +44,7 @@ from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
+from crossprune.harness.selection.environments import by_frame, frames_of, sizes_of
 from crossprune.harness.selection.gathering import n_labels, order, places
 from crossprune.harness.selection.methods import method_of
 from crossprune.harness.store.objects import Store
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 PREDICTED = tuple(field.name for field in dataclasses.fields(Predictions))
 TRAJECTORY = "trajectory.extxyz"
+ENVIRONMENTS = "environments.npy"
+"""File beside a masked fit's frames: the chosen frames and atoms."""
 
 
 def features_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> tuple[None, bool]:
@@ -133,7 +136,7 @@ def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> 
 def selection_stage(
     root: Path, dataset_key: str, features: str | None, choice: Choice, key: str
 ) -> tuple[IntArray, bool]:
-    """Choose frames of the training part; return their indices in the data set, in the order of picking."""
+    """Choose frames of the training part, or environments; return them in the order of picking."""
     store = stage_store(root)
     if (stored := stored_selection(store, key)) is not None:
         return stored, False
@@ -145,6 +148,7 @@ def selection_stage(
         method=choice.method,
         fraction=choice.fraction,
         budget=choice.budget,
+        mask=choice.mask,
         rng=np.random.default_rng(selection_seed(dataset_key, choice)),
     )
     store.write("selection", key, lambda folder: np.save(folder / "order.npy", picked))
@@ -156,12 +160,17 @@ def fit_stage(
     dataset_key: str,
     spec: AdapterSpec,
     prepared_key: str,
-    subset: IntArray,
+    chosen: IntArray,
     weights: Weights,
     seed: int | None,
     key: str,
 ) -> tuple[dict[str, Any], bool]:
-    """Fit to ``subset``, predict all other frames, and compute the errors.
+    """Fit to ``chosen``, predict all other frames, and compute the errors.
+
+    Parameters
+    ----------
+    chosen
+        Frames, shape (n,), or environments, shape (n, 2): frame and atom.
 
     Returns
     -------
@@ -170,6 +179,7 @@ def fit_stage(
     """
     store = stage_store(root)
     dataset, labels = stored_dataset(root, dataset_key), stored_labels(root, dataset_key)
+    subset = frames_of(chosen)
     is_unseen = np.ones(len(dataset.frames), dtype=np.bool_)
     is_unseen[subset] = False
     unseen = np.flatnonzero(is_unseen)
@@ -177,7 +187,7 @@ def fit_stage(
     if computed:
         fitted: list[_Fitted] = []
         fit = functools.partial(
-            _fit, root, dataset_key, spec, prepared_key, subset, unseen, weights, seed, key
+            _fit, root, dataset_key, spec, prepared_key, chosen, unseen, weights, seed, key
         )
         store.write("fit", key, lambda folder: fitted.append(fit(folder)))
         found = fitted[0]
@@ -185,9 +195,7 @@ def fit_stage(
         found = _read_fit(store, key, len(unseen), int(dataset.sizes[unseen].sum()))
     facts = {
         **found.facts,
-        "n_configurations": len(subset),
-        "n_atoms": int(dataset.sizes[subset].sum()),
-        "n_labels": int(_label_counts(root, dataset_key)[subset].sum()),
+        **sizes_of(chosen, dataset.sizes, _label_counts(root, dataset_key)),
         "flag": _flag(root, dataset_key, subset, found.own, unseen, found.predicted),
     }
     rows = errors_by_part(dataset, labels, unseen, found.predicted)
@@ -257,7 +265,7 @@ def _fit(
     dataset_key: str,
     spec: AdapterSpec,
     prepared_key: str,
-    subset: IntArray,
+    chosen: IntArray,
     unseen: IntArray,
     weights: Weights,
     seed: int | None,
@@ -267,13 +275,17 @@ def _fit(
     dataset = stored_dataset(root, dataset_key)
     adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
     assert isinstance(adapter, Fitter)
+    subset, kept = (chosen, None) if chosen.ndim == 1 else by_frame(chosen)
     if not have_weight({dataset.groups[index] for index in subset}, weights):
         raise TooFewFrames("the weights of energies and forces are 0 in the groups of all chosen frames")
     prepared = stored_prepared(root, dataset_key, prepared_key)
     rng = np.random.default_rng(fit_seed(dataset_key, seed))
     reset_peak_memory()
     start = time.perf_counter()
-    potential = adapter.fit(prepared, subset, weights=weights, rng=rng)
+    if kept is None:
+        potential = adapter.fit(prepared, subset, weights=weights, rng=rng)
+    else:
+        potential = adapter.fit_masked(prepared, subset, kept, weights=weights, rng=rng)
     fitted = time.perf_counter()
     predicted = adapter.predict(potential, prepared, unseen)
     end = time.perf_counter()
@@ -284,6 +296,8 @@ def _fit(
     arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in both.items()}
     save_arrays(folder / "predictions.npz", arrays)
     np.save(folder / "subset.npy", subset)
+    if kept is not None:
+        np.save(folder / ENVIRONMENTS, chosen)
     child = float(potential.info.get("child_peak_memory_mb", 0.0))
     facts = {
         "fit_s": fitted - start,

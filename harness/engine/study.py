@@ -73,7 +73,8 @@ class Primary:
 
 
 AXES = (
-    *("datasets", "models", "choosers", "methods", "spaces", "scalings", "poolings", "fractions", "seeds"),
+    *("datasets", "models", "choosers", "methods", "masks", "spaces", "scalings", "poolings"),
+    *("fractions", "seeds"),
 )
 """Those of which a value may not be given twice."""
 
@@ -92,6 +93,8 @@ class Study:
     """Adapters whose latent space chooses; the random base line is always added."""
     methods: tuple[str, ...] = ("fps",)
     """Selection methods."""
+    masks: tuple[str, ...] = ("none",)
+    """What is chosen: ``none`` is masked in whole configurations; of ``atoms``, all but the chosen ones."""
     spaces: tuple[str, ...] = ("atoms",)
     """What describes a configuration: its atoms, or rows of least squares: rows or force_rows."""
     scalings: tuple[str, ...] = ("standard",)

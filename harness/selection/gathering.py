@@ -10,9 +10,10 @@ from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
+from crossprune.harness.selection.environments import LABELS_OF_ATOM, apart, environments_of, within
 from crossprune.harness.selection.label_choices import referenced
 from crossprune.harness.selection.methods import budget as budget_of
-from crossprune.harness.selection.methods import choose
+from crossprune.harness.selection.methods import choose, method_of
 
 
 def order(
@@ -22,9 +23,10 @@ def order(
     method: str,
     fraction: float,
     budget: str,
+    mask: str = "none",
     rng: np.random.Generator,
 ) -> IntArray:
-    """Choose frames of the training part; return their indices in the data set, in the order of picking.
+    """Choose frames of the training part, or environments; return them in the order of picking.
 
     Parameters
     ----------
@@ -34,16 +36,42 @@ def order(
         What `gather` gives of the training part; None where all of it is taken.
     method, budget
         A name that `crossprune.harness.selection.methods.method_of` knows, and one of `BUDGETS`.
+    mask
+        One of `crossprune.harness.selection.environments.MASKS`.
     fraction
         Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
         fractions out of this order.
     rng
         The only source of randomness.
+
+    Returns
+    -------
+    IntArray
+        Indices of frames in the data set, shape (n,); of a mask of atoms, frame and atom, shape (n, 2).
     """
     train = dataset.indices("train")
+    if mask == "atoms":
+        return _masked_order(dataset, candidates, method, fraction, rng)
     if fraction == 1.0 or candidates is None:
         return train
     return train[choose(method, candidates, fraction, rng, costs(dataset, train, budget))]
+
+
+def _masked_order(
+    dataset: frames.DataSet,
+    candidates: Candidates | None,
+    method: str,
+    fraction: float,
+    rng: np.random.Generator,
+) -> IntArray:
+    """Choose environments of the training part by labels; all of them where nothing limits the choice."""
+    train = dataset.indices("train")
+    every = environments_of(train, dataset.sizes[train])
+    if fraction == 1.0 or candidates is None:
+        return every
+    limit = fraction * float(sum(n_labels(dataset.frames[index]) for index in train))
+    n_chosen = min(len(every), max(1, int(limit / LABELS_OF_ATOM)))
+    return within(every[method_of(method).choose(apart(candidates), n_chosen, rng)], limit)
 
 
 @dataclass(frozen=True)
@@ -64,14 +92,19 @@ class Pool:
         return cls(train, costs(dataset, train, budget), dataset.sizes[train])
 
     def atoms_of(self, subset: IntArray) -> int:
-        """Count the atoms of some of the frames, given by their indices in the data set."""
+        """Count the atoms of some of the frames, given by their indices in the data set, or environments."""
+        if subset.ndim == 2:
+            return len(subset)
         return int(self.sizes[np.searchsorted(self.train, subset)].sum())
 
     def subset(self, picked: IntArray, fraction: float) -> IntArray:
         """Take a fraction out of an order of picking that holds it; ascending indices.
 
-        The picks are taken in their order as long as they fit, at least one.
+        The picks are taken in their order as long as they fit, at least one. An order of environments,
+        shape (n, 2), gives environments, the labels of which are a fraction of those of the frames.
         """
+        if picked.ndim == 2:
+            return self._environments(picked, fraction)
         if fraction == 1.0:
             return self.train
         if self.costs is None:
@@ -79,6 +112,12 @@ class Pool:
         spent = np.cumsum(self.costs[np.searchsorted(self.train, picked)])
         kept = np.searchsorted(spent, fraction * float(self.costs.sum()), side="right")
         return np.sort(picked[: max(1, int(kept))])
+
+    def _environments(self, picked: IntArray, fraction: float) -> IntArray:
+        if fraction == 1.0:
+            return environments_of(self.train, self.sizes)
+        assert self.costs is not None, "environments are chosen by labels"
+        return np.unique(within(picked, fraction * float(self.costs.sum())), axis=0)
 
 
 def gather(
@@ -114,7 +153,8 @@ def gather(
             "pooling 'std': the chooser describes each configuration by one vector, which has no deviation; "
             "give it mean, sum or max, which are that vector"
         )
-    first, last = places(np.ones_like(dataset.sizes) if is_one_each else dataset.sizes, space)
+    described = "atoms" if vectors is None else space
+    first, last = places(np.ones_like(dataset.sizes) if is_one_each else dataset.sizes, described)
     lengths = (last - first)[part]
     if vectors is None:
         values = np.empty((int(lengths.sum()), 0))

@@ -44,6 +44,8 @@ class Method:
     """Larger budgets contain smaller ones."""
     conditional: bool = False
     """It completes a set of given configurations."""
+    masks: bool = False
+    """It can choose single environments, each as if it were a configuration."""
 
 
 def random_subset(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
@@ -67,23 +69,23 @@ def stratified(candidates: Candidates, n_chosen: int, rng: np.random.Generator) 
 
 
 METHODS: dict[str, Method] = {
-    RANDOM: Method(random_subset, described=False, pooled=False, conditional=True),
-    "stratified": Method(stratified, described=False, pooled=False),
+    RANDOM: Method(random_subset, described=False, pooled=False, conditional=True, masks=True),
+    "stratified": Method(stratified, described=False, pooled=False, masks=True),
     "energy_spread": Method(energy_spread, described=False, pooled=False, conditional=True),
     "force_spread": Method(force_spread, described=False, pooled=False, conditional=True),
     "fps": Method(farthest_point, conditional=True),
-    "fps_atoms": Method(farthest_environment, pooled=False, conditional=True),
+    "fps_atoms": Method(farthest_environment, pooled=False, conditional=True, masks=True),
     "gradient_fps": Method(gradient_guided, nested=False),
     "cur": Method(leverage),
     "d_optimal": Method(d_optimal, conditional=True),
     "d_optimal_exchange": Method(d_optimal_exchange, nested=False, conditional=True),
-    "maxvol": Method(maxvol, pooled=False),
-    "local_grade": Method(local_grade, pooled=False, conditional=True),
+    "maxvol": Method(maxvol, pooled=False, masks=True),
+    "local_grade": Method(local_grade, pooled=False, conditional=True, masks=True),
     "dpp": Method(dpp, conditional=True),
     "kmeans": Method(kmeans, nested=False),
     "direct": Method(direct, nested=False),
-    "set_cover": Method(set_cover, pooled=False, conditional=True),
-    "entropy": Method(entropy_greedy, pooled=False, conditional=True),
+    "set_cover": Method(set_cover, pooled=False, conditional=True, masks=True),
+    "entropy": Method(entropy_greedy, pooled=False, conditional=True, masks=True),
 }
 """Selection methods by the name that a study uses; inside strata, see `method_of`."""
 
@@ -112,7 +114,9 @@ def method_of(name: str) -> Method:
     if strata == SHARES:
         return replace(method, choose=partial(with_shares_of, method.choose))
     inside = partial(choose_within, strata, method.choose, method.pooled)
-    return replace(method, choose=inside, pooled=method.pooled or strata == "clusters")
+    if strata == "clusters":
+        return replace(method, choose=inside, pooled=True, masks=False)
+    return replace(method, choose=inside)
 
 
 def budget(fraction: float, n_configurations: int) -> int:

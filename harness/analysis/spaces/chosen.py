@@ -18,7 +18,7 @@ AXES = {name: silent for name, (silent, _) in DEFAULTS.items()}
 
 
 def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
-    """List the chosen sets below the full one that are stored, each once.
+    """List the chosen sets of whole configurations below the full one that are stored, each once.
 
     Columns dataset, chooser, method (labelled), fraction, seed, source, those of `AXES`, ``way``, ``subset``
     (indices in the data set) and ``n_train``; no rows where the store holds neither fits nor orders.
@@ -33,7 +33,7 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
     silent = {**AXES, "selection_key": ""}
     table = results.assign(**{name: one for name, one in silent.items() if name not in results.columns})
     table = labelled(table).assign(**{name: table[name] for name in AXES})
-    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9)]
+    table = table[(table["status"] == "done") & (table["fraction"] < 1 - 1e-9) & (table["mask"] == "none")]
     sets = table.drop_duplicates(keys)[given].reset_index(drop=True)
     sizes = {
         key: len(stored_dataset(store.root, key).indices("train"))

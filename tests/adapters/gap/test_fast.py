@@ -146,7 +146,7 @@ def sparse_points(files):
         yield tuple(chemical_symbols[number] for number in numbers), points
 
 
-def refit(adapter, files, frames, weights):
+def refit(adapter, files, frames, weights, kept=None):
     """Solve for the coefficients of gap_fit's own sparse points by the fast fitter's rows."""
     sections = list(sparse_points(files))
     soap = {one[0]: points[:, :-1] for one, points in sections if len(one) == 1}
@@ -169,7 +169,10 @@ def refit(adapter, files, frames, weights):
         pairs = find_pairs(atoms, options.pair_cutoff)
         return np.hstack([*parts, *(kernel.rows(pairs, atoms.numbers) for kernel in kernels)])
 
-    blocks = (fast.system_rows(atoms, rows(atoms), weights, options, baseline) for atoms in frames)
+    blocks = (
+        fast.system_rows(atoms, rows(atoms), weights, options, baseline, some)
+        for atoms, some in zip(frames, kept or [None] * len(frames), strict=True)
+    )
     parts, _ = fast.solve(list(soap.values()), kernels, blocks, options)
 
     def predict(atoms):
@@ -191,6 +194,42 @@ def test_same_sparse_points_give_gap_fits_predictions(use_stress):
         # the smallest pivot is about the jitter, 1e-8: half the digits of the coefficients are noise
         assert abs(energy - expected.energy) / len(atoms) < 1e-7
         np.testing.assert_allclose(forces, expected.forces, atol=1e-6)
+
+
+@pytest.mark.parametrize("use_stress", [False, True])
+def test_a_mask_is_gap_fits_force_mask(use_stress):
+    """The program fits to the same rows: forces of kept atoms, energies, no virials."""
+    adapter = Gap(["Cu", "Ni"], GapOptions(**SMALL, use_stress=use_stress, fitter="gap_fit"))
+    kept = [np.array(one) for one in ([0, 5], [3], range(8), [1, 2, 6], [7], [0, 3], [0])]
+    weights = {"group 0": GroupWeight(energy=2.0, forces=0.5)}
+    subset, rng = np.arange(len(FRAMES)), np.random.default_rng(0)
+    reference = adapter.fit_masked(adapter.prepare(FRAMES), subset, kept, weights=weights, rng=rng)
+    predict = refit(adapter, reference.files, FRAMES, weights, kept)
+    whole = refit(adapter, reference.files, FRAMES, weights)
+    for atoms in FRAMES[:5]:
+        expected, (energy, forces) = reference.predict(atoms), predict(atoms)
+        # as without a mask, see `test_same_sparse_points_give_gap_fits_predictions`
+        assert abs(energy - expected.energy) / len(atoms) < 1e-7
+        np.testing.assert_allclose(forces, expected.forces, atol=1e-6)
+        assert np.abs(whole(atoms)[1] - forces).max() > 1e-3
+
+
+def test_a_masked_refit_equals_a_fit_from_scratch(adapter, prepared):
+    """Sparse points are those of the whole frames, coefficients those of the kept rows."""
+    chosen, kept = np.array([3, 0, 4]), [np.array([5, 1]), np.array([2]), np.arange(8)]
+    again = adapter.fit_masked(prepared, chosen, kept, weights={}, rng=np.random.default_rng(0))
+    alone = adapter.prepare([FRAMES[index] for index in chosen])
+    fresh = adapter.fit_masked(alone, np.arange(3), kept, weights={}, rng=np.random.default_rng(0))
+    by_hand = refit(adapter, again.files, [FRAMES[index] for index in chosen], {}, kept)
+    for atoms in FRAMES[:5]:
+        found = again.predict(atoms)
+        for energy, forces in ((fresh.predict(atoms).energy, fresh.predict(atoms).forces), by_hand(atoms)):
+            # half of the digits of coefficients are noise, as above; those of predictions are not
+            assert abs(found.energy - energy) < 1e-8
+            np.testing.assert_allclose(found.forces, forces, atol=1e-8)
+    whole = fit(adapter, prepared, chosen)
+    for one, other in zip(again.sparse.points, whole.sparse.points, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.slow
