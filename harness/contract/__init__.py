@@ -3,7 +3,15 @@
 Units: energies eV, lengths Å, forces eV/Å, stress eV/Å³ in Voigt order xx yy zz yz xz xy, positive = tension.
 """
 
-from crossprune.harness.contract.adapter import Adapter, Descriptor, Fitter, Options, Prepared
+from crossprune.harness.contract.adapter import (
+    ENERGY_ROW,
+    FORCE_ROW,
+    Adapter,
+    Descriptor,
+    Fitter,
+    Options,
+    Prepared,
+)
 from crossprune.harness.contract.arrays import FloatArray, IntArray, allocate, save_arrays
 from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights, have_weight
 from crossprune.harness.contract.family import Family, FileFormat
@@ -14,6 +22,8 @@ from crossprune.harness.contract.saved import HEADER, read_header
 from crossprune.harness.contract.vanishing import SMALLEST_SLOPE, SMALLEST_VALUE, vanishing
 
 __all__ = [
+    "ENERGY_ROW",
+    "FORCE_ROW",
     "HEADER",
     "SMALLEST_SLOPE",
     "SMALLEST_VALUE",

@@ -22,6 +22,8 @@ class Capabilities:
     """A refit on a subset is linear algebra on prepared blocks and equals a fit from scratch."""
     rows: bool = False
     """Gives the rows of a linear model's least squares, so that data can be chosen by them."""
+    metric: bool = False
+    """Knows the metric in which its fit sees data, so that data can be chosen in it."""
     seeded: bool = False
     """The random generator given to ``fit`` changes the parameters."""
 
