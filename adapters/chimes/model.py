@@ -96,6 +96,19 @@ class Model:
             kernels.features(*common, tables, self.feature_starts[body], features)
         return features
 
+    def terms(self, features: FloatArray) -> FloatArray:
+        """Add up the features that are of one coefficient: shape (n_atoms, n_columns less the penalty)."""
+        column = np.empty(self.n_features, dtype=np.int64)
+        for body, tables in self.tables.items():
+            for kind, starts in enumerate(self.feature_starts[body]):
+                first, last = int(tables.first[kind]), int(tables.first[kind + 1])
+                for atom in set(self.parameters.clusters[body][kind].atoms):
+                    column[starts[atom] : starts[atom] + last - first] = np.arange(first, last)
+        found = np.zeros((len(features), self.n_columns - 1))
+        for place, target in enumerate(column.tolist()):
+            found[:, target] += features[:, place]
+        return found
+
     def _surroundings(self, atoms: Atoms) -> tuple[Int32Array, Neighbours]:
         number = {symbol: index for index, symbol in enumerate(self.parameters.elements)}
         species = np.array([number[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.int32)

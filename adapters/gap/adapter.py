@@ -13,6 +13,7 @@ from crossprune.adapters.gap import gap_fit
 from crossprune.adapters.gap.environments import Environments, from_quip
 from crossprune.adapters.gap.fast import fit_rows, predict_rows, prepare_rows
 from crossprune.adapters.gap.files import parameter_files
+from crossprune.adapters.gap.metric import kernel_points
 from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.gap.potential import GapPotential
 from crossprune.adapters.linear.offsets import element_energies
@@ -43,7 +44,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     """SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit."""
 
     name = "gap"
-    capabilities = Capabilities(exact_subset_refit=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, metric=True, masks=True)
     options_type = GapOptions
     distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
     potential_type = GapPotential
@@ -80,6 +81,11 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         require_elements(atoms, self.elements, "adapter 'gap'")
         spectrum: FloatArray = np.array(self._describe(atoms, gradient=False)["data"], dtype=np.float64)
         return spectrum[:, :-1]  # the last entry is QUIP's constant offset of the kernel, always 0
+
+    def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
+        """Map spectra to points of the SOAP kernel, see `kernel_points`."""
+        options = self.options
+        return kernel_points(vectors, kinds, len(self.elements), zeta=options.zeta, delta=options.delta)
 
     def environments(self, atoms: Atoms) -> dict[int, Environments]:
         """Return the SOAP vectors and their derivatives, per atomic number."""

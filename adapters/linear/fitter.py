@@ -20,7 +20,10 @@ from crossprune.adapters.linear.blocks import (
     views,
 )
 from crossprune.adapters.linear.least_squares import Solution, solve
+from crossprune.adapters.linear.metric import ridge_metric
 from crossprune.harness.contract import (
+    ENERGY_ROW,
+    FORCE_ROW,
     SMALLEST_SLOPE,
     Fitter,
     FloatArray,
@@ -174,6 +177,26 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         """Stack the energy row per atom and the force rows of the columns that are fitted."""
         rows, n_free = self.rows(atoms), self.n_columns - self.n_known
         return np.vstack([rows.energy[:n_free] / len(atoms), rows.forces[:, :n_free]])
+
+    def prior(self) -> FloatArray:
+        """Return how much stronger each coefficient is held down, shape (n_columns,); override if unequal."""
+        return np.ones(self.n_columns)
+
+    def terms(self, features: FloatArray, kinds: IntArray) -> FloatArray:
+        """Return what each atom adds to an energy row, from its features; override if these differ.
+
+        Shape (n_atoms, n_columns less the known ones); ``kinds`` are the atoms' elements.
+        """
+        return features
+
+    def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
+        """Weight rows as the fit does, and each column by its prior; see `ridge_metric`."""
+        n_free = self.n_columns - self.n_known
+        rows = self.terms(vectors, kinds) if (kinds >= 0).all() else vectors
+        weights = np.ones(len(kinds))
+        weights[kinds == ENERGY_ROW] = self.options.energy_weight
+        weights[kinds == FORCE_ROW] = self.options.force_weight
+        return ridge_metric(rows, weights, self.prior()[:n_free])
 
     @abstractmethod
     def potential(self, solution: Solution) -> LinearPotential:

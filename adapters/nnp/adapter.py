@@ -35,7 +35,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
     """Symmetry functions as latent space and as inputs of a network per element."""
 
     name = "nnp"
-    capabilities = Capabilities(seeded=True)
+    capabilities = Capabilities(seeded=True, metric=True)
     options_type = NnpOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "torch")
     potential_type = NnpPotential
@@ -77,6 +77,18 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         own = environment.centre_kind[:, None] == np.arange(len(self.elements))
         features: FloatArray = (own[:, :, None] * values[:, None, :]).reshape(len(atoms), -1)
         return features
+
+    def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
+        """Whiten functions as for training, by all that can be chosen: what the networks see."""
+        from crossprune.adapters.nnp.model import Whitening  # imports torch
+
+        k, found = self.functions.n_functions, np.zeros(vectors.shape)
+        for kind in range(len(self.elements)):
+            mine, block = kinds == kind, slice(kind * k, (kind + 1) * k)
+            values = np.asarray(vectors[mine, block])
+            whitening = Whitening.of(values, self.options.whitening, self.options.n_functions)
+            found[mine, block] = (values - whitening.centre) @ whitening.matrix
+        return found
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
         """Compute symmetry functions, their Jacobian and their virials, each frame for itself."""

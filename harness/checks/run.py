@@ -32,6 +32,7 @@ from crossprune.harness.checks.masks import (
     a_mask_of_nothing_is_none,
     masked_refit_is_exact,
 )
+from crossprune.harness.checks.metric import metric_gives_distances
 from crossprune.harness.checks.motion import own_dynamics_follow_the_thermostat
 from crossprune.harness.checks.predictions import (
     energies_are_extensive,
@@ -68,6 +69,7 @@ DESCRIPTOR_CHECKS: tuple[Callable[[Subject], None], ...] = (
     features_of_a_batch_equal_single_ones,
     rows_are_derivatives_of_one_energy,
     rows_turn_with_the_structure,
+    metric_gives_distances,
 )
 FITTER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     forces_are_minus_the_gradient,

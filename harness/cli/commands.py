@@ -98,7 +98,8 @@ def _look_at(name: str) -> tuple[tuple[str, ...], str]:
         cls = adapter_class(name)
         can = cls.capabilities
         marks = tuple(
-            "yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element, can.masks)
+            "yes" if one else "no"
+            for one in (can.describes, can.fits, can.stress, can.multi_element, can.masks)
         )
         require_packages(name)
         cls(["Si"])

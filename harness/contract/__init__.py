@@ -3,7 +3,15 @@
 Units: energies eV, lengths Å, forces eV/Å, stress eV/Å³ in Voigt order xx yy zz yz xz xy, positive = tension.
 """
 
-from crossprune.harness.contract.adapter import Adapter, Descriptor, Fitter, Options, Prepared
+from crossprune.harness.contract.adapter import (
+    ENERGY_ROW,
+    FORCE_ROW,
+    Adapter,
+    Descriptor,
+    Fitter,
+    Options,
+    Prepared,
+)
 from crossprune.harness.contract.arrays import (
     FloatArray,
     IntArray,
@@ -20,6 +28,8 @@ from crossprune.harness.contract.saved import HEADER, read_header
 from crossprune.harness.contract.vanishing import SMALLEST_SLOPE, SMALLEST_VALUE, vanishing
 
 __all__ = [
+    "ENERGY_ROW",
+    "FORCE_ROW",
     "HEADER",
     "SMALLEST_SLOPE",
     "SMALLEST_VALUE",

@@ -20,6 +20,8 @@ from crossprune.harness.errors import StudyError
 from numpy.typing import NDArray
 
 Options = TypeVar("Options")
+ENERGY_ROW, FORCE_ROW = -1, -2
+"""Kinds of design rows, where atoms have their element's place, see `Adapter.metric`."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,33 @@ class Adapter(ABC, Generic[Options]):
             If the family has none; it does not claim `Capabilities.rows` then.
         """
         raise StudyError(f"adapter {self.name!r} has no design rows: it is not linear in its coefficients")
+
+    def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
+        """Map what describes structures to points whose distances are those that the fit sees.
+
+        Of a linear model or a Gaussian process: squared distances are ∝ the prior variance of the difference
+        of two predictions; of a network: distances of its inputs.
+
+        Parameters
+        ----------
+        vectors
+            Features of atoms, or design rows if the family has them, shape (n, k). All that can be chosen,
+            and nothing else: scales may be taken from them.
+        kinds
+            Of each vector, shape (n,): the atom's element, as a place in ``elements``, or `ENERGY_ROW` or
+            `FORCE_ROW`.
+
+        Returns
+        -------
+        FloatArray
+            Shape (n, m), any unit.
+
+        Raises
+        ------
+        StudyError
+            If the family knows none; it does not claim `Capabilities.metric` then.
+        """
+        raise StudyError(f"adapter {self.name!r} knows no metric of a fit; take another scaling than 'model'")
 
     @classmethod
     def is_seeded(cls, options: Any) -> bool:

@@ -24,6 +24,8 @@ class Capabilities:
     """Gives the rows of a linear model's least squares, so that data can be chosen by them."""
     masks: bool = False
     """Fits to the forces of some atoms of a configuration and its energy, exactly: `Fitter.fit_masked`."""
+    metric: bool = False
+    """Knows the metric in which its fit sees data, so that data can be chosen in it."""
     seeded: bool = False
     """The random generator given to ``fit`` changes the parameters."""
 

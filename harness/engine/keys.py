@@ -35,12 +35,15 @@ def prepare_key(frames_key: str, spec: AdapterSpec) -> str:
     return canonical_hash("prepare", frames_key, spec.prepare_fingerprint)
 
 
-def selection_key(dataset_key: str, features: str | None, choice: Choice) -> str:
-    """Key of a chosen subset."""
+def selection_key(
+    dataset_key: str, features: str | None, choice: Choice, metric: AdapterSpec | None = None
+) -> str:
+    """Key of a chosen subset; ``metric`` is whose fit's metric the choice is made in, if it is."""
     code = source_hash(gathering.__name__)
     versions = package_versions(["numpy", "scikit-learn"])
     seed = selection_seed(dataset_key, choice)
-    return canonical_hash("selection", dataset_key, features, choice.how, seed, code, versions)
+    own = [] if metric is None else [metric.fingerprint]
+    return canonical_hash("selection", dataset_key, features, choice.how, seed, code, versions, *own)
 
 
 def selection_seed(dataset_key: str, choice: Choice) -> int:

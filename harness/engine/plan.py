@@ -30,6 +30,7 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
+from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.environments import frames_of
 from crossprune.harness.selection.gathering import Pool
 from crossprune.harness.selection.methods import RANDOM, method_of
@@ -177,6 +178,8 @@ class Plan:
                 return f"adapter {name!r} has no descriptor, so it cannot choose data"
             if cell.choice.pooling == "std" and getattr(adapter_class(name), "level", "") == "structure":
                 return f"adapter {name!r} gives a structure one vector, which has no deviation to choose by"
+            if cell.choice.scaling == MODEL and not adapter_class(name).capabilities.metric:
+                return f"adapter {name!r} knows no metric of a fit of its own, in which it could choose"
             if STAGE_OF[cell.choice.space] == "rows" and not adapter_class(name).capabilities.rows:
                 return f"adapter {name!r} is not linear in its coefficients, so it has no rows to choose by"
             if cell.choice.mask == "atoms" and getattr(adapter_class(name), "level", "") == "structure":
@@ -301,8 +304,9 @@ class _Jobs:
             spec = self._specs[choice.chooser]
             before = (self._once(STAGE_OF[choice.space], choice.dataset, choice.chooser),)
             features = before[0][1]
-        key = selection_key(dataset, features, choice)
-        arguments = (dataset, features, choice, key)
+        metric = spec if choice.scaling == MODEL else None
+        key = selection_key(dataset, features, choice, metric)
+        arguments = (dataset, features, choice, key, metric)
         return self._add(
             Task(("selection", key), stages.selection_stage, arguments, spec, dataset, CHOICES), before
         )

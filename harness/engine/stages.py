@@ -134,14 +134,21 @@ def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> 
 
 
 def selection_stage(
-    root: Path, dataset_key: str, features: str | None, choice: Choice, key: str
+    root: Path,
+    dataset_key: str,
+    features: str | None,
+    choice: Choice,
+    key: str,
+    metric: AdapterSpec | None = None,
 ) -> tuple[IntArray, bool]:
     """Choose frames of the training part, or environments; return them in the order of picking."""
     store = stage_store(root)
     if (stored := stored_selection(store, key)) is not None:
         return stored, False
     described = features if method_of(choice.method).described else None
-    candidates = None if choice.fraction == 1.0 else stored_candidates(root, dataset_key, described, choice)
+    candidates = None
+    if choice.fraction < 1.0:
+        candidates = stored_candidates(root, dataset_key, described, choice, metric)
     picked = order(
         stored_dataset(root, dataset_key),
         candidates,

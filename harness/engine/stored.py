@@ -16,7 +16,7 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.errors import DataError
 from crossprune.harness.evaluation.metrics import labels_of
 from crossprune.harness.evaluation.seen import Acquaintance
-from crossprune.harness.lookup import load_potential
+from crossprune.harness.lookup import AdapterSpec, load_potential
 from crossprune.harness.names import fault_of_path
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import gather
@@ -89,22 +89,52 @@ def _compare(root: Path, stage: str, key: str) -> None:
         pass
 
 
-def stored_candidates(root: Path, dataset_key: str, features: str | None, choice: Choice) -> Candidates:
-    """Gather the training part in a latent space, None for none; a small one is kept for the next seed."""
+def stored_candidates(
+    root: Path,
+    dataset_key: str,
+    features: str | None,
+    choice: Choice,
+    metric: AdapterSpec | None = None,
+) -> Candidates:
+    """Gather the training part in a latent space, None for none; a small one is kept for the next seed.
+
+    With ``metric``, in that of this family's fit.
+    """
     values = None if features is None else stored_vectors(stage_store(root), features, choice.space)
     is_small = values is None or values.nbytes <= KEPT_BYTES
     make = _candidates if is_small else _candidates.__wrapped__
-    return make(root, dataset_key, features, choice.space, choice.scaling, choice.pooling)
+    own = None if metric is None else _Metric(metric)
+    return make(root, dataset_key, features, choice.space, choice.scaling, choice.pooling, own)
+
+
+class _Metric:
+    """A family in whose metric candidates are gathered, equal to another of the same fingerprint."""
+
+    def __init__(self, spec: AdapterSpec) -> None:
+        self.spec = spec
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Metric) and other.spec.fingerprint == self.spec.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.spec.fingerprint)
 
 
 @functools.lru_cache(maxsize=2)
 def _candidates(
-    root: Path, dataset_key: str, features: str | None, space: str, scaling: str, pooling: str
+    root: Path,
+    dataset_key: str,
+    features: str | None,
+    space: str,
+    scaling: str,
+    pooling: str,
+    own: _Metric | None,
 ) -> Candidates:
     dataset = stored_dataset(root, dataset_key)
+    metric = None if own is None else own.spec.make(dataset.elements, dataset.isolated_atom_energies).metric
     values = None if features is None else stored_vectors(stage_store(root), features, space)
     train = dataset.indices("train")
-    return gather(dataset, train, values, space=space, scaling=scaling, pooling=pooling)
+    return gather(dataset, train, values, space=space, scaling=scaling, pooling=pooling, metric=metric)
 
 
 def stored_selection(store: Store, key: str) -> IntArray | None:

@@ -98,7 +98,7 @@ class Study:
     spaces: tuple[str, ...] = ("atoms",)
     """What describes a configuration: its atoms, or rows of least squares: rows or force_rows."""
     scalings: tuple[str, ...] = ("standard",)
-    """How the columns of a latent space are weighted: none, standard, standard_all, whitened or pca:K."""
+    """How columns are weighted: none, standard, standard_all, whitened, pca:K, or model (as its fit does)."""
     poolings: tuple[str, ...] = ("mean",)
     """How atoms, or rows, become one point per configuration: mean, sum, max, std or mean_std."""
     budget: str = "configurations"

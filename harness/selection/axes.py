@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 NEGLIGIBLE = 1e-12
 """Relative variance below which a direction is rounding noise: 10⁴ times the machine precision."""
+MODEL = "model"
+"""The scaling in which a family's own fit sees data, see `crossprune.harness.contract.Adapter.metric`."""
 SPACES = ("atoms", "rows", "force_rows")
 """What a configuration is described by: features of its atoms; rows of least squares, an energy row divided
 by the number of atoms above 3 n_atoms force rows; or its force rows alone."""
@@ -144,8 +146,11 @@ SCALINGS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "standard": standardise,
     "standard_all": standardise_all,
     "whitened": whiten,
+    MODEL: centre,
 }
-"""How the columns of a latent space are weighted; ``pca:K`` is `project`, see `scaling_of`."""
+"""How the columns of a latent space are weighted; ``pca:K`` is `project`, see `scaling_of`.
+
+For `MODEL`, vectors are in the metric of the family's own fit before they are pooled."""
 PCA = "pca:"
 
 

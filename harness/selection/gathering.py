@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract import ENERGY_ROW, FORCE_ROW, FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
@@ -14,6 +15,9 @@ from crossprune.harness.selection.environments import LABELS_OF_ATOM, apart, env
 from crossprune.harness.selection.label_choices import referenced
 from crossprune.harness.selection.methods import budget as budget_of
 from crossprune.harness.selection.methods import choose, method_of
+
+Metric = Callable[[FloatArray, IntArray], FloatArray]
+"""``(vectors, kinds) -> points``."""
 
 
 def order(
@@ -128,6 +132,7 @@ def gather(
     space: str = "atoms",
     scaling: str = "standard",
     pooling: str = "mean",
+    metric: Metric | None = None,
 ) -> Candidates:
     """Gather features or rows, groups, energies and forces of the frames ``part``, and of no others.
 
@@ -140,6 +145,8 @@ def gather(
         (n_frames, k), or design rows, shape (Σ (1 + 3 n_atoms), k); None for a method that looks at none.
     space, scaling, pooling
         One of `SPACES`; a scaling, see `crossprune.harness.selection.axes.scaling_of`; a key of `POOLINGS`.
+    metric
+        Maps the vectors of the part, and no others, before they are pooled; for the scaling `MODEL`.
 
     Raises
     ------
@@ -160,6 +167,8 @@ def gather(
         values = np.empty((int(lengths.sum()), 0))
     else:
         values = np.concatenate([vectors[first[index] : last[index]] for index in part])
+    if metric is not None:
+        values = metric(values, kinds_of(dataset, part, space))
     structures = [dataset.frames[index] for index in part]
     energies = np.array([frames.energy_of(one) for one in structures])
     groups = dataset.groups
@@ -172,6 +181,19 @@ def gather(
         scaling=scaling,
         pooling=pooling,
     )
+
+
+def kinds_of(dataset: frames.DataSet, part: IntArray, space: str) -> IntArray:
+    """Return what each vector of the frames ``part`` is of, see `Adapter.metric` of the contract."""
+    if space == "atoms":
+        place = {element: number for number, element in enumerate(dataset.elements)}
+        symbols = (symbol for index in part for symbol in dataset.frames[index].get_chemical_symbols())
+        return np.array([place[symbol] for symbol in symbols], dtype=np.int64)
+    first, last = places(dataset.sizes[part], space)
+    kinds = np.full(int((last - first).sum()), FORCE_ROW, dtype=np.int64)
+    if space == "rows":
+        kinds[first] = ENERGY_ROW
+    return kinds
 
 
 def places(sizes: IntArray, space: str) -> tuple[IntArray, IntArray]:

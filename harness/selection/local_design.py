@@ -23,8 +23,9 @@ def local_grade(candidates: Candidates, n_chosen: int, rng: np.random.Generator)
     configurations in the cluster of x (D-optimality inside clusters, Shuang 2025, "Model accuracy and data
     heterogeneity shape uncertainty quantification in machine learning interatomic potentials"; there with
     square active sets, which fewer atoms than columns do not have). Clusters are those of k-means on all
-    atoms; in each, columns have deviation 1, and there is an offset. Atoms of given configurations are in A from the start. Ties go by seed;
-    O(atoms × picked atoms × k); larger budgets contain smaller ones; pooling plays no part.
+    atoms; in each, columns have deviation 1, and there is an offset. Atoms of given configurations are in
+    A from the start. Ties go by seed; O(atoms × picked atoms × k); larger budgets contain smaller ones;
+    pooling plays no part.
     """
     order, begun = candidates.shuffled(rng)
     points = candidates.environments()

@@ -16,10 +16,9 @@ from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
 from crossprune.harness.selection.label_choices import energy_spread, force_spread
-from crossprune.harness.selection.leverage import leverage
 from crossprune.harness.selection.local_design import local_grade
 from crossprune.harness.selection.maxvol import maxvol
-from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange
+from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange, leverage
 from crossprune.harness.selection.strata import STRATA, Choose, choose_within, with_shares_of
 
 RANDOM = "random"

@@ -13,6 +13,7 @@ from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.frames import DataSet, element_counts, frames_hash
 from crossprune.harness.engine.keys import features_key, rows_key
 from crossprune.harness.engine.stored import STAGE_OF, stored_dataset, stored_vectors
+from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.gathering import gather
 from crossprune.harness.selection.linter import Finding, lint
 from crossprune.harness.store.objects import Store
@@ -50,11 +51,16 @@ def findings(root: Path, subsets: pd.DataFrame) -> pd.DataFrame:
         if not store.has(stage, vectors):
             continue
         train = dataset.indices("train")
-        seen = gather(dataset, train, stored_vectors(store, vectors, str(space)), space=str(space))
-        facts = _of_cells(dataset, train)
+        values, facts = stored_vectors(store, vectors, str(space)), _of_cells(dataset, train)
+        seen = {}
+        for own in set(part["scaling"] == MODEL):
+            metric = (
+                specs[chooser].make(dataset.elements, dataset.isolated_atom_energies).metric if own else None
+            )
+            seen[own] = gather(dataset, train, values, space=str(space), metric=metric)
         for pooling, scaling in sorted(set(zip(part["pooling"], part["scaling"], strict=True))):
             axes = (name, chooser, space, pooling, scaling)
-            found = lint(replace(seen, pooling=pooling, scaling=scaling), *facts)
+            found = lint(replace(seen[scaling == MODEL], pooling=pooling, scaling=scaling), *facts)
             rows += [(*axes, *vars(one).values()) for one in found or [NOTHING]]
     return pd.DataFrame(rows, columns=COLUMNS)
 

