@@ -17,6 +17,7 @@ NOBODY = "nobody"
 """Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
 DEFAULTS = {
     "mask": ("none", ""),
+    "given": ("", ""),
     "space": ("atoms", ""),
     "scaling": ("standard", ""),
     "pooling": ("mean", ""),
@@ -25,6 +26,7 @@ DEFAULTS = {
 """Values that go without saying in a method's label; empty where an axis plays no part."""
 NOUNS = {
     "mask": " mask",
+    "given": " given",
     "space": " space",
     "scaling": " scaling",
     "pooling": " pooling",
@@ -65,7 +67,7 @@ def unmasked(method: str) -> str:
 
 def budget_of(method: str) -> str:
     """Return what a labelled method says of what is chosen and counted, mask and budget; empty by default."""
-    said = (NOUNS["mask"], NOUNS["budget"])
+    said = (NOUNS["mask"], NOUNS["given"], NOUNS["budget"])
     return ", ".join(one for one in method.split(", ") if one.endswith(said))
 
 
@@ -131,11 +133,13 @@ def overlaps(errors: pd.DataFrame) -> pd.Series[float]:
 def _overlap(table: pd.DataFrame) -> pd.Series[float]:
     """Return the test configurations over those that could be chosen; NaN where a table does not say.
 
-    A mask takes atoms from more configurations than its fraction, and does not say.
+    A mask takes atoms from more configurations than its fraction, and what is given comes on top.
     """
     sizes = ("n_eval_configurations", "n_configurations")
     if not set(sizes) <= set(table.columns):
         return pd.Series(np.nan, table.index)
     n_test, n_chosen = (table[name].astype("float64") for name in sizes)
-    whole = table["mask"] != "atoms" if "mask" in table.columns else True
+    whole = pd.Series(data=True, index=table.index)
+    for column in {"mask", "given"} & set(table.columns):
+        whole &= table[column].isin(DEFAULTS[column])
     return n_test * table["fraction"] / n_chosen.where((n_chosen > 0) & whole)

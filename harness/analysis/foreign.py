@@ -21,14 +21,15 @@ TEXTS = ("dataset", "chooser", "method", "model")
 SILENT = {"split": "test", "group": ALL, "status": "done"}
 """Columns that may be left out, and what goes without saying."""
 VARIANTS = (
-    *("held_out", "mask", "space", "scaling", "pooling", "budget", "relation", "fit_key", "flag", "reason"),
+    *("held_out", "mask", "given", "space", "scaling", "pooling", "budget", "relation"),
+    *("fit_key", "flag", "reason"),
 )
 SIZES = ("n_configurations", "n_eval_configurations", "n_labels")
 DIGITS = 12
 """Of fractions: 0.1 × 3 and 0.3 are one, whichever program wrote them."""
 RELATIONS = ("", OWN, KIN, OTHER, NOBODY, RANDOM)
 CELL = (
-    *("dataset", "pool", "held_out", "chooser", "method", "mask", "space", "scaling", "pooling"),
+    *("dataset", "pool", "held_out", "chooser", "method", "mask", "given", "space", "scaling", "pooling"),
     *("budget", "fraction", "seed", "model", "split", "group"),
 )
 WHOLE = ("seed", "pool")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.axes import POOLINGS, SPACES, scaling_of
 from crossprune.harness.selection.environments import MASKS
-from crossprune.harness.selection.methods import BUDGETS, METHODS, RANDOM, method_of
+from crossprune.harness.selection.methods import BUDGETS, GIVEN_MARK, METHODS, RANDOM, method_of
 
 if TYPE_CHECKING:  # a worker knows cells, and no studies
     from crossprune.harness.data.partition import PoolId
@@ -44,6 +44,8 @@ class Choice:
     """One of `SPACES`; empty for a method that looks at no features."""
     mask: str = field(default="none", kw_only=True)
     """One of `MASKS`: whether whole configurations are chosen, or single environments."""
+    given: str = field(default="", kw_only=True)
+    """Patterns of groups that are labelled already, `GIVEN_MARK` between them; empty for none."""
 
     @property
     def how(self) -> Choice:
@@ -89,6 +91,7 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
                 fraction=fraction,
                 seed=seed,
                 budget=study.budget,
+                given=GIVEN_MARK.join(study.given),
             ),
             model,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,8 +33,8 @@ from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.environments import frames_of
-from crossprune.harness.selection.gathering import Pool
-from crossprune.harness.selection.methods import RANDOM, method_of
+from crossprune.harness.selection.gathering import Pool, given_in
+from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, method_of
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 
@@ -68,6 +69,21 @@ def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
     for group in study.md.groups:
         if group not in known:
             raise StudyError(f"[md]: starts: {unknown_name('group', group, {*known, CRYSTAL})}")
+
+
+def require_given(study: Study, datasets: Iterable[DataSet]) -> None:
+    """Raise `StudyError` if a pattern of `given` fits no frame, or all of a training part is given."""
+    groups = {dataset.groups[index] for dataset in datasets for index in dataset.indices("train")}
+    for pattern in study.given:
+        if not fnmatch.filter(groups, pattern):
+            raise StudyError(
+                f"given: {pattern!r} fits no group that can be chosen ({', '.join(sorted(groups))})"
+            )
+    for dataset in datasets if study.given else ():
+        if len(given_in(dataset, GIVEN_MARK.join(study.given))) == len(dataset.indices("train")):
+            raise StudyError(
+                f"given: all training frames of {dataset.name} are given, so there is nothing to choose"
+            )
 
 
 def require_weight(study: Study, datasets: Mapping[str, DataSet]) -> None:
@@ -111,6 +127,7 @@ class Plan:
         require_known(study)
         datasets = load_splits(study, study.datasets)
         require_groups(study, datasets.values())
+        require_given(study, datasets.values())
         require_weight(study, {pool_name(*split): dataset for split, dataset in datasets.items()})
         own = {name: dataset for (name, pool), dataset in datasets.items() if pool == 0}
         cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
@@ -135,7 +152,10 @@ class Plan:
             study=study,
             specs=specs,
             dataset_keys=dataset_keys,
-            pools={split: Pool.of(dataset, study.budget) for split, dataset in datasets.items()},
+            pools={
+                split: Pool.of(dataset, study.budget, GIVEN_MARK.join(study.given))
+                for split, dataset in datasets.items()
+            },
             keys=keys,
             tasks=jobs.tasks,
             before=jobs.before,
@@ -170,8 +190,10 @@ class Plan:
         return OWN if chooser.prepare_fingerprint == model.prepare_fingerprint else KIN
 
     def unable(self, cell: Cell) -> str:
-        """Say why an adapter cannot take its part in a cell, or return an empty string."""
+        """Say why an adapter, or a method, cannot take its part in a cell, or return an empty string."""
         chooser = cell.choice.chooser
+        if cell.choice.given and not method_of(cell.choice.method).conditional:
+            return f"method {cell.choice.method!r} cannot complete a given set"
         if chooser != RANDOM:
             name = self.specs[chooser].adapter
             if not adapter_class(name).capabilities.describes:

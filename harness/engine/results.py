@@ -27,6 +27,7 @@ AXES = (
     "chooser",
     "method",
     "mask",
+    "given",
     "space",
     "scaling",
     "pooling",
@@ -63,6 +64,7 @@ RESULTS = Columns(
             "pool",
             "held_out",
             "mask",
+            "given",
             "space",
             "scaling",
             "pooling",
@@ -101,7 +103,7 @@ PROPERTY_TEXTS = (
 PROPERTIES = Columns(
     PROPERTY_TEXTS,
     (*NUMBER_AXES, "value", "reference", "error", "relative_error", "wall_s", *REFERENCE_SEEN[1:]),
-    optional=("pool", "held_out", "mask", "space", *REFERENCE_SEEN),
+    optional=("pool", "held_out", "mask", "given", "space", *REFERENCE_SEEN),
 )
 """What readers of the table of properties rely on."""
 MD_NUMBERS = (
@@ -124,7 +126,7 @@ MD = Columns(
     MD_TEXTS,
     (*NUMBER_AXES, *MD_NUMBERS, *MD_LATER),
     truths=("survived",),
-    optional=("pool", "held_out", "mask", "space", "start", *MD_LATER),
+    optional=("pool", "held_out", "mask", "given", "space", "start", *MD_LATER),
 )
 """What readers of the table of molecular dynamics rely on."""
 ONE_RUN = ("fit_key", "start", "ensemble", "temperature_k", "velocity_seed", "n_atoms", "trajectory")

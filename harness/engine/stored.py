@@ -104,7 +104,8 @@ def stored_candidates(
     is_small = values is None or values.nbytes <= KEPT_BYTES
     make = _candidates if is_small else _candidates.__wrapped__
     own = None if metric is None else _Metric(metric)
-    return make(root, dataset_key, features, choice.space, choice.scaling, choice.pooling, own)
+    axes = (choice.space, choice.scaling, choice.pooling, choice.given)
+    return make(root, dataset_key, features, *axes, own)
 
 
 class _Metric:
@@ -128,13 +129,15 @@ def _candidates(
     space: str,
     scaling: str,
     pooling: str,
+    given: str,
     own: _Metric | None,
 ) -> Candidates:
     dataset = stored_dataset(root, dataset_key)
     metric = None if own is None else own.spec.make(dataset.elements, dataset.isolated_atom_energies).metric
     values = None if features is None else stored_vectors(stage_store(root), features, space)
     train = dataset.indices("train")
-    return gather(dataset, train, values, space=space, scaling=scaling, pooling=pooling, metric=metric)
+    axes = {"space": space, "scaling": scaling, "pooling": pooling, "given": given}
+    return gather(dataset, train, values, metric=metric, **axes)
 
 
 def stored_selection(store: Store, key: str) -> IntArray | None:

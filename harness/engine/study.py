@@ -18,7 +18,7 @@ from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.motion.runs import MdOptions
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.names import fault_of_name, fault_of_path
-from crossprune.harness.selection.methods import RANDOM
+from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM
 from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
@@ -93,6 +93,9 @@ class Study:
     """Adapters whose latent space chooses; the random base line is always added."""
     methods: tuple[str, ...] = ("fps",)
     """Selection methods."""
+    given: tuple[str, ...] = ()
+    """Groups, or patterns of their names, that are labelled already: every fit has them, and choices
+    complete them."""
     masks: tuple[str, ...] = ("none",)
     """What is chosen: ``none`` is masked in whole configurations; of ``atoms``, all but the chosen ones."""
     spaces: tuple[str, ...] = ("atoms",)
@@ -145,6 +148,11 @@ class Study:
                 raise ValueError(f"seed {seed} is not between 0 and {LARGEST_SEED} (2⁶³ − 1)")
         if not 1 <= self.pools <= MOST_POOLS:
             raise ValueError(f"pools is {self.pools}; give 1 (the data set's own split) to {MOST_POOLS}")
+        for pattern in self.given:
+            if GIVEN_MARK.strip() in pattern or "," in pattern:
+                raise ValueError(f"given has {pattern!r}: no commas and no +; give ? in their place")
+        if self.given and "atoms" in self.masks:
+            raise ValueError("given and masks = ['atoms']: single atoms complete no given set; leave one out")
         self._check_primary()
         for table, options in (("properties", self.properties), ("md", self.md)):
             if options.enabled and not self.models:

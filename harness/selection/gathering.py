@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.environments import LABELS_OF_ATOM, apart, environments_of, within
 from crossprune.harness.selection.label_choices import referenced
+from crossprune.harness.selection.methods import GIVEN_MARK, choose, method_of
 from crossprune.harness.selection.methods import budget as budget_of
-from crossprune.harness.selection.methods import choose, method_of
 
 Metric = Callable[[FloatArray, IntArray], FloatArray]
 """``(vectors, kinds) -> points``."""
@@ -78,6 +79,17 @@ def _masked_order(
     return within(every[method_of(method).choose(apart(candidates), n_chosen, rng)], limit)
 
 
+def given_in(dataset: frames.DataSet, given: str) -> IntArray:
+    """Return the frames of the training part that are labelled already; indices in the data set, ascending.
+
+    ``given`` are patterns of groups (`fnmatch`), with `GIVEN_MARK` between them; empty for none.
+    """
+    patterns = given.split(GIVEN_MARK) if given else []
+    known = {group: any(fnmatch.fnmatchcase(group, one) for one in patterns) for group in set(dataset.groups)}
+    train = dataset.indices("train")
+    return train[np.array([known[dataset.groups[index]] for index in train], dtype=np.bool_)]
+
+
 @dataclass(frozen=True)
 class Pool:
     """The frames that a study may choose, and what each costs."""
@@ -88,12 +100,14 @@ class Pool:
     """Atoms or labels of each; None where all cost the same."""
     sizes: IntArray
     """Atoms of each."""
+    given: IntArray
+    """Those among them that are labelled already, and in every subset; indices in the data set."""
 
     @classmethod
-    def of(cls, dataset: frames.DataSet, budget: str) -> Pool:
-        """Gather the training part."""
+    def of(cls, dataset: frames.DataSet, budget: str, given: str = "") -> Pool:
+        """Gather the training part; ``given`` as in `given_in`."""
         train = dataset.indices("train")
-        return cls(train, costs(dataset, train, budget), dataset.sizes[train])
+        return cls(train, costs(dataset, train, budget), dataset.sizes[train], given_in(dataset, given))
 
     def atoms_of(self, subset: IntArray) -> int:
         """Count the atoms of some of the frames, given by their indices in the data set, or environments."""
@@ -102,9 +116,10 @@ class Pool:
         return int(self.sizes[np.searchsorted(self.train, subset)].sum())
 
     def subset(self, picked: IntArray, fraction: float) -> IntArray:
-        """Take a fraction out of an order of picking that holds it; ascending indices.
+        """Take a fraction out of an order of picking that holds it, and what is given; ascending indices.
 
-        The picks are taken in their order as long as they fit, at least one. An order of environments,
+        The picks are taken in their order as long as they fit, at least one; the fraction is of all frames,
+        and given ones come on top. An order of environments,
         shape (n, 2), gives environments, the labels of which are a fraction of those of the frames.
         """
         if picked.ndim == 2:
@@ -112,10 +127,10 @@ class Pool:
         if fraction == 1.0:
             return self.train
         if self.costs is None:
-            return np.sort(picked[: budget_of(fraction, len(self.train))])
+            return np.union1d(self.given, picked[: budget_of(fraction, len(self.train))])
         spent = np.cumsum(self.costs[np.searchsorted(self.train, picked)])
         kept = np.searchsorted(spent, fraction * float(self.costs.sum()), side="right")
-        return np.sort(picked[: max(1, int(kept))])
+        return np.union1d(self.given, picked[: max(1, int(kept))])
 
     def _environments(self, picked: IntArray, fraction: float) -> IntArray:
         if fraction == 1.0:
@@ -133,6 +148,7 @@ def gather(
     scaling: str = "standard",
     pooling: str = "mean",
     metric: Metric | None = None,
+    given: str = "",
 ) -> Candidates:
     """Gather features or rows, groups, energies and forces of the frames ``part``, and of no others.
 
@@ -147,6 +163,8 @@ def gather(
         One of `SPACES`; a scaling, see `crossprune.harness.selection.axes.scaling_of`; a key of `POOLINGS`.
     metric
         Maps the vectors of the part, and no others, before they are pooled; for the scaling `MODEL`.
+    given
+        What of the part is labelled already, as in `given_in`.
 
     Raises
     ------
@@ -180,6 +198,7 @@ def gather(
         energies=referenced(energies, frames.element_counts(structures, dataset.elements)),
         scaling=scaling,
         pooling=pooling,
+        given=np.flatnonzero(np.isin(part, given_in(dataset, given))).astype(np.int64),
     )
 
 

@@ -25,6 +25,8 @@ RANDOM = "random"
 """Name of the base line, as chooser and as method."""
 BUDGETS = ("configurations", "atoms", "labels")
 """What a fraction is a fraction of."""
+GIVEN_MARK = " + "
+"""Stands between the patterns of groups that are labelled already."""
 SHARES = "shares"
 """``fps@shares`` is random, with as many of each group as fps takes."""
 

@@ -40,7 +40,7 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
         for key in sorted(set(sets["dataset_key"]))
         if store.has("dataset", key)
     }
-    pools: dict[tuple[str, str], Pool] = {}
+    pools: dict[tuple[str, ...], Pool] = {}
     rows = sets.to_dict("records")
     known = [_subset(store, row, pools) if row["dataset_key"] in sizes else None for row in rows]
     sets["way"], sets["subset"] = way_of(sets), pd.Series(known, sets.index, dtype=object)
@@ -48,14 +48,14 @@ def chosen_subsets(root: Path, results: pd.DataFrame) -> pd.DataFrame:
     return sets.assign(n_train=sets["dataset_key"].map(sizes))
 
 
-def _subset(store: Store, row: Mapping[Hashable, Any], pools: dict[tuple[str, str], Pool]) -> IntArray | None:
+def _subset(store: Store, row: Mapping[Hashable, Any], pools: dict[tuple[str, ...], Pool]) -> IntArray | None:
     """Return what a fit was fitted to, or what an order of picking begins with; None if neither is stored."""
     if row["fit_key"] and store.has("fit", str(row["fit_key"])):
         return stored_subset(store.root, str(row["fit_key"]))
     order = stored_selection(store, str(row["selection_key"])) if row["selection_key"] else None
     if order is None:
         return None
-    key, budget = str(row["dataset_key"]), str(row["budget"])
-    if (key, budget) not in pools:
-        pools[key, budget] = Pool.of(stored_dataset(store.root, key), budget)
-    return pools[key, budget].subset(order, float(row["fraction"]))
+    key, budget, given = (str(row[name]) for name in ("dataset_key", "budget", "given"))
+    if (key, budget, given) not in pools:
+        pools[key, budget, given] = Pool.of(stored_dataset(store.root, key), budget, given)
+    return pools[key, budget, given].subset(order, float(row["fraction"]))
