@@ -52,9 +52,7 @@ def write_training(
             stream.write(_xyz(atoms, names[weight], weight, options, some))
 
 
-def _xyz(
-    atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions, kept: IntArray | None
-) -> str:
+def _xyz(atoms: Atoms, name: str, weight: GroupWeight, options: GapOptions, kept: IntArray | None) -> str:
     box = boxed(atoms, options.reach)
     header = [f'Lattice="{_join(np.array(box.cell).ravel())}"']
     columns = [box.positions]

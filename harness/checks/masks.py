@@ -52,9 +52,7 @@ def a_mask_of_nothing_is_none(subject: Subject) -> None:
     _require_claim(subject)
     bare = Subject(subject.cls, subject.elements)
     bare.frames = [
-        label(
-            atoms, energy=energy_of(atoms), forces=forces_of(atoms), stress=None, group=group_of(atoms)
-        )
+        label(atoms, energy=energy_of(atoms), forces=forces_of(atoms), stress=None, group=group_of(atoms))
         for atoms in subject.frames
     ]
     everything = {index: tuple(range(len(subject.frames[index]))) for index in KEPT}

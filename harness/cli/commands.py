@@ -75,7 +75,10 @@ def adapters() -> None:
     from crossprune.harness.lookup import broken_families, families
 
     view = Table("name", "chooses", "fits", "stress", "alloys", "masks", "about")
-    view.caption = "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; –: not known before it can be imported"
+    view.caption = (
+        "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; "
+        "–: not known before it can be imported"
+    )
     lines = []
     for name, family in sorted(families().items()):
         marks, problem = _look_at(name)
@@ -98,7 +101,8 @@ def _look_at(name: str) -> tuple[tuple[str, ...], str]:
         cls = adapter_class(name)
         can = cls.capabilities
         marks = tuple(
-            "yes" if one else "no" for one in (can.describes, can.fits, can.stress, can.multi_element, can.masks)
+            "yes" if one else "no"
+            for one in (can.describes, can.fits, can.stress, can.multi_element, can.masks)
         )
         require_packages(name)
         cls(["Si"])

