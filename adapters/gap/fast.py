@@ -181,6 +181,7 @@ def fit_rows(
     numbers = [prepared.frames[index].numbers for index in subset]
     kernels = pair_kernels(pairs, numbers, elements, options)
     every = np.concatenate(columns)
+    atoms: Sequence[IntArray | None] = [None] * len(subset) if kept is None else kept
     blocks = (
         system_rows(
             prepared.frames[index],
@@ -188,11 +189,9 @@ def fit_rows(
             weights,
             options,
             baseline,
-            atoms,
+            some,
         )
-        for index, pair, number, atoms in zip(
-            subset, pairs, numbers, kept or [None] * len(subset), strict=True
-        )
+        for index, pair, number, some in zip(subset, pairs, numbers, atoms, strict=True)
     )
     solution, condition = solve(points, kernels, blocks, options)
     return SparseModel(

@@ -47,8 +47,9 @@ def write_training(
     Frames of equal weights share a name: gap_fit's list of names is limited in length, data sets are not
     limited in groups. The virial is −V·stress, as nine numbers (symmetric, so their order does not matter).
     """
+    masks: Sequence[IntArray | None] = [None] * len(frames) if kept is None else kept
     with path.open("w") as stream:
-        for atoms, weight, some in zip(frames, weights, kept or [None] * len(frames), strict=True):
+        for atoms, weight, some in zip(frames, weights, masks, strict=True):
             stream.write(_xyz(atoms, names[weight], weight, options, some))
 
 

@@ -253,7 +253,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         weights: Weights,
         rng: np.random.Generator,
     ) -> LinearPotential:
-        """Solve the weighted ridge problem of the force rows of ``kept`` and the energy rows of ``subset``."""
+        """Solve the weighted ridge problem of the force rows of ``kept`` and all energy rows."""
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         order = np.argsort(subset)

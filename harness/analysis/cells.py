@@ -36,7 +36,7 @@ NOUNS = {
 
 
 def labelled(results: pd.DataFrame) -> pd.DataFrame:
-    """Fold mask, space, scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults are left out.
+    """Fold mask, space, scaling, pooling and budget into ``method``: ``fps, max pooling``; defaults aside.
 
     The columns are dropped, so that labelling twice changes nothing.
     """
@@ -88,8 +88,8 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
 def partial_errors(results: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
     """Return every planned cell below the full set with the logarithm of its error.
 
-    Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (what is chosen, and what a fraction counts),
-    ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``cell``,
+    Columns of `SETTING`, ``chooser``, ``seed``, ``relation``, ``budget`` (mask, and what a fraction
+    counts), ``source`` (the data set that a pool was drawn from), ``held_out`` (the group, if so), ``cell``,
     ``fit_key``, ``split``, ``overlap`` (test over training configurations, NaN if not known),
     ``log_labels`` (logarithm of the labels that were chosen, NaN if not known), ``log_error``, NaN where
     the cell is not done, and ``at_end`` (1 where that is an end of the scale, 0 elsewhere), in an order of

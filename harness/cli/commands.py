@@ -75,7 +75,10 @@ def adapters() -> None:
     from crossprune.harness.lookup import broken_families, families
 
     view = Table("name", "chooses", "fits", "stress", "alloys", "masks", "about")
-    view.caption = "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; –: not known before it can be imported"
+    view.caption = (
+        "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; "
+        "–: not known before it can be imported"
+    )
     lines = []
     for name, family in sorted(families().items()):
         marks, problem = _look_at(name)

@@ -11,6 +11,7 @@ from typing import Any
 
 from crossprune.harness.contract import Fitter, IntArray, have_weight
 from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
+from crossprune.harness.data.environments import frames_of
 from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
 from crossprune.harness.data.names import pool_name, table_of
 from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
@@ -32,7 +33,6 @@ from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.axes import MODEL
-from crossprune.harness.selection.environments import frames_of
 from crossprune.harness.selection.gathering import Pool, given_in
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, method_of
 from crossprune.harness.store.objects import Store

@@ -25,6 +25,7 @@ from crossprune.harness.contract import (
     save_arrays,
 )
 from crossprune.harness.data import frames
+from crossprune.harness.data.environments import by_frame, frames_of, sizes_of
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
@@ -44,7 +45,6 @@ from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.fingerprint import package_versions
 from crossprune.harness.lookup import AdapterSpec, adapter_class
-from crossprune.harness.selection.environments import by_frame, frames_of, sizes_of
 from crossprune.harness.selection.gathering import n_labels, order, places
 from crossprune.harness.selection.methods import method_of
 from crossprune.harness.store.objects import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
@@ -61,6 +61,21 @@ class Candidates:
         """Draw an order of all configurations, by which ties are broken, and find the given ones in it."""
         order = rng.permutation(self.n_configurations)
         return order, np.argsort(order)[self.given]
+
+    def apart(self) -> Candidates:
+        """Make each vector a candidate of its own, in the same space; where vectors are of atoms.
+
+        Forces and energies of configurations are none of theirs.
+        """
+        of_vectors = zip(self.groups, self.sizes.tolist(), strict=True) if self.groups else ()
+        return replace(
+            self,
+            offsets=np.arange(len(self.features) + 1),
+            groups=[group for group, size in of_vectors for _ in range(size)],
+            mean_forces=None,
+            energies=None,
+            given=np.flatnonzero(np.isin(np.repeat(np.arange(len(self.sizes)), self.sizes), self.given)),
+        )
 
     def points(self) -> FloatArray:
         """Return one scaled point per configuration: pooled first, then scaled; read-only."""

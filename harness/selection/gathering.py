@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import ENERGY_ROW, FORCE_ROW, FloatArray, IntArray
 from crossprune.harness.data import frames
+from crossprune.harness.data.environments import LABELS_OF_ATOM, environments_of, within
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.environments import LABELS_OF_ATOM, apart, environments_of, within
 from crossprune.harness.selection.label_choices import referenced
 from crossprune.harness.selection.methods import GIVEN_MARK, choose, method_of
 from crossprune.harness.selection.methods import budget as budget_of
@@ -42,7 +42,7 @@ def order(
     method, budget
         A name that `crossprune.harness.selection.methods.method_of` knows, and one of `BUDGETS`.
     mask
-        One of `crossprune.harness.selection.environments.MASKS`.
+        One of `crossprune.harness.data.environments.MASKS`.
     fraction
         Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
         fractions out of this order.
@@ -76,7 +76,7 @@ def _masked_order(
         return every
     limit = fraction * float(sum(n_labels(dataset.frames[index]) for index in train))
     n_chosen = min(len(every), max(1, int(limit / LABELS_OF_ATOM)))
-    return within(every[method_of(method).choose(apart(candidates), n_chosen, rng)], limit)
+    return within(every[method_of(method).choose(candidates.apart(), n_chosen, rng)], limit)
 
 
 def given_in(dataset: frames.DataSet, given: str) -> IntArray:

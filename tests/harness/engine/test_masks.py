@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.environments import by_frame, within
 from crossprune.harness.data.frames import forces_of
 from crossprune.harness.engine.grid import expand
 from crossprune.harness.engine.loop import run
@@ -13,7 +14,6 @@ from crossprune.harness.engine.stored import stored_potential, stored_selection
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import adapter_class
-from crossprune.harness.selection.environments import by_frame, within
 from crossprune.harness.selection.gathering import n_labels
 from crossprune.harness.store.objects import Store
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from crossprune.harness.data.cards import DataOptions, load_dataset
-from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.environments import (
-    apart,
+from crossprune.harness.data.environments import (
     by_frame,
     environments_of,
     frames_of,
@@ -15,6 +15,7 @@ from crossprune.harness.selection.environments import (
     spent,
     within,
 )
+from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.farthest import greedy_farthest
 from crossprune.harness.selection.gathering import Pool, gather, n_labels, order
 from crossprune.harness.selection.methods import METHODS
@@ -114,8 +115,10 @@ def test_fps_of_environments_is_farthest_points_among_atoms(silicon):
 
 def test_environments_keep_their_space_and_groups():
     candidates = Candidates(np.arange(10.0).reshape(5, 2), np.array([0, 2, 5]), ["a", "b"], np.ones(2))
-    alone = apart(candidates)
+    candidates = replace(candidates, given=np.array([1]))
+    alone = candidates.apart()
     np.testing.assert_array_equal(alone.environments(), candidates.environments())
     assert alone.n_configurations == 5
     assert alone.groups == ["a", "a", "b", "b", "b"]
+    assert alone.given.tolist() == [2, 3, 4]
     assert alone.mean_forces is None

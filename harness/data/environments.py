@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from crossprune.harness.contract import IntArray
-from crossprune.harness.selection.candidates import Candidates
 
 MASKS = ("none", "atoms")
-"""What is chosen: whole configurations, or single environments, whose configurations are masked but for them."""
+"""What is chosen: whole configurations, or single environments, beside which all atoms are masked."""
 LABELS_OF_ATOM = 3
 """Components of a force."""
 
@@ -26,18 +23,6 @@ def environments_of(part: IntArray, sizes: IntArray) -> IntArray:
     """
     atoms = [np.arange(size) for size in sizes.tolist()]
     return np.column_stack([np.repeat(part, sizes), np.concatenate([np.arange(0), *atoms])])
-
-
-def apart(candidates: Candidates) -> Candidates:
-    """Make each vector a candidate of its own, in the same space; where vectors are of atoms."""
-    of_atoms = zip(candidates.groups, candidates.sizes.tolist(), strict=True) if candidates.groups else ()
-    return replace(
-        candidates,
-        offsets=np.arange(len(candidates.features) + 1),
-        groups=[group for group, size in of_atoms for _ in range(size)],
-        mean_forces=None,
-        energies=None,
-    )
 
 
 def spent(environments: IntArray) -> IntArray:
