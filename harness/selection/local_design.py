@@ -47,7 +47,8 @@ def local_grade(candidates: Candidates, n_chosen: int, rng: np.random.Generator)
         for row, cluster in enumerate(clusters):
             if cluster.add(picked[-1]):
                 scores[row] = cluster.scores(len(order))
-    return order[picked[len(begun) :]]
+    chosen: IntArray = order[picked[len(begun) :]]
+    return chosen
 
 
 def atom_clusters(points: FloatArray, rng: np.random.Generator) -> IntArray:
