@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from crossprune.harness.analysis.spaces import findings, leakage, verdicts
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
 from crossprune.harness.analysis.spaces.composition import composition, rules_of
-from crossprune.harness.analysis.spaces.findings import findings
 from crossprune.harness.analysis.spaces.latent import (
     chosen_sets,
     compare_spaces,
@@ -15,6 +16,7 @@ from crossprune.harness.analysis.spaces.latent import (
     spaces_of,
     stored_study,
 )
+from crossprune.harness.analysis.spaces.looks import Look, stored_looks
 from crossprune.harness.engine.results import by_pool, not_held_out
 
 
@@ -24,7 +26,8 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     Returns
     -------
     dict
-        Tables ``findings`` (what is wrong with a space), ``composition`` (kinds of structures that were
+        Tables ``findings`` (what is wrong with a space), ``leakage`` (how near what is tested lies to
+        training), ``worth`` (is the pool worth pruning), ``composition`` (kinds of structures that were
         chosen), ``overlap``, ``chosen`` and ``spaces``.
     """
     if "dataset_key" not in results.columns or not (root / "objects").is_dir():
@@ -34,9 +37,27 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     subsets = chosen_subsets(root, results)
     study = stored_study(root)
     return {
-        "findings": findings(root, subsets),
+        **before_choosing(stored_looks(root, subsets)),
         "composition": composition(root, subsets, {} if study is None else rules_of(study)),
         "overlap": overlap(subsets),
         "chosen": chosen_sets(subsets, spaces),
         "spaces": compare_spaces(spaces),
     }
+
+
+def before_choosing(looks: Iterable[Look]) -> dict[str, pd.DataFrame]:
+    """Describe latent spaces by what is known before anything is chosen in them, and without labels.
+
+    Returns
+    -------
+    dict
+        Tables ``findings``, ``leakage`` and ``worth``; the last is of each data set's own split only, since
+        pools of the same frames agree.
+    """
+    rows: dict[str, list[tuple[object, ...]]] = {"findings": [], "leakage": [], "worth": []}
+    for look in looks:
+        rows["findings"] += findings.rows_of(look)
+        rows["leakage"] += leakage.rows_of(look)
+        rows["worth"] += [verdicts.row_of(look)] if look.structures.is_first else []
+    columns = {"findings": findings.COLUMNS, "leakage": leakage.COLUMNS, "worth": verdicts.COLUMNS}
+    return {name: pd.DataFrame(rows[name], columns=columns[name]) for name in rows}
