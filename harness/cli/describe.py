@@ -64,6 +64,7 @@ def describe(
     families are those of the study; spaces of a store are described by `crossprune analyze STORE`.
     """
     from crossprune.harness.analysis.spaces.described import before_choosing
+    from crossprune.harness.analysis.spaces.verdicts import sentences
     from crossprune.harness.cli.console import print_analysis, print_notes, print_text
 
     keys: dict[str, Any] = dict(
@@ -81,7 +82,7 @@ def describe(
     print_notes(console, notes)
     worth = tables["worth"].drop(columns="remark")  # its sentences follow
     print_analysis(console, {**tables, "worth": worth})
-    for line in _verdicts(tables["worth"]):
+    for line in sentences(tables["worth"]):
         print_text(console, line)
 
 
@@ -163,17 +164,6 @@ def _looks(study: Study, structures: list[Structures]) -> Iterator[Look]:
         can = adapter_class(spec.adapter).capabilities
         spaces = [one for one in study.spaces if one == "atoms" or can.rows or len(study.spaces) == 1]
         yield from fresh_looks(known, spec, itertools.product(spaces, study.poolings, study.scalings))
-
-
-def _verdicts(table: pd.DataFrame) -> list[str]:
-    """Say the verdict of each space in a sentence."""
-    from crossprune.harness.analysis.spaces.looks import SPACE
-
-    names = table[SPACE].itertuples(index=False)
-    return [
-        f"{dataset}, {chooser} ({', '.join(axes)}): {remark}."
-        for (dataset, chooser, *axes), remark in zip(names, table["remark"], strict=True)
-    ]
 
 
 def _document(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, Any]) -> dict[str, Any]:

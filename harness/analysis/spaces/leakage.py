@@ -12,7 +12,7 @@ from crossprune.harness.selection.linter import effective_dimension
 
 PARTS = ("test", "ood")
 COLUMNS = [
-    *(*SPACE, "part", "level", "n_tested", "n_train", "twins", "copies", "nearer", "redrawn_low"),
+    *(*SPACE, "part", "level", "n_tested", "n_train", "twins", "copies", "tells", "nearer", "redrawn_low"),
     *("redrawn_high", "of_group_split", "by_chance", "remark"),
 ]
 MOST = 10_000
@@ -25,7 +25,8 @@ def rows_of(look: Look) -> Iterator[tuple[object, ...]]:
     """Yield a row, `COLUMNS`, for each tested part of one space.
 
     ``twins`` are tested configurations that this space cannot tell from a training one, ``copies`` those that
-    are copies by symmetry (`crossprune.harness.data.twins`), whatever the space; the rest is of `nearness`.
+    are copies by symmetry (`crossprune.harness.data.twins`), whatever the space; ``tells`` is False where the
+    space hardly tells configurations apart, so that twins in it mean nothing; the rest is of `nearness`.
     All configurations are scaled together, since where a training one lies must not depend on the split.
     """
     known = look.structures
@@ -48,8 +49,15 @@ def rows_of(look: Look) -> Iterator[tuple[object, ...]]:
         if (n_all := max(known.n_all, len(here))) > len(seen):
             remark += f"; of a sample of {len(seen)} of {n_all}: twins among the others are not seen"
         yield (
-            *(*look.names, part, level, found.n_tested, found.n_train, found.twins, copies, found.nearer),
-            *(found.redrawn_low, found.redrawn_high, found.of_group_split, found.by_chance, remark),
+            *(*look.names, part, level, found.n_tested, found.n_train, found.twins, copies, not blind),
+            *(
+                found.nearer,
+                found.redrawn_low,
+                found.redrawn_high,
+                found.of_group_split,
+                found.by_chance,
+                remark,
+            ),
         )
 
 

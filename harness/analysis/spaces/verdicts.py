@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from crossprune.harness.analysis.spaces.looks import SPACE, Look
 from crossprune.harness.analysis.spaces.worth import MOST, verdict_on
 from crossprune.harness.selection.linter import near_duplicates
@@ -22,3 +23,12 @@ def row_of(look: Look) -> tuple[object, ...]:
     found = verdict_on(points[drawn], groups[drawn].tolist(), np.random.default_rng(0), n_all)
     values = {**vars(found), "near_duplicates": near_duplicates(points)}
     return (*look.names, *(values[name] for name in COLUMNS[len(SPACE) :]))
+
+
+def sentences(table: pd.DataFrame) -> list[str]:
+    """Return the verdict on each space of a table ``worth`` in a sentence."""
+    names = table[SPACE].itertuples(index=False)
+    return [
+        f"{dataset}, {chooser} ({', '.join(axes)}): {remark}."
+        for (dataset, chooser, *axes), remark in zip(names, table["remark"], strict=True)
+    ]

@@ -210,7 +210,7 @@ def _unknown(n: int, k: int, dimension: float, over: str) -> Verdict:
 def _sentence(found: Verdict, n_all: int) -> str:
     """Say it in a sentence."""
     ends = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
-    size = f"{found.n} configurations are worth about {found.effective_size:.0f} distinct ones"
+    size = f"the {found.n} are as various as {found.effective_size:.0f} that have nothing in common"
     if found.pruning == "worth it":
         words = f"worth pruning: to about {100 * found.keep:.0f} % ({ends}); {size}"
     else:
