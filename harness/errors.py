@@ -18,6 +18,10 @@ class DataError(UserError):
     """A data set, file or frame cannot be used."""
 
 
+class NoLabels(DataError):
+    """A frame has no energy or no forces, under any name that could be meant."""
+
+
 class StudyError(UserError):
     """A study, option or command-line value cannot be used."""
 

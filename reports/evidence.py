@@ -20,6 +20,10 @@ COUNTS = [[0.0, "#9ECAE1"], [0.5, "#3182BD"], [1.0, "#08306B"]]
 """Blues (ColorBrewer) from few to many; empty bins are clear."""
 
 
+MOST_WAYS = 12
+"""Ways of choosing whose overlaps are shown at every fraction."""
+
+
 @dataclass(frozen=True)
 class Overlap:
     """How far the sets of two ways of choosing agree, for one data set and fraction."""
@@ -31,6 +35,14 @@ class Overlap:
     """Way, and for each way the text and the tint (%) of its cell."""
     chance: str
     """What two random sets of these sizes share."""
+
+
+def shown_overlaps(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep of the overlaps of many ways of choosing those at the fraction nearest to a tenth."""
+    if table["first"].nunique() <= MOST_WAYS or table.empty:
+        return table
+    distance = (table["fraction"] - 0.1).abs()
+    return table[distance == distance.min()]
 
 
 def overlaps(table: pd.DataFrame) -> list[Overlap]:

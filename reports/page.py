@@ -15,17 +15,19 @@ from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import warning
+from crossprune.harness.analysis.spaces.verdicts import sentences
 from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
-from crossprune.reports import figures, tables
+from crossprune.reports import figures, spaces, tables
 from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
-from crossprune.reports.evidence import map_data, overlaps, parity_figures
+from crossprune.reports.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.forest import forest_plot
 from crossprune.reports.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.matrices import Block, blocks_of
 from crossprune.reports.properties import error_tint, property_errors, ramps, survival
+from crossprune.reports.shares import composition_figures, over_seeds
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -164,11 +166,14 @@ def render(
     cells = tables.cells(results)
     panels = _panels(results, cell_costs(cells))
     failures = tables.failures(results)
+    together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
+    kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
         title=str(provenance.get("study", "crossprune study")),
         style=_source("page.css"),
         script=_source("page.js"),
-        plotly=packed(get_plotlyjs()) if panels else "",
+        plotly=packed(get_plotlyjs()) if panels or artefacts.maps else "",
+        only_chosen=bool(len(cells)) and (cells["model"] == "").all(),
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
         question=question,
@@ -177,11 +182,16 @@ def render(
         further=[(name, _shown(statistics[name])) for name in FURTHER if name in statistics],
         captions=FURTHER,
         panels=panels,
-        choices=_choices(panels),
+        choices=_choices(panels, [one.dataset for one in artefacts.maps]),
         maps=[(name, bundle([data])) for name, data in map_data(artefacts.maps)],
         parity=[(*part, bundle(drawn)) for part, drawn in parity_figures(artefacts.parity).items()],
-        overlaps=[] if artefacts.overlap is None else overlaps(artefacts.overlap),
-        overlap_table=artefacts.overlap,
+        notices=spaces.notices(artefacts.spaces),
+        verdicts=[] if worth is None else sentences(worth),
+        spaces=spaces.tables_of(artefacts.spaces),
+        compositions=[] if kinds is None else composition_figures(kinds),
+        composition_table=None if kinds is None else over_seeds(kinds),
+        overlaps=[] if together is None else overlaps(together),
+        overlap_table=together,
         per_configuration=artefacts.per_configuration,
         n_guessed=tables.n_guessed(results),
         failures=failures.head(MAX_FAILURES),
@@ -272,14 +282,14 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     return table[[name for name in table if name in SHOWN]] if "verdict" in table else table
 
 
-def _choices(panels: Sequence[Panel]) -> dict[str, list[tuple[str, str]]]:
+def _choices(panels: Sequence[Panel], mapped: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """List value and label of each switch of the page."""
 
     def unique(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         return list(dict.fromkeys(pairs))
 
     return {
-        "dataset": unique((one.dataset, one.dataset) for one in panels),
+        "dataset": unique((one, one) for one in (*(one.dataset for one in panels), *mapped)),
         "metric": [
             (one.column, f"{one.label} ({one.unit})") for one in METRICS if one in {p.metric for p in panels}
         ],

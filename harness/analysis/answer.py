@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
+from crossprune.harness.analysis.kept import kept, write_all
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
 from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
 from crossprune.harness.analysis.outcomes.scales import (
@@ -34,7 +32,7 @@ from crossprune.harness.analysis.primary import Asked, asked
 from crossprune.harness.analysis.ranks import ranks
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
-from crossprune.harness.analysis.spaces.described import diagnostics_of
+from crossprune.harness.analysis.spaces.described import BEFORE, diagnostics_of
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.results import (
@@ -50,10 +48,9 @@ from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
 from crossprune.harness.fingerprint import canonical_hash, source_hash
-from crossprune.harness.store.damage import delete
-from crossprune.harness.store.objects import Store, write_file
+from crossprune.harness.store.objects import Store
 from crossprune.harness.store.readonly import can_write
-from crossprune.harness.store.tables import UNREADABLE, read_table, write_table
+from crossprune.harness.store.tables import read_table
 
 METRICS = {name: ERRORS[name] for name in ("force", "energy")}
 """Errors that the answer rests on, by the outcome's name in a study."""
@@ -91,7 +88,7 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
     diagnostics = diagnostics_of(root, results)
     tables = {**stored_statistics(root, results), **diagnostics}
     if can_write(root / "analysis") or (not (root / "analysis").is_dir() and can_write(root)):
-        _write(root / "analysis", diagnostics)
+        write_all(root, {name: one for name, one in diagnostics.items() if name not in BEFORE})
     return tables
 
 
@@ -121,34 +118,7 @@ def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFra
     code = source_hash(__name__)
     question = dataclasses.asdict(asked(root))
     stamp = canonical_hash(list(whole.columns), *rows, all_predictions_held(root, whole), code, question)
-    folder, note = root / "analysis", root / "analysis" / "statistics.json"
-    with contextlib.suppress(*UNREADABLE):  # a cache: what is not as it was written is computed again
-        known = json.loads(note.read_bytes())
-        if known["stamp"] == stamp and known["tables"] == _digests(folder, known["tables"]):
-            return {name: read_table(folder / f"{name}.parquet") for name in known["tables"]}
-    tables = statistics_of(root, results)
-    if not can_write(folder if folder.is_dir() else root):
-        return tables
-    delete(note)
-    _write(folder, tables)
-    written = json.dumps({"stamp": stamp, "tables": _digests(folder, tables)})
-    write_file(note, lambda path: path.write_text(written))
-    return tables
-
-
-def _digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Digest the files of tables."""
-    return {name: hashlib.sha256((folder / f"{name}.parquet").read_bytes()).hexdigest() for name in names}
-
-
-def _write(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    if not folder.is_dir():
-        delete(folder)
-    folder.mkdir(exist_ok=True)
-    for name, table in tables.items():
-        if (path := folder / f"{name}.parquet").is_dir():
-            delete(path)
-        write_table(table, path)
+    return kept(root, "statistics", stamp, lambda: statistics_of(root, results))
 
 
 def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:

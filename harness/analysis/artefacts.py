@@ -6,7 +6,7 @@ import functools
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
+from crossprune.harness.analysis.spaces.described import of_chosen
 from crossprune.harness.analysis.spaces.latent import described, overlap, part_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
@@ -79,6 +80,8 @@ class Artefacts:
     parity: tuple[Parity, ...] = ()
     overlap: pd.DataFrame | None = None
     """As `crossprune.harness.analysis.spaces.latent.overlap`."""
+    spaces: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """As `crossprune.harness.analysis.spaces.described.of_chosen`: findings, leakage, worth, composition."""
     per_configuration: bool = False
     """Whether every finished cell's predictions are stored."""
 
@@ -97,6 +100,7 @@ def gather(root: Path, results: pd.DataFrame) -> Artefacts:
         maps=tuple(latent_maps(root, first, subsets)),
         parity=tuple(parities(store, first)),
         overlap=overlap(subsets),
+        spaces=of_chosen(root, subsets),
         per_configuration=all_predictions_held(root, results),
     )
 

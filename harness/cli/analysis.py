@@ -130,14 +130,14 @@ def _document(tables: Mapping[str, pd.DataFrame], question: Asked, store: Path) 
         primary |= {"estimate": row["ratio"], **{name: row.get(name) for name in RESULT}}
     primary["said"] = _verdict(tables, question, store)[1:]
     records = {name: table.to_dict("records") for name, table in tables.items()}
-    return {"primary": _plain(primary), "tables": _plain(records)}
+    return {"primary": plain(primary), "tables": plain(records)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as JSON has it, with all that is in it."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

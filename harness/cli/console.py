@@ -262,6 +262,8 @@ TITLES = {
     "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
     "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
     "findings": "what is wrong with each latent space: its share of the distances, and of a tenth changed",
+    "leakage": "does the split leak? nearness of what is tested to training, beside random draws of it",
+    "worth": "is the pool worth pruning, and to what fraction (95 % interval)? no label is looked at",
     "composition": "kinds of structures among the chosen (%), mean over seeds",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
@@ -342,12 +344,16 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
             hidden |= {"model", "comparison", "pairs", "seeds"}
         hidden |= set() if table["lost"].any() else {"lost"}
         table = table[[one for one in COLUMNS if one in table and one not in hidden]]
-    ends_of = (("fraction", "low", "high"), ("correlation", "low", "high"))
+    ends_of: tuple[tuple[str, str, str], ...] = (("fraction", "low", "high"), ("correlation", "low", "high"))
+    ends_of += (("keep", "low", "high"),)
     for name, low, high in (*ends_of, ("data_ratio", "data_ratio_low", "data_ratio_high")):
         if {name, low, high} <= set(table):
             ends = _intervals(table[low], table[high])
             texts = [f"{_short(one)} ({end})" for one, end in zip(table[name], ends, strict=True)]
             table = table.assign(**{name: texts}).drop(columns=[low, high])
+    if "redrawn_low" in table:
+        ends = _intervals(table.pop("redrawn_low"), table.pop("redrawn_high"))
+        table.insert(table.columns.get_loc("nearer") + 1, "random_draws", ends)
     return table.map(_short).rename(columns=lambda column: str(column).replace("_", " "))
 
 

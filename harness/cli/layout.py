@@ -14,7 +14,7 @@ LONGEST_NAME = 26
 KEYS = (
     *("dataset", "outcome", "group", "comparison", "way", "chooser", "method", "model", "fraction"),
     *("first", "second", "over", "space", "other", "effect", "structure", "property", "category"),
-    *("pooling", "scaling", "level", "finding"),
+    *("pooling", "scaling", "level", "finding", "part", "pruning"),
 )
 """Columns that say what a row is of: they stand beside every block of the others."""
 STAY = ("ratio", "interval", "p", "verdict", "remark")
@@ -37,7 +37,10 @@ def lines_of(texts: pd.DataFrame) -> list[str]:
         texts, notes = _numbered(texts, ["remark"], "[{}]")
         texts = texts if notes else texts.drop(columns="remark")
     above = ""
-    if _width(texts) > WIDTH and len(texts) > 1:
+    if _width(texts) > WIDTH and len(texts) == 1:
+        words = (f"{name} {value}" for name, value in texts.iloc[0].items())
+        return [line for one in ("; ".join(words), *notes) for line in _wrapped(one)]
+    if _width(texts) > WIDTH:
         same = [name for name in texts if texts[name].nunique() == 1 and name not in STAY]
         above = "; ".join(f"{name} {texts[name].iloc[0]}" for name in same)
         texts = texts.drop(columns=same)
@@ -48,10 +51,11 @@ def lines_of(texts: pd.DataFrame) -> list[str]:
     lines = textwrap.wrap(f"in all rows: {above}", WIDTH, subsequent_indent="  ") if above else []
     for block in _blocks(texts):
         lines += texts[block].to_string(index=False).splitlines()
-    for note in notes:
-        mark, _, words = note.partition("\t")
-        lines += textwrap.wrap(f"{mark} {words}", WIDTH, subsequent_indent="    ")
-    return lines
+    return lines + [line for note in notes for line in _wrapped(note)]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text.replace("\t", " "), WIDTH, subsequent_indent="    ")
 
 
 def _numbered(texts: pd.DataFrame, columns: Sequence[str], form: str) -> tuple[pd.DataFrame, list[str]]:

@@ -54,17 +54,22 @@ def settle(
     elif exact:
         _drop_exact(settled, exact)
         notes.append(f"{len(exact)} exact copies of other frames left out")
-    in_train = {root for root, part in zip(copy_of, settled, strict=True) if part == "train"}
     for part in TESTED:
-        leaking = [i for i, own in enumerate(settled) if own == part and copy_of[i] in in_train]
-        if not leaking:
+        found = leaking(copy_of, settled, part)
+        if not found:
             continue
-        what = f"{len(leaking)} of {settled.count(part)} {part} frames have a copy by symmetry in train"
+        what = f"{len(found)} of {settled.count(part)} {part} frames have a copy by symmetry in train"
         remedy = "left out" if choice == "drop" else 'duplicates = "drop" leaves them out'
         notes.append(f"{what} (the same, rotated, mirrored, re-ordered or repeated): {remedy}")
-        for index in leaking if choice == "drop" else ():
+        for index in found if choice == "drop" else ():
             settled[index] = DROPPED
     return settled, notes
+
+
+def leaking(copy_of: Sequence[int], parts: Sequence[str], part: str) -> list[int]:
+    """Return the frames of a part that have a copy by symmetry in train; ``copy_of`` is of `twins`."""
+    in_train = {root for root, one in zip(copy_of, parts, strict=True) if one == "train"}
+    return [index for index, own in enumerate(parts) if own == part and copy_of[index] in in_train]
 
 
 def check_duplicates(frames: Sequence[Atoms], places: Sequence[str], split: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,13 +181,13 @@ def gather(
     described = "atoms" if vectors is None else space
     first, last = places(np.ones_like(dataset.sizes) if is_one_each else dataset.sizes, described)
     lengths = (last - first)[part]
+    structures = [dataset.frames[index] for index in part]
     if vectors is None:
         values = np.empty((int(lengths.sum()), 0))
     else:
         values = np.concatenate([vectors[first[index] : last[index]] for index in part])
     if metric is not None:
-        values = metric(values, kinds_of(dataset, part, space))
-    structures = [dataset.frames[index] for index in part]
+        values = metric(values, kinds_of(structures, dataset.elements, space))
     energies = np.array([frames.energy_of(one) for one in structures])
     groups = dataset.groups
     return Candidates(
@@ -202,13 +202,13 @@ def gather(
     )
 
 
-def kinds_of(dataset: frames.DataSet, part: IntArray, space: str) -> IntArray:
-    """Return what each vector of the frames ``part`` is of, see `Adapter.metric` of the contract."""
+def kinds_of(structures: Sequence[Atoms], elements: Sequence[str], space: str) -> IntArray:
+    """Return what each vector of some structures is of, see `Adapter.metric` of the contract."""
     if space == "atoms":
-        place = {element: number for number, element in enumerate(dataset.elements)}
-        symbols = (symbol for index in part for symbol in dataset.frames[index].get_chemical_symbols())
+        place = {element: number for number, element in enumerate(elements)}
+        symbols = (symbol for atoms in structures for symbol in atoms.get_chemical_symbols())
         return np.array([place[symbol] for symbol in symbols], dtype=np.int64)
-    first, last = places(dataset.sizes[part], space)
+    first, last = places(np.array([len(atoms) for atoms in structures], dtype=np.int64), space)
     kinds = np.full(int((last - first).sum()), FORCE_ROW, dtype=np.int64)
     if space == "rows":
         kinds[first] = ENERGY_ROW

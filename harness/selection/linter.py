@@ -38,6 +38,8 @@ MOST = 2000
 FEW_AXES = 2.0
 """Effective dimension below which one or two directions decide."""
 TENTH = 0.1
+SAME = 1e-6
+"""Distance over the median one below which two configurations are one point."""
 
 
 @dataclass(frozen=True)
@@ -221,22 +223,48 @@ def _whole(candidates: Candidates) -> Iterator[Finding]:
     if n <= k:
         words = f"{n} configurations, {k} columns: covariances are not known; whitened distances are shrunk"
         yield Finding("note", "fewer points than columns", 0, np.nan, np.nan, words)
-    variances = np.square(np.linalg.svd(points - points.mean(axis=0), compute_uv=False))
-    effective = float(variances.sum() ** 2 / np.square(variances).sum())
+    variances = _variances(points)
+    effective = effective_dimension(points)
     if effective < FEW_AXES:
         top = 100 * float(variances[0] / variances.sum())
         words = f"{top:.0f} % of the scatter lies along one direction (effective dimension {effective:.1f})"
         level: Level = "warning" if candidates.scaling == "none" else "note"
         yield Finding(level, "one direction", 0, np.nan, np.nan, words)
-    drawn = points[np.random.default_rng(0).permutation(n)[:MOST]]
-    if len(drawn) < 3:
+    if n < 3:
         return
-    distances = pdist(drawn)
+    distances = _distances(points)
     if distances.std() < FLAT * distances.mean():
         words = "all distances agree to a tenth: farthest points are hardly better than random"
         yield Finding("warning", "distances agree", 0, np.nan, np.nan, words)
-    middle = float(np.median(distances))
-    if (twins := int((distances < 1e-6 * middle).sum())) and middle > 0:
+    if twins := _n_alike(distances):
         yield Finding(
             "note", "near-duplicates", 0, np.nan, np.nan, f"{twins} pairs of configurations are one point"
         )
+
+
+def effective_dimension(points: FloatArray) -> float:
+    """Return (Σ λ)² / Σ λ² of the variances along principal axes: how many directions count; 0 if none."""
+    variances = _variances(points)
+    total = float(np.square(variances).sum())
+    return float(variances.sum() ** 2 / total) if total else 0.0
+
+
+def near_duplicates(points: FloatArray) -> int:
+    """Count pairs of points that are one; of more than `MOST` points, among a sample."""
+    return _n_alike(_distances(points)) if len(points) > 1 and points.shape[1] else 0
+
+
+def _variances(points: FloatArray) -> FloatArray:
+    found: FloatArray = np.square(np.linalg.svd(points - points.mean(axis=0), compute_uv=False))
+    return found
+
+
+def _distances(points: FloatArray) -> FloatArray:
+    """Return the distances of all pairs, of at most `MOST` points."""
+    found: FloatArray = pdist(points[np.random.default_rng(0).permutation(len(points))[:MOST]])
+    return found
+
+
+def _n_alike(distances: FloatArray) -> int:
+    """Count distances that are nothing beside the median; none if that is 0."""
+    return int((distances < SAME * float(np.median(distances))).sum())

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from crossprune.harness.analysis.kept import kept
+from crossprune.harness.analysis.spaces import findings, leakage, verdicts
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
 from crossprune.harness.analysis.spaces.composition import composition, rules_of
-from crossprune.harness.analysis.spaces.findings import findings
 from crossprune.harness.analysis.spaces.latent import (
     chosen_sets,
     compare_spaces,
     overlap,
     spaces_of,
+    stored_specs,
     stored_study,
 )
+from crossprune.harness.analysis.spaces.looks import SPACE, Look, stored_looks
 from crossprune.harness.engine.results import by_pool, not_held_out
+from crossprune.harness.fingerprint import canonical_hash, source_hash
+
+BEFORE = {"findings": findings.COLUMNS, "leakage": leakage.COLUMNS, "worth": verdicts.COLUMNS}
+"""Tables of what is known before anything is chosen, and their columns."""
 
 
 def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -24,7 +32,8 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     Returns
     -------
     dict
-        Tables ``findings`` (what is wrong with a space), ``composition`` (kinds of structures that were
+        Tables ``findings`` (what is wrong with a space), ``leakage`` (how near what is tested lies to
+        training), ``worth`` (is the pool worth pruning), ``composition`` (kinds of structures that were
         chosen), ``overlap``, ``chosen`` and ``spaces``.
     """
     if "dataset_key" not in results.columns or not (root / "objects").is_dir():
@@ -32,11 +41,47 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     results = by_pool(not_held_out(results))
     spaces = dict(spaces_of(root, results))
     subsets = chosen_subsets(root, results)
-    study = stored_study(root)
     return {
-        "findings": findings(root, subsets),
-        "composition": composition(root, subsets, {} if study is None else rules_of(study)),
+        **of_chosen(root, subsets),
         "overlap": overlap(subsets),
         "chosen": chosen_sets(subsets, spaces),
         "spaces": compare_spaces(spaces),
     }
+
+
+def of_chosen(root: Path, subsets: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the tables `BEFORE`, which a store computes once and keeps, and ``composition``.
+
+    Parameters
+    ----------
+    root
+        The store.
+    subsets
+        Of `crossprune.harness.analysis.spaces.chosen.chosen_subsets`.
+    """
+    study = stored_study(root)
+    axes = [*SPACE, "source", "dataset_key", "selection_key"]
+    known = subsets[axes].drop_duplicates().sort_values(axes).astype(str).to_numpy().tolist()
+    prints = {name: spec.prepare_fingerprint for name, spec in stored_specs(root).items()}
+    stamp = canonical_hash(known, prints, source_hash(__name__))
+    return {
+        **kept(root, "spaces", stamp, lambda: before_choosing(stored_looks(root, subsets))),
+        "composition": composition(root, subsets, {} if study is None else rules_of(study)),
+    }
+
+
+def before_choosing(looks: Iterable[Look]) -> dict[str, pd.DataFrame]:
+    """Describe latent spaces by what is known before anything is chosen in them, and without labels.
+
+    Returns
+    -------
+    dict
+        Tables ``findings``, ``leakage`` and ``worth``; the last is of each data set's own split only, since
+        pools of the same frames agree.
+    """
+    rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in BEFORE}
+    for look in looks:
+        rows["findings"] += findings.rows_of(look)
+        rows["leakage"] += leakage.rows_of(look)
+        rows["worth"] += [verdicts.row_of(look)] if look.structures.is_first else []
+    return {name: pd.DataFrame(rows[name], columns=columns) for name, columns in BEFORE.items()}

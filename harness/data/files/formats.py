@@ -11,7 +11,7 @@ from typing import Any
 
 from ase import Atoms
 from crossprune.harness.data.files.extxyz import OPENERS, read_frames
-from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required
+from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required, without_labels
 from crossprune.harness.data.files.mlearn import is_mlearn, read_json, read_mlearn
 from crossprune.harness.data.files.records import Reading, Record
 from crossprune.harness.data.names import is_file
@@ -65,6 +65,26 @@ def read_file(path: Path, keys: Keys) -> Reading:
             f"{path}: no frame has {keys.order!r} (order_key); leave it out to keep the file's order"
         )
     return Reading(records, tuple(notes))
+
+
+def read_structures(path: Path, keys: Keys) -> list[Atoms]:
+    """Read the structures and groups of a file whose frames need no labels.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, truncated or of another kind, or a structure is broken.
+    """
+    _check_file(path)
+    found = []
+    for atoms, place in _frames(path):
+        frame = without_labels(RawFrame.of(atoms, place), keys)
+        check_frame(frame, place)
+        frame.calc = None
+        found.append(frame)
+    if not found:
+        raise DataError(f"{path} holds no frames; give a file with structures")
+    return found
 
 
 def _has_stress(entry: Any) -> bool:

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import label
-from crossprune.harness.errors import DataError, unknown_name
+from crossprune.harness.errors import DataError, NoLabels, unknown_name
 
 GROUP_KEYS = ("group", "config_type")
 FREE, PLAIN = "free_energy", "energy"
@@ -113,6 +113,19 @@ def labelled(raw: Sequence[RawFrame], keys: Keys, path: Path) -> tuple[list[Atom
     return frames, notes + stress_notes
 
 
+def without_labels(one: RawFrame, keys: Keys) -> Atoms:
+    """Return the structure of a frame with its group, and no labels.
+
+    Raises
+    ------
+    DataError
+        If a group is asked for and the frame has none.
+    """
+    zero = np.zeros((len(one.atoms), 3))
+    atoms, _ = _with_open_vectors(one.atoms)
+    return label(atoms, energy=0.0, forces=zero, stress=None, group=_group(one, keys))
+
+
 def required(values: Mapping[str, Any], key: str, option: str, place: str) -> Any:
     """Return ``values[key]``, or say which keys there are."""
     if key not in values:
@@ -182,7 +195,8 @@ def _energy(one: RawFrame, key: str, keys: Keys, path: Path) -> Any:
         return one.results[key]
     hint = [name for name in one.info if "energy" in name.lower()]
     remedy = how_to_set("energy_key", hint[0], path) if hint else "label the frame, or set energy_key"
-    raise DataError(f"{one.place}: no energy; {remedy}; keys of this frame: {_names(one.info)}")
+    kind = DataError if hint else NoLabels
+    raise kind(f"{one.place}: no energy; {remedy}; keys of this frame: {_names(one.info)}")
 
 
 def _forces(one: RawFrame, keys: Keys, path: Path) -> Any:
@@ -194,7 +208,8 @@ def _forces(one: RawFrame, keys: Keys, path: Path) -> Any:
         return np.zeros((1, 3))
     hint = [name for name in one.columns if "force" in name.lower()]
     remedy = how_to_set("forces_key", hint[0], path) if hint else "label the frame, or set forces_key"
-    raise DataError(f"{one.place}: no forces; {remedy}; columns of this frame: {_names(one.atoms.arrays)}")
+    kind = DataError if hint else NoLabels
+    raise kind(f"{one.place}: no forces; {remedy}; columns of this frame: {_names(one.atoms.arrays)}")
 
 
 def _stress(one: RawFrame, keys: Keys) -> FloatArray | None:
