@@ -32,8 +32,9 @@ def maxvol(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> I
     owners = owners[atoms]
     rows = independent(candidates.environments())[atoms]
     active, coefficients = active_set(rows)
-    first, counts = _held(owners[active])
-    picked = first[np.argsort(-counts, kind="stable")][:n_chosen]
+    # Not in the order of pivots: where there are fewer atoms than features all are equal, up to rounding.
+    holders, counts = np.unique(owners[active], return_counts=True)
+    picked = holders[np.argsort(-counts, kind="stable")][:n_chosen]
     left = ~np.isin(owners, picked)
     none = np.empty(0, dtype=np.int64)
     more = grow(coefficients[left], none, n_chosen - len(picked), 1.0, owners[left])
@@ -76,10 +77,3 @@ def active_set(rows: FloatArray) -> tuple[IntArray, FloatArray]:
         coefficients -= np.outer(coefficients[:, old], change / pivot)
         active[old] = new
     return active, coefficients
-
-
-def _held(owners: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the distinct owners in the order they come, and how many atoms each holds."""
-    names, places, counts = np.unique(owners, return_index=True, return_counts=True)
-    come = np.argsort(places)
-    return names[come], counts[come]

@@ -130,7 +130,7 @@ def test_maxvol(n, k, n_chosen):
     shuffled = np.concatenate([np.flatnonzero(owners == i) for i in order])  # the seed decides ties
     active = shuffled[naive_maxvol(rows[shuffled])].tolist()
     held = [owners[atom] for atom in active]
-    picked = sorted(dict.fromkeys(held), key=lambda i: -held.count(i))
+    picked = sorted([i for i in order if i in held], key=lambda i: -held.count(i))  # ties go by seed
     while len(picked) < n_chosen:
         left = [atom for atom in range(len(rows)) if owners[atom] not in picked]
         best = max(
