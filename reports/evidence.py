@@ -42,7 +42,8 @@ def shown_overlaps(table: pd.DataFrame) -> pd.DataFrame:
     if table["first"].nunique() <= MOST_WAYS or table.empty:
         return table
     distance = (table["fraction"] - 0.1).abs()
-    return table[distance == distance.min()]
+    nearest: pd.DataFrame = table[distance == distance.min()]
+    return nearest
 
 
 def overlaps(table: pd.DataFrame) -> list[Overlap]:

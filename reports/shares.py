@@ -92,7 +92,7 @@ def stacked(shares: pd.DataFrame, pool: pd.Series[float], colours: Mapping[str, 
     """
     right = WIDTH - POOL - GAP
     edges = np.linspace(LEFT, right, len(shares) + 1)
-    tops, pool_tops = _tops(shares.to_numpy()), _tops(pool.to_numpy()[None])
+    tops, pool_tops = (_tops(np.asarray(one, dtype=np.float64)) for one in (shares, [pool]))
     parts = []
     for number, category in enumerate(shares.columns):
         outline = _steps(edges, tops[:, number], tops[:, number + 1])

@@ -43,9 +43,9 @@ def notices(spaces: Mapping[str, pd.DataFrame]) -> list[str]:
             )
         found.append(f"{dataset}: the part {part} leaks: {'; '.join(words) or here['remark'].iloc[0]}.")
     for (dataset, chooser), here in _with_level(spaces, "findings", "error").groupby(["dataset", "chooser"]):
-        n_spaces, words = len(here[SPACE].drop_duplicates()), "; ".join(dict.fromkeys(here["remark"]))
+        n_spaces, why = len(here[SPACE].drop_duplicates()), "; ".join(dict.fromkeys(here["remark"]))
         what = f"{n_spaces} of the spaces of {chooser}"
-        found.append(f"{dataset}: in {what} a choice is not about the descriptor: {words}.")
+        found.append(f"{dataset}: in {what} a choice is not about the descriptor: {why}.")
     return found
 
 

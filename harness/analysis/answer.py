@@ -16,7 +16,6 @@ from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
-from crossprune.harness.analysis.kept import kept, write_all
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
 from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
 from crossprune.harness.analysis.outcomes.scales import (
@@ -48,6 +47,7 @@ from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL, labels_of
 from crossprune.harness.fingerprint import canonical_hash, source_hash
+from crossprune.harness.store.kept import kept, write_all
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.readonly import can_write
 from crossprune.harness.store.tables import read_table

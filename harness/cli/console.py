@@ -353,7 +353,7 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
             table = table.assign(**{name: texts}).drop(columns=[low, high])
     if "redrawn_low" in table:
         ends = _intervals(table.pop("redrawn_low"), table.pop("redrawn_high"))
-        table.insert(table.columns.get_loc("nearer") + 1, "random_draws", ends)
+        table.insert(list(table.columns).index("nearer") + 1, "random_draws", ends)
     return table.map(_short).rename(columns=lambda column: str(column).replace("_", " "))
 
 

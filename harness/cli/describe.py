@@ -117,7 +117,7 @@ def _study(
     study = read_study(Path(source)) if is_study else Study("describe", (source,), ())
     axes: dict[str, list[str] | None] = {"choosers": choosers, "spaces": spaces}
     axes |= {"poolings": poolings, "scalings": scalings}
-    given = {name: tuple(dict.fromkeys(one)) for name, one in axes.items() if one}
+    given: dict[str, Any] = {name: tuple(dict.fromkeys(one)) for name, one in axes.items() if one}
     known = {name: table_of(study.data, study.datasets, name, list_cards()) for name in study.datasets}
     tables = {name: {**(one or {}), **data} for name, one in known.items()}
     try:

@@ -58,7 +58,7 @@ def chosen(tmp_path_factory):
 def test_a_study_that_only_chooses_has_a_page_worth_looking_at(chosen):
     _, page, sections = chosen
     assert sections == ["spaces", "composition", "map", "overlap", "failures", "kept", "provenance"]
-    assert "What do latent spaces choose? Nothing is fitted. 30 choices:" in page
+    assert "What do latent spaces choose? Nothing is fitted. 30 choices: 30 done." in page
     assert "No result" not in page
     assert "2 of 62 have a copy by symmetry in train" in page
     assert "<b>hot" not in page

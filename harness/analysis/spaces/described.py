@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from crossprune.harness.analysis.kept import kept
 from crossprune.harness.analysis.spaces import findings, leakage, verdicts
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
 from crossprune.harness.analysis.spaces.composition import composition, rules_of
@@ -21,6 +20,7 @@ from crossprune.harness.analysis.spaces.latent import (
 from crossprune.harness.analysis.spaces.looks import SPACE, Look, stored_looks
 from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.fingerprint import canonical_hash, source_hash
+from crossprune.harness.store.kept import kept
 
 BEFORE = {"findings": findings.COLUMNS, "leakage": leakage.COLUMNS, "worth": verdicts.COLUMNS}
 """Tables of what is known before anything is chosen, and their columns."""

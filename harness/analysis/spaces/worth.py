@@ -105,7 +105,7 @@ def verdict_on(
         n_columns=k,
         effective_dimension=dimension,
         effective_size=sizes[0],
-        redundancy=float(max(0.0, 1.0 - sizes[0] / np.mean(sizes[1:]))),
+        redundancy=max(0.0, 1.0 - sizes[0] / float(np.mean(sizes[1:]))),
         keep=keep,
         low=low,
         high=high,
@@ -160,7 +160,9 @@ def radii(points: FloatArray) -> FloatArray:
 
     That is the largest distance of a point to the set before it was added, and never rises.
     """
-    placed = points[greedy_farthest(points, np.argmin(np.square(points).sum(axis=1))[None], len(points))]
+    placed = points[
+        greedy_farthest(points, np.argmin(np.square(points).sum(axis=1), keepdims=True), len(points))
+    ]
     distances = cdist(placed, placed)
     distances[np.triu_indices(len(points))] = np.inf
     found: FloatArray = distances.min(axis=1)
@@ -179,7 +181,7 @@ def _interval(
         apart = distance_apart([shuffled(left, rng) for _ in range(N_AGAIN)])
         logs.append(np.log(covering_fraction(left, apart)))
     n_blocks = len(logs)
-    error = np.sqrt((n_blocks - 1) / n_blocks * np.square(logs - np.mean(logs)).sum())
+    error = np.sqrt((n_blocks - 1) * np.var(logs))
     reach = float(stats.t.ppf(0.975, n_blocks - 1) * error)
     return max(keep * float(np.exp(-reach)), 1.0 / len(points)), min(keep * float(np.exp(reach)), 1.0)
 
@@ -204,7 +206,20 @@ def _unknown(n: int, k: int, dimension: float, over: str) -> Verdict:
     if n >= FEWEST and k:
         why = "one direction holds nearly all of the scatter, which shuffling leaves as it is"
     remark = f"not known whether it is worth pruning: {why}"
-    return Verdict(n, k, dimension, *[nothing] * 6, over, "not known", remark)
+    return Verdict(
+        n=n,
+        n_columns=k,
+        effective_dimension=dimension,
+        effective_size=nothing,
+        redundancy=nothing,
+        keep=nothing,
+        low=nothing,
+        high=nothing,
+        unstructured=nothing,
+        over=over,
+        pruning="not known",
+        remark=remark,
+    )
 
 
 def _sentence(found: Verdict, n_all: int) -> str:
