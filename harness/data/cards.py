@@ -15,7 +15,6 @@ from crossprune.harness.data.copies import settle
 from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.files.mlearn import read_mlearn
-from crossprune.harness.data.files.records import Reading, Record
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
 from crossprune.harness.data.isolated import take_out
 from crossprune.harness.data.names import check_name, is_file
@@ -27,6 +26,7 @@ from crossprune.harness.data.partition import (
     replicate,
     sides_of,
 )
+from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.schema import Card
 from crossprune.harness.data.sources import Downloader, locate, verify
 from crossprune.harness.data.splits import DROPPED, smoke_indices

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
-from crossprune.harness.data.files.records import Record
 from crossprune.harness.data.frames import elements_of, energy_of, group_of
+from crossprune.harness.data.records import Record
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
 USUAL_NAME = re.compile(r"(isolated|single|free|iso)[ _-]?atoms?|e0s?", re.IGNORECASE)

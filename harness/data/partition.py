@@ -13,9 +13,9 @@ import numpy as np
 from ase.data import atomic_numbers
 from crossprune.harness.data.copies import Choice
 from crossprune.harness.data.files.labels import Keys
-from crossprune.harness.data.files.records import Record
 from crossprune.harness.data.frames import SPLITS, DataSet, group_of, structures_hash
 from crossprune.harness.data.names import pool_name
+from crossprune.harness.data.records import Record
 from crossprune.harness.data.splits import (
     block_split,
     group_split,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from crossprune.harness.data.environments import MASKS
+from crossprune.harness.contract.environments import MASKS
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.selection.axes import POOLINGS, SPACES, scaling_of
 from crossprune.harness.selection.methods import BUDGETS, GIVEN_MARK, METHODS, RANDOM, method_of

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crossprune.harness.contract import Fitter, IntArray, have_weight
+from crossprune.harness.contract.environments import frames_of
 from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
-from crossprune.harness.data.environments import frames_of
 from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
 from crossprune.harness.data.names import pool_name, table_of
 from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids

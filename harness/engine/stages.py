@@ -24,8 +24,8 @@ from crossprune.harness.contract import (
     have_weight,
     save_arrays,
 )
+from crossprune.harness.contract.environments import by_frame, frames_of, sizes_of
 from crossprune.harness.data import frames
-from crossprune.harness.data.environments import by_frame, frames_of, sizes_of
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
 from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import ENERGY_ROW, FORCE_ROW, FloatArray, IntArray
+from crossprune.harness.contract.environments import LABELS_OF_ATOM, environments_of, within
 from crossprune.harness.data import frames
-from crossprune.harness.data.environments import LABELS_OF_ATOM, environments_of, within
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.label_choices import referenced
@@ -42,7 +42,7 @@ def order(
     method, budget
         A name that `crossprune.harness.selection.methods.method_of` knows, and one of `BUDGETS`.
     mask
-        One of `crossprune.harness.data.environments.MASKS`.
+        One of `crossprune.harness.contract.environments.MASKS`.
     fraction
         Of the training part, or of what it costs, in (0, 1]. Of a nested method, `subset` takes smaller
         fractions out of this order.

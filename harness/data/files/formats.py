@@ -13,8 +13,8 @@ from ase import Atoms
 from crossprune.harness.data.files.extxyz import OPENERS, read_frames
 from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required, without_labels
 from crossprune.harness.data.files.mlearn import is_mlearn, read_json, read_mlearn
-from crossprune.harness.data.files.records import Reading, Record
 from crossprune.harness.data.names import is_file
+from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.validation import check_frame
 from crossprune.harness.errors import DataError, StudyError
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms, units
-from crossprune.harness.data.files.records import Record
 from crossprune.harness.data.frames import label
+from crossprune.harness.data.records import Record
 from crossprune.harness.data.validation import check_frame
 from crossprune.harness.errors import DataError
 

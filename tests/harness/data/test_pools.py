@@ -12,9 +12,9 @@ from ase.io import read, write
 from crossprune.harness.data.cards import DataOptions, card_folder, load_dataset, load_pools
 from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
-from crossprune.harness.data.files.records import Record
 from crossprune.harness.data.frames import DataSet, energy_of
 from crossprune.harness.data.partition import pool_ids, replicate
+from crossprune.harness.data.records import Record
 from crossprune.harness.data.splits import redraw, stretches_of
 from crossprune.harness.data.structures import duplicates
 from crossprune.harness.data.twins import twins

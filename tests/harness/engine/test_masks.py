@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from crossprune.harness.contract.environments import by_frame, within
 from crossprune.harness.data.cards import DataOptions, load_dataset
-from crossprune.harness.data.environments import by_frame, within
 from crossprune.harness.data.frames import forces_of
 from crossprune.harness.engine.grid import expand
 from crossprune.harness.engine.loop import run

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from crossprune.harness.data.cards import DataOptions, load_dataset
-from crossprune.harness.data.environments import (
+from crossprune.harness.contract.environments import (
     by_frame,
     environments_of,
     frames_of,
@@ -15,6 +14,7 @@ from crossprune.harness.data.environments import (
     spent,
     within,
 )
+from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.farthest import greedy_farthest
 from crossprune.harness.selection.gathering import Pool, gather, n_labels, order

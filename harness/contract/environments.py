@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from crossprune.harness.contract import IntArray
+from crossprune.harness.contract.arrays import IntArray
 
 MASKS = ("none", "atoms")
 """What is chosen: whole configurations, or single environments, beside which all atoms are masked."""
