@@ -57,6 +57,8 @@ def test_every_table_is_made_and_stored(root):
         "answer",
         "composition",
         "findings",
+        "leakage",
+        "worth",
         "outcomes",
         "tradeoffs",
         "ood_groups",

@@ -199,6 +199,7 @@ def workspace(tmp_path_factory):
     shutil.copy(ROOT / "adapters" / "__init__.py", folder / "adapters")
     code, said = invoke(["run", str(folder / "mo.toml"), "--store", str(folder / "mo"), "--workers", "0"])
     assert code == 0, said
+    assert invoke(["export", "si-pbe", "--output", str(folder / "frames.extxyz")])[0] == 0
     for potential in sorted((folder / "mo" / "objects" / "fit").rglob("potential")):
         name = json.loads((potential / "potential.json").read_text())["adapter"]
         shutil.copytree(potential, folder / "potential" / name, dirs_exist_ok=True)
