@@ -28,9 +28,9 @@ KEY = [*AXES, "split"]
 COLUMNS = Columns(
     (*TEXT_AXES, "split", "group", "status", "reason", "cell"),
     (*NUMBER_AXES, *WATCHED),
-    optional=("pool", "held_out", "space"),
+    optional=("pool", "held_out", "mask", "given", "space"),
 )
-"""Columns that a comparison reads; nights of earlier versions have no pools."""
+"""Columns that a comparison reads; nights of earlier versions lack some."""
 RELATIVE_NOISE = 1e-3
 """Changes of an error below this are the noise of linear-algebra libraries, not a finding (ours)."""
 
@@ -112,6 +112,8 @@ def load_night(folder: Path) -> Night:
         kept_s = (folder / TABLE).stat().st_mtime
     table = load_table(folder / TABLE, COLUMNS)
     table = table if "pool" in table else table.assign(pool=0, held_out="")
+    added = {"mask": "none", "given": ""}
+    table = table.assign(**{name: one for name, one in added.items() if name not in table})
     table = table if "space" in table else table.assign(space=np.where(table["scaling"] == "", "", "atoms"))
     return Night(folder.name, table, inputs, kept_s)
 

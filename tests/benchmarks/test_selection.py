@@ -30,7 +30,8 @@ def silicon(request: pytest.FixtureRequest) -> Candidates:
     features = Snap(["Si"], SnapOptions(twojmax=8, cutoff=4.9)).features_many(frames)
     forces = [np.linalg.norm(atoms.get_forces(), axis=1).mean() for atoms in frames]
     groups = [dataset.groups[index] for index in dataset.indices("train")]
-    return Candidates(features, offsets(frames), groups, np.array(forces))
+    energies = np.array([atoms.get_potential_energy() / len(atoms) for atoms in frames])
+    return Candidates(features, offsets(frames), groups, np.array(forces), energies)
 
 
 @pytest.mark.parametrize("method", METHODS)

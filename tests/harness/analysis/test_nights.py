@@ -105,6 +105,8 @@ def table(factor=1.0, status="done"):
             "chooser": "random",
             "method": "random",
             "scaling": "",
+            "mask": "none",
+            "given": "",
             "space": "",
             "pooling": "",
             "budget": "configurations",
