@@ -188,6 +188,7 @@ def render(
         notices=spaces.notices(artefacts.spaces),
         verdicts=[] if worth is None else sentences(worth),
         spaces=spaces.tables_of(artefacts.spaces),
+        where=spaces.errors_of(artefacts.spaces),
         compositions=[] if kinds is None else composition_figures(kinds),
         composition_table=None if kinds is None else over_seeds(kinds),
         overlaps=[] if together is None else overlaps(together),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
+from crossprune.harness.analysis.spaces.errors import profile_of
 from crossprune.harness.analysis.spaces.leakage import LEAKS
 from crossprune.harness.analysis.spaces.looks import SPACE
 
@@ -17,6 +18,15 @@ CAPTIONS = {
     "columns, and share of a tenth chosen by farthest points that is another without them (changed)",
 }
 """Captions of the tables, in their order."""
+ERRORS = {
+    "errors_by_force": "Mean absolute errors of force components (eV/Å) by fifths of the tested atoms, from "
+    "the smallest reference force to the largest; at the fraction nearest to a tenth, mean over ways of choosing",
+    "errors_by_distance": "The same by fifths of the distance of an atom's environment to the nearest one "
+    "that was chosen, in each space; own: the space is the model's own",
+    "mechanism": "Does error follow distance? Spearman's rank correlation over the atoms of a chosen set "
+    "(within, mean over sets), and of mean error and mean distance over the sets of a fraction (between)",
+}
+"""Captions of the tables of where errors are."""
 LEVELS = ("error", "warning", "note")
 
 
@@ -52,6 +62,12 @@ def notices(spaces: Mapping[str, pd.DataFrame]) -> list[str]:
 def _with_level(spaces: Mapping[str, pd.DataFrame], name: str, level: str) -> pd.DataFrame:
     table = spaces.get(name, pd.DataFrame(columns=[*SPACE, "part", "level"]))
     return table[table["level"] == level]
+
+
+def errors_of(spaces: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, pd.DataFrame]]:
+    """Return name, caption and rows of each table of where errors are, as people read it."""
+    known = [(name, spaces[name]) for name in ERRORS if len(spaces.get(name, ()))]
+    return [(name, ERRORS[name], one if name == "mechanism" else profile_of(one)) for name, one in known]
 
 
 def tables_of(spaces: Mapping[str, pd.DataFrame]) -> list[tuple[str, str, pd.DataFrame]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.artefacts import all_predictions_held, predicted
+from crossprune.harness.analysis.artefacts import all_predictions_held
 from crossprune.harness.analysis.cells import labelled, partial_errors
 from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
@@ -32,6 +32,7 @@ from crossprune.harness.analysis.ranks import ranks
 from crossprune.harness.analysis.scope import scope
 from crossprune.harness.analysis.sizes import sizes
 from crossprune.harness.analysis.spaces.described import BEFORE, diagnostics_of
+from crossprune.harness.analysis.spaces.predictions import predicted
 from crossprune.harness.analysis.units import TestErrors
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.results import (

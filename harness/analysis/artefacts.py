@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +11,15 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
-from crossprune.harness.analysis.spaces.described import of_chosen
+from crossprune.harness.analysis.spaces.described import of_chosen, of_errors
 from crossprune.harness.analysis.spaces.latent import described, overlap, part_of
+from crossprune.harness.analysis.spaces.predictions import holds_predictions, predicted
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data import frames
 from crossprune.harness.engine.results import by_pool, not_held_out
-from crossprune.harness.engine.stored import stored_dataset, stored_subset
+from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.selection.methods import RANDOM
-from crossprune.harness.store.damage import reading
 from crossprune.harness.store.objects import Store
 from scipy import linalg
 
@@ -81,7 +78,7 @@ class Artefacts:
     overlap: pd.DataFrame | None = None
     """As `crossprune.harness.analysis.spaces.latent.overlap`."""
     spaces: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """As `crossprune.harness.analysis.spaces.described.of_chosen`: findings, leakage, worth, composition."""
+    """As `crossprune.harness.analysis.spaces.described.diagnostics_of`, but for what compares spaces."""
     per_configuration: bool = False
     """Whether every finished cell's predictions are stored."""
 
@@ -100,7 +97,7 @@ def gather(root: Path, results: pd.DataFrame) -> Artefacts:
         maps=tuple(latent_maps(root, first, subsets)),
         parity=tuple(parities(store, first)),
         overlap=overlap(subsets),
-        spaces=of_chosen(root, subsets),
+        spaces={**of_chosen(root, subsets), **of_errors(root, results, subsets)},
         per_configuration=all_predictions_held(root, results),
     )
 
@@ -222,52 +219,3 @@ def all_predictions_held(root: Path, results: pd.DataFrame) -> bool:
         return False
     store, fits = Store(root), set(results.loc[results["status"] == "done", "fit_key"])
     return bool(fits) and all(fit and holds_predictions(store.path("fit", fit)) for fit in fits)
-
-
-def holds_predictions(folder: Path) -> bool:
-    """Tell whether a fit's folder still holds what `predicted` reads."""
-    return folder.is_dir()
-
-
-@functools.lru_cache(maxsize=4)
-def _stored(folder: Path) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Read once what every part needs: chosen frames, predicted energies and forces."""
-    root, key = folder.parents[3], folder.name
-    subset = stored_subset(root, key)
-    with (
-        reading(root, ("fit", key), sizes=False),  # an archive holds checksums
-        zipfile.ZipFile(folder / "predictions.npz") as archive,  # in half the time of np.load
-    ):
-        energies, forces = (
-            np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")))
-            for name in ("energies", "forces")
-        )
-    return subset, energies, forces
-
-
-def predicted(folder: Path, chosen: IntArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Read a fit's predicted energies (eV) and forces (eV/Å) of the frames ``chosen``.
-
-    Parameters
-    ----------
-    folder
-        The fit's in the store.
-    chosen
-        Indices of frames that the fit did not see.
-    sizes
-        Atoms of every frame of the data set, shape (n_frames,).
-
-    Raises
-    ------
-    ValueError
-        If the fit saw one of the frames.
-    """
-    subset, energies, forces = _stored(folder)
-    unseen = np.ones(len(sizes), dtype=np.bool_)
-    unseen[subset] = False
-    if not unseen[chosen].all():
-        raise ValueError("asked for predictions of frames that the model was fitted to")
-    starts = np.cumsum(unseen * sizes) - sizes
-    mine = sizes[chosen]
-    atoms = np.arange(mine.sum()) + np.repeat(starts[chosen] - np.cumsum(mine) + mine, mine)
-    return energies[np.cumsum(unseen)[chosen] - 1], forces[atoms]

@@ -13,6 +13,7 @@ from typing import TypeVar
 import pandas as pd
 from crossprune.harness.analysis.cells import is_random, labelled
 from crossprune.harness.analysis.spaces.composition import shares_of
+from crossprune.harness.analysis.spaces.errors import profile_of
 from crossprune.harness.cli.layout import WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
@@ -265,6 +266,9 @@ TITLES = {
     "leakage": "does the split leak? nearness of what is tested to training, beside random draws of it",
     "worth": "is the pool worth pruning, and to what fraction (95 % interval)? no label is looked at",
     "composition": "kinds of structures among the chosen (%), mean over seeds",
+    "errors_by_force": "force errors (eV/Å) by fifths of the reference force, mean over ways of choosing",
+    "errors_by_distance": "the same by fifths of an atom's distance to the chosen set, in each space",
+    "mechanism": "does error follow distance? rank correlation over atoms (within a set) and over sets",
     "overlap": "overlap of chosen sets (Jaccard)",
     "chosen": "chosen sets seen in each latent space",
     "spaces": "latent spaces compared",
@@ -312,7 +316,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
             _print_lines(console, head + lines_of(_texts(part.drop(columns=shared))))
-        if name == "composition" and not full:
+        if (name == "composition" or name.startswith("errors_by")) and not full:
             console.print("at one fraction; --full prints every fraction and seed", highlight=False)
         elif len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
@@ -367,6 +371,8 @@ def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Keep of a long table: all models together, what comes first, the fraction nearest to a tenth."""
     if name == "composition":
         return shares_of(table)
+    if name.startswith("errors_by"):
+        return profile_of(table)
     if name == "findings" and len(table) > READABLE_ROWS:
         return table[table["level"] != "note"]
     if name in ("outcomes", "outcomes_by_fraction"):

@@ -9,6 +9,7 @@ import pandas as pd
 from crossprune.harness.analysis.spaces import findings, leakage, verdicts
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
 from crossprune.harness.analysis.spaces.composition import composition, rules_of
+from crossprune.harness.analysis.spaces.errors import errors_by
 from crossprune.harness.analysis.spaces.latent import (
     chosen_sets,
     compare_spaces,
@@ -34,7 +35,7 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     dict
         Tables ``findings`` (what is wrong with a space), ``leakage`` (how near what is tested lies to
         training), ``worth`` (is the pool worth pruning), ``composition`` (kinds of structures that were
-        chosen), ``overlap``, ``chosen`` and ``spaces``.
+        chosen), those of `errors_by`, ``overlap``, ``chosen`` and ``spaces``.
     """
     if "dataset_key" not in results.columns or not (root / "objects").is_dir():
         return {}
@@ -43,6 +44,7 @@ def diagnostics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]
     subsets = chosen_subsets(root, results)
     return {
         **of_chosen(root, subsets),
+        **of_errors(root, results, subsets),
         "overlap": overlap(subsets),
         "chosen": chosen_sets(subsets, spaces),
         "spaces": compare_spaces(spaces),
@@ -68,6 +70,17 @@ def of_chosen(root: Path, subsets: pd.DataFrame) -> dict[str, pd.DataFrame]:
         **kept(root, "spaces", stamp, lambda: before_choosing(stored_looks(root, subsets))),
         "composition": composition(root, subsets, {} if study is None else rules_of(study)),
     }
+
+
+def of_errors(root: Path, results: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the tables of `errors_by`, which a store keeps; none where nothing is fitted."""
+    fits = results.loc[results["status"] == "done", ["dataset", "fit_key"]].astype(str)
+    fits = fits[fits["fit_key"] != ""].drop_duplicates().sort_values(["dataset", "fit_key"])
+    if fits.empty:
+        return {}
+    prints = {name: spec.prepare_fingerprint for name, spec in stored_specs(root).items()}
+    stamp = canonical_hash(fits.to_numpy().tolist(), prints, source_hash(errors_by.__module__))
+    return kept(root, "errors", stamp, lambda: errors_by(root, results, subsets))
 
 
 def before_choosing(looks: Iterable[Look]) -> dict[str, pd.DataFrame]:

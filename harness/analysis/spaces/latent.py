@@ -69,7 +69,7 @@ def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) 
     first seeds, are looked at.
     """
     rows = []
-    subsets = _some(subsets)
+    subsets = some(subsets)
     for (dataset, name), space in spaces.items():
         for row in subsets[subsets["dataset"] == dataset].to_dict("records"):
             atoms = np.flatnonzero(np.isin(space.owner, row["subset"]))
@@ -81,7 +81,7 @@ def chosen_sets(subsets: pd.DataFrame, spaces: Mapping[tuple[str, str], Space]) 
     return pd.DataFrame(rows, columns=names).groupby(names[:4]).mean().reset_index()
 
 
-def _some(subsets: pd.DataFrame) -> pd.DataFrame:
+def some(subsets: pd.DataFrame) -> pd.DataFrame:
     """Keep about `MOST_SETS` sets: all ways, the fractions nearest to a tenth, the first seeds."""
     n_ways = max(1, subsets[["dataset", "way"]].drop_duplicates().shape[0])
     fractions = sorted(set(subsets["fraction"]), key=lambda one: abs(np.log(one / 0.1)))
