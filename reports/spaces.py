@@ -20,7 +20,7 @@ CAPTIONS = {
 """Captions of the tables, in their order."""
 ERRORS = {
     "errors_by_force": "Mean absolute errors of force components (eV/Å) by fifths of the tested atoms, from "
-    "the smallest reference force to the largest; at the fraction nearest to a tenth, mean over ways of choosing",
+    "the smallest reference force to the largest; at the fraction nearest to a tenth, mean over ways",
     "errors_by_distance": "The same by fifths of the distance of an atom's environment to the nearest one "
     "that was chosen, in each space; own: the space is the model's own",
     "mechanism": "Does error follow distance? Spearman's rank correlation over the atoms of a chosen set "

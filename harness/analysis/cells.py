@@ -7,7 +7,7 @@ import pandas as pd
 from crossprune.harness.engine.grid import OTHER, OWN
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.soundness import clipped, exploded
-from crossprune.harness.selection.methods import RANDOM
+from crossprune.harness.selection.methods import RANDOM, SHARES
 
 SETTING = ["dataset", "fraction", "model", "method"]
 """Cells of one setting differ in chooser and seed only."""
@@ -15,6 +15,7 @@ UNKNOWN_OVERLAP = 0.25
 """Test over training configurations where a table does not say: one in five is for test, by default."""
 NOBODY = "nobody"
 """Stands beside `OWN`, `KIN` and `OTHER` for a way that looks at no descriptor and is not random."""
+CONTROL = f"@{SHARES}"
 DEFAULTS = {
     "mask": ("none", ""),
     "given": ("", ""),
@@ -60,6 +61,17 @@ def is_random(method: str) -> bool:
     return method.split(", ")[0] == RANDOM
 
 
+def is_control(method: str) -> bool:
+    """Say whether a labelled method copies the shares of groups of another, and nothing else of it."""
+    return method.split(", ")[0].endswith(CONTROL)
+
+
+def uncontrolled(method: str) -> str:
+    """Return the labelled method of which a control copies the shares; any other as it is."""
+    head, *rest = method.split(", ")
+    return ", ".join([head.removesuffix(CONTROL), *rest])
+
+
 def unmasked(method: str) -> str:
     """Return a labelled method without its mask."""
     return ", ".join(one for one in method.split(", ") if not one.endswith(NOUNS["mask"]))
@@ -75,13 +87,14 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
     """Say of each row of a `labelled` table whose descriptor chose: own, kin, other, nobody, or random.
 
     The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
-    one is matched by name, and there is no kin.
+    one is matched by name, and there is no kin. A control is random but for its shares of groups: nobody's.
     """
     blind = np.where(table["method"].astype(str).map(is_random), RANDOM, NOBODY)
     found = np.where(table["chooser"] == table["model"], OWN, OTHER)
     if "relation" in table.columns:
         said = table["relation"].astype(str).to_numpy(dtype=object)
         found = np.where(said == "", found, said)
+    found = np.where(table["method"].astype(str).map(is_control), NOBODY, found)
     return pd.Series(np.where(table["chooser"] == RANDOM, blind, found), table.index, dtype="str")
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.cells import NOBODY, SETTING, budget_of, is_random, unmasked, way_of
+from crossprune.harness.analysis.cells import (
+    NOBODY,
+    SETTING,
+    budget_of,
+    is_control,
+    is_random,
+    uncontrolled,
+    unmasked,
+    way_of,
+)
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.grid import KIN, OWN
 from crossprune.harness.engine.study import COMPARISONS
@@ -62,24 +71,33 @@ def pairs_of_models(errors: pd.DataFrame) -> Contrasts:
 
 
 def pairs_of_ways(errors: pd.DataFrame) -> Contrasts:
-    """Pair every chooser and method with random, and every mask with the same way without, model by model."""
+    """Pair every way with random, a mask with wholes, and a way with its control, model by model.
+
+    A mask leaves as many labels as the same way chooses in whole configurations; a control has the same
+    shares of groups, see `crossprune.harness.selection.strata.with_shares_of`.
+    """
     names = errors["chooser"] + " · " + errors["method"] + " / random"
     is_base = errors["relation"] == RANDOM
-    with_random = _pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])
+    found = [_pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])]
     is_whole = errors["method"].map(unmasked) == errors["method"]
-    if is_whole.all():
-        return with_random
-    return joined([with_random, _masks_and_wholes(errors, is_whole)])
+    if not is_whole.all():
+        found.append(_beside(errors, ~is_whole, unmasked, "whole"))
+    is_controlling = errors["method"].map(is_control)
+    if is_controlling.any():
+        found.append(_beside(errors, ~is_controlling, uncontrolled, "shares"))
+    return joined(found) if len(found) > 1 else found[0]
 
 
-def _masks_and_wholes(errors: pd.DataFrame, is_whole: pd.Series[bool]) -> Contrasts:
-    """Pair what a mask leaves with the whole configurations that the same way chooses of as many labels."""
-    methods = errors["method"].map(unmasked)
+def _beside(
+    errors: pd.DataFrame, first: pd.Series[bool], plain: Callable[[str], str], second: str
+) -> Contrasts:
+    """Pair the cells ``first`` with all others that are the same way once ``plain`` is made of the method."""
+    methods = errors["method"].map(plain)
     # Ways are told apart by their methods, to which the choosers go.
     ways = {"method": way_of(errors.assign(method=methods)), "budget": methods.map(budget_of)}
-    names = way_of(errors).mask(methods.map(is_random), errors["method"]) + " / whole"
+    names = way_of(errors).mask(methods.map(is_random), errors["method"]) + f" / {second}"
     table = errors.assign(comparison=names, relation="", **ways)
-    return _pair(table, ~is_whole, is_whole, [*SETTING, "comparison"])
+    return _pair(table, first, ~first, [*SETTING, "comparison"])
 
 
 def _pair(

@@ -280,22 +280,25 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     import numpy as np
     from crossprune.harness.analysis.answer import read_results
     from crossprune.harness.analysis.cells import labelled
-    from crossprune.harness.engine.stored import stored_dataset, stored_subset
+    from crossprune.harness.analysis.spaces.chosen import chosen_subsets
+    from crossprune.harness.engine.stored import stored_dataset
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.store.objects import Store
 
     axes = ["dataset", "pool", "chooser", "method", "fraction", "seed"]
-    table = labelled(read_results(root))
+    results = read_results(root)
+    table = labelled(results)
     table = table if "pool" in table else table.assign(pool=0)
     table = table[table["status"] == "done"].drop_duplicates(axes)
-    found = table
+    found, heads = table, table["method"].map(lambda text: text.split(", ")[0])
     for name, value in wanted.items():
-        if name in ("dataset", "chooser", "method") and value not in (known := set(table[name])):
-            raise StudyError(
-                f"{root}: {unknown_name('data set' if name == 'dataset' else name, value, known)}"
-            )
+        known = set(table[name])
+        if name in ("dataset", "chooser", "method") and value not in (known | set(heads)):
+            words = unknown_name("data set" if name == "dataset" else name, value, known)
+            raise StudyError(f"{root}: {words}")
+        is_head = name == "method" and value not in known
         same = np.isclose(found[name], value) if name == "fraction" else found[name] == value
-        found = found[same]
+        found = found[heads[found.index] == value if is_head else same]
     if len(found) != 1:
         raise StudyError(
             f"{len(found)} chosen sets of {root} fit; {_values(table if found.empty else found)}"
@@ -304,8 +307,12 @@ def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSe
     if "atoms mask" in row["method"]:
         raise StudyError(f"{root}: {row['method']} chose single atoms, and files hold whole configurations")
     dataset = stored_dataset(store.root, str(row["dataset_key"]))
-    subset = stored_subset(store.root, str(row["fit_key"]))
-    return dataset, [dataset.frames[index] for index in subset]
+    if row["fraction"] == 1.0:
+        return dataset, [dataset.frames[index] for index in dataset.indices("train")]
+    sets = chosen_subsets(root, results.loc[[found.index[0]]])
+    if sets.empty:
+        raise StudyError(f"{root}: this chosen set is no longer stored; run the study again into this folder")
+    return dataset, [dataset.frames[index] for index in sets["subset"].iloc[0]]
 
 
 def _values(table: pd.DataFrame) -> str:
@@ -314,8 +321,15 @@ def _values(table: pd.DataFrame) -> str:
     axes |= {"fraction": "--fraction", "seed": "--seed"}
     lists = {option: sorted(table[name].unique()) for name, option in axes.items()}
     return "; ".join(
-        f"{option}: {', '.join(map(str, values))}" for option, values in lists.items() if len(values) > 1
+        f"{option}: {', '.join(_quoted(str(one)) for one in values)}"
+        for option, values in lists.items()
+        if len(values) > 1
     )
+
+
+def _quoted(value: str) -> str:
+    """Quote a value that the shell, or a reader of a list, would cut in two."""
+    return f'"{value}"' if " " in value else value
 
 
 def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:

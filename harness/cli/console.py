@@ -14,7 +14,7 @@ import pandas as pd
 from crossprune.harness.analysis.cells import is_random, labelled
 from crossprune.harness.analysis.spaces.composition import shares_of
 from crossprune.harness.analysis.spaces.errors import profile_of
-from crossprune.harness.cli.layout import WIDTH, lines_of
+from crossprune.harness.cli.layout import TITLES, WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
 from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.engine.results import distinct_runs, not_held_out
@@ -250,32 +250,6 @@ def _repeats(cells: pd.DataFrame, metric: str) -> pd.Series[float]:
     return cells.groupby("pool")[metric].mean()
 
 
-TITLES = {
-    "answer": "whose data: ratio of errors (or of what was asked), first over second; 95 % intervals",
-    "fractions": "the same at each fraction; trend: the factor when data are doubled",
-    "scope": "does it matter which descriptor is whose (p), and what of one more descriptor",
-    "choosers": "each way of choosing against random",
-    "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
-    "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
-    "outcomes": "own / other by every outcome (↑: higher is better); intervals hold for all of them together",
-    "outcomes_by_fraction": "the same at each fraction; trend: the factor when data are doubled",
-    "ood_groups": "own / other on each held-out group; all: over groups, each of which counts as one",
-    "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",
-    "sizes": "power, and what finds an effect in 80 of 100 studies; inf: out of reach",
-    "findings": "what is wrong with each latent space: its share of the distances, and of a tenth changed",
-    "leakage": "does the split leak? nearness of what is tested to training, beside random draws of it",
-    "worth": "is the pool worth pruning, and to what fraction (95 % interval)? no label is looked at",
-    "composition": "kinds of structures among the chosen (%), mean over seeds",
-    "errors_by_force": "force errors (eV/Å) by fifths of the reference force, mean over ways of choosing",
-    "errors_by_distance": "the same by fifths of an atom's distance to the chosen set, in each space",
-    "mechanism": "does error follow distance? rank correlation over atoms (within a set) and over sets",
-    "overlap": "overlap of chosen sets (Jaccard)",
-    "chosen": "chosen sets seen in each latent space",
-    "spaces": "latent spaces compared",
-}
-"""What each table of an analysis shows."""
-
-
 MAIN_OUTCOMES = ("force", "energy", "properties", "survival_temperature")
 """Those whose fractions are printed without being asked for."""
 TOLD_LABELS = 0.05
@@ -390,6 +364,9 @@ def _digest(name: str, table: pd.DataFrame) -> pd.DataFrame:
     if name in ("overlap", "chosen"):
         distance = (table["fraction"] - 0.1).abs()
         table = table[distance == distance.min()]
+    if name == "overlap" and len(table) > READABLE_ROWS:  # the pairs that agree most, beyond chance
+        beyond = table["jaccard"] - table["jaccard_by_chance"]
+        table = table.loc[beyond.sort_values(ascending=False, kind="stable").index[:READABLE_ROWS]]
     return table
 
 

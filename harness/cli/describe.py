@@ -66,6 +66,7 @@ def describe(
     from crossprune.harness.analysis.spaces.described import before_choosing
     from crossprune.harness.analysis.spaces.verdicts import sentences
     from crossprune.harness.cli.console import print_analysis, print_notes, print_text
+    from crossprune.harness.errors import StudyError
 
     keys: dict[str, Any] = dict(
         commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
@@ -75,7 +76,12 @@ def describe(
     study = _study(source, chooser, space, pooling, scaling, keys)
     known = {name: _structures(study, name) for name in study.datasets}
     notes = {name: lines for name, (_, lines) in known.items()}
-    tables = before_choosing(_looks(study, [one for one, _ in known.values()]))
+    skipped: list[str] = []
+    tables = before_choosing(_looks(study, [one for one, _ in known.values()], skipped))
+    if skipped and tables["findings"].empty:
+        raise StudyError("; ".join(dict.fromkeys(skipped)))
+    if skipped:
+        notes["skipped"] = tuple(dict.fromkeys(skipped))
     if as_json:
         print(json.dumps(_document(tables, notes), indent=1, allow_nan=False))
         return
@@ -140,30 +146,46 @@ def _structures(study: Study, name: str) -> tuple[Structures, tuple[str, ...]]:
     from crossprune.harness.data.cards import load_dataset
     from crossprune.harness.data.files.formats import read_structures
     from crossprune.harness.engine.plan import data_options
-    from crossprune.harness.errors import NoLabels
+    from crossprune.harness.errors import NoLabels, StudyError
 
     options = data_options(study, name)
     try:
         dataset = load_dataset(name, options=options)
     except NoLabels as error:
+        if asked := [one for one in ("split", "split_key") if getattr(options, one, None)]:
+            raise StudyError(
+                f"{name}: {', '.join(asked)}: frames without labels are one pool that is not split ({error})"
+            ) from None
         found = Structures.unlabelled(read_structures(Path(name), options.keys), Path(name).name)
         why = f"{error}"
         return found, (f"no labels ({why}); all {len(found.frames)} frames are one pool, nothing is tested",)
     return Structures.of(dataset, dataset.name), dataset.notes
 
 
-def _looks(study: Study, structures: list[Structures]) -> Iterator[Look]:
-    """Describe each data set by each family, in each of the spaces that both have."""
+def _looks(study: Study, structures: list[Structures], skipped: list[str]) -> Iterator[Look]:
+    """Describe each data set by each family, in each of the spaces that both have; note what is skipped."""
     import itertools
 
     from crossprune.harness.analysis.spaces.looks import fresh_looks
     from crossprune.harness.lookup import adapter_class, resolve
+    from crossprune.harness.selection.axes import MODEL
 
     for known, name in itertools.product(structures, study.choosers):
         spec = resolve(name, study.options)
         can = adapter_class(spec.adapter).capabilities
-        spaces = [one for one in study.spaces if one == "atoms" or can.rows or len(study.spaces) == 1]
-        yield from fresh_looks(known, spec, itertools.product(spaces, study.poolings, study.scalings))
+        is_whole = getattr(adapter_class(spec.adapter), "level", "") == "structure"
+        able = {
+            "space": [one for one in study.spaces if one == "atoms" or can.rows],
+            "pooling": [one for one in study.poolings if one != "std" or not is_whole],
+            "scaling": [one for one in study.scalings if one != MODEL or can.metric],
+        }
+        asked = {"space": study.spaces, "pooling": study.poolings, "scaling": study.scalings}
+        skipped += [
+            f"{name} has no {axis} {value!r}, and is not looked at in it"
+            for axis, values in asked.items()
+            for value in sorted(set(values) - set(able[axis]))
+        ]
+        yield from fresh_looks(known, spec, itertools.product(*able.values()))
 
 
 def _document(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, Any]) -> dict[str, Any]:

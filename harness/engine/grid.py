@@ -120,6 +120,9 @@ def require_known(study: Study) -> None:
         _require("mask", mask, MASKS)
     if "atoms" in study.masks:
         _require_maskable(study)
+    if study.given and (unable := [name for name in study.methods if not method_of(name).conditional]):
+        able = ", ".join(name for name, one in METHODS.items() if one.conditional)
+        raise StudyError(f"given: method {unable[0]!r} cannot complete a given set; these can: {able}")
 
 
 def _require_maskable(study: Study) -> None:

@@ -34,7 +34,7 @@ from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.gathering import Pool, given_in
-from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, method_of
+from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, SHARES, method_of
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 
@@ -180,8 +180,10 @@ class Plan:
         """Say whose descriptor chose a cell's data: random, or the model's own, its kin's, another family's.
 
         Own is the same family with the same options, but for those that only its fitter reads; kin is the
-        same family with others. Where there is no model, nothing is said.
+        same family with others. Where there is no model, or a control chose, nothing is said.
         """
+        if cell.choice.method.endswith(f"@{SHARES}"):
+            return ""
         if cell.choice.chooser == RANDOM or not cell.model:
             return RANDOM if cell.choice.chooser == RANDOM else ""
         chooser, model = self.specs[cell.choice.chooser], self.specs[cell.model]
@@ -190,10 +192,8 @@ class Plan:
         return OWN if chooser.prepare_fingerprint == model.prepare_fingerprint else KIN
 
     def unable(self, cell: Cell) -> str:
-        """Say why an adapter, or a method, cannot take its part in a cell, or return an empty string."""
+        """Say why an adapter cannot take its part in a cell, or return an empty string."""
         chooser = cell.choice.chooser
-        if cell.choice.given and not method_of(cell.choice.method).conditional:
-            return f"method {cell.choice.method!r} cannot complete a given set"
         if chooser != RANDOM:
             name = self.specs[chooser].adapter
             if not adapter_class(name).capabilities.describes:

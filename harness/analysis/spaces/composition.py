@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from crossprune.harness.data.cards import list_cards, load_card
 from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
+from crossprune.harness.selection.gathering import given_in
 from crossprune.harness.store.objects import Store
 
 AXES = ["chooser", "method", "space", "pooling", "scaling", "budget", "fraction", "seed"]
@@ -36,18 +38,20 @@ def composition(root: Path, subsets: pd.DataFrame, rules: Mapping[str, Rules]) -
     -------
     pd.DataFrame
         `COLUMNS`, a row for every category of the training part: ``share`` of the chosen configurations, and
-        ``share_in_pool`` of those that could be chosen.
+        ``share_in_pool`` of those that could be chosen. What is given counts in neither.
     """
     store, rows = Store(root), []
-    kinds: dict[tuple[str, str], tuple[list[str], Counter[str]]] = {}
+    kinds: dict[tuple[str, str, str], tuple[list[str], Counter[str]]] = {}
     for row in subsets.to_dict("records"):
         name, source, key = str(row["dataset"]), str(row["source"]), str(row["dataset_key"])
-        if (source, key) not in kinds:
+        given = str(row["given"])
+        if (source, key, given) not in kinds:
             dataset, own = stored_dataset(store.root, key), rules.get(source, {})
             names = [category_of(group, own) for group in dataset.groups]
-            kinds[source, key] = names, Counter(names[index] for index in dataset.indices("train"))
-        names, there = kinds[source, key]
-        chosen = Counter(names[index] for index in row["subset"])
+            free = np.setdiff1d(dataset.indices("train"), given_in(dataset, given))
+            kinds[source, key, given] = names, Counter(names[index] for index in free)
+        names, there = kinds[source, key, given]
+        chosen = Counter(names[index] for index in row["picked"])
         axes = [row[one] for one in AXES]
         axes[1] = str(axes[1]).split(", ")[0]  # the axes stand beside it
         total, n_pool = sum(chosen.values()), sum(there.values())

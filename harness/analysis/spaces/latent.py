@@ -47,7 +47,7 @@ class Space:
 def overlap(subsets: pd.DataFrame) -> pd.DataFrame:
     """Compare the sets of two ways of choosing, averaged over seeds, with chance."""
     together: dict[tuple[str, float, int], list[tuple[str, IntArray, int]]] = {}
-    columns = (subsets[name] for name in ("dataset", "fraction", "seed", "way", "subset", "n_train"))
+    columns = (subsets[name] for name in ("dataset", "fraction", "seed", "way", "picked", "n_train"))
     for dataset, fraction, seed, way, subset, n_train in zip(*columns, strict=True):
         together.setdefault((dataset, fraction, seed), []).append((way, subset, n_train))
     rows = []

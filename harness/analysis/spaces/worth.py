@@ -54,7 +54,7 @@ class Verdict:
     over: str
     """What the interval is over: groups or configurations."""
     pruning: str
-    """``worth it``, ``not worth it`` or ``not known``."""
+    """``worth it``, ``not worth it``, ``not sure`` (the interval reaches surrogates) or ``not known``."""
     remark: str
     """The verdict in a sentence."""
 
@@ -111,7 +111,7 @@ def verdict_on(
         high=high,
         unstructured=float(np.median(without)),
         over=over,
-        pruning="worth it" if keep <= WORTH and high < min(without) else "not worth it",
+        pruning=_pruning(keep, high, min(without)),
         remark="",
     )
     return Verdict(**{**vars(found), "remark": _sentence(found, n_all or n)})
@@ -186,6 +186,13 @@ def _interval(
     return max(keep * float(np.exp(-reach)), 1.0 / len(points)), min(keep * float(np.exp(reach)), 1.0)
 
 
+def _pruning(keep: float, high: float, without: float) -> str:
+    """Give the verdict; ``without`` is the least that surrogates keep."""
+    if keep > WORTH or keep >= without:
+        return "not worth it"
+    return "worth it" if high < without else "not sure"
+
+
 def _by_groups(groups: Sequence[str]) -> bool:
     return len(set(groups)) >= FEWEST_GROUPS
 
@@ -228,6 +235,11 @@ def _sentence(found: Verdict, n_all: int) -> str:
     size = f"the {found.n} are as various as {found.effective_size:.0f} that have nothing in common"
     if found.pruning == "worth it":
         words = f"worth pruning: to about {100 * found.keep:.0f} % ({ends}); {size}"
+    elif found.pruning == "not sure":
+        words = (
+            f"not sure that it is worth pruning: coverage saturates at {100 * found.keep:.0f} %, which may "
+            f"be {ends}, without structure at {100 * found.unstructured:.0f} %; {size}"
+        )
     else:
         words = (
             f"not worth pruning: coverage saturates at {100 * found.keep:.0f} % ({ends}), without structure "

@@ -90,7 +90,10 @@ def test_a_study_says_what_to_look_at(files, tmp_path):
         (["si-pbe", "--chooser", "mean", "--energy-key", "e"], "the \\*_key options are for files"),
         ([".", "--chooser", "mean"], "is a folder; spaces of a store: crossprune analyze"),
         (["absent.xyz", "--chooser", "mean"], "no such file"),
-        (["si-pbe", "--chooser", "mean", "--space", "rows"], "has no design rows"),
+        (
+            ["si-pbe", "--chooser", "mean", "--space", "rows"],
+            "mean has no space .rows., and is not looked at in it",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_error(tmp_path, monkeypatch, words, said):

@@ -1,4 +1,4 @@
-"""Masks beside whole configurations of as many labels: pairs, base lines, labels of rows."""
+"""Ways beside their own kind: masks beside wholes of as many labels, ways beside controls of their shares."""
 
 from __future__ import annotations
 
@@ -78,3 +78,31 @@ def test_overlap_with_the_test_set_is_not_read_from_masks():
 def test_no_mask_goes_without_saying():
     table = pd.DataFrame({"method": ["fps_atoms"] * 2, "mask": ["none", "atoms"]})
     assert labelled(table)["method"].tolist() == ["fps_atoms", "fps_atoms, atoms mask"]
+
+
+def test_controls_are_nobodys_and_each_way_stands_beside_its_own():
+    """What is drawn with a chooser's shares is no choice of its descriptor, and dilutes no verdict."""
+    quality = {"random": 1.0, "gap": 0.8, "snap": 1.2}
+    results = study(lambda chooser, seed, mask: quality[chooser] * (1 + 0.01 * seed))
+    plain = results[results["mask"] == "none"].assign(budget="configurations")
+    described = plain[plain["chooser"] != "random"]
+    controls = described.assign(
+        method="fps_atoms@shares",
+        fit_key=described["fit_key"] + "c",
+        **{FORCE: 0.95 * (1 + 0.01 * described["seed"])},
+    )
+    without = compare(partial_errors(plain, FORCE, "test"))
+    tables = compare(partial_errors(pd.concat([plain, controls], ignore_index=True), FORCE, "test"))
+    columns = ["comparison", "model", "ratio", "n_pairs"]
+    pd.testing.assert_frame_equal(tables["answer"][columns], without["answer"][columns])
+    table = tables["choosers"]
+    found = table[table["model"] == "all"].set_index("comparison")["ratio"]
+    ratios = {
+        "gap · fps_atoms / random": 0.8,
+        "gap · fps_atoms@shares / random": 0.95,
+        "gap · fps_atoms / shares": 0.8 / 0.95,
+        "snap · fps_atoms / random": 1.2,
+        "snap · fps_atoms@shares / random": 0.95,
+        "snap · fps_atoms / shares": 1.2 / 0.95,
+    }
+    assert found.to_dict() == pytest.approx(ratios, rel=1e-9)
