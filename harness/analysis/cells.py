@@ -87,14 +87,18 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
     """Say of each row of a `labelled` table whose descriptor chose: own, kin, other, nobody, or random.
 
     The column ``relation`` says it (see `crossprune.harness.engine.plan.Plan.relation`); a table without
-    one is matched by name, and there is no kin. A control is random but for its shares of groups: nobody's.
+    one is matched by name, and there is no kin. A control is random but for its shares of groups, and
+    masks stand beside the wholes of a study, not among them: both are nobody's.
     """
     blind = np.where(table["method"].astype(str).map(is_random), RANDOM, NOBODY)
     found = np.where(table["chooser"] == table["model"], OWN, OTHER)
     if "relation" in table.columns:
         said = table["relation"].astype(str).to_numpy(dtype=object)
         found = np.where(said == "", found, said)
-    found = np.where(table["method"].astype(str).map(is_control), NOBODY, found)
+    methods = table["method"].astype(str)
+    is_masked = methods.map(unmasked) != methods
+    aside = methods.map(is_control) | (is_masked & (~is_masked & (table["chooser"] != RANDOM)).any())
+    found = np.where(aside, NOBODY, found)
     return pd.Series(np.where(table["chooser"] == RANDOM, blind, found), table.index, dtype="str")
 
 

@@ -203,7 +203,7 @@ def fit_stage(
     facts = {
         **found.facts,
         **sizes_of(chosen, dataset.sizes, _label_counts(root, dataset_key)),
-        "flag": _flag(root, dataset_key, subset, found.own, unseen, found.predicted),
+        "flag": _flag(root, dataset_key, chosen, found.own, unseen, found.predicted),
     }
     rows = errors_by_part(dataset, labels, unseen, found.predicted)
     if facts["flag"].startswith(soundness.EXPLODED):
@@ -247,12 +247,19 @@ def _as_mean(root: Path, dataset_key: str, subset: IntArray, unseen: IntArray) -
 
 
 def _flag(
-    root: Path, dataset_key: str, subset: IntArray, own: Predictions, unseen: IntArray, predicted: Predictions
+    root: Path, dataset_key: str, chosen: IntArray, own: Predictions, unseen: IntArray, predicted: Predictions
 ) -> str:
-    """Say what makes a fit unsound, or its energies a guess; ``own`` predicts `soundness.looked_at`."""
-    dataset = stored_dataset(root, dataset_key)
+    """Say what makes a fit unsound, or its energies a guess; ``own`` predicts `soundness.looked_at`.
+
+    Of masked frames only the forces that were fitted to are looked at.
+    """
+    dataset, subset = stored_dataset(root, dataset_key), frames_of(chosen)
     again, sizes = soundness.looked_at(subset), dataset.sizes
     own_labels = chosen_from(stored_labels(root, dataset_key), sizes, again)
+    if chosen.ndim == 2:
+        fitted = set(map(tuple, chosen.tolist()))
+        known = np.array([(frame, atom) in fitted for frame in again for atom in range(sizes[frame])])
+        own, own_labels = (dataclasses.replace(one, forces=one.forces[known]) for one in (own, own_labels))
     flags = [soundness.explosion(own, own_labels, sizes[again], predicted, sizes[unseen])]
     if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
         counts = _counts(root, dataset_key)

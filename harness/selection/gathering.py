@@ -118,8 +118,8 @@ class Pool:
     def subset(self, picked: IntArray, fraction: float) -> IntArray:
         """Take a fraction out of an order of picking that holds it, and what is given; ascending indices.
 
-        The picks are taken in their order as long as they fit, at least one; the fraction is of all frames,
-        and given ones come on top. An order of environments,
+        The picks are taken in their order as long as they fit, at least one; the fraction is of frames that
+        are not given. An order of environments,
         shape (n, 2), gives environments, the labels of which are a fraction of those of the frames.
         """
         if picked.ndim == 2:
@@ -127,9 +127,10 @@ class Pool:
         if fraction == 1.0:
             return self.train
         if self.costs is None:
-            return np.union1d(self.given, picked[: budget_of(fraction, len(self.train))])
+            return np.union1d(self.given, picked[: budget_of(fraction, len(self.train) - len(self.given))])
         spent = np.cumsum(self.costs[np.searchsorted(self.train, picked)])
-        kept = np.searchsorted(spent, fraction * float(self.costs.sum()), side="right")
+        free = np.delete(self.costs, np.searchsorted(self.train, self.given))
+        kept = np.searchsorted(spent, fraction * float(free.sum()), side="right")
         return np.union1d(self.given, picked[: max(1, int(kept))])
 
     def _environments(self, picked: IntArray, fraction: float) -> IntArray:

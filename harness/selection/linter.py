@@ -59,7 +59,9 @@ class Finding:
     """What it is, and what to set."""
 
 
-def lint(candidates: Candidates, volumes: FloatArray, compositions: FloatArray) -> list[Finding]:
+def lint(
+    candidates: Candidates, volumes: FloatArray, compositions: FloatArray, *, intensive: bool = False
+) -> list[Finding]:
     """Look at a space as a chooser would see it.
 
     Parameters
@@ -70,13 +72,16 @@ def lint(candidates: Candidates, volumes: FloatArray, compositions: FloatArray) 
         Volume per atom of each configuration, Å³; NaN where there is none. Shape (n_configurations,).
     compositions
         Shares of the elements, shape (n_configurations, n_elements).
+    intensive
+        Whether a supercell is the same point, as with means over atoms: columns that follow the number of
+        atoms then say that kinds of structures differ in it.
 
     Returns
     -------
     list
         Errors first.
     """
-    found = [*_columns(candidates, volumes, compositions), *_whole(candidates)]
+    found = [*_columns(candidates, volumes, compositions, intensive=intensive), *_whole(candidates)]
     return sorted(found, key=lambda one: ("error", "warning", "note").index(one.level))
 
 
@@ -120,7 +125,9 @@ def determined_by(raw: FloatArray, known: FloatArray) -> NDArray[np.bool_]:
     return found
 
 
-def _columns(candidates: Candidates, volumes: FloatArray, compositions: FloatArray) -> Iterator[Finding]:
+def _columns(
+    candidates: Candidates, volumes: FloatArray, compositions: FloatArray, *, intensive: bool
+) -> Iterator[Finding]:
     """Find columns that say nothing, or something else than the descriptor."""
     raw = candidates.pooled
     constant = raw.std(axis=0) == 0.0
@@ -133,10 +140,14 @@ def _columns(candidates: Candidates, volumes: FloatArray, compositions: FloatArr
         yield from _finding(candidates, noise, words, "rounding noise", levels)
     size = follows_size(raw, candidates.sizes) & ~noise & ~constant
     if size.any():
-        words = (
-            f"{size.sum()} columns are a power of the number of atoms; take std of rows, or the mean of atoms"
+        words = f"{size.sum()} columns follow the number of atoms"
+        levels = ("note", "note") if intensive else ("note", "error")
+        words += (
+            ", in which kinds of structures differ here"
+            if intensive
+            else "; take std of rows, or the mean of atoms"
         )
-        yield from _finding(candidates, size, words, "number of atoms", ("note", "error"))
+        yield from _finding(candidates, size, words, "number of atoms", levels)
     known = {"volume per atom": _powers(volumes), "composition": compositions[:, :-1]}
     for name, values in known.items():
         if not np.isfinite(values).all() or not values.size:

@@ -149,7 +149,7 @@ def choose(
     candidates
         What to choose from.
     fraction
-        Of the number of configurations or of the sum of ``costs``, in (0, 1]; given ones come on top.
+        Of the number of configurations that are not given, or of the sum of their ``costs``, in (0, 1].
     rng
         The only source of randomness.
     costs
@@ -172,10 +172,10 @@ def choose(
         able = ", ".join(name for name, one in METHODS.items() if one.conditional)
         raise ValueError(f"{method!r} cannot complete a given set; these can: {able}")
     n_all = candidates.n_configurations - len(candidates.given)
-    n_chosen = min(n_all, budget(fraction, candidates.n_configurations))
+    n_chosen = budget(fraction, n_all)
     if costs is None or fraction == 1.0:
         return select(candidates, n_chosen, rng)
-    limit = fraction * float(costs.sum())
+    limit = fraction * float(np.delete(costs, candidates.given).sum())
     while True:
         picked = select(candidates, n_chosen, copy.deepcopy(rng))
         spent = np.cumsum(costs[picked])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from crossprune.harness.analysis.spaces.looks import SPACE, Look
+from crossprune.harness.analysis.spaces.looks import ATOMS, SPACE, Look
 from crossprune.harness.selection.linter import Finding, lint
 
 NOTHING = Finding("note", "nothing found", 0, np.nan, np.nan, "")
@@ -17,5 +17,6 @@ def rows_of(look: Look) -> list[tuple[object, ...]]:
     about, ``changed`` what part of a tenth chosen by farthest points is another without them.
     """
     train, known = look.train, look.structures
-    found = lint(look.candidates(train), known.volumes(train), known.compositions(train))
+    intensive = look.names[2] == ATOMS and look.names[3] != "sum"
+    found = lint(look.candidates(train), known.volumes(train), known.compositions(train), intensive=intensive)
     return [(*look.names, *vars(one).values()) for one in found or [NOTHING]]

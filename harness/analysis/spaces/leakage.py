@@ -89,6 +89,8 @@ def judged(part: str, found: Nearness, copies: float, *, blind: bool) -> tuple[s
         words.append(f"{times}: errors are of interpolation within groups")
     if words:
         return "warning", f"{part} leaks: " + "; ".join(words)
-    if found.nearer < found.redrawn_low:
-        return "note", f"{part} lies farther from train than a random draw"
-    return "note", f"{part} lies as far from train as a random draw"
+    where = "farther from" if found.nearer < found.redrawn_low else "as far from"
+    remark = f"{part} lies {where} train {'than' if where[0] == 'f' else 'as'} a random draw"
+    if not np.isfinite(found.of_group_split):
+        remark += "; without groups, frames of one trajectory on both sides cannot be told"
+    return "note", remark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -176,7 +177,7 @@ def _interval(
     logs = []
     for block in _blocks(len(points), groups, rng):
         left = in_principal_axes(np.delete(points, block, axis=0))
-        if len(left) < FEWEST or left.shape[1] == 0:
+        if len(left) < FEWEST // 2 or left.shape[1] == 0:
             return float("nan"), float("nan")
         apart = distance_apart([shuffled(left, rng) for _ in range(N_AGAIN)])
         logs.append(np.log(covering_fraction(left, apart)))
@@ -187,14 +188,16 @@ def _interval(
 
 
 def _pruning(keep: float, high: float, without: float) -> str:
-    """Give the verdict; ``without`` is the least that surrogates keep."""
+    """Give the verdict; ``without`` is the least that surrogates keep. NaN as ``high`` is never below."""
     if keep > WORTH or keep >= without:
         return "not worth it"
     return "worth it" if high < without else "not sure"
 
 
 def _by_groups(groups: Sequence[str]) -> bool:
-    return len(set(groups)) >= FEWEST_GROUPS
+    """Tell whether groups can be left out: there are enough, and none is most of the pool."""
+    counts = Counter(groups)
+    return len(counts) >= FEWEST_GROUPS and max(counts.values()) <= len(groups) / 2
 
 
 def _blocks(n: int, groups: Sequence[str], rng: np.random.Generator) -> list[IntArray]:
@@ -232,6 +235,8 @@ def _unknown(n: int, k: int, dimension: float, over: str) -> Verdict:
 def _sentence(found: Verdict, n_all: int) -> str:
     """Say it in a sentence."""
     ends = f"{100 * found.low:.0f} to {100 * found.high:.0f} %"
+    if not np.isfinite(found.high):
+        ends = "with no interval"
     size = f"the {found.n} are as various as {found.effective_size:.0f} that have nothing in common"
     if found.pruning == "worth it":
         words = f"worth pruning: to about {100 * found.keep:.0f} % ({ends}); {size}"

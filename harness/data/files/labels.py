@@ -19,6 +19,8 @@ from crossprune.harness.errors import DataError, NoLabels, unknown_name
 GROUP_KEYS = ("group", "config_type")
 FREE, PLAIN = "free_energy", "energy"
 STRESS_LIKE = re.compile(r"virial|stress", re.IGNORECASE)
+FIRST = ", frame 0"
+"""Where a file begins: one that has labels further on, or had some before, is not one without labels."""
 SHOWN_KEYS = 20
 OPEN_MARGIN = 20.0
 """Å beyond the atoms of the vector that an open direction gets: nothing rests on it but that it exists."""
@@ -195,7 +197,7 @@ def _energy(one: RawFrame, key: str, keys: Keys, path: Path) -> Any:
         return one.results[key]
     hint = [name for name in one.info if "energy" in name.lower()]
     remedy = how_to_set("energy_key", hint[0], path) if hint else "label the frame, or set energy_key"
-    kind = DataError if hint else NoLabels
+    kind = DataError if hint or not one.place.endswith(FIRST) else NoLabels
     raise kind(f"{one.place}: no energy; {remedy}; keys of this frame: {_names(one.info)}")
 
 
@@ -208,7 +210,7 @@ def _forces(one: RawFrame, keys: Keys, path: Path) -> Any:
         return np.zeros((1, 3))
     hint = [name for name in one.columns if "force" in name.lower()]
     remedy = how_to_set("forces_key", hint[0], path) if hint else "label the frame, or set forces_key"
-    kind = DataError if hint else NoLabels
+    kind = DataError if hint or not one.place.endswith(FIRST) else NoLabels
     raise kind(f"{one.place}: no forces; {remedy}; columns of this frame: {_names(one.atoms.arrays)}")
 
 

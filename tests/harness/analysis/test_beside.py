@@ -106,3 +106,19 @@ def test_controls_are_nobodys_and_each_way_stands_beside_its_own():
         "snap · fps_atoms / shares": 1.2 / 0.95,
     }
     assert found.to_dict() == pytest.approx(ratios, rel=1e-9)
+
+
+def test_masks_stand_beside_the_wholes_of_a_study_and_not_among_them():
+    """Where not every model can be masked, own / random would be over other models than own / other."""
+    quality = {"random": 1.0, "gap": 0.8, "snap": 1.2}
+    results = study(
+        lambda chooser, seed, mask: quality[chooser] * (9.0 if mask == "atoms" else 1.0) * (1 + 0.01 * seed)
+    )
+    columns = ["comparison", "model", "ratio", "n_pairs"]
+    answers = [
+        compare(partial_errors(table, FORCE, "test"))["answer"][columns]
+        for table in (results, results[results["mask"] == "none"])
+    ]
+    pd.testing.assert_frame_equal(*answers)
+    alone = compare(partial_errors(results[results["mask"] == "atoms"], FORCE, "test"))["answer"]
+    assert (alone["n_pairs"] > 0).any()

@@ -55,9 +55,9 @@ def test_every_fit_has_what_is_given_and_as_much_more_as_the_fraction_says(tmp_p
         if row["fraction"] == 1.0:
             assert len(subset) == len(train)
         elif budget == "configurations":
-            assert len(added) == int(row["fraction"] * len(train) + 0.5)
+            assert len(added) == int(row["fraction"] * (len(train) - len(given)) + 0.5)
         else:
-            limit = row["fraction"] * labels[train].sum()
+            limit = row["fraction"] * labels[[index for index in train if index not in given]].sum()
             assert limit - labels.max() < labels[added].sum()
             assert labels[added].sum() <= limit or len(added) == 1
     counted = ", labels budget" if budget == "labels" else ""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from crossprune.harness.contract.environments import by_frame, within
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.data.frames import forces_of
+from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import expand
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
-from crossprune.harness.engine.stored import stored_potential, stored_selection
+from crossprune.harness.engine.stored import put_dataset, stored_potential, stored_selection
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
+from crossprune.harness.evaluation.metrics import chosen_from, labels_of
 from crossprune.harness.lookup import adapter_class
 from crossprune.harness.selection.gathering import n_labels
 from crossprune.harness.store.objects import Store
@@ -175,3 +179,21 @@ def test_single_atoms_are_chosen_by_methods_that_look_at_atoms():
 def test_masks_in_vain_are_refused(change, message):
     with pytest.raises(StudyError, match=message):
         expand(study(**change))
+
+
+def test_only_forces_that_were_fitted_to_can_make_a_fit_unsound(tmp_path):
+    """A masked label decided whether an error was clipped, and by that what was compared."""
+    dataset = load_dataset("si-pbe", options=DataOptions(smoke=True))
+    key = put_dataset(Store(tmp_path), dataset)
+    frame = next(index for index in dataset.indices("train") if dataset.sizes[index] > 1)
+    unseen = np.delete(np.arange(len(dataset.frames)), frame)
+    labels = labels_of(dataset.frames)
+    own, others = (chosen_from(labels, dataset.sizes, one) for one in (np.array([frame]), unseen))
+    flags = []
+    for atom in (0, 1):
+        forces = own.forces.copy()
+        forces[atom] += 1e6
+        wrong = dataclasses.replace(own, forces=forces)
+        flags.append(stages._flag(tmp_path, key, np.array([[frame, 0]]), wrong, unseen, others))
+    assert flags[0].startswith("exploded: training force error")
+    assert "training force error" not in flags[1]

@@ -163,4 +163,5 @@ def test_other_methods_refuse_given_ones(method):
 def test_a_budget_is_that_of_what_is_added(costs):
     picked = choose("fps", sample(4), 0.2, generator(), costs)
     spent = len(picked) if costs is None else costs[picked].sum()
-    assert spent == 5 if costs is None else 65 - 25 < spent <= 65
+    free = 22 if costs is None else costs.sum() - costs[GIVEN].sum()
+    assert spent == 4 if costs is None else 0.2 * free - 25 < spent <= 0.2 * free

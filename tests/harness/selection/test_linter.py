@@ -99,3 +99,21 @@ def test_an_effect_is_what_is_another_without_the_columns():
     assert share == pytest.approx(centred[3] / centred.sum())
     assert changed > 0.3
     assert effect(candidates, np.zeros(4, dtype=bool)) == (0.0, 0.0)
+
+
+def test_kinds_that_differ_in_size_are_no_fault_of_means_over_atoms():
+    """Crystals of 8 atoms and liquids of 16: whatever tells them apart follows the number of atoms."""
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([8, 16], 30)
+    features = np.repeat(
+        rng.normal(size=(60, 6)) * 0.05 + np.where(sizes == 8, 1.0, 2.0)[:, None], sizes, axis=0
+    )
+    candidates = Candidates(features, np.concatenate([[0], np.cumsum(sizes)]))
+    volumes, shares = np.full(60, 20.0), np.ones((60, 1))
+    levels = {
+        intensive: {one.finding: one.level for one in lint(candidates, volumes, shares, intensive=intensive)}
+        for intensive in (True, False)
+    }
+    assert levels[False]["number of atoms"] == "error"
+    assert levels[True]["number of atoms"] == "note"
+    assert "error" not in levels[True].values()

@@ -141,3 +141,13 @@ def test_the_interval_holds_what_other_pools_of_the_same_kind_need():
     held = np.mean([one.low <= truth <= one.high for one in found])
     assert held >= 0.85
     assert np.median([one.high / one.low for one in found]) < 4
+
+
+def test_one_group_that_is_most_of_a_pool_is_not_left_out():
+    """Leaving it out leaves nothing, and NaN is no verdict."""
+    rng = np.random.default_rng(0)
+    points = np.repeat(rng.normal(size=(30, 4)), 10, axis=0) + 1e-6 * rng.normal(size=(300, 4))
+    groups = ["long"] * 260 + [f"short {one % 4}" for one in range(40)]
+    for found in (verdict_on(points, groups, rng), verdict_on(points[:21], [], rng)):
+        assert np.isfinite([found.low, found.high]).all()
+    assert verdict_on(points, groups, rng).pruning == "worth it"
