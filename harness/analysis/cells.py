@@ -97,7 +97,8 @@ def relation_of(table: pd.DataFrame) -> pd.Series[str]:
         found = np.where(said == "", found, said)
     methods = table["method"].astype(str)
     is_masked = methods.map(unmasked) != methods
-    aside = methods.map(is_control) | (is_masked & (~is_masked & (table["chooser"] != RANDOM)).any())
+    has_wholes = bool((~is_masked & (table["chooser"] != RANDOM)).any())
+    aside = methods.map(is_control) | is_masked if has_wholes else methods.map(is_control)
     found = np.where(aside, NOBODY, found)
     return pd.Series(np.where(table["chooser"] == RANDOM, blind, found), table.index, dtype="str")
 

@@ -185,7 +185,9 @@ def _looks(study: Study, structures: list[Structures], skipped: list[str]) -> It
             for axis, values in asked.items()
             for value in sorted(set(values) - set(able[axis]))
         ]
-        yield from fresh_looks(known, spec, itertools.product(*able.values()))
+        yield from fresh_looks(
+            known, spec, itertools.product(able["space"], able["pooling"], able["scaling"])
+        )
 
 
 def _document(tables: Mapping[str, pd.DataFrame], notes: Mapping[str, Any]) -> dict[str, Any]:
