@@ -48,6 +48,10 @@ def analyze(
         return
     for line in _verdict(tables, question, store):
         print_text(console, line)
+    if _only_chooses(store):
+        first = ("composition", "worth", "leakage", "findings")
+        order = sorted(tables, key=lambda name: first.index(name) if name in first else len(first))
+        tables = {name: tables[name] for name in order if len(tables[name])}
     print_analysis(console, tables, full=full)
     if store.is_file():
         return
@@ -78,6 +82,8 @@ def _verdict(tables: Mapping[str, pd.DataFrame], question: Asked, store: Path) -
     rows = _primary(tables, question)
     if store.is_file():  # whoever wrote it asked nothing before
         rows = [{**row, "role": "by default"} for row in rows]
+    if _only_chooses(store):
+        return ["No model is fitted in this study, it only chooses: what it chose, and what its spaces are."]
     lines = [f"{sentence(question.primary)}:", *(answer(rows) or [_why_nothing(question, store)])]
     scope = tables.get("scope")
     if rows and rows[0]["comparison"] == "own / other" and scope is not None and len(scope):
@@ -112,6 +118,14 @@ def _why_nothing(question: Asked, store: Path) -> str:
     reasons = rows.loc[rows["status"] != "done", "reason"].value_counts()
     reason = f"; most often: {reasons.index[0].splitlines()[-1]}" if len(reasons) else ""
     return f"nothing to compare: of what was asked, {counts or 'nothing has ended'}{reason}."
+
+
+def _only_chooses(store: Path) -> bool:
+    """Say whether a run was of a study without models."""
+    from crossprune.harness.analysis.spaces.latent import stored_study
+
+    study = None if store.is_file() else stored_study(store)
+    return study is not None and not study.models
 
 
 def _is_smoke(store: Path) -> bool:
