@@ -21,6 +21,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/evidence.py": {"ace"},
     "adapters/linear/fitter.py": LINEAR,
     "adapters/linear/least_squares.py": LINEAR,
+    "adapters/linear/metric.py": LINEAR,
     "adapters/linear/offsets.py": FITTED,
     "adapters/programs/compiling.py": {"ace", "chimes", "euler", "nnp"},
     "adapters/programs/lammps.py": {"snap"},
