@@ -9,7 +9,14 @@ import numpy as np
 from ase import Atoms, units
 from ase.data import covalent_radii
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.data.frames import element_counts, elements_of, energy_of, forces_of, stress_of
+from crossprune.harness.data.frames import (
+    beyond_composition,
+    element_counts,
+    elements_of,
+    energy_of,
+    forces_of,
+    stress_of,
+)
 from crossprune.harness.data.rough_model import implied
 from crossprune.harness.data.validation import neighbours
 
@@ -224,9 +231,4 @@ def _ratio(labels: FloatArray, mine: FloatArray, least: float) -> float | None:
 
 
 def _per_atom(frames: Sequence[Atoms], energies: FloatArray) -> FloatArray:
-    """Return energies per atom less what the composition explains."""
-    counts = element_counts(frames, elements_of(frames))
-    n_atoms = counts.sum(axis=1)
-    shares, values = counts / n_atoms[:, None], energies / n_atoms
-    rest: FloatArray = values - shares @ np.linalg.lstsq(shares, values, rcond=None)[0]
-    return rest
+    return beyond_composition(energies, element_counts(frames, elements_of(frames)))

@@ -156,6 +156,23 @@ def element_counts(frames: Sequence[Atoms], elements: Sequence[str]) -> FloatArr
     ).reshape(len(frames), len(elements))
 
 
+def beyond_composition(energies: FloatArray, counts: FloatArray) -> FloatArray:
+    """Return energies per atom less what the elements explain, eV/atom, shape (n_frames,).
+
+    Parameters
+    ----------
+    energies
+        Of whole frames, eV, shape (n_frames,).
+    counts
+        Atoms of each element, shape (n_frames, n_elements). The elements' energies are those of least
+        squares on these frames, of least norm where compositions do not tell them apart.
+    """
+    sizes = counts.sum(axis=1)
+    per_atom, shares = energies / sizes, counts / sizes[:, None]
+    left: FloatArray = per_atom - shares @ np.linalg.lstsq(shares, per_atom, rcond=1e-10)[0]
+    return left
+
+
 def offsets(frames: Sequence[Atoms]) -> IntArray:
     """Return where each frame's atoms begin in concatenated arrays: shape (n_frames + 1,)."""
     return np.concatenate([[0], np.cumsum([len(atoms) for atoms in frames])]).astype(np.int64)

@@ -13,7 +13,6 @@ from crossprune.harness.contract.environments import LABELS_OF_ATOM, environment
 from crossprune.harness.data import frames
 from crossprune.harness.errors import StudyError
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.label_choices import referenced
 from crossprune.harness.selection.methods import GIVEN_MARK, choose, method_of
 from crossprune.harness.selection.methods import budget as budget_of
 
@@ -109,6 +108,11 @@ class Pool:
         train = dataset.indices("train")
         return cls(train, costs(dataset, train, budget), dataset.sizes[train], given_in(dataset, given))
 
+    @property
+    def free(self) -> IntArray:
+        """The frames that can be picked, ascending."""
+        return np.setdiff1d(self.train, self.given)
+
     def atoms_of(self, subset: IntArray) -> int:
         """Count the atoms of some of the frames, given by their indices in the data set, or environments."""
         if subset.ndim == 2:
@@ -196,7 +200,7 @@ def gather(
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         groups=[groups[index] for index in part],
         mean_forces=np.array([np.linalg.norm(frames.forces_of(one), axis=1).mean() for one in structures]),
-        energies=referenced(energies, frames.element_counts(structures, dataset.elements)),
+        energies=frames.beyond_composition(energies, frames.element_counts(structures, dataset.elements)),
         scaling=scaling,
         pooling=pooling,
         given=np.flatnonzero(np.isin(part, given_in(dataset, given))).astype(np.int64),

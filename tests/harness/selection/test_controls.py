@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
-from crossprune.harness.data.frames import DataSet, label
+from crossprune.harness.data.frames import DataSet, beyond_composition, label
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import gather
-from crossprune.harness.selection.label_choices import referenced
 from crossprune.harness.selection.methods import METHODS, choose, method_of
 
 SPREADS = {"energy_spread": "energies", "force_spread": "mean_forces"}
@@ -51,11 +50,11 @@ def test_energies_are_spread_beyond_what_composition_explains():
     counts = rng.integers(1, 6, (30, 2)).astype(float)
     strain = rng.normal(size=30)
     energies = counts @ [-5.0, -9.0] + 0.01 * strain * counts.sum(axis=1)
-    found = referenced(energies, counts)
+    found = beyond_composition(energies, counts)
     shares = counts / counts.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(shares.T @ found, 0.0, atol=1e-12)
     assert np.corrcoef(found, strain)[0, 1] > 0.95
-    one = referenced(np.array([-8.0, -12.0, -17.0]), np.array([[2.0], [3.0], [4.0]]))
+    one = beyond_composition(np.array([-8.0, -12.0, -17.0]), np.array([[2.0], [3.0], [4.0]]))
     np.testing.assert_allclose(one, [0.0 + 1 / 12, 1 / 12, -1 / 6])
 
 
