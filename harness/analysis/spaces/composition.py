@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from crossprune.harness.data.cards import list_cards, load_card
 from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
-from crossprune.harness.selection.gathering import given_in
 from crossprune.harness.store.objects import Store
 
 AXES = ["chooser", "method", "space", "pooling", "scaling", "budget", "fraction", "seed"]
@@ -48,8 +46,7 @@ def composition(root: Path, subsets: pd.DataFrame, rules: Mapping[str, Rules]) -
         if (source, key, given) not in kinds:
             dataset, own = stored_dataset(store.root, key), rules.get(source, {})
             names = [category_of(group, own) for group in dataset.groups]
-            free = np.setdiff1d(dataset.indices("train"), given_in(dataset, given))
-            kinds[source, key, given] = names, Counter(names[index] for index in free)
+            kinds[source, key, given] = names, Counter(names[index] for index in row["free"])
         names, there = kinds[source, key, given]
         chosen = Counter(names[index] for index in row["picked"])
         axes = [row[one] for one in AXES]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.spaces import findings, leakage, verdicts
 from crossprune.harness.analysis.spaces.chosen import chosen_subsets
 from crossprune.harness.analysis.spaces.composition import composition, rules_of
@@ -23,6 +24,8 @@ from crossprune.harness.engine.results import by_pool, not_held_out
 from crossprune.harness.fingerprint import canonical_hash, source_hash
 from crossprune.harness.store.kept import kept
 
+CELL_AXES = ["dataset", "chooser", "method", "fraction", "seed", "model"]
+"""Cells may share a fit, and each is an entry of its own."""
 BEFORE = {"findings": findings.COLUMNS, "leakage": leakage.COLUMNS, "worth": verdicts.COLUMNS}
 """Tables of what is known before anything is chosen, and their columns."""
 
@@ -74,8 +77,8 @@ def of_chosen(root: Path, subsets: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def of_errors(root: Path, results: pd.DataFrame, subsets: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the tables of `errors_by`, which a store keeps; none where nothing is fitted."""
-    fits = results.loc[results["status"] == "done", ["dataset", "fit_key"]].astype(str)
-    fits = fits[fits["fit_key"] != ""].drop_duplicates().sort_values(["dataset", "fit_key"])
+    fits = labelled(results.loc[results["status"] == "done"])[[*CELL_AXES, "fit_key"]].astype(str)
+    fits = fits[fits["fit_key"] != ""].drop_duplicates().sort_values([*CELL_AXES, "fit_key"])
     if fits.empty:
         return {}
     prints = {name: spec.prepare_fingerprint for name, spec in stored_specs(root).items()}

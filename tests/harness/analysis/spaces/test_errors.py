@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.analysis.answer import analyse, read_results
+from crossprune.harness.analysis.spaces.chosen import chosen_subsets
+from crossprune.harness.analysis.spaces.described import of_errors
 from crossprune.harness.analysis.spaces.errors import (
     MECHANISM,
     Errors,
@@ -111,6 +113,18 @@ def test_a_store_without_fits_has_empty_tables(store):
         pd.DataFrame(columns=["dataset", "way", "fraction", "seed", "subset", "n_train"]),
     )
     assert all(table.empty for table in nothing.values())
+
+
+@pytest.mark.slow
+def test_cells_that_share_a_fit_have_rows_of_their_own(store):
+    """Another chooser took the same sets: nothing new is fitted, and what was kept before is not enough."""
+    results = read_results(store)
+    of_errors(store, results, chosen_subsets(store, results))
+    twin = results[results["chooser"] == "chimes"].assign(chooser="twin")
+    both = pd.concat([results, twin], ignore_index=True)
+    table = of_errors(store, both, chosen_subsets(store, both))["errors_by_force"]
+    values = [table.loc[table["way"] == f"{name} · fps", "force_mae"].tolist() for name in ("chimes", "twin")]
+    assert values[0] == values[1] != []
 
 
 def planted(slope, seed, shift=0.0):
