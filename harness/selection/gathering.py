@@ -176,28 +176,19 @@ def gather(
     StudyError
         If deviations between vectors are asked for where each configuration has one.
     """
-    # Where frames are atoms, one vector per frame is one per atom: no other lengths agree.
-    is_one_each = vectors is not None and space == "atoms" and len(vectors) == len(dataset.frames)
-    if is_one_each and pooling == "std":
-        raise StudyError(
-            "pooling 'std': the chooser describes each configuration by one vector, which has no deviation; "
-            "give it mean, sum or max, which are that vector"
-        )
-    described = "atoms" if vectors is None else space
-    first, last = places(np.ones_like(dataset.sizes) if is_one_each else dataset.sizes, described)
-    lengths = (last - first)[part]
     structures = [dataset.frames[index] for index in part]
     if vectors is None:
-        values = np.empty((int(lengths.sum()), 0))
+        offsets = _starts(dataset.sizes[part])
+        values = np.empty((int(offsets[-1]), 0))
     else:
-        values = np.concatenate([vectors[first[index] : last[index]] for index in part])
+        values, offsets = vectors_of(vectors, dataset.sizes, part, space=space, pooling=pooling)
     if metric is not None:
         values = metric(values, kinds_of(structures, dataset.elements, space))
     energies = np.array([frames.energy_of(one) for one in structures])
     groups = dataset.groups
     return Candidates(
         features=values,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        offsets=offsets,
         groups=[groups[index] for index in part],
         mean_forces=np.array([np.linalg.norm(frames.forces_of(one), axis=1).mean() for one in structures]),
         energies=frames.beyond_composition(energies, frames.element_counts(structures, dataset.elements)),
@@ -205,6 +196,39 @@ def gather(
         pooling=pooling,
         given=np.flatnonzero(np.isin(part, given_in(dataset, given))).astype(np.int64),
     )
+
+
+def vectors_of(
+    vectors: FloatArray, sizes: IntArray, part: IntArray, *, space: str, pooling: str
+) -> tuple[FloatArray, IntArray]:
+    """Take the vectors of the frames ``part``, and where each frame's begin.
+
+    Parameters
+    ----------
+    vectors, space, pooling
+        As in `gather`.
+    sizes
+        Atoms of all frames, shape (n_frames,).
+
+    Raises
+    ------
+    StudyError
+        If deviations between vectors are asked for where each configuration has one.
+    """
+    # Where frames are atoms, one vector per frame is one per atom: no other lengths agree.
+    is_one_each = space == "atoms" and len(vectors) == len(sizes)
+    if is_one_each and pooling == "std":
+        raise StudyError(
+            "pooling 'std': the chooser describes each configuration by one vector, which has no deviation; "
+            "give it mean, sum or max, which are that vector"
+        )
+    first, last = places(np.ones_like(sizes) if is_one_each else sizes, space)
+    values = np.concatenate([vectors[first[index] : last[index]] for index in part])
+    return values, _starts((last - first)[part])
+
+
+def _starts(lengths: IntArray) -> IntArray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def kinds_of(structures: Sequence[Atoms], elements: Sequence[str], space: str) -> IntArray:

@@ -21,7 +21,7 @@ from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.candidates import Candidates
-from crossprune.harness.selection.gathering import Metric, kinds_of, places
+from crossprune.harness.selection.gathering import Metric, kinds_of, vectors_of
 from crossprune.harness.store.objects import Store
 from numpy.typing import NDArray
 
@@ -130,12 +130,7 @@ class Look:
         """
         _, _, space, pooling, scaling = self.names
         sizes = self.structures.sizes
-        is_one_each = space == ATOMS and len(self.vectors) == len(sizes)
-        if is_one_each and pooling == "std":
-            raise StudyError("pooling 'std': one vector per configuration has no deviation; give mean")
-        first, last = places(np.ones_like(sizes) if is_one_each else sizes, space)
-        values = np.concatenate([self.vectors[first[index] : last[index]] for index in chosen])
-        offsets = np.concatenate([[0], np.cumsum((last - first)[chosen])]).astype(np.int64)
+        values, offsets = vectors_of(self.vectors, sizes, chosen, space=space, pooling=pooling)
         if self.metric is not None:
             frames = [self.structures.frames[index] for index in chosen]
             values = self.metric(values, kinds_of(frames, elements_of(self.structures.frames), space))
