@@ -109,7 +109,9 @@ def test_what_a_family_cannot_describe_is_one_error():
     structures = published("si-pbe", smoke=True)
     with pytest.raises(StudyError, match="has no design rows"):
         described(structures, "mean", [("rows", "mean", "standard")])
-    with pytest.raises(StudyError, match="pooling 'std': one vector per configuration"):
+    with pytest.raises(
+        StudyError, match="pooling 'std': the chooser describes each configuration by one vector"
+    ):
         described(structures, "composition", [("atoms", "std", "standard")])
 
 
