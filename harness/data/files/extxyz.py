@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,9 +45,75 @@ def read_frames(path: Path) -> Iterator[tuple[Atoms, str]]:
     DataError
         If anything in the file is not read, or the file ends inside a frame or perhaps inside a number.
     """
+    for text in read_texts(path):
+        yield text.parsed(), text.place
+
+
+@dataclass(frozen=True)
+class FrameText:
+    """The lines of one frame as a file has them."""
+
+    path: Path
+    number: int
+    """Of the frame in its file, from 0."""
+    begin: int
+    """Number of its first line, from 1."""
+    lines: list[str]
+    """With their ends."""
+
+    @property
+    def place(self) -> str:
+        """File and frame, for messages."""
+        return f"{self.path}, frame {self.number}"
+
+    def parsed(self) -> Atoms:
+        """Let ASE read the frame; its ways to fail become one error with a remedy that fits.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read, or its cell has a name that is not read.
+        """
+        try:
+            atoms: Atoms
+            [atoms] = read_xyz(StringIO("".join(self.lines)), index=slice(None))
+        except Exception as error:  # whatever a foreign file makes ASE raise, the file is at fault
+            reason = f"{type(error).__name__}: {_short(str(error))}"
+            raise self._broken(reason, _remedy(self.lines, error)) from None
+        self._check_cell_is_read(atoms)
+        return atoms
+
+    def _check_cell_is_read(self, atoms: Atoms) -> None:
+        """Refuse a cell or periodicity under a name that is not read: a crystal would become a cluster."""
+        for key, value in atoms.info.items():
+            if key.lower() in CELL_NAMES and np.size(value) == 9 and not atoms.cell.any():
+                raise self._broken(
+                    f"the cell's name is {key!r}", "rename it Lattice, which is read as a cell"
+                )
+            if key.lower() == "pbc" and np.ravel(value).tolist() != atoms.pbc.tolist():
+                raise self._broken(f"the name of the periodicity is {key!r}", "rename it pbc, which is read")
+
+    def _broken(self, reason: str, remedy: str) -> DataError:
+        return _unreadable(self.place, self.begin, self.begin + len(self.lines) - 1, reason, remedy)
+
+
+def read_texts(path: Path) -> Iterator[FrameText]:
+    """Yield the lines of every frame of a file; otherwise as `read_frames`, but what they say is not read.
+
+    Raises
+    ------
+    DataError
+        If a row has not the columns that its header declares, or the file ends inside a frame.
+    """
     opener = OPENERS.get(path.suffix, open)
     with opener(path, "rt", encoding="utf-8") as stream:
-        yield from _Reader(path, stream).frames()
+        yield from _Reader(path, stream).texts()
+
+
+def _unreadable(place: str, begin: int, end: int, reason: str, remedy: str) -> DataError:
+    """Word what is wrong with lines of a frame."""
+    lines = f"lines {begin} to {end}" if end > begin else f"line {end}"
+    return DataError(f"{place}: not readable ({lines}: {reason}); {remedy}")
 
 
 class _Reader:
@@ -61,8 +128,8 @@ class _Reader:
         self._last = ""
         self._next: str | None = None
 
-    def frames(self) -> Iterator[tuple[Atoms, str]]:
-        """Yield frames with their places."""
+    def texts(self) -> Iterator[FrameText]:
+        """Yield frames as they are written."""
         while (line := self._read()) is not None:
             self._begin = self._line
             if line.isspace():
@@ -70,7 +137,7 @@ class _Reader:
             text = self._text(line)
             if not self._last.endswith("\n"):
                 self._check_end()
-            yield self._parsed(text), self._place
+            yield FrameText(self._path, self._frame, self._begin, text)
             self._frame += 1
 
     @property
@@ -79,8 +146,7 @@ class _Reader:
 
     def _broken(self, reason: str, remedy: str = DAMAGED) -> DataError:
         """Word what is wrong with the lines of the frame that were read so far."""
-        lines = f"lines {self._begin} to {self._line}" if self._line > self._begin else f"line {self._line}"
-        return DataError(f"{self._place}: not readable ({lines}: {reason}); {remedy}")
+        return _unreadable(self._place, self._begin, self._line, reason, remedy)
 
     def _read(self) -> str | None:
         """Return the next line, or None at the end of the file."""
@@ -164,28 +230,6 @@ class _Reader:
             given = f"{_short(match[0])!r} is no list of name:type:columns"
             raise self._broken(given, "write the header again")
         return sum(counts)
-
-    def _parsed(self, text: list[str]) -> Atoms:
-        """Let ASE read one frame; its ways to fail become one error with a remedy that fits."""
-        try:
-            atoms: Atoms
-            [atoms] = read_xyz(StringIO("".join(text)), index=slice(None))
-        except Exception as error:  # whatever a foreign file makes ASE raise, the file is at fault
-            raise self._broken(
-                f"{type(error).__name__}: {_short(str(error))}", _remedy(text, error)
-            ) from None
-        self._check_cell_is_read(atoms)
-        return atoms
-
-    def _check_cell_is_read(self, atoms: Atoms) -> None:
-        """Refuse a cell or periodicity under a name that is not read: a crystal would become a cluster."""
-        for key, value in atoms.info.items():
-            if key.lower() in CELL_NAMES and np.size(value) == 9 and not atoms.cell.any():
-                raise self._broken(
-                    f"the cell's name is {key!r}", "rename it Lattice, which is read as a cell"
-                )
-            if key.lower() == "pbc" and np.ravel(value).tolist() != atoms.pbc.tolist():
-                raise self._broken(f"the name of the periodicity is {key!r}", "rename it pbc, which is read")
 
 
 def as_written(name: str) -> str:
