@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.selection.candidates import Candidates
 
 BLOCK = 1 << 21
 """Distances held at once, 16 MB: they stay near the cache, whatever the number of points."""
+BLOCK_VALUES = 1 << 18
+"""Coordinates brought up to date at once, 2 MB: less would leave the matrix product little to do."""
 LARGEST_EXPONENT = 1.0
 """Exponents of the force in gradient-guided selection rise from minus this to this, as published."""
 LEAST_FORCE = 1e-8
@@ -51,9 +56,8 @@ def gradient_guided(
     forces = candidates.mean_forces[order] + LEAST_FORCE
     exponents = np.linspace(-largest, largest, n_chosen) if n_chosen > 1 else np.array([largest])
     chances = forces ** exponents[0]
-    start = rng.choice(len(forces), size=1, p=chances / chances.sum())
-    points = candidates.points()[order]
-    return order[greedy_farthest(points, start, n_chosen, weights=forces, exponents=exponents)]
+    start = int(rng.choice(len(forces), p=chances / chances.sum()))
+    return order[_weighted(candidates.points()[order], start, n_chosen, forces, exponents)]
 
 
 def farthest_environment(candidates: Candidates, n_chosen: int, rng: np.random.Generator) -> IntArray:
@@ -77,15 +81,19 @@ def farthest_environment(candidates: Candidates, n_chosen: int, rng: np.random.G
     return order[picked[len(begun) :]]
 
 
-def greedy_farthest(
-    points: FloatArray,
-    start: IntArray,
-    n_chosen: int,
-    *,
-    weights: FloatArray | None = None,
-    exponents: FloatArray | None = None,
-) -> IntArray:
-    """Pick points by distance to the picked ones, or weight^exponent × distance; ties go to the first.
+class Points(Protocol):
+    """Rows that can be had a slice at a time: an array, or a file that need not fit into memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __getitem__(self, part: slice, /) -> FloatArray:
+        """Return some rows."""
+
+
+def greedy_farthest(points: Points, start: IntArray, n_chosen: int) -> IntArray:
+    """Pick points by their distance to the picked ones; ties go to the first.
 
     Parameters
     ----------
@@ -95,32 +103,74 @@ def greedy_farthest(
         Picked before, at least one.
     n_chosen
         How many with these, at most n.
-    weights, exponents
-        Positive, shape (n,), and what they are raised to at each pick, shape (n_chosen,); both or none.
 
     Returns
     -------
     IntArray
         Picked indices in their order, ``start`` first.
     """
+    return farthest_first(points, start, n_chosen)[0]
+
+
+def farthest_first(
+    points: Points, start: IntArray, n_chosen: int, on_picked: Callable[[int], object] = lambda n: None
+) -> tuple[IntArray, FloatArray]:
+    """Pick as `greedy_farthest`; also return the distance to those before, of ``start`` infinite.
+
+    Distances to picked points only fall, so what a block of points last knew bounds it from above: only the
+    block with the largest bound is brought up to date, with all picks since, before a pick is certain
+    (Minoux 1978, doi:10.1007/BFb0006528, does so for one candidate at a time). Memory beside
+    ``points``: the picked ones, and a block.
+    """
+    n, k = points.shape
+    width = max(1, min(n, BLOCK_VALUES // max(1, k)))
+    edges = np.append(np.arange(0, n, width), n)
+    bounds, known = np.full(len(edges) - 1, np.inf), np.zeros(len(edges) - 1, dtype=np.int64)
+    nearest, squares = np.full(n, np.inf), np.full(n, -1.0)
+    picked, reached = np.empty(n_chosen, dtype=np.int64), np.full(n_chosen, np.inf)
+    centres = np.empty((max(len(start), min(n_chosen, 64)), k))
+    for step in range(n_chosen):
+        if step == len(centres):
+            centres = np.concatenate([centres, np.empty((min(step, n_chosen - step), k))])
+        if step < len(start):
+            picked[step] = start[step]
+        else:
+            while known[block := int(np.argmax(bounds))] < step:
+                part = slice(int(edges[block]), int(edges[block + 1]))
+                _bring_up(nearest, squares, points[part], part, centres[known[block] : step])
+                bounds[block], known[block] = nearest[part].max(), step
+            part = slice(int(edges[block]), int(edges[block + 1]))
+            picked[step] = part.start + np.argmax(nearest[part])
+            reached[step] = np.sqrt(nearest[picked[step]])
+        centres[step] = points[slice(int(picked[step]), int(picked[step]) + 1)][0]
+        nearest[picked[step]] = -1.0  # below every other, so that nothing is picked twice
+        on_picked(step + 1)
+    return picked, reached
+
+
+def _bring_up(
+    nearest: FloatArray, squares: FloatArray, block: FloatArray, part: slice, centres: FloatArray
+) -> None:
+    """Lower the squared distances of a block's points to those from more centres, in place."""
+    if squares[part.start] < 0:
+        squares[part] = np.einsum("ij,ij->i", block, block)
+    lower_to(nearest[part], block, squares[part], centres)
+
+
+def _weighted(
+    points: FloatArray, start: int, n_chosen: int, weights: FloatArray, exponents: FloatArray
+) -> IntArray:
+    """Pick by weight^exponent · distance to the picked ones; exponents of each pick, shape (n_chosen,)."""
     points = np.ascontiguousarray(points)
     squares = np.einsum("ij,ij->i", points, points)
-    nearest, fresh = np.full(len(points), np.inf), np.empty(len(points))
+    nearest = np.full(len(points), np.inf)
     picked = np.empty(n_chosen, dtype=np.int64)
-    picked[: len(start)] = start
+    picked[0] = start
     for step in range(1, n_chosen):
         last = picked[step - 1]
-        np.matmul(points, -2.0 * points[last], out=fresh)
-        fresh += squares
-        fresh += squares[last]
-        np.maximum(fresh, 0.0, out=fresh)  # rounding
-        np.minimum(nearest, fresh, out=nearest)
+        lower_to(nearest, points, squares, points[last : last + 1])
         nearest[last] = -1.0  # below every other, so that nothing is picked twice
-        if step < len(start):
-            continue
-        scores = nearest
-        if weights is not None and exponents is not None:
-            scores = np.where(nearest < 0, nearest, nearest * weights ** (2.0 * exponents[step]))
+        scores = np.where(nearest < 0, nearest, nearest * weights ** (2.0 * exponents[step]))
         picked[step] = np.argmax(scores)
     return picked
 
