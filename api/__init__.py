@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossprune.choosing import Selection, Selector, select
 
 __version__ = version("crossprune")
-_HOMES: dict[str, str] = {}
+_HOMES = {
+    "Selection": "choosing",
+    "Selector": "choosing",
+    "select": "choosing",
+}
 """Module of each public name."""
-__all__ = ["__version__"]
+__all__ = ["Selection", "Selector", "__version__", "select"]
 
 
 def __getattr__(name: str) -> Any:

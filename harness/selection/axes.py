@@ -75,8 +75,12 @@ def is_noise(points: FloatArray, largest: float = 0.0) -> NDArray[np.bool_]:
     The columns of a space are one kind of `crossprune.harness.contract.vanishing`; ``largest`` is what they
     were made of, if that was larger: means of forces cancel, all of them.
     """
-    sizes = np.maximum(np.abs(points).max(axis=0, initial=0.0), largest)
-    return vanishing(points.std(axis=0), sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE)
+    return varies_by_noise(points.std(axis=0), np.maximum(np.abs(points).max(axis=0, initial=0.0), largest))
+
+
+def varies_by_noise(deviations: FloatArray, sizes: FloatArray) -> NDArray[np.bool_]:
+    """Do as `is_noise` with deviations and largest sizes of columns, shape (k,)."""
+    return vanishing(deviations, sizes, np.zeros(len(sizes), dtype=np.int64), SMALLEST_VALUE)
 
 
 def standardise(points: FloatArray) -> FloatArray:

@@ -32,6 +32,8 @@ class Candidates:
     """A key of `POOLINGS`."""
     given: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     """Configurations that are labelled already, distinct: a conditional method completes them."""
+    largest: float = 0.0
+    """Largest size of what the features were made of, if they are points that were pooled before."""
 
     def __post_init__(self) -> None:
         """Refuse what is not of these configurations."""
@@ -91,7 +93,7 @@ class Candidates:
     @functools.cached_property
     def noise(self) -> NDArray[np.bool_]:
         """Which columns vary by the rounding of what they were pooled from, shape (k,)."""
-        return is_noise(self.pooled, float(np.abs(self.features).max(initial=0.0)))
+        return is_noise(self.pooled, max(self.largest, float(np.abs(self.features).max(initial=0.0))))
 
     @property
     def counted(self) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -176,8 +177,26 @@ def choose(
     if costs is None or fraction == 1.0:
         return select(candidates, n_chosen, rng)
     limit = fraction * float(np.delete(costs, candidates.given).sum())
+    return affordable(lambda n: select(candidates, n, copy.deepcopy(rng)), costs, limit, n_chosen, n_all)
+
+
+def affordable(
+    pick: Callable[[int], IntArray], costs: IntArray, limit: float, n_first: int, n_all: int
+) -> IntArray:
+    """Take picks in their order as long as they fit, at least one.
+
+    Parameters
+    ----------
+    pick
+        ``n -> indices`` in the order of picking, from the same state at each call.
+    costs, limit
+        Of each configuration, shape (n_configurations,), and what all may cost.
+    n_first, n_all
+        How many picks to begin with, and how many there can be.
+    """
+    n_chosen = n_first
     while True:
-        picked = select(candidates, n_chosen, copy.deepcopy(rng))
+        picked = pick(n_chosen)
         spent = np.cumsum(costs[picked])
         if spent[-1] > limit or n_chosen == n_all:
             return picked[: max(1, int(np.searchsorted(spent, limit, side="right")))]

@@ -9,8 +9,8 @@ import lzma
 import re
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
@@ -82,6 +82,22 @@ class FrameText:
             raise self._broken(reason, _remedy(self.lines, error)) from None
         self._check_cell_is_read(atoms)
         return atoms
+
+    def with_values(self, values: Mapping[str, Any]) -> FrameText:
+        """Add values to the header, in the place of any under the same names; everything else stays as it is.
+
+        Without ``Properties``, which other keys ask for, the columns are named: species and position.
+        """
+        header = self.lines[1].rstrip("\r\n")
+        for name in values:
+            header = re.sub(rf"""(?<!\S){re.escape(name)}=("(\\.|[^"\\])*"|'[^']*'|\S+)\s*""", "", header)
+        words = [header.strip()]
+        if PROPERTIES.search(header) is None:
+            words.append("Properties=species:S:1:pos:R:3")
+        shown = {name: as_written(one) if isinstance(one, str) else one for name, one in values.items()}
+        words.append(key_val_dict_to_str(shown))
+        lines = [self.lines[0], " ".join(filter(None, words)) + "\n", *self.lines[2:]]
+        return replace(self, lines=[*lines[:-1], lines[-1].rstrip("\r\n") + "\n"])
 
     def _check_cell_is_read(self, atoms: Atoms) -> None:
         """Refuse a cell or periodicity under a name that is not read: a crystal would become a cluster."""

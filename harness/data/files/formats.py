@@ -36,7 +36,7 @@ def read_file(path: Path, keys: Keys) -> Reading:
     StudyError
         If a key is given for a file of mlearn's schema.
     """
-    _check_file(path)
+    check_file(path)
     if path.suffix == ".json" and is_mlearn(document := read_json(path)):
         if keys != Keys():
             raise StudyError(f"{path}: the *_key options are not for mlearn's schema, whose keys are fixed")
@@ -45,7 +45,7 @@ def read_file(path: Path, keys: Keys) -> Reading:
         return Reading(
             read_mlearn(path, stress_order=None, group_from="entry" if has_groups else "file"), note
         )
-    raw = [RawFrame.of(atoms, place) for atoms, place in _frames(path)]
+    raw = [RawFrame.of(atoms, place) for atoms, place in frames_of(path)]
     if not raw:
         raise DataError(f"{path} holds no frames; give a file with labelled structures")
     frames, notes = labelled(raw, keys, path)
@@ -75,9 +75,9 @@ def read_structures(path: Path, keys: Keys) -> list[Atoms]:
     DataError
         If the file is missing, empty, truncated or of another kind, or a structure is broken.
     """
-    _check_file(path)
+    check_file(path)
     found = []
-    for atoms, place in _frames(path):
+    for atoms, place in frames_of(path):
         frame = without_labels(RawFrame.of(atoms, place), keys)
         check_frame(frame, place)
         frame.calc = None
@@ -92,7 +92,19 @@ def _has_stress(entry: Any) -> bool:
     return isinstance(outputs, dict) and any("stress" in key for key in outputs)
 
 
-def _check_file(path: Path) -> None:
+def is_xyz(path: Path) -> bool:
+    """Say whether a file is extended XYZ by its name, compressed or not."""
+    return _suffix(path) in XYZ_SUFFIXES
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that is missing, empty or of an unknown kind.
+
+    Raises
+    ------
+    DataError
+        With what is allowed.
+    """
     suffix = _suffix(path)
     if suffix not in XYZ_SUFFIXES + DATABASE_SUFFIXES:
         allowed = ", ".join(XYZ_SUFFIXES + DATABASE_SUFFIXES)
@@ -113,9 +125,15 @@ def _suffix(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _frames(path: Path) -> Iterator[tuple[Atoms, str]]:
-    """Yield the frames of a file with their places."""
-    if _suffix(path) in XYZ_SUFFIXES:
+def frames_of(path: Path) -> Iterator[tuple[Atoms, str]]:
+    """Yield the frames of a file as ASE reads them, with their places.
+
+    Raises
+    ------
+    DataError
+        If the file is truncated or malformed.
+    """
+    if is_xyz(path):
         yield from read_frames(path)
         return
     if path.suffix == ".json":

@@ -1,0 +1,77 @@
+"""A selection in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from crossprune.harness.labelling.selection import Selection
+
+
+def sentences(selection: Selection) -> list[str]:
+    """Say what was chosen, how well it covers the pool, and whether more or less would do."""
+    n = len(selection.table)
+    found = [f"{n} of {selection.n_pool} frames chosen, {int(selection.table['n_atoms'].sum())} atoms."]
+    found += [f"{note[0].upper()}{note[1:]}." for note in selection.notes]
+    if len(selection.coverage):
+        found.append(_covered(selection))
+    if selection.verdict is not None:
+        found.append(_saturation(selection, n))
+    if len(selection.agreement):
+        found += _agreed(selection)
+    found += [_advised(part) for _, part in selection.advice.groupby("model")] if len(selection.advice) else []
+    return found
+
+
+def _advised(ways: pd.DataFrame) -> str:
+    best, data = ways.iloc[0], ways["data"].iloc[0]
+    words = (
+        f"In refits of {best['model']} on {data}, {best['way']} chose best: {best['ratio']:.2f} "
+        f"({best['low']:.2f} to {best['high']:.2f}) times the force errors of random choices"
+    )
+    if best["verdict"] != "lower":
+        words += f", which does not tell it from these ({best['verdict']})"
+    others = [f"{way} {ratio:.2f}" for way, ratio in ways[["way", "ratio"]].iloc[1:].itertuples(index=False)]
+    return f"{words}{'; ' if others else ''}{', '.join(others)}."
+
+
+def _covered(selection: Selection) -> str:
+    last = selection.coverage.iloc[-1]
+    if last["largest"] == 0:
+        return "Every frame of the pool is chosen, or given."
+    words = []
+    for name, what in (("mean", "on average"), ("largest", "at most")):
+        middle = last[f"random_{name}"]
+        if middle == 0:
+            continue
+        low, high = (last[name] / last[f"random_{name}_{end}"] for end in ("high", "low"))
+        words.append(f"{last[name] / middle:.2f} ({low:.2f} to {high:.2f}) {what}")
+    return (
+        "Distance from a frame of the pool to the nearest chosen or given one, over that to as many chosen at "
+        f"random: {'; '.join(words)}."
+    )
+
+
+def _saturation(selection: Selection, n: int) -> str:
+    verdict = selection.verdict
+    assert verdict is not None
+    words = f"The pool is {verdict.remark}."
+    if verdict.pruning not in ("worth it", "not sure"):
+        return words
+    most = round(verdict.keep * selection.n_pool)
+    beside = "more than" if n > most else "fewer than" if n < most else "as many as"
+    return f"{words} Coverage saturates at about {most} frames: {beside} that are chosen."
+
+
+def _agreed(selection: Selection) -> list[str]:
+    table = selection.agreement
+    own = table[table["second"] != "consensus"]
+    low, high = 100 * own["shared"].min(), 100 * own["shared"].max()
+    beside = table[table["second"] == "consensus"]
+    nearest = beside.loc[beside["shared"].idxmax()]
+    return [
+        f"Choosers by themselves share {low:.0f} to {high:.0f} % of their choices, "
+        f"{100 * table['by_chance'].mean():.0f} % by chance; what is chosen here is far apart for all of them "
+        f"at once, and is nearest to the choice of {nearest['first']} ({100 * nearest['shared']:.0f} %)."
+    ]
