@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness import cli
-from crossprune.harness.cli import analysis, commands, describe, evaluation, store_commands
+from crossprune.harness.cli import analysis, commands, describe, evaluation, select, store_commands
 from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
@@ -365,6 +365,7 @@ for command in (
     commands.adapters,
     commands.check,
     describe.describe,
+    select.select,
     evaluation.evaluate,
     commands.export,
     commands.properties,

@@ -38,6 +38,8 @@ IMPOSSIBLE = {
 """Label to the size beyond which it cannot be meant, the unit, and what it may be."""
 RESERVED_GROUPS = ("all",)
 """Names that results use for something else: the rows over all groups."""
+LEAST_VOLUME = 1e-12
+"""Of three unit vectors: with more, the smallest singular value is far above rounding."""
 LONGEST_GROUP = 200
 """Characters."""
 
@@ -106,7 +108,7 @@ def _check_cell(atoms: Atoms, place: str) -> None:
             f"{place}: periodic, but the cell has no volume: a vector along a periodic direction is zero; "
             'give it, or say by pbc which directions are open, such as pbc="T T F" for a slab'
         )
-    if np.linalg.matrix_rank(vectors / np.linalg.norm(vectors, axis=1)[:, None]) < len(vectors):
+    if not _independent(vectors / np.linalg.norm(vectors, axis=1)[:, None]):
         raise DataError(
             f"{place}: periodic, but the cell has no volume: its vectors lie in one plane; correct the cell"
         )
@@ -114,6 +116,13 @@ def _check_cell(atoms: Atoms, place: str) -> None:
         raise DataError(
             f"{place}: the vector of an open direction lies in the plane of the others; correct the cell"
         )
+
+
+def _independent(vectors: FloatArray) -> bool:
+    """Say whether unit vectors are independent; where three span a volume there is no need for more."""
+    if len(vectors) == 3 and abs(np.linalg.det(vectors)) > LEAST_VOLUME:
+        return True
+    return bool(np.linalg.matrix_rank(vectors) == len(vectors))
 
 
 def _check_labels(results: dict[str, Any], n_atoms: int, place: str) -> None:

@@ -41,10 +41,7 @@ def read_file(path: Path, keys: Keys) -> Reading:
         if keys != Keys():
             raise StudyError(f"{path}: the *_key options are not for mlearn's schema, whose keys are fixed")
         note = (LEFT_OUT,) if any(_has_stress(entry) for entry in document) else ()
-        has_groups = all(isinstance(entry, dict) and "group" in entry for entry in document)
-        return Reading(
-            read_mlearn(path, stress_order=None, group_from="entry" if has_groups else "file"), note
-        )
+        return Reading(_of_mlearn(path, document), note)
     raw = [RawFrame.of(atoms, place) for atoms, place in frames_of(path)]
     if not raw:
         raise DataError(f"{path} holds no frames; give a file with labelled structures")
@@ -85,6 +82,11 @@ def read_structures(path: Path, keys: Keys) -> list[Atoms]:
     if not found:
         raise DataError(f"{path} holds no frames; give a file with structures")
     return found
+
+
+def _of_mlearn(path: Path, document: list[Any]) -> list[Record]:
+    has_groups = all(isinstance(entry, dict) and "group" in entry for entry in document)
+    return read_mlearn(path, stress_order=None, group_from="entry" if has_groups else "file")
 
 
 def _has_stress(entry: Any) -> bool:
@@ -135,6 +137,10 @@ def frames_of(path: Path) -> Iterator[tuple[Atoms, str]]:
     """
     if is_xyz(path):
         yield from read_frames(path)
+        return
+    if path.suffix == ".json" and is_mlearn(document := read_json(path)):
+        records = _of_mlearn(path, document)
+        yield from ((one.atoms, one.place) for one in records)
         return
     if path.suffix == ".json":
         _check_json_database(path)
