@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.errors import StudyError
-from crossprune.harness.labelling.coverage import scores
-from crossprune.harness.labelling.points import InMemory
-from crossprune.harness.labelling.select import ALL, Request, choose_frames
-from crossprune.harness.labelling.selection import Selection
-from crossprune.harness.labelling.sources import Source
 from crossprune.harness.lookup import AdapterSpec, adapter_class, families, missing_packages, resolve
-from crossprune.harness.selection.axes import scaling_of
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, method_of
+from crossprune.labelling.coverage import scores
+from crossprune.labelling.points import InMemory
+from crossprune.labelling.request import ALL, Request
+from crossprune.labelling.select import choose_frames
+from crossprune.labelling.selection import Selection
+from crossprune.labelling.sources import Source
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 __all__ = ["Selection", "Selector", "select"]
 
+DEFAULT = "snap"
+"""Whose space is chosen in unless another is named."""
+NO_MODELS = ("mean", "broken")
+"""Families that are there to compare with, and to test with."""
 Frames: TypeAlias = Source | Sequence[Source]
 """A path, the name of a data set, a list of `ase.Atoms`; or a list of these."""
 
@@ -36,7 +39,7 @@ def select(
     fraction: float | None = None,
     given: Frames = (),
     exclude: Frames = (),
-    chooser: str | Sequence[str] = "snap",
+    chooser: str | Sequence[str] | None = None,
     method: str = "fps",
     budget: str = "configurations",
     space: str = "atoms",
@@ -69,10 +72,11 @@ def select(
     given
         Frames that are labelled already: the choice completes them, and copies of them are not chosen again.
     exclude
-        Frames, copies of which must not be chosen (a test set), or patterns of groups, such as ``"surface*"``.
+        Frames, copies of which must not be chosen (a test set), or patterns of groups: ``"surface*"``.
     chooser
         The family in whose latent space is chosen; of several, or ``"all"`` (every one that describes and
-        fits), the frames that are far apart in all of their spaces at once.
+        fits), the frames that are far apart in all of their spaces at once. Default: snap; for a method that
+        looks at no features none, and nothing is described.
     method
         A selection method of docs/selection.md that needs no labels: fps, direct, d_optimal, random, ….
     budget
@@ -142,7 +146,6 @@ def select(
             memory_gb=memory_gb,
             refits=None if refits is None else Path(refits),
         )
-        scaling_of(scaling)
     except ValueError as error:
         raise StudyError(str(error)) from None
     return choose_frames(
@@ -156,14 +159,14 @@ def select(
 
 
 def _specs(
-    chooser: str | Sequence[str], options: Mapping[str, Mapping[str, Any]], *, needed: bool
+    chooser: str | Sequence[str] | None, options: Mapping[str, Mapping[str, Any]], *, needed: bool
 ) -> tuple[AdapterSpec, ...]:
     """Resolve names of choosers; a method that looks at no features needs none."""
+    if chooser is None:
+        chooser = [DEFAULT] if needed else []
     names = [chooser] if isinstance(chooser, str) else list(dict.fromkeys(chooser))
     if ALL in names:
         names = [one for one in families() if _fits_and_describes(one) and not missing_packages(one)]
-    if not needed:
-        names = [one for one in names if not missing_packages(one)] if isinstance(chooser, str) else names
     return tuple(resolve(name, options) for name in names)
 
 
@@ -172,7 +175,7 @@ def _fits_and_describes(name: str) -> bool:
         can = adapter_class(name).capabilities
     except ImportError:  # said where it is asked for by its name
         return False
-    return can.describes and can.fits and name != "broken"
+    return can.describes and can.fits and name not in NO_MODELS
 
 
 class Selector(BaseEstimator):  # type: ignore[misc]

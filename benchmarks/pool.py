@@ -1,4 +1,4 @@
-"""Write a large pool by rattling: ``python benchmarks/pool.py 1000000 pool.extxyz`` (8 atoms of silicon each)."""
+"""Write a large pool of rattled silicon, 8 atoms a frame: ``python benchmarks/pool.py 1000000 pool.xyz``."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from crossprune.harness.cli import commands
 from rich.console import Console
 
 if TYPE_CHECKING:  # imported when the command needs them, so that --help is quick
-    from crossprune.harness.labelling.selection import Selection
+    from crossprune.labelling.selection import Selection
 
 CORES = os.cpu_count() or 1
 INTERRUPTED = 130
@@ -30,9 +30,7 @@ def select(
     ],
     output: Annotated[
         list[Path],
-        typer.Option(
-            "--output", "-o", help="File to write: .extxyz, .xyz, .db, .json or .csv (repeatable)."
-        ),
+        typer.Option("--output", "-o", help="File to write: .extxyz, .xyz, .db, .json or .csv (repeatable)."),
     ],
     number: Annotated[
         str | None, typer.Option("--number", "-n", help="How many frames (or --budget): a number, or all.")
@@ -91,8 +89,8 @@ def select(
     import crossprune
     from crossprune.harness.cli.console import print_text
     from crossprune.harness.errors import StudyError
-    from crossprune.harness.labelling.writing import check_output
     from crossprune.harness.tables import read_toml
+    from crossprune.labelling.writing import check_output
 
     read = [Path(one) for one in (*pool, *(given or ()), *(exclude or ()))]
     for path in output:
@@ -109,7 +107,7 @@ def select(
                 fraction=fraction,
                 given=given or (),
                 exclude=exclude or (),
-                chooser=chooser or "snap",
+                chooser=chooser,
                 method=method,
                 budget=budget,
                 space=space,

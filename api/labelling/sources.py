@@ -13,6 +13,7 @@ from ase import Atoms
 from crossprune.harness.data.cards import list_cards, load_dataset
 from crossprune.harness.data.files.extxyz import FrameText, read_texts
 from crossprune.harness.data.files.formats import check_file, frames_of, is_xyz
+from crossprune.harness.data.names import is_file
 
 MOST_FRAMES, MOST_ATOMS = 1000, 20_000
 """Of a block: its features are some ten MB, and a second or so of work."""
@@ -95,8 +96,7 @@ def sources_of(given: Source | Iterable[Source], role: str) -> list[Frames]:
     DataError
         If a file is missing, empty or of an unknown kind.
     """
-    several = [given] if isinstance(given, str | Path) or _are_frames(given) else list(given)
-    found = []
+    several, found = listed(given), []
     for number, one in enumerate(several):
         if not isinstance(one, str | Path):
             name = IN_MEMORY if len(several) == 1 else f"{IN_MEMORY} {number}"
@@ -110,6 +110,18 @@ def sources_of(given: Source | Iterable[Source], role: str) -> list[Frames]:
             check_file(Path(one))
             found.append(Frames(str(one), role, path=Path(one)))
     return found
+
+
+def listed(given: Source | Iterable[Source]) -> list[Source]:
+    """Return a list of sources: one path, name or list of structures is one source."""
+    if isinstance(given, str | Path) or _are_frames(given):
+        return [given]  # type: ignore[list-item]
+    return list(given)  # type: ignore[arg-type]
+
+
+def is_source(name: str) -> bool:
+    """Say whether a text is a file or the name of a data set."""
+    return is_file(Path(name)) or name in list_cards()
 
 
 def _are_frames(given: object) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.labelling.points import Points
 from crossprune.harness.selection.farthest import lower_to
+from crossprune.labelling.points import Points
 
 SAMPLE = 5000
 """Frames of the pool whose distances are looked at: the mean is known to a hundredth of the scatter then."""
@@ -39,9 +39,10 @@ def scores(points: Points, given: IntArray, picked: IntArray) -> FloatArray:
         among = squares[first : first + width, None] + squares[None, first : first + width]
         among -= 2.0 * block @ block.T
         among[np.triu_indices(len(block))] = np.inf
-        found = np.maximum(among.min(axis=1), 0.0)
-        np.minimum(nearest[first : first + width], found, out=nearest[first : first + width])
-    return np.sqrt(nearest)
+        inner = np.maximum(among.min(axis=1), 0.0)
+        np.minimum(nearest[first : first + width], inner, out=nearest[first : first + width])
+    found: FloatArray = np.sqrt(nearest)
+    return found
 
 
 def coverage(

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from ase import Atoms
 from crossprune.harness.analysis.spaces.worth import Verdict
 from crossprune.harness.contract import IntArray
 from crossprune.harness.data.files.extxyz import FrameText
 from crossprune.harness.errors import DataError
-from crossprune.harness.labelling.sources import Frames
+from crossprune.labelling.sources import Frames
 
 KEYS = ("selection_order", "selection_score", "selection_file", "selection_frame")
 """What every chosen frame carries: when it was picked, from 0; how far it was from those before; and where it
@@ -25,10 +26,11 @@ class Selection:
 
     table: pd.DataFrame
     """A row per pick: ``order``, ``score`` (distance to the nearest frame that was given or picked before,
-    in the scaled space), ``file``, ``frame`` (its number there, from 0), ``group``, ``n_atoms``, ``index``."""
+    in the scaled space), ``file``, ``frame`` (its number there), ``group``, ``n_atoms``, ``index`` (in the
+    whole pool); numbers count from 0."""
     coverage: pd.DataFrame
     """How far frames of the pool are from the nearest that is chosen or given, for several n, and beside
-    random choices: see `crossprune.harness.labelling.coverage.coverage`. Empty if nothing was described."""
+    random choices: see `crossprune.labelling.coverage.coverage`. Empty if nothing was described."""
     verdict: Verdict | None
     """Whether the pool is worth pruning, and where coverage saturates; None if nothing was described."""
     agreement: pd.DataFrame
@@ -72,18 +74,18 @@ class Selection:
         DataError
             If a file has changed since it was read.
         """
-        from crossprune.harness.labelling.writing import write
+        from crossprune.labelling.writing import write
 
         write(self, Path(path))
 
     def __str__(self) -> str:
         """Say it in sentences."""
-        from crossprune.harness.labelling.wording import sentences
+        from crossprune.labelling.wording import sentences
 
         return "\n".join(sentences(self))
 
     def marked(self, *, texts: bool) -> Iterator[FrameText | Atoms]:
-        """Yield the chosen frames in the order of picking, as text where they are and ``texts`` asks for it."""
+        """Yield the chosen frames in the order of picking; with ``texts`` as text where they are."""
         found = dict(_marked(self.sources, self.table, texts=texts))
         for order in range(len(self.table)):
             yield found[order]
@@ -93,17 +95,16 @@ def _marked(
     sources: Sequence[Frames], table: pd.DataFrame, *, texts: bool
 ) -> Iterator[tuple[int, FrameText | Atoms]]:
     """Go through the sources again; yield order of picking and frame."""
-    for number, part in table.groupby("source", sort=True):
-        source = sources[int(number)]
-        rows = part.set_index("place")
-        last, found = int(rows.index.max()), 0
-        wanted = set(rows.index.tolist())
+    for number in sorted(set(table["source"].tolist())):
+        source, part = sources[number], table[table["source"] == number]
+        rows = {row["place"]: row for row in part.to_dict("records")}
+        last, found = max(rows), 0
         for place, one in enumerate(source.one_by_one()):
             if place > last:
                 break
-            if place not in wanted:
+            if place not in rows:
                 continue
-            row = rows.loc[place]
+            row = rows[place]
             values = (int(row["order"]), float(row["score"]), source.name, int(row["frame"]))
             marks = dict(zip(KEYS, values, strict=True))
             found += 1
@@ -112,9 +113,22 @@ def _marked(
                     raise DataError(f"{one.place}: the file has changed since it was read; select again")
                 yield values[0], one.with_values(marks) if texts else _with(one.parsed(), marks)
             else:
-                yield values[0], _with(one.copy(), marks, one)
-        if found < len(wanted):
+                yield values[0], _with(_flat(one), marks, one)
+        if found < len(rows):
             raise DataError(f"{source.name}: the file has changed since it was read; select again")
+
+
+def _flat(atoms: Atoms) -> Atoms:
+    """Copy a frame; what a row of a database holds beside it becomes values and arrays of its own."""
+    copy: Atoms = atoms.copy()
+    for inner in ("key_value_pairs", "data"):
+        for name, value in copy.info.pop(inner, {}).items():
+            is_of_atoms = isinstance(value, np.ndarray) and value.shape[:1] == (len(copy),)
+            if is_of_atoms and name not in copy.arrays:
+                copy.set_array(name, value)
+            else:
+                copy.info[name] = value
+    return copy
 
 
 def _n_atoms(text: FrameText) -> int:

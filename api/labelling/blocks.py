@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from crossprune.harness.contract import Descriptor, FloatArray, IntArray
+from crossprune.harness.contract import Adapter, Descriptor, FloatArray, IntArray
 from crossprune.harness.data.files.extxyz import FrameText
 from crossprune.harness.data.files.labels import Keys, RawFrame, without_labels
 from crossprune.harness.data.structures import first_copies
@@ -126,11 +127,11 @@ def described_in(file: Path) -> Described:
 
 
 @functools.lru_cache(maxsize=8)
-def _made(key: str, elements: tuple[str, ...]) -> list[object]:
+def _made(key: str, elements: tuple[str, ...]) -> list[Adapter[Any]]:
     return []
 
 
-def _adapter(spec: AdapterSpec, elements: tuple[str, ...]) -> object:
+def _adapter(spec: AdapterSpec, elements: tuple[str, ...]) -> Adapter[Any]:
     """Make an adapter once per process: programs and tables behind it take longer than a block."""
     held = _made(spec.fingerprint, elements)
     if not held:
@@ -138,7 +139,7 @@ def _adapter(spec: AdapterSpec, elements: tuple[str, ...]) -> object:
     return held[0]
 
 
-def _write(file: Path, arrays: dict[str, np.ndarray]) -> None:
+def _write(file: Path, arrays: dict[str, Any]) -> None:
     """Write arrays whole or not at all."""
     part = file.with_name(f"{file.stem}-{os.getpid()}.part")
     with part.open("wb") as stream:

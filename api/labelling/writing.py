@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -11,8 +11,10 @@ from ase.io import write as write_frames
 from crossprune.harness.data.files.extxyz import FrameText
 from crossprune.harness.data.files.formats import DATABASE_SUFFIXES, XYZ_SUFFIXES
 from crossprune.harness.errors import StudyError
-from crossprune.harness.labelling.selection import Selection
 from crossprune.harness.store.objects import write_file
+
+if TYPE_CHECKING:
+    from crossprune.labelling.selection import Selection
 
 TABLE = (".csv",)
 IN_A_ROW = ("numbers", "positions", "momenta", "tags", "initial_magmoms", "initial_charges", "masses")

@@ -16,7 +16,7 @@ METRIC, SPLIT, AGAINST = "force", "test", " / random"
 
 
 def advice(root: Path, elements: Sequence[str]) -> pd.DataFrame:
-    """Compare ways of choosing with random ones, model by model, on the data sets that hold the same elements.
+    """Compare ways of choosing with random ones, model by model, on data sets of the same elements.
 
     Parameters
     ----------
@@ -41,14 +41,13 @@ def advice(root: Path, elements: Sequence[str]) -> pd.DataFrame:
     results = read_results(root)
     keys = results.loc[results["dataset_key"].notna(), ["dataset", "dataset_key"]].drop_duplicates()
     made_of = {
-        str(name): stored_dataset(root, str(key)).elements
-        for name, key in keys.itertuples(index=False)
+        str(name): stored_dataset(root, str(key)).elements for name, key in keys.itertuples(index=False)
     }
     like = sorted(name for name, those in made_of.items() if set(those) == set(elements))
     if not like:
         known = "; ".join(f"{name}: {', '.join(those)}" for name, those in sorted(made_of.items()))
         raise StudyError(
-            f"{root} has no refits on data with exactly the elements {', '.join(elements)}, so it says nothing "
+            f"{root} has no refits on data of exactly {', '.join(elements)}, so it says nothing "
             f"about this pool; it has {known}"
         )
     part = results[results["dataset"].isin(like)]

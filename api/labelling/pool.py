@@ -14,7 +14,8 @@ from ase.data import chemical_symbols
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.fingerprint import canonical_hash
-from crossprune.harness.labelling.blocks import (
+from crossprune.harness.lookup import AdapterSpec
+from crossprune.labelling.blocks import (
     Described,
     Space,
     copies_in,
@@ -23,8 +24,7 @@ from crossprune.harness.labelling.blocks import (
     read_block,
     structures_in,
 )
-from crossprune.harness.labelling.sources import EXCLUDED, GIVEN, POOL, Frames, blocks
-from crossprune.harness.lookup import AdapterSpec
+from crossprune.labelling.sources import EXCLUDED, GIVEN, POOL, Frames, blocks
 from numpy.typing import NDArray
 
 AHEAD = 6
@@ -66,7 +66,8 @@ class Pool:
         if budget == "atoms":
             return self.sizes
         crystals = np.concatenate([np.load(file)["pbc"].all(axis=1) for file in self.files])
-        return 1 + 3 * self.sizes + 6 * crystals
+        costs: IntArray = 1 + 3 * self.sizes + 6 * crystals.astype(np.int64)
+        return costs
 
     def structures(self) -> Iterator[list[Any]]:
         """Yield the structures of each block."""

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.labelling.blocks import Described
 from crossprune.harness.selection.axes import varies_by_noise
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.farthest import farthest_first
 from crossprune.harness.selection.methods import method_of
+from crossprune.labelling.blocks import Described
 from numpy.typing import NDArray
 
 STREAMED = ("none", "standard", "standard_all")
@@ -46,7 +46,7 @@ class InMemory:
     @property
     def n_columns(self) -> int:
         """Dimension of the space."""
-        return self.candidates.points().shape[1]
+        return int(self.candidates.points().shape[1])
 
     def take(self, frames: IntArray) -> FloatArray:
         """Return the points of some frames, shape (n, k)."""
@@ -59,7 +59,7 @@ class InMemory:
 
 
 def joint(several: Sequence[Candidates]) -> Candidates:
-    """Put spaces side by side, each with a mean squared distance from its centre of 1: none outweighs another.
+    """Put spaces side by side, each with a mean squared distance of 1 from its centre: none outweighs.
 
     Choosing in it is choosing for all at once: what is far in any of them is far.
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
-    from crossprune.harness.labelling.selection import Selection
+    from crossprune.labelling.selection import Selection
 
 
 def sentences(selection: Selection) -> list[str]:
@@ -20,7 +20,9 @@ def sentences(selection: Selection) -> list[str]:
         found.append(_saturation(selection, n))
     if len(selection.agreement):
         found += _agreed(selection)
-    found += [_advised(part) for _, part in selection.advice.groupby("model")] if len(selection.advice) else []
+    found += (
+        [_advised(part) for _, part in selection.advice.groupby("model")] if len(selection.advice) else []
+    )
     return found
 
 
@@ -48,8 +50,8 @@ def _covered(selection: Selection) -> str:
         low, high = (last[name] / last[f"random_{name}_{end}"] for end in ("high", "low"))
         words.append(f"{last[name] / middle:.2f} ({low:.2f} to {high:.2f}) {what}")
     return (
-        "Distance from a frame of the pool to the nearest chosen or given one, over that to as many chosen at "
-        f"random: {'; '.join(words)}."
+        "Distance from a frame of the pool to the nearest chosen or given one, over that to as many chosen "
+        f"at random: {'; '.join(words)}."
     )
 
 
@@ -69,9 +71,9 @@ def _agreed(selection: Selection) -> list[str]:
     own = table[table["second"] != "consensus"]
     low, high = 100 * own["shared"].min(), 100 * own["shared"].max()
     beside = table[table["second"] == "consensus"]
-    nearest = beside.loc[beside["shared"].idxmax()]
+    nearest = beside.iloc[int(beside["shared"].argmax())]
     return [
         f"Choosers by themselves share {low:.0f} to {high:.0f} % of their choices, "
-        f"{100 * table['by_chance'].mean():.0f} % by chance; what is chosen here is far apart for all of them "
-        f"at once, and is nearest to the choice of {nearest['first']} ({100 * nearest['shared']:.0f} %)."
+        f"{100 * table['by_chance'].mean():.0f} % by chance; what is chosen here is far apart for all of "
+        f"them at once, and is nearest to the choice of {nearest['first']} ({100 * nearest['shared']:.0f} %)."
     ]
