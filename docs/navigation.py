@@ -8,7 +8,16 @@ from typing import Any
 SECTIONS = (
     (
         "Guide",
-        ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md", "security.md"),
+        (
+            "index.md",
+            "labelling.md",
+            "concepts.md",
+            "studies.md",
+            "report.md",
+            "data-sets.md",
+            "nightly.md",
+            "security.md",
+        ),
     ),
     ("Large studies", ("clusters.md", "store.md", "speed.md")),
     ("Methods", ("selection.md", "statistics.md")),

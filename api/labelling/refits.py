@@ -53,6 +53,9 @@ def advice(root: Path, elements: Sequence[str]) -> pd.DataFrame:
     part = results[results["dataset"].isin(like)]
     table = stored_statistics(root, part).get("choosers", pd.DataFrame(columns=["metric", "split"]))
     table = table[(table["metric"] == METRIC) & (table["split"] == SPLIT)]
+    models = set(part["model"])
+    if not table.empty and len(models) == 1:
+        table = table.assign(model=models.pop())
     if not table.empty:
         table = table[(table["model"] != EVERY_MODEL) & table["comparison"].str.endswith(AGAINST)]
     if table.empty:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,9 +29,12 @@ def sentences(selection: Selection) -> list[str]:
 
 def _advised(ways: pd.DataFrame) -> str:
     best, data = ways.iloc[0], ways["data"].iloc[0]
+    ends = "no interval"
+    if isfinite(best["low"]) and isfinite(best["high"]):
+        ends = f"{best['low']:.2f} to {best['high']:.2f}"
     words = (
-        f"In refits of {best['model']} on {data}, {best['way']} chose best: {best['ratio']:.2f} "
-        f"({best['low']:.2f} to {best['high']:.2f}) times the force errors of random choices"
+        f"In refits of {best['model']} on {data}, {best['way']} chose best: {best['ratio']:.2f} ({ends}) times "
+        "the force errors of random choices"
     )
     if best["verdict"] != "lower":
         words += f", which does not tell it from these ({best['verdict']})"

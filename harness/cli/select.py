@@ -21,6 +21,8 @@ CORES = os.cpu_count() or 1
 INTERRUPTED = 130
 WORK = ".select"
 """Ends the name of the folder beside the output that holds blocks until the choice is written."""
+FEW = 10
+"""Blocks that are not worth to be kept when a call is wrong."""
 console = Console()
 
 
@@ -88,7 +90,7 @@ def select(
     """
     import crossprune
     from crossprune.harness.cli.console import print_text
-    from crossprune.harness.errors import StudyError
+    from crossprune.harness.errors import StudyError, UserError
     from crossprune.harness.tables import read_toml
     from crossprune.labelling.writing import check_output
 
@@ -124,6 +126,12 @@ def select(
             )
         for path in output:
             selection.write(path)
+    except UserError:
+        if (
+            len(list(work.glob("*.npz"))) <= FEW
+        ):  # else so much was done that it is of use when this is mended
+            shutil.rmtree(work, ignore_errors=True)
+        raise
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from here")
         sys.exit(INTERRUPTED)

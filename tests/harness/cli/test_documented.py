@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from ase.io import read, write
 from crossprune.harness.cli.main import app
 from typer.testing import CliRunner
 
@@ -31,6 +32,7 @@ PLACEHOLDERS = {
     "CARD": "si-pbe",
     "FILE": "frames.extxyz",
     "ADAPTER": "mean",
+    "POOL": "md.extxyz",
     "NAME": "mtp",
     "POTENTIAL": "potential/mean",
     "ace:PATH": "ace:potential/ace/potential.yaml",
@@ -267,6 +269,10 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
     for store in [*stores, *({"results", "mo-from-cluster"} & set(words))]:
         if not (workspace / store).exists():
             shutil.copytree(workspace / "mo", workspace / store)
+    if words[0] == "select":
+        words = ["5" if before == "-n" else word for before, word in zip(["", *words], words, strict=False)]
+        for name in ("md.extxyz", "labelled.extxyz", "more.db"):
+            write(workspace / name, read(workspace / "frames.extxyz", "::10" if "md" in name else "3::40"))
     if words[0] == "new-adapter":
         shutil.rmtree(workspace / "my-mtp", ignore_errors=True)
         shutil.copy(ROOT / "adapters" / "__init__.py", workspace / "adapters")
