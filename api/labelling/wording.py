@@ -33,8 +33,8 @@ def _advised(ways: pd.DataFrame) -> str:
     if isfinite(best["low"]) and isfinite(best["high"]):
         ends = f"{best['low']:.2f} to {best['high']:.2f}"
     words = (
-        f"In refits of {best['model']} on {data}, {best['way']} chose best: {best['ratio']:.2f} ({ends}) times "
-        "the force errors of random choices"
+        f"In refits of {best['model']} on {data}, {best['way']} chose best: {best['ratio']:.2f} ({ends}) "
+        "times the force errors of random choices"
     )
     if best["verdict"] != "lower":
         words += f", which does not tell it from these ({best['verdict']})"

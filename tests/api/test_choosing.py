@@ -64,7 +64,7 @@ def test_given_samples_are_completed_and_a_fraction_is_of_the_rest(points):
         ({"method": "fsp"}, (), "did you mean 'fps'"),
         ({"method": "direct"}, (1,), "these can"),
         ({"method": "stratified"}, (), "group"),
-        ({"scaling": "standart"}, (), "did you mean 'standard'"),
+        ({"scaling": "standrad"}, (), "did you mean 'standard'"),
         ({}, (40,), "given must be distinct"),
     ],
 )
