@@ -7,12 +7,50 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossprune.describing import Description, describe
+    from crossprune.evaluating import evaluate
+    from crossprune.exporting import Exported, export_potential
+    from crossprune.frames import export_frames, load_frames
+    from crossprune.potentials import Model, fit, load_potential
+    from crossprune.rows import results
+    from crossprune.running import Run, run
 
 __version__ = version("crossprune")
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {
+    "Description": "describing",
+    "Exported": "exporting",
+    "Model": "potentials",
+    "Run": "running",
+    "describe": "describing",
+    "evaluate": "evaluating",
+    "export_frames": "frames",
+    "export_potential": "exporting",
+    "fit": "potentials",
+    "load_frames": "frames",
+    "load_potential": "potentials",
+    "results": "rows",
+    "run": "running",
+}
 """Module of each public name."""
-__all__ = ["__version__"]
+__all__ = [
+    "Description",
+    "Exported",
+    "Model",
+    "Run",
+    "__version__",
+    "describe",
+    "evaluate",
+    "export_frames",
+    "export_potential",
+    "fit",
+    "load_frames",
+    "load_potential",
+    "results",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:
