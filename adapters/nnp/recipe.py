@@ -13,11 +13,13 @@ def recipe_of(potential: NnpPotential) -> Recipe:
     """Return the lines for LAMMPS's ``pair_style hdnnp``; the mean of an ensemble is ``hybrid/scaled``."""
     cutoff, names = f"{potential.functions.cutoff:.12g}", " ".join(potential.elements)
     n_members = len(potential.members)
+    remark = ""
     python = "calculator = crossprune.load_potential('nnp:{folder}')"
     if n_members == 1:
         commands = [f"pair_style hdnnp {cutoff} dir ./ {QUIET}", f"pair_coeff * * {names}"]
     else:
-        python = python.replace("{folder}", "{folder}/member0") + f"  # one of {n_members}, not their mean"
+        python = python.replace("{folder}", "{folder}/member0")
+        remark = f"the line of Python reads one of {n_members} networks; their mean is that of --format ase"
         each = [
             f"{1 / n_members:.17g} hdnnp {cutoff} dir member{number}/ {QUIET}" for number in range(n_members)
         ]
@@ -28,4 +30,5 @@ def recipe_of(potential: NnpPotential) -> Recipe:
         elements=potential.elements,
         package="ML-HDNNP",
         python=python,
+        remark=remark,
     )

@@ -24,5 +24,7 @@ class Recipe:
     """LAMMPS's units that the files are in."""
     settings: tuple[str, ...] = ()
     """Commands that the pair style wants before there are atoms."""
+    remark: str = ""
+    """Where the numbers differ from those of the potential, if anywhere."""
     masses: Mapping[str, float] = field(default_factory=dict)
     """Where the style tells elements by them: mass of each, atomic mass units; else those of ASE."""
