@@ -182,7 +182,7 @@ def fit(
     """
     import numpy as np
     from crossprune.frames import with_labels
-    from crossprune.harness.contract import Fitter, GroupWeight
+    from crossprune.harness.contract import Fitter, GroupWeight, have_weight
     from crossprune.harness.data.frames import elements_of, group_of
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.lookup import resolve
@@ -195,6 +195,8 @@ def fit(
         if group not in known:
             raise StudyError(f"weights: {unknown_name('group', group, known)}")
     wanted = convert(Mapping[str, GroupWeight], weights or {}, "weights")
+    if not have_weight(known, wanted):
+        raise StudyError("weights: energy and forces are 0 in every group, so there is nothing to fit")
     fitter = spec.make(elements_of(labelled), isolated_atom_energies)
     if not isinstance(fitter, Fitter):
         raise StudyError(

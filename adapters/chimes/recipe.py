@@ -19,8 +19,8 @@ def recipe_of(potential: ChimesPotential) -> Recipe:
         package="the ChIMES calculator's interface (etc/lmp of github.com/rk-lindsey/chimes_calculator)",
         python=f"calculator = crossprune.load_potential('chimes:{{folder}}/{PARAMETERS}')",
         units="real",
-        remark="in cells with a lattice vector below the cutoff, the ChIMES calculator and the line of Python "
-        "count clusters with an atom and its own image several times; --format ase does not",
+        remark="in cells with a lattice vector below the cutoff, the ChIMES calculator and the line of "
+        "Python count clusters with an atom and its own image several times; --format ase does not",
         settings=("newton on", "atom_modify sort 0 0.0"),
         masses=dict(zip(parameters.elements, parameters.masses, strict=True)),
     )
