@@ -12,6 +12,7 @@ FAMILIES: tuple[Family, ...] = (
         requires="crossprune[ace]",
         readers={"ace": "crossprune.adapters.ace:read_potential"},
         potentials={"pace": "crossprune.adapters.ace:PacePotential"},
+        recipe="crossprune.adapters.ace.recipe:recipe_of",
         formats={
             "pacemaker": FileFormat(
                 endings=(".pckl.gzip", ".pkl.gz"), writer="crossprune.adapters.programs:write_frames"
@@ -29,6 +30,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Chebyshev cluster terms as latent space and as the basis of a linear model.",
         requires="crossprune[chimes]",
         readers={"chimes": "crossprune.adapters.chimes:read_parameters"},
+        recipe="crossprune.adapters.chimes.recipe:recipe_of",
     ),
     Family(
         name="composition",
@@ -58,6 +60,7 @@ FAMILIES: tuple[Family, ...] = (
         adapter="crossprune.adapters.gap:Gap",
         about="SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit.",
         requires="crossprune[gap]",
+        recipe="crossprune.adapters.gap.recipe:recipe_of",
     ),
     Family(
         name="mean",
@@ -70,6 +73,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Symmetry functions as latent space and as inputs of a network per element.",
         requires="crossprune[nnp]",
         readers={"nnp": "crossprune.adapters.nnp:read_potential"},
+        recipe="crossprune.adapters.nnp.recipe:recipe_of",
     ),
     Family(
         name="snap",
@@ -78,6 +82,7 @@ FAMILIES: tuple[Family, ...] = (
         requires="crossprune[snap]",
         readers={"lammps": "crossprune.adapters.programs:read_potential"},
         potentials={"lammps": "crossprune.adapters.programs:LammpsPotential"},
+        recipe="crossprune.adapters.programs.recipe:recipe_of",
     ),
 )
 """The families of this package, sorted by name; packages from outside use the entry-point group."""

@@ -11,15 +11,53 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from crossprune.choosing import Selection, Selector, select
+    from crossprune.describing import Description, describe
+    from crossprune.evaluating import evaluate
+    from crossprune.exporting import Exported, export_potential
+    from crossprune.frames import export_frames, load_frames
+    from crossprune.potentials import Model, fit, load_potential
+    from crossprune.rows import results
+    from crossprune.running import Run, run
 
 __version__ = version("crossprune")
-_HOMES = {
+_HOMES: dict[str, str] = {
+    "Description": "describing",
+    "Exported": "exporting",
+    "Model": "potentials",
+    "Run": "running",
     "Selection": "choosing",
     "Selector": "choosing",
+    "describe": "describing",
+    "evaluate": "evaluating",
+    "export_frames": "frames",
+    "export_potential": "exporting",
+    "fit": "potentials",
+    "load_frames": "frames",
+    "load_potential": "potentials",
+    "results": "rows",
+    "run": "running",
     "select": "choosing",
 }
 """Module of each public name."""
-__all__ = ["Selection", "Selector", "__version__", "select"]
+__all__ = [
+    "Description",
+    "Exported",
+    "Model",
+    "Run",
+    "Selection",
+    "Selector",
+    "__version__",
+    "describe",
+    "evaluate",
+    "export_frames",
+    "export_potential",
+    "fit",
+    "load_frames",
+    "load_potential",
+    "results",
+    "run",
+    "select",
+]
 
 
 def __getattr__(name: str) -> Any:

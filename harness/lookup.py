@@ -259,7 +259,7 @@ def adapter_class(name: str) -> type[Adapter[Any]]:
         If its module cannot be imported without a package that is not installed.
     """
     family = family_of(name)
-    cls = _import(family.adapter, name)
+    cls = import_named(family.adapter, name)
     if not (isinstance(cls, type) and issubclass(cls, (Descriptor, Fitter))):
         raise StudyError(f"adapter {name!r}: {family.adapter} is neither a Descriptor nor a Fitter")
     if cls.name != name:
@@ -315,7 +315,7 @@ def load_potential(source: str | Path) -> Potential:
     if scheme not in readers:
         raise StudyError(unknown_name("scheme", scheme, readers))
     target, family = readers[scheme]
-    return _loaded(_import(target, family), rest, target, family)
+    return _loaded(import_named(target, family), rest, target, family)
 
 
 def _loaded(read: Callable[[Any], Any], source: Path | str, target: str, family: str) -> Potential:
@@ -335,7 +335,7 @@ def _potential_class(folder: Path) -> tuple[Any, str]:
     name = read_header(folder)["adapter"]
     others = _offered("potentials")
     if name in others:
-        return _import(*others[name]), others[name][1]
+        return import_named(*others[name]), others[name][1]
     fitter = adapter_class(name)
     if not issubclass(fitter, Fitter):
         raise DataError(f"{folder}: adapter {name!r} does not fit potentials")
@@ -361,7 +361,7 @@ def file_formats() -> Mapping[str, FileFormat]:
 def frame_writer(name: str) -> Callable[..., None]:
     """Import the function that writes frames in a format of `file_formats`."""
     one, family = _offered("formats")[name]
-    writer: Callable[..., None] = _import(one.writer, family)
+    writer: Callable[..., None] = import_named(one.writer, family)
 
     def write(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None) -> None:
         with of_family(one.writer, family, "cannot write these frames", OSError):
@@ -379,7 +379,7 @@ def _offered(kind: str) -> dict[str, tuple[Any, str]]:
     }
 
 
-def _import(target: str, family: str) -> Any:
+def import_named(target: str, family: str) -> Any:
     """Import ``module:name`` of a family; what is wrong with it is said in one line."""
     module, _, name = target.partition(":")
     try:

@@ -28,6 +28,7 @@ SEQUENTIAL = [[0.0, "#FFF7EC"], [1.0, "#FC9F5B"]]
 """Pale is the column's least error (after ColorBrewer OrRd): light enough for dark text."""
 INK = "#111111"
 """Text on coloured cells, on light and dark pages alike."""
+NO_LEVELS: Mapping[str, float] = {}
 MIN_SPAN = float(np.log2(1.1))
 """Scales span at least 10 % (as log2), so that noise is not painted as an effect."""
 
@@ -95,7 +96,13 @@ def heat_map(
     return {"data": [trace], "layout": drawn}
 
 
-def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: Sequence[str]) -> Figure:
+def learning_curve(
+    curves: pd.DataFrame,
+    metric: Metric,
+    model: str,
+    choosers: Sequence[str],
+    levels: Mapping[str, float] = NO_LEVELS,
+) -> Figure:
     """Draw one model's error against the number of configurations, both logarithmic.
 
     Parameters
@@ -108,6 +115,9 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
         The model whose curves are drawn.
     choosers
         All choosers of the study in a fixed order, which gives each its colour and mark.
+    levels
+        Published potentials and their errors (the metric's unit), as horizontal lines: what they were
+        fitted to is not known.
 
     Notes
     -----
@@ -122,11 +132,12 @@ def learning_curve(curves: pd.DataFrame, metric: Metric, model: str, choosers: S
         _line(way, lines[way], metric) | _style(*way, choosers, methods)
         for way in sorted(lines, key=lambda way: (way[0] != RANDOM, way))
     ]
+    traces += [_level(name, value, here["n_configurations"], metric) for name, value in levels.items()]
     title = f"model {escape(model, quote=False)} · {metric.label} ({metric.unit})"
     drawn = layout(title, height=height_with_legend(len(traces)))
     drawn |= {"showlegend": True, "legend": {"orientation": "h", "y": -0.24, "x": 0}}
     sizes = _spread(sorted(set(here["n_configurations"].round().astype(int))))
-    ticks = log_ticks(here["mean"])
+    ticks = log_ticks(pd.concat([here["mean"], pd.Series(levels.values(), dtype="float64")]))
     drawn["xaxis"] |= {"type": "log", "tickvals": sizes, "ticktext": [str(size) for size in sizes]}
     drawn["xaxis"] |= {"title": {"text": "configurations kept", "standoff": 8}}
     drawn["yaxis"] |= {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
@@ -155,6 +166,20 @@ def _line(way: tuple[str, str], points: Sequence[Mapping[Hashable, Any]], metric
         "name": row_label(*way),
         "customdata": [point["n_seeds"] for point in points],
         "hovertemplate": f"%{{x:.0f}} configurations<br>%{{y:.3g}} {metric.unit}<br>%{{customdata}} seeds",
+    }
+
+
+def _level(name: str, value: float, sizes: pd.Series[float], metric: Metric) -> dict[str, Any]:
+    """Return the horizontal line of a published potential over the curves' range."""
+    ends = sorted({float(sizes.min()), float(sizes.max())})
+    return {
+        "type": "scatter",
+        "mode": "lines" if len(ends) > 1 else "markers",
+        "x": ends,
+        "y": [value] * len(ends),
+        "name": f"published: {escape(name, quote=False)}",
+        "line": {"color": GREY, "width": 1.5, "dash": "longdashdot"},
+        "hovertemplate": f"%{{y:.3g}} {metric.unit}; what it was fitted to is not known",
     }
 
 

@@ -16,11 +16,11 @@ from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import warning
 from crossprune.harness.analysis.spaces.verdicts import sentences
-from crossprune.harness.engine.results import by_pool, not_held_out
+from crossprune.harness.engine.results import by_pool, not_held_out, published_rows, refits
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
-from crossprune.reports import figures, spaces, tables
+from crossprune.reports import figures, published, spaces, tables
 from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
 from crossprune.reports.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.forest import forest_plot
@@ -92,6 +92,7 @@ def write_report(
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
     whole: Path | None = None,
+    beside: pd.DataFrame | None = None,
 ) -> Path:
     """Write ``report.html`` and ``results.csv`` into ``folder``.
 
@@ -109,6 +110,8 @@ def write_report(
         The tables of properties and of molecular dynamics, if the study asked for them.
     whole
         The whole table as Parquet, if ``results`` holds only its rows over all groups.
+    beside
+        Rows of published potentials, over all groups, if the study names any.
 
     Returns
     -------
@@ -129,6 +132,7 @@ def write_report(
         artefacts=gather(folder, results),
         properties=properties,
         md=md,
+        beside=beside,
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_csv([results] if whole is None else read_pieces(whole), folder / TABLE)
@@ -145,6 +149,7 @@ def render(
     artefacts: Artefacts = NOTHING,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
+    beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -164,7 +169,9 @@ def render(
     environment.filters["error_tint"] = error_tint
     results = by_pool(labelled(results[results["group"] == ALL]))
     cells = tables.cells(results)
-    panels = _panels(results, cell_costs(cells))
+    known = None if beside is None or beside.empty else by_pool(labelled(beside))
+    panels = _panels(results, cell_costs(cells), known)
+    properties, md = (None if one is None else by_pool(one) for one in (properties, md))
     failures = tables.failures(results)
     together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
@@ -197,9 +204,11 @@ def render(
         n_guessed=tables.n_guessed(results),
         failures=failures.head(MAX_FAILURES),
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
-        property_errors=pd.DataFrame() if properties is None else property_errors(by_pool(properties)),
-        survival=pd.DataFrame() if md is None else survival(by_pool(md)),
-        ramps=pd.DataFrame() if md is None else ramps(by_pool(md)),
+        property_errors=pd.DataFrame() if properties is None else property_errors(refits(properties)),
+        survival=pd.DataFrame() if md is None else survival(refits(md)),
+        ramps=pd.DataFrame() if md is None else ramps(refits(md)),
+        published=None if known is None else published.errors(known),
+        published_assessed=[] if known is None else published.assessed(*map(_published, (properties, md))),
         kept=tables.data_kept(results),
         cost=tables.cost(results),
         provenance=provenance_rows(results, provenance),
@@ -207,11 +216,15 @@ def render(
     )
 
 
+def _published(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else published_rows(table)
+
+
 def _last_line(reason: object) -> str:
     return (str(reason).strip().splitlines() or [""])[-1]
 
 
-def _panels(results: pd.DataFrame, costs: pd.DataFrame) -> list[Panel]:
+def _panels(results: pd.DataFrame, costs: pd.DataFrame, known: pd.DataFrame | None) -> list[Panel]:
     """Make a panel for every data set, metric and split for which a cell has a number."""
     choosers = tables.random_first(results["chooser"])
     panels = []
@@ -221,15 +234,24 @@ def _panels(results: pd.DataFrame, costs: pd.DataFrame) -> list[Panel]:
             table = tables.summary(shown, metric.column, split).merge(costs, how="left")
             for dataset, here in table.groupby("dataset"):
                 if here["mean"].notna().any():
-                    panels.append(_panel(str(dataset), metric, split, here, choosers))
+                    levels = {} if known is None else published.levels(known, str(dataset), metric, split)
+                    panels.append(_panel(str(dataset), metric, split, here, choosers, levels))
     return sorted(panels, key=lambda panel: panel.dataset)
 
 
-def _panel(dataset: str, metric: Metric, split: str, table: pd.DataFrame, choosers: Sequence[str]) -> Panel:
+def _panel(
+    dataset: str,
+    metric: Metric,
+    split: str,
+    table: pd.DataFrame,
+    choosers: Sequence[str],
+    levels: Mapping[str, float],
+) -> Panel:
     """Lay out one panel's table and figures."""
     blocks = blocks_of(table)
     curves = tables.curves_of(table)
-    lines = [figures.learning_curve(curves, metric, one, choosers) for one in sorted(set(curves["model"]))]
+    models = sorted(set(curves["model"]))
+    lines = [figures.learning_curve(curves, metric, one, choosers, levels) for one in models]
     ratios = _heat_maps([one for one in blocks if one.has_ratios], metric, ratio=True)
     errors = _heat_maps([one for one in blocks if not one.full], metric, ratio=False)
     fronts = [front_figure(table, metric, cost) for cost in COSTS]

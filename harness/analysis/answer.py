@@ -42,6 +42,7 @@ from crossprune.harness.engine.results import (
     by_pool,
     held_out_or_all,
     not_held_out,
+    refits,
 )
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import PARTS
@@ -58,7 +59,7 @@ METRICS = {name: ERRORS[name] for name in ("force", "energy")}
 
 
 def read_results(root: Path) -> pd.DataFrame:
-    """Read a finished run's table.
+    """Read a finished run's table, but for the rows of published potentials.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def read_results(root: Path) -> pd.DataFrame:
     path = root / "results.parquet"
     if not path.is_file():
         raise StudyError(f"{root} holds no finished run: crossprune run STUDY.toml --store {root}")
-    return read_table(path, RESULTS)
+    return refits(read_table(path, RESULTS))
 
 
 def analyse(root: Path) -> dict[str, pd.DataFrame]:
@@ -94,7 +95,7 @@ def analyse(root: Path) -> dict[str, pd.DataFrame]:
 
 
 def assessed(root: Path) -> dict[str, pd.DataFrame]:
-    """Read the tables of properties and dynamics that a run left, by name.
+    """Read the tables of properties and dynamics that a run left, by name; of refits only.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def assessed(root: Path) -> dict[str, pd.DataFrame]:
     """
     known = {"properties": PROPERTIES, "md": MD}
     paths = {name: root / f"{name}.parquet" for name in known}
-    return {name: read_table(path, known[name]) for name, path in paths.items() if path.is_file()}
+    return {name: refits(read_table(path, known[name])) for name, path in paths.items() if path.is_file()}
 
 
 def stored_statistics(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -10,6 +10,7 @@ from crossprune.harness.analysis.cells import NOBODY
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.outcomes.scales import ERRORS
 from crossprune.harness.engine.grid import KIN, OTHER, OWN
+from crossprune.harness.engine.results import refits
 from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import ALL
@@ -68,6 +69,7 @@ def read_foreign(path: Path, metrics: tuple[str, ...]) -> pd.DataFrame:
             table["pool"] = pd.to_numeric(table["pool"]).fillna(0)
         sizes = tuple(name for name in SIZES if name in table.columns)
         Columns((*TEXTS, *SILENT, *present), ("fraction", "seed", *there, *sizes)).check(table)
+        table = refits(table)
         table["fraction"] = table["fraction"].astype("float64").map(_rounded)
         _check(table)
         if not ((table["group"] == ALL) & table["split"].isin(PARTS)).any():

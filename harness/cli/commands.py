@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from crossprune.harness.errors import MissingPackage
@@ -14,14 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
-    import pandas as pd
-    from ase import Atoms
-    from crossprune.harness.data.frames import DataSet
-
 ALL_DONE, SOME_FAILED = 0, 1
-EXTXYZ = (".xyz", ".extxyz")
-"""Endings that mean extended XYZ; families add formats of their own."""
 DASHES = ("–",) * 5
 NEXT = (
     "next: crossprune check {name}; make test says what is missing still:",
@@ -221,144 +212,49 @@ def export(
 
     Example: `crossprune export mo --chooser ace --method fps --fraction 0.25 --seed 0 --output chosen.extxyz`
     """
+    from crossprune import frames
     from crossprune.harness.cli.console import print_notes
-    from crossprune.harness.data.names import is_file
-    from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.lookup import file_formats
 
-    endings = {"extxyz": EXTXYZ, **{name: one.endings for name, one in file_formats().items()}}
-    if is_file(Path(source)) and output.exists() and output.samefile(source):
-        raise StudyError(
-            f"{output} is the file that is read, and not all of it is written; give another name"
-        )
-    known = [name for name, ends in endings.items() if output.name.endswith(ends)]
-    if style is None and not known:
-        allowed = ", ".join(one for ends in endings.values() for one in ends)
-        raise StudyError(f"{output}: the format is not clear; give --format, or an ending of {allowed}")
-    if style is not None and style not in endings:
-        raise StudyError(unknown_name("format", style, endings))
-    cell: dict[str, str | float | int | None] = {"dataset": data, "pool": pool, "chooser": chooser}
-    cell |= {"method": method, "fraction": fraction, "seed": seed}
-    wanted = {name: value for name, value in cell.items() if value is not None}
+    chosen = frames.format_of(Path(source), output, style)
+    cell = {"dataset": data, "pool": pool, "chooser": chooser, "method": method, "fraction": fraction}
     keys = given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
-    if is_file(Path(source) / "results.parquet"):
-        if keys:
-            raise StudyError(f"{', '.join(keys)}: for a file; a run's frames have their labels")
-        if split is not None:
-            raise StudyError("--split is for a data set; a run's chosen set is a part of its training set")
-        dataset, frames = _chosen_by(Path(source), wanted)
-    elif wanted:
-        options = ", ".join(f"--{'data' if name == 'dataset' else name}" for name in wanted)
-        raise StudyError(f"{options}: for the folder of a finished run, and {source!r} is none")
-    else:
-        dataset, frames = _part_of(source, split, keys)
-        print_notes(console, {source: dataset.notes})
-    _write_frames(output, style or known[0], frames, dataset)
-    console.print(f"wrote {len(frames)} frames: {output}", highlight=False, soft_wrap=True)
+    found = frames.gather(source, split, keys, {**cell, "seed": seed})
+    if not found.is_chosen:
+        print_notes(console, {source: found.dataset.notes})
+    frames.write_frames(output, chosen, found)
+    console.print(f"wrote {len(found.frames)} frames: {output}", highlight=False, soft_wrap=True)
 
 
-def _part_of(source: str, split: str | None, keys: Mapping[str, str]) -> tuple[DataSet, list[Atoms]]:
-    """Load a data set and one part's frames, or all, with their part in ``info``."""
-    from crossprune.harness.data.cards import DataOptions, load_dataset
-    from crossprune.harness.data.frames import SPLITS
-    from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.tables import from_table
+def export_potential(
+    store: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write; made if not there.")],
+    model: Annotated[str | None, typer.Option("--model", help="Which model.")] = None,
+    chooser: Annotated[str | None, typer.Option("--chooser", help="Who chose its data.")] = None,
+    fraction: Annotated[float | None, typer.Option("--fraction", help="Kept fraction.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Repetition.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="How the data were chosen.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Data set.")] = None,
+    pool: Annotated[int | None, typer.Option("--pool", help="Number of the pool.")] = None,
+    style: Annotated[
+        str,
+        typer.Option("--format", help="lammps: files and an input that runs them; ase: a folder; native."),
+    ] = "lammps",
+) -> None:
+    """Write the potential of a row of a run's table, with the lines that run it in LAMMPS and in Python.
 
-    if split is not None and split not in SPLITS:
-        raise StudyError(unknown_name("split", split, SPLITS))
-    dataset = load_dataset(source, options=from_table(DataOptions, keys, "options"))
-    if split is not None and split not in dataset.split:
-        raise StudyError(f"{source} has no {split!r} part")
-    for atoms, part in zip(dataset.frames, dataset.split, strict=True):
-        atoms.info["split"] = part
-    pairs = zip(dataset.frames, dataset.split, strict=True)
-    return dataset, [atoms for atoms, part in pairs if split in (None, part)]
+    Example: `crossprune export-potential mo --model ace --chooser ace --fraction 0.25 -o mo-ace`
 
+    Only the options are needed that tell rows apart; if several rows fit, they are listed.
+    """
+    from crossprune import exporting, rows
 
-def _chosen_by(root: Path, wanted: dict[str, str | float | int]) -> tuple[DataSet, list[Atoms]]:
-    """Load the one chosen set of a run that fits the description."""
-    import numpy as np
-    from crossprune.harness.analysis.answer import read_results
-    from crossprune.harness.analysis.cells import labelled
-    from crossprune.harness.analysis.spaces.chosen import chosen_subsets
-    from crossprune.harness.engine.stored import stored_dataset
-    from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.store.objects import Store
-
-    axes = ["dataset", "pool", "chooser", "method", "fraction", "seed"]
-    results = read_results(root)
-    table = labelled(results)
-    table = table if "pool" in table else table.assign(pool=0)
-    table = table[table["status"] == "done"].drop_duplicates(axes)
-    found, heads = table, table["method"].map(lambda text: text.split(", ")[0])
-    for name, value in wanted.items():
-        known = set(table[name])
-        if name in ("dataset", "chooser", "method") and value not in (known | set(heads)):
-            words = unknown_name("data set" if name == "dataset" else name, value, known)
-            raise StudyError(f"{root}: {words}")
-        is_head = name == "method" and value not in known
-        same = np.isclose(found[name], value) if name == "fraction" else found[name] == value
-        found = found[heads[found.index] == value if is_head else same]
-    if len(found) != 1:
-        raise StudyError(
-            f"{len(found)} chosen sets of {root} fit; {_values(table if found.empty else found)}"
-        )
-    row, store = found.iloc[0], Store(root)
-    if "atoms mask" in row["method"]:
-        raise StudyError(f"{root}: {row['method']} chose single atoms, and files hold whole configurations")
-    dataset = stored_dataset(store.root, str(row["dataset_key"]))
-    if row["fraction"] == 1.0:
-        return dataset, [dataset.frames[index] for index in dataset.indices("train")]
-    sets = chosen_subsets(root, results.loc[[found.index[0]]])
-    if sets.empty:
-        raise StudyError(f"{root}: this chosen set is no longer stored; run the study again into this folder")
-    return dataset, [dataset.frames[index] for index in sets["subset"].iloc[0]]
-
-
-def _values(table: pd.DataFrame) -> str:
-    """Say what there is to choose from."""
-    axes = {"dataset": "--data", "pool": "--pool", "chooser": "--chooser", "method": "--method"}
-    axes |= {"fraction": "--fraction", "seed": "--seed"}
-    lists = {option: sorted(table[name].unique()) for name, option in axes.items()}
-    return "; ".join(
-        f"{option}: {', '.join(_quoted(str(one)) for one in values)}"
-        for option, values in lists.items()
-        if len(values) > 1
-    )
-
-
-def _quoted(value: str) -> str:
-    """Quote a value that the shell, or a reader of a list, would cut in two."""
-    return f'"{value}"' if " " in value else value
-
-
-def _write_frames(path: Path, style: str, frames: list[Atoms], dataset: DataSet) -> None:
-    from ase.io import write
-    from crossprune.harness.engine.archive import make_folder_of
-    from crossprune.harness.errors import StudyError
-    from crossprune.harness.lookup import frame_writer
-    from crossprune.harness.store.objects import write_file
-
-    make_folder_of(path)
-    try:
-        if style == "extxyz":
-            named = [_with_readable_group(atoms) for atoms in frames]
-            write_file(path, lambda temporary: write(temporary, named, format="extxyz"))
-        else:
-            writer, known = frame_writer(style), dataset.isolated_atom_energies
-            write_file(path, lambda temporary: writer(temporary, frames, known))
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise
-        raise StudyError(f"cannot write {path}: {error.strerror}; give another place") from None
-
-
-def _with_readable_group(atoms: Atoms) -> Atoms:
-    """Return a copy whose group extended XYZ gives back as it is."""
-    from crossprune.harness.data.files.extxyz import as_written
-    from crossprune.harness.data.frames import GROUP, group_of
-
-    frame: Atoms = atoms.copy()
-    frame.calc = atoms.calc
-    frame.info[GROUP] = as_written(group_of(atoms))
-    return frame
+    cell = {"dataset": data, "pool": pool, "model": model, "chooser": chooser, "method": method}
+    wanted = {**cell, "fraction": fraction, "seed": seed}
+    row = rows.one_row(store, {name: one for name, one in wanted.items() if one is not None})
+    found = exporting.export_potential(row, output, format=style)
+    blocks = {"wrote": found.files, "LAMMPS, in this folder": found.lammps, "Python": (found.python,)}
+    for title, lines in {**blocks, "note": found.notes}.items():
+        if any(lines):
+            console.print(f"{title}:", markup=False, highlight=False)
+        for line in filter(None, map(str, lines)):
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

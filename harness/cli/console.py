@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,8 @@ from crossprune.harness.analysis.spaces.composition import shares_of
 from crossprune.harness.analysis.spaces.errors import profile_of
 from crossprune.harness.cli.layout import TITLES, WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
-from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.engine.results import distinct_runs, not_held_out
+from crossprune.harness.engine.trials.assessment import Assessment
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
@@ -34,8 +35,6 @@ from rich.progress import (
 from rich.table import Table
 
 QUIET_INTERVAL_S = 10.0
-MOST_HEALED = 20
-"""Damaged artefacts that a run removes one by one."""
 T = TypeVar("T")
 
 
@@ -100,27 +99,11 @@ def print_notes(console: Console, notes: Mapping[str, Sequence[str]]) -> None:
 
 
 def healed(console: Console, work: Callable[[], T]) -> T:
-    """Do what a run does, and again where it met an artefact that is damaged, which is removed first.
+    """Do what a run does, and again where an artefact is damaged; say so."""
+    from crossprune.harness.store import repair
 
-    Raises
-    ------
-    Damaged
-        If the damage is of another kind, or there is no end to it: ``crossprune store repair`` looks at all.
-    """
-    from crossprune.harness.store.damage import Damaged
-    from crossprune.harness.store.objects import Store
-    from crossprune.harness.store.readonly import can_write
-    from crossprune.harness.store.repair import heal
-
-    for _ in range(MOST_HEALED):
-        try:
-            return work()
-        except Damaged as error:
-            if not (can_write(error.root) and heal(Store(error.root), error)):
-                raise
-            line = f"damaged, computed again: {error.file} {error.fault}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return work()
+    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    return repair.healed(work, say)
 
 
 def print_summary(console: Console, result: engine.RunResult) -> None:
@@ -197,8 +180,11 @@ def print_properties(
             _print_lines(console, textwrap.wrap(f"reference: {source}", WIDTH, subsequent_indent="    "))
 
 
-def print_matrix(console: Console, table: pd.DataFrame) -> None:
-    """Print the answer at the smallest fraction: who chose the data against which model was retrained."""
+def print_matrix(console: Console, table: pd.DataFrame, published: pd.DataFrame | None = None) -> None:
+    """Print the answer at the smallest fraction: who chose the data against which model was retrained.
+
+    ``published`` holds the rows of published potentials, which follow the matrix of their data set.
+    """
     table = clipped(table)
     done = table[(table["status"] == "done") & (table["split"] == "test") & (table["group"] == ALL)]
     done = not_held_out(done)
@@ -222,6 +208,8 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
             label = str(method) if is_random(str(method)) else f"{chooser} ({method})"
             view.add_row(label, *map(_mean_and_scatter, errors))
         console.print(view)
+        if published is not None:
+            _print_published(console, published[published["dataset"] == dataset])
     if n_gone := int(done["flag"].str.startswith(EXPLODED).sum()):
         console.print(f"{n_gone} fits exploded: their errors count as those of `mean`; see the column flag")
     if n_guessed := int(done["flag"].str.contains(UNDETERMINED, regex=False).sum()):
@@ -236,6 +224,16 @@ def print_matrix(console: Console, table: pd.DataFrame) -> None:
             console.print(words, highlight=False)
         over = "pools (means over seeds; pools share frames)" if done["pool"].any() else "seeds"
         console.print(f"mean ± standard deviation over {over}; intervals and all fractions are in the report")
+
+
+def _print_published(console: Console, rows: pd.DataFrame) -> None:
+    """Print a line for each published potential, or why it has no error."""
+    for source, part in rows.groupby("model"):
+        errors = part.loc[part["split"] == "test", "force_mae_ev_per_angstrom"].dropna()
+        reason = (str(part["reason"].iloc[0]).strip().splitlines() or [""])[-1]
+        said = f"{errors.mean():.4f}" if len(errors) else f"{part['status'].iloc[0]}: {reason}"
+        line = f"published {source}: {said} (what it was fitted to is not known)"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _mean_and_scatter(values: pd.Series[float]) -> str:

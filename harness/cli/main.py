@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
-import math
 import os
-import platform
 import shlex
 import signal
 import sqlite3
@@ -22,14 +20,15 @@ from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
 from crossprune.harness.store.disk import is_full
-from crossprune.harness.store.readonly import can_write, is_denied
+from crossprune.harness.store.readonly import is_denied
 from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
     from crossprune.harness.engine.loop import RunResult
-    from crossprune.harness.engine.study import Study
+    from crossprune.harness.engine.trials.published import Published
     from crossprune.harness.store.objects import Store
+    from crossprune.running import Work
 
 CORES = os.cpu_count() or 1
 ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
@@ -151,16 +150,16 @@ def _run(
     from crossprune.harness.cli.console import healed, print_matrix
 
     def work() -> RunResult:
-        study, store, result = _execute(path, folder, workers, retry or [], data, where, memory_gb, keys)
-        print_matrix(console, result.overall)
-        _write_report(store.root, _provenance(study.name, path.read_text(), result))
+        ready, result, published = _execute(path, folder, workers, retry, data, where, memory_gb, keys)
+        print_matrix(console, result.overall, published.overall)
+        _write_report(ready.store.root, ready.provenance(result, _command()))
         return result
 
     result = healed(console, work)
     sys.exit(ALL_DONE if set(result.statuses) <= {"done", "skipped"} else SOME_FAILED)
 
 
-def _execute(*given: Any) -> tuple[Study, Store, RunResult]:
+def _execute(*given: Any) -> tuple[Work, RunResult, Published]:
     """Run a study and write its table; leave the program if the run is interrupted, by Ctrl-C or SIGTERM."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -180,71 +179,49 @@ def _execute_all(
     path: Path,
     folder: Path | None,
     workers: int,
-    retry: list[str],
+    retry: list[str] | None,
     data: list[str] | None,
     where: str,
     memory_gb: float | None = None,
     keys: dict[str, str] | None = None,
-) -> tuple[Study, Store, RunResult]:
-    import dataclasses
-
+) -> tuple[Work, RunResult, Published]:
     from crossprune.harness.analysis.primary import asked
-    from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
-    from crossprune.harness.engine import loop as engine
-    from crossprune.harness.engine.assessment import assess
-    from crossprune.harness.engine.clusters import executor_of
-    from crossprune.harness.engine.study import read_study
-    from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.store.objects import Store
-    from crossprune.harness.store.records import STATUSES
-    from crossprune.harness.store.repair import clear_places
-    from crossprune.harness.store.tables import write_table
+    from crossprune.harness.cli import console as shown
+    from crossprune.running import MODELS, PUBLISHED, Work
 
-    for status in retry:
-        if status not in STATUSES or status == "done":
-            raise StudyError(unknown_name("status", status, set(STATUSES) - {"done"}))
-    study = read_study(path)
-    if data or keys:
-        study = study.with_data(data or [], keys or {})
-    if memory_gb is not None:
-        if not 0 < memory_gb < math.inf:
-            raise StudyError(f"--memory-gb is {memory_gb:g}; give a number above 0")
-        study = dataclasses.replace(study, limits=dataclasses.replace(study.limits, memory_gb=memory_gb))
-    store = Store(folder or Path(f"crossprune-{study.name}"))
-    store.remove_leftovers()
-    clear_places(store)
-    executor = executor_of(where, workers, study.limits.timeout_s, study.limits.memory_gb)
-    with progress_display(console) as show:
-        result = engine.run(
-            study,
-            store,
-            executor,
-            retry=retry,
-            on_progress=show,
-            on_notes=lambda notes: print_notes(console, notes),
-        )
-    if not (can_write(store.root) or +result.computed or result.left):
-        executor.shutdown()
-        _say_what_is_held(store, result)
-    result.write(store.root / "results.parquet")
-    print_summary(console, result)
-    if changed := asked(store.root).changed:
+    work = Work.begin(
+        path,
+        store=folder,
+        workers=workers,
+        retry=retry or (),
+        data=data or (),
+        loading=keys,
+        executor=where,
+        memory_gb=memory_gb,
+    )
+    with shown.progress_display(console) as show:
+        result = work.cells(show, lambda notes: shown.print_notes(console, notes))
+    with shown.progress_display(console, PUBLISHED) as show:
+        published = work.published(result, show)
+    if work.is_held(result, published):
+        work.executor.shutdown()
+        _say_what_is_held(work.store, result)
+    work.write(result, published)
+    shown.print_summary(console, result)
+    if changed := asked(work.store.root).changed:
         console.print(f"the report will be exploratory: {changed}", highlight=False, markup=False)
-    unit = "cells"
-    for name in ("properties", "md"):  # tables of an earlier study in this store are not this one's
-        (store.root / f"{name}.parquet").unlink(missing_ok=True)
-    if not result.left and (study.properties.enabled or study.md.enabled):
-        with progress_display(console, "trials of models") as show:
-            tried = assess(study, store, executor, result.overall, retry=retry, on_progress=show)
-        write_table(tried.properties, store.root / "properties.parquet")
-        write_table(tried.md, store.root / "md.parquet")
-        print_assessment(console, tried)
-        result, unit = dataclasses.replace(result, left=tried.left), "trials of models"
-    executor.shutdown(cancel_futures=bool(result.left))
-    if result.left:
-        console.print(f"interrupted: {result.left} {unit} left; the same command goes on from here")
-        sys.exit(INTERRUPTED)
-    return study, store, result
+    left = {"cells": result.left, PUBLISHED: published.left}
+    with shown.progress_display(console, MODELS) as show:
+        tried = work.trials(result, published, show)
+    if tried is not None:
+        shown.print_assessment(console, tried)
+        left[MODELS] = tried.left
+    work.executor.shutdown(cancel_futures=any(left.values()))
+    for unit, count in left.items():
+        if count:
+            console.print(f"interrupted: {count} {unit} left; the same command goes on from here")
+            sys.exit(INTERRUPTED)
+    return work, result, published
 
 
 def _say_what_is_held(store: Store, result: RunResult) -> NoReturn:
@@ -284,15 +261,16 @@ def nightly(
 
     if night is not None and (fault := fault_of_name(night)):
         raise StudyError(f"--night: {fault}")
-    given = (study, store, workers, retry or [], None, executor)
-    settings, kept, result = healed(console, lambda: _execute(*given))
+    given = (study, store, workers, retry, None, executor)
+    work, result, _ = healed(console, lambda: _execute(*given))
+    kept = work.store
     name = night or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S")
     earlier = [one for one in nights.load_nights(kept.root, _print_line) if one.name != name]
     tonight = nights.load_night(nights.save_night(kept.root, name, result.table, result.inputs))
     comparison = nights.compare(earlier[-1], tonight) if earlier else None
     summary = nights.to_markdown(name, comparison, earlier[-1].name if earlier else "")
     write_file(kept.root / "nightly.md", lambda path: path.write_text(summary))
-    _write_report(kept.root, _provenance(settings.name, study.read_text(), result))
+    _write_report(kept.root, work.provenance(result, _command()))
     write_history([*earlier, tonight], kept.root)
     console.print(summary, markup=False, highlight=False)
     sys.exit(SOME_FAILED if comparison is not None and comparison.alarm else ALL_DONE)
@@ -302,51 +280,16 @@ def _print_line(line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _provenance(name: str, text: str, result: RunResult) -> dict[str, object]:
-    from crossprune.harness.engine.results import code_version
-
-    table = result.overall
-    return {
-        "study": name,
-        "toml": text,
-        "command": shlex.join(["crossprune", *sys.argv[1:]]),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "hardware": "; ".join(sorted(set(table["hardware"]) - {""})),
-        "versions": "; ".join(sorted({one for text in table["versions"] for one in text.split("; ") if one})),
-        "cells": int(table["cell"].nunique()),
-        "notes_on_data": "; ".join(f"{one}: {note}" for one, notes in result.notes.items() for note in notes),
-        **code_version(),
-    }
+def _command() -> str:
+    return shlex.join(["crossprune", *sys.argv[1:]])
 
 
 def _write_report(folder: Path, provenance: dict[str, object] | None) -> None:
-    import json
+    from crossprune.running import write_report
 
-    from crossprune.harness.engine.results import MD, PROPERTIES, read_overall
-    from crossprune.harness.errors import StudyError
-    from crossprune.harness.store.objects import write_file
-    from crossprune.harness.store.tables import read_provenance, read_table
-    from crossprune.reports.page import write_report
-
-    results, facts = folder / "results.parquet", folder / "provenance.json"
-    if provenance is None:
-        if not results.is_file():
-            raise StudyError(f"{folder} holds no finished run: crossprune run STUDY.toml --store {folder}")
-        if (provenance := read_provenance(facts)) is None:
-            provenance = {}
-            again = f"crossprune run STUDY.toml --store {folder} writes it again"
-            _print_line(f"{facts} cannot be read, so the report does not say what it rests on; {again}")
-    else:
-        text = json.dumps(provenance, indent=1)
-        write_file(facts, lambda temporary: temporary.write_text(text))
-    assessed = {
-        name: read_table(place, columns)
-        for name, columns in {"properties": PROPERTIES, "md": MD}.items()
-        if (place := folder / f"{name}.parquet").is_file()
-    }
-    page = write_report(read_overall(results), folder, provenance, whole=results, **assessed)
-    console.print(f"table:  {results.resolve()}", soft_wrap=True, highlight=False)
+    page = write_report(folder, provenance, _print_line)
+    table = folder / "results.parquet"
+    console.print(f"table:  {table.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"report: {page.resolve()}", soft_wrap=True, highlight=False)
     console.print(f"answer: crossprune analyze {shlex.quote(str(folder))}", soft_wrap=True, highlight=False)
 
@@ -373,6 +316,7 @@ for command in (
 ):
     app.command()(command)
 app.command("new-adapter")(commands.new_adapter)
+app.command("export-potential")(commands.export_potential)
 app.add_typer(store_commands.app)
 
 if __name__ == "__main__":

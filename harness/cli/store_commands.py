@@ -173,14 +173,14 @@ def export(
 
 def _needs(store: Store, studies: list[Path]) -> tuple[set[str], set[tuple[str, str]]]:
     """Return the keys of the cells of studies, and the artefacts that these need or made."""
-    from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.study import read_study
+    from crossprune.harness.engine.trials.published import needs
     from crossprune.harness.store.upkeep import refers_to
 
     cells: set[str] = set()
     needed: set[tuple[str, str]] = set()
     for path in studies:
-        keys, planned = engine.needs(read_study(path), store)
+        keys, planned = needs(read_study(path), store)
         cells |= keys
         needed |= planned
     for record in store.read(list(cells)):

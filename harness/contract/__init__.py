@@ -24,6 +24,7 @@ from crossprune.harness.contract.family import Family, FileFormat
 from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
 from crossprune.harness.contract.potential import Potential, PotentialCalculator, require_elements
 from crossprune.harness.contract.prediction import Prediction, Predictions
+from crossprune.harness.contract.recipe import Recipe
 from crossprune.harness.contract.saved import HEADER, read_header
 from crossprune.harness.contract.vanishing import SMALLEST_SLOPE, SMALLEST_VALUE, vanishing
 
@@ -50,6 +51,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Prepared",
+    "Recipe",
     "Thermostat",
     "Weights",
     "allocate",

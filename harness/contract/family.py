@@ -49,6 +49,8 @@ class Family:
     """Scheme of published potentials (``ace:FILE``) to ``module:function``, called with what follows it."""
     potentials: Mapping[str, str] = field(default_factory=dict)
     """Name in the header of saved potentials to ``module:class``; the adapter's own is known without."""
+    recipe: str = ""
+    """``module:function`` called with a potential: a `Recipe` for what its `export` writes; empty if none."""
     formats: Mapping[str, FileFormat] = field(default_factory=dict)
     """Formats of `crossprune export` by their names."""
 
@@ -58,6 +60,8 @@ class Family:
             if not isinstance(getattr(self, kind), str):
                 raise ValueError(f"{kind} must be a text, got {getattr(self, kind)!r}")
         _require_target("adapter", self.adapter)
+        if self.recipe != "":
+            _require_target("recipe", self.recipe)
         for kind in ("readers", "potentials", "formats"):
             given: object = getattr(self, kind)
             if not isinstance(given, Mapping) or not all(isinstance(one, str) for one in given):

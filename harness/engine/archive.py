@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from crossprune.harness.engine.grid import Cell, Choice
 from crossprune.harness.engine.results import pieces_of
-from crossprune.harness.engine.stored import stored_subset
+from crossprune.harness.engine.stored import SUBSET, stored_subset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.damage import Artefact
 from crossprune.harness.store.objects import Store, write_file
@@ -70,7 +70,7 @@ def export_indices(store: Store, target: Path, keys: Iterable[str] | None = None
     for record in store.read(None if keys is None else list(keys)):
         if record.status == "done" and not record.facts.get("trial") and "fit_key" in record.facts:
             key = str(record.facts["fit_key"])
-            if store.has("fit", key):
+            if (store.path("fit", key) / SUBSET).is_file():
                 rows.append((record.key, key, stored_subset(store.root, key)))
     table = pd.DataFrame(rows, columns=["cell", "fit_key", "indices"])
     make_folder_of(target)

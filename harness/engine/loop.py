@@ -70,6 +70,8 @@ class RunResult:
     """What loading each data set left out, changed or warns of."""
     healed: Sequence[str] = ()
     """What was damaged in the store, and was computed again."""
+    pools: Mapping[tuple[str, int, str], str] = field(default_factory=dict)
+    """Name of a data set, number of its pool and the group that it holds out, to the key of its content."""
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
@@ -81,8 +83,10 @@ class RunResult:
         """The rows of the table over all groups."""
         return to_table(only_overall(self.cells()))
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, beside: pd.DataFrame | None = None) -> None:
         """Write the results table as Parquet, in pieces; keep its rows over all groups.
+
+        ``beside`` holds rows of published potentials, which come last.
 
         Raises
         ------
@@ -95,6 +99,8 @@ class RunResult:
             for piece in pieces_of(self.cells()):
                 kept.append(piece[piece["group"] == ALL])
                 yield piece
+            if beside is not None and len(beside):
+                yield beside
 
         write_pieces(pieces(), path)
         vars(self)["overall"] = pd.concat(kept, ignore_index=True)
@@ -164,18 +170,13 @@ def run(
         },
         notes=plan.notes,
         healed=tuple(loop.healing.notes),
+        pools=plan.pool_keys,
     )
 
 
 def stored_cells(study: Study, store: Store) -> Iterator[tuple[int, Cell, Record]]:
     """Read the cells of a study that have a record, one by one: place in its table, cell, record."""
     return _in_store(Plan.of(study, store), store)
-
-
-def needs(study: Study, store: Store) -> tuple[set[str], set[Job]]:
-    """Return the keys of a study's cells, and the artefacts that they need before they are fitted."""
-    plan = Plan.of(study, store)
-    return set(plan.keys.values()), {job for cell in plan.keys for job in plan.rests_on(cell)}
 
 
 def _in_order(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:

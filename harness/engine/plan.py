@@ -31,7 +31,7 @@ from crossprune.harness.engine.stored import STAGE_OF, put_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
-from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
+from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential, resolve
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.gathering import Pool, given_in
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, SHARES, method_of
@@ -69,6 +69,17 @@ def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
     for group in study.md.groups:
         if group not in known:
             raise StudyError(f"[md]: starts: {unknown_name('group', group, {*known, CRYSTAL})}")
+
+
+def require_published(study: Study, datasets: Mapping[str, DataSet]) -> None:
+    """Raise `StudyError` if a published potential cannot be loaded, or knows the elements of no data set."""
+    for source in study.published:
+        known = set(load_potential(source).elements)
+        if not any(set(dataset.elements) <= known for dataset in datasets.values()):
+            have = "; ".join(f"{name}: {', '.join(one.elements)}" for name, one in datasets.items())
+            raise StudyError(
+                f"published: {source!r} knows {', '.join(sorted(known))}, and no data set ({have})"
+            )
 
 
 def require_given(study: Study, datasets: Iterable[DataSet]) -> None:
@@ -128,6 +139,7 @@ class Plan:
         datasets = load_splits(study, study.datasets)
         require_groups(study, datasets.values())
         require_given(study, datasets.values())
+        require_published(study, {name: one for (name, pool), one in datasets.items() if pool == 0})
         require_weight(study, {pool_name(*split): dataset for split, dataset in datasets.items()})
         own = {name: dataset for (name, pool), dataset in datasets.items() if pool == 0}
         cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
@@ -162,6 +174,12 @@ class Plan:
             needs=needs,
             notes=_notes(datasets, jobs.n_shared()),
         )
+
+    @property
+    def pool_keys(self) -> dict[tuple[str, int, str], str]:
+        """Name of a data set, number of its pool and the group that it holds out, to its content's key."""
+        found = {(one.choice.dataset, one.choice.pool, one.choice.held_out) for one in self.keys}
+        return {(name, pool, held_out): self.dataset_keys[name, pool] for name, pool, held_out in found}
 
     def put_again(self, store: Store, key: str) -> None:
         """Store a data set again."""

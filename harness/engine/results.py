@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.engine.grid import Cell
+from crossprune.harness.engine.study import PUBLISHED
 from crossprune.harness.evaluation.metrics import ALL, METRICS
 from crossprune.harness.evaluation.soundness import CLIPS
 from crossprune.harness.store.records import Record
@@ -240,6 +241,17 @@ def held_out_or_all(table: pd.DataFrame) -> pd.DataFrame:
     return table[is_held_out | ~is_held_out.groupby(owner).transform("any")]
 
 
+def refits(table: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the rows of published potentials, which take no part in comparisons."""
+    is_published = table["chooser"] == PUBLISHED
+    return table[~is_published].reset_index(drop=True) if is_published.any() else table
+
+
+def published_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of published potentials."""
+    return table[table["chooser"] == PUBLISHED].reset_index(drop=True)
+
+
 def only_overall(cells: Iterable[tuple[int, Cell, Record]]) -> Iterator[tuple[int, Cell, Record]]:
     """Leave out of each record the rows of single groups, of which there may be dozens."""
     for place, cell, record in cells:
@@ -256,13 +268,18 @@ def pieces_of(cells: Iterable[tuple[int, Cell, Record]], size: int = PIECE) -> I
 
 
 def read_overall(path: Path) -> pd.DataFrame:
-    """Read the rows over all groups of a results table.
+    """Read the rows over all groups of a results table, but for those of published potentials.
 
     Raises
     ------
     StudyError
         If it is not as it was written; running the study writes it again.
     """
+    return refits(read_with_published(path))
+
+
+def read_with_published(path: Path) -> pd.DataFrame:
+    """As `read_overall`, with the rows of published potentials."""
     return pd.concat(
         [piece[piece["group"] == ALL] for piece in read_pieces(path, RESULTS)], ignore_index=True
     )

@@ -27,6 +27,10 @@ STAGE_OF = {"atoms": "features", "rows": "rows", "force_rows": "rows"}
 """Space to the stage that computes its vectors, and the name of its file."""
 SIZES = "sizes.npy"
 """File beside features of structures: how many atoms each has."""
+SUBSET = "subset.npy"
+"""File of the frames that a model was fitted to; a published potential has none."""
+SOURCE = "published.txt"
+"""File beside a published potential: where it is from."""
 KEPT_BYTES = 1 << 27
 """Size of features up to which they stay in a worker's memory between two choices."""
 
@@ -159,8 +163,8 @@ def stored_subset(root: Path, fit_key: str) -> IntArray:
 
 
 def acquaintance(store: Store, dataset_key: str, fit_key: str) -> Acquaintance | None:
-    """Count what a model was fitted to, by group; None if the store no longer holds the fit."""
-    if not store.has("fit", fit_key):
+    """Count what a model was fitted to, by group; None if the store does not know it, or not any more."""
+    if not (store.path("fit", fit_key) / SUBSET).is_file():
         return None
     return Acquaintance.of(stored_dataset(store.root, dataset_key), stored_subset(store.root, fit_key))
 
@@ -192,7 +196,7 @@ class FitData:
 
 
 def data_of_fit(source: str | Path) -> FitData | None:
-    """Load what the store holds beside a fitted potential; None if ``source`` is not in a store.
+    """Load what the store holds beside a fitted potential; None if it holds none, or it is a published one.
 
     Parameters
     ----------
@@ -205,7 +209,7 @@ def data_of_fit(source: str | Path) -> FitData | None:
         If the store's facts, subset or data set are missing or damaged.
     """
     fit = _fit_of(str(source))
-    if fit is None:
+    if fit is None or _is_published(fit):
         return None
     try:
         key = str(json.loads((fit / "facts.json").read_text())["dataset_key"])
@@ -229,6 +233,11 @@ def data_of_fit(source: str | Path) -> FitData | None:
     if chosen - {"train"}:
         raise DataError(f"{fit}: subset.npy names frames of {', '.join(sorted(chosen))}; run the study again")
     return FitData(dataset, subset)
+
+
+def _is_published(fit: Path) -> bool:
+    """Tell whether the folder of a fit holds a published potential."""
+    return not (fit / SUBSET).exists() and (fit / SOURCE).is_file()
 
 
 def _fit_of(source: str) -> Path | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +45,8 @@ class Limits:
                 raise ValueError(f"{name} is {value:g}; give a number above 0")
 
 
+PUBLISHED = "published"
+"""Chooser and method of a published potential's row: nobody chose, and its fraction is missing."""
 OUTCOMES = (
     *("force", "energy", "force_rmse", "energy_rmse", "force_p95", "energy_p95"),
     *("force_worst_group", "energy_worst_group", "stress"),
@@ -114,6 +117,9 @@ class Study:
     """Splits of each data set: its own, and others that are drawn, with other frames in train and test."""
     ood: Literal["own", "each"] = "own"
     """Part ood: the data set's ``own``; ``each`` adds a pool for every group, which is ood in it."""
+    published: tuple[str, ...] = ()
+    """Published potentials (``lammps:snap:Mo_Zuo_JPCA2020``), rows beside the refits where they know all
+    elements of a data set."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)
@@ -192,6 +198,10 @@ class Study:
         for dataset in self.datasets:
             if fault := fault_of_path(dataset):
                 raise ValueError(f"datasets: {fault}")
+        if len(set(self.published)) != len(self.published):
+            raise ValueError(f"published has a value twice: {list(self.published)}")
+        if PUBLISHED in (*self.models, *self.choosers, *self.options):
+            raise ValueError(f"{PUBLISHED!r} stands for published potentials in results; give another name")
         if ALL in (*self.models, *self.choosers, *self.options):
             raise ValueError(f"{ALL!r} stands for all models in results; give the variant another name")
         if RANDOM in self.models or RANDOM in self.options:
@@ -248,6 +258,29 @@ def read_study(path: Path) -> Study:
         If the file is missing, is not TOML, or has an unknown, missing or wrong entry.
     """
     return parse_study(read_toml(path), str(path))
+
+
+def document_of(study: Study) -> dict[str, Any]:
+    """Return the tables of a study's file."""
+    axes = dataclasses.asdict(study)
+    tables = {name: axes.pop(name) for name in TABLES[1:]}
+    return {"study": axes, **{name: table for name, table in tables.items() if table}}
+
+
+def to_toml(document: Mapping[str, Any]) -> str:
+    """Write tables as TOML; what is None is left out, and texts, numbers and lists are as in JSON."""
+    return "\n".join(_toml_lines(document, ())) + "\n"
+
+
+def _toml_lines(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[str]:
+    if place:
+        yield f"[{'.'.join(json.dumps(one, ensure_ascii=False) for one in place)}]"
+    for key, value in table.items():
+        if value is not None and not isinstance(value, Mapping):
+            yield f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(value, ensure_ascii=False)}"
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _toml_lines(value, (*place, key))
 
 
 def parse_study(document: Mapping[str, Any], where: str) -> Study:

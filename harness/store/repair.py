@@ -7,20 +7,24 @@ import itertools
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crossprune.harness.store import leases
 from crossprune.harness.store.damage import Artefact, Damaged, delete, faults_of, is_in_the_way, set_aside
 from crossprune.harness.store.objects import Store
+from crossprune.harness.store.readonly import can_write
 from crossprune.harness.store.records import BESIDE, Record, Records, decoded, unpacked
 from crossprune.harness.store.tables import PROVENANCE, TABLES, faults_of_tables
 from crossprune.harness.store.upkeep import Progress, needed_by, quiet, refers_to, worded
 
 WRITTEN = (*TABLES, PROVENANCE, "report.html", "results.csv")
 """Files that each run writes into a store again."""
+T = TypeVar("T")
+MOST_HEALED = 20
+"""Damaged artefacts that a run removes one by one."""
 FOLDERS = ("analysis", "nights")
 """Folders that commands make beside the artefacts."""
 
@@ -76,6 +80,31 @@ def heal(store: Store, damaged: Damaged) -> bool:
         store.discard(*damaged.artefact)
     forget_what_rests_on(store, {damaged.artefact}, missing_too=False)
     return True
+
+
+def healed(work: Callable[[], T], on_line: Callable[[str], object] = lambda line: None) -> T:
+    """Do what a run does, and again where it met an artefact that is damaged, which is removed first.
+
+    Parameters
+    ----------
+    work
+        What is done.
+    on_line
+        Called with a line for each artefact that is removed.
+
+    Raises
+    ------
+    Damaged
+        If the damage is of another kind, or there is no end to it: ``crossprune store repair`` looks at all.
+    """
+    for _ in range(MOST_HEALED):
+        try:
+            return work()
+        except Damaged as error:
+            if not (can_write(error.root) and heal(Store(error.root), error)):
+                raise
+            on_line(f"damaged, computed again: {error.file} {error.fault}")
+    return work()
 
 
 def forget_what_rests_on(store: Store, gone: set[Artefact], *, missing_too: bool) -> int:

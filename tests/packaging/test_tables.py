@@ -45,7 +45,9 @@ def nowhere(families: tuple[Family, ...], root: Path) -> list[str]:
     found = []
     for family in families:
         formats = [one.writer for one in family.formats.values()]
-        for target in (family.adapter, *family.readers.values(), *family.potentials.values(), *formats):
+        recipe = [family.recipe] if family.recipe else []
+        named = (family.adapter, *family.readers.values(), *family.potentials.values(), *formats, *recipe)
+        for target in named:
             module, _, name = target.partition(":")
             path = root / module.removeprefix("crossprune.").replace(".", "/")
             file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

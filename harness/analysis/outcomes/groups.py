@@ -11,7 +11,7 @@ from crossprune.harness.analysis.comparisons import estimate, inferred, laid_out
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.outcomes.compared import OWN_OTHER
 from crossprune.harness.analysis.units import Case
-from crossprune.harness.engine.results import RESULTS, by_pool, held_out_or_all
+from crossprune.harness.engine.results import RESULTS, by_pool, held_out_or_all, refits
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.tables import read_pieces
 
@@ -38,7 +38,7 @@ def held_out_rows(root: Path, results: pd.DataFrame) -> pd.DataFrame:
         piece[((piece["split"] == "ood") & (piece["group"] != ALL)) | (piece["status"] != "done")]
         for piece in pieces
     ]
-    return by_pool(labelled(pd.concat(kept, ignore_index=True)))
+    return by_pool(labelled(refits(pd.concat(kept, ignore_index=True))))
 
 
 def compare_groups(rows: pd.DataFrame, metrics: Mapping[str, str]) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from crossprune.harness.cli.console import (
     print_matrix,
     print_properties,
 )
-from crossprune.harness.engine.assessment import Assessment
 from crossprune.harness.engine.results import md_table, properties_table
+from crossprune.harness.engine.trials.assessment import Assessment
 from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import undetermined
 from rich.console import Console

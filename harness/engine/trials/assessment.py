@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from crossprune.harness.data.cards import Card, list_cards, load_card
 from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
-from crossprune.harness.engine.outcome import Outcome
 from crossprune.harness.engine.plan import data_options, load_splits
 from crossprune.harness.engine.results import AXES, REFERENCE_SEEN, md_table, properties_table
-from crossprune.harness.engine.schedule import Schedule, Task
+from crossprune.harness.engine.schedule import Task
 from crossprune.harness.engine.stages import md_stage, properties_stage
 from crossprune.harness.engine.stored import acquaintance
-from crossprune.harness.engine.study import Study
-from crossprune.harness.errors import DiskFull, NoWorkers
+from crossprune.harness.engine.study import PUBLISHED, Study
+from crossprune.harness.engine.trials.loop import TrialLoop
 from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdOptions, MdRun
 from crossprune.harness.evaluation.properties import PropertyOptions, tasks
 from crossprune.harness.evaluation.references import groups_behind, md_runs, reference_of, setting_of
 from crossprune.harness.evaluation.seen import UNKNOWN
 from crossprune.harness.evaluation.setting import Setting
-from crossprune.harness.store.damage import Damaged
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record
@@ -83,7 +81,7 @@ def assess(
     asked = [(plans[cell["dataset"], cell["pool"]], cell) for cell in _rows(cells)]
     trials = {trial.job[1]: trial for plan, cell in asked for trial in plan.trials(cell)}
     known = {key: record for key, record in store.records(trials).items() if record.status not in set(retry)}
-    loop = _Loop(study, store, executor, on_progress, len(trials), len(known))
+    loop = TrialLoop(study, store, executor, on_progress, len(trials), len(known))
     loop.run([trial for key, trial in trials.items() if key not in known])
     records = {**known, **loop.records}
     return Assessment(
@@ -190,6 +188,8 @@ class _Plan:
                 yield {**cell, **facts, **status, **ended, **record.facts}
 
     def _wants(self, cell: Mapping[str, Any], options: PropertyOptions | MdOptions) -> bool:
+        if cell["chooser"] == PUBLISHED:
+            return True
         of_seed = not options.seeds or cell["seed"] in options.seeds
         return of_seed and (not options.models or cell["model"] in options.models)
 
@@ -198,54 +198,3 @@ class _Plan:
 
     def _runs_of(self, cell: Mapping[str, Any]) -> tuple[MdRun, ...]:
         return self.runs if self._wants(cell, self.study.md) else ()
-
-
-@dataclass
-class _Loop:
-    """Runs trials, which do not depend on each other, and records them as they end."""
-
-    study: Study
-    store: Store
-    executor: Executor
-    on_progress: Callable[[Progress], None]
-    total: int
-    reused: int
-    records: dict[str, Record] = field(default_factory=dict)
-    computed: Counter[str] = field(default_factory=Counter)
-
-    def run(self, trials: list[Task]) -> None:
-        """Run ``trials`` to their ends, or until Ctrl-C."""
-        timeout_s = self.study.limits.timeout_s
-        schedule = Schedule(self.store.root, self.executor, timeout_s, self.store.remove_leftovers)
-        for trial in trials:
-            schedule.add(trial)
-        try:
-            while schedule:
-                self._report(+schedule.running)
-                self._end(schedule.next())
-            self._report(())
-        except KeyboardInterrupt:
-            self.executor.shutdown(wait=True, cancel_futures=True)
-        except (DiskFull, NoWorkers, Damaged):
-            self.executor.shutdown(wait=True, cancel_futures=True)
-            raise
-
-    def _end(self, ended: list[tuple[Task, Outcome]]) -> None:
-        records = []
-        for trial, outcome in ended:
-            if outcome.damaged is None:  # else no result: the fit is made again first
-                value = outcome.value if outcome.status == "done" else {"rows": [], "facts": {}}
-                stage, key = trial.job
-                records.append(Record(key, outcome.status, outcome.reason, value["rows"], value["facts"]))
-                self.computed[stage] += outcome.computed
-        if records:
-            self.store.put(records)
-        self.records |= {record.key: record for record in records}
-        for _, outcome in ended:
-            if (artefact := outcome.damaged) is not None:
-                raise Damaged(self.store.root, self.store.path(*artefact), outcome.reason, artefact)
-
-    def _report(self, running: Iterable[str]) -> None:
-        failed = sum(record.status != "done" for record in self.records.values())
-        done = len(self.records) - failed
-        self.on_progress(Progress(self.total, self.reused, done, failed, tuple(sorted(running))))
