@@ -6,6 +6,7 @@ import doctest
 import importlib
 from pathlib import Path
 
+import crossprune
 import pytest
 from crossprune.harness.errors import MissingPackage
 
@@ -15,8 +16,14 @@ ROOT = Path(__file__).parents[1]
 def with_examples(root: Path) -> list[str]:
     """Return the modules of a tree whose text has an example, in whatever room they are."""
     return [
-        ".".join(["crossprune", folder, *path.relative_to(root / folder).with_suffix("").parts])
-        for folder in ("harness", "adapters", "reports")
+        ".".join(
+            [
+                "crossprune",
+                *([folder] if folder != "api" else []),
+                *path.relative_to(root / folder).with_suffix("").parts,
+            ]
+        )
+        for folder in ("harness", "adapters", "api", "reports")
         for path in sorted((root / folder).rglob("*.py"))
         if ">>> " in path.read_text()
     ]
@@ -28,7 +35,22 @@ MODULES = with_examples(ROOT)
 def test_examples_in_every_room_are_found(tmp_path: Path) -> None:
     (tmp_path / "harness" / "room").mkdir(parents=True)
     (tmp_path / "harness" / "room" / "planted.py").write_text('"""Nothing.\n\n>>> 1 + 1\n3\n"""\n')
-    assert with_examples(tmp_path) == ["crossprune.harness.room.planted"]
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "open.py").write_text('"""Nothing.\n\n>>> 1 + 1\n2\n"""\n')
+    assert with_examples(tmp_path) == ["crossprune.harness.room.planted", "crossprune.open"]
+
+
+@pytest.mark.parametrize("name", [name for name in crossprune.__all__ if not name.startswith("_")])
+def test_every_public_name_has_an_example_that_runs(name: str) -> None:
+    try:
+        found = doctest.DocTestFinder().find(getattr(crossprune, name), name)
+    except MissingPackage as error:
+        pytest.skip(str(error))
+    examples = [one for one in found if one.examples]
+    assert examples, f"crossprune.{name} has no example in its docstring"
+    runner = doctest.DocTestRunner()
+    for one in examples:
+        assert runner.run(one).failed == 0, "the differences are printed above"
 
 
 @pytest.mark.parametrize("name", MODULES)
