@@ -28,6 +28,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages have no page
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 4
 
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "FloatArray", "Frames", "IntArray")}
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
