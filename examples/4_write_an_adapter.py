@@ -111,7 +111,7 @@ for group in np.unique(groups):
     axes.plot(*points[groups == group][:, [0, 2]].T, ".", label=group)
 axes.plot(*points[chosen][:, [0, 2]].T, "o", color="black", markersize=12, fillstyle="none", label="chosen")
 axes.set(xlabel="mean number of neighbours within 2.6 Å", ylabel="within 4.1 Å")
-axes.legend(fontsize="small")
+figure.legend(loc="outside right center", fontsize="small")
 
 # %%
 # Where it goes from here
