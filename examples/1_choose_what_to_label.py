@@ -69,7 +69,11 @@ figure, axes = plt.subplots(layout="constrained")
 axes.plot(curve["n"], curve["mean"], "o-", label="chosen")
 axes.plot(curve["n"], curve["random_mean"], "s--", label="at random")
 axes.fill_between(curve["n"], curve["random_mean_low"], curve["random_mean_high"], alpha=0.2, color="C1")
-axes.set(xlabel="frames", ylabel="mean distance to the nearest chosen frame", ylim=(0, None))
+axes.set(
+    xlabel="frames",
+    ylabel="mean distance to the nearest chosen frame",
+    ylim=(0, 2 * curve["random_mean"].max()),
+)
 axes.legend()
 
 # %%
