@@ -38,14 +38,14 @@ layers: $(VENV)/.tox ## who may import whom
 wheel: $(VENV)/.tox ## the wheel, and the lists that must stay in step
 	$(TOX) $@
 
-docs: $(VENV)/.tox ## build the guide
+docs: $(VENV)/.tox ## build the guide into build/guide, running its examples
 	$(TOX) $@
 
 bench: $(VENV)/.tox ## a quick matrix and the hot kernels, timed
 	$(TOX) $@
 
 clean: ## remove the virtual environments, build folders and caches (results of runs stay)
-	rm -rf $(VENV) .tox build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks
+	rm -rf $(VENV) .tox build dist docs/examples *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .benchmarks
 	find api harness adapters datasets reports tests -name __pycache__ -type d -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -93,7 +93,7 @@ def select(
         Folder of a finished run: the selection says who chose best there for which model on data with the
         same elements.
     workers
-        Processes that read and describe; with more than one, call from under ``if __name__ == "__main__"``.
+        Processes that read and describe.
     folder
         Where blocks are kept: the same call goes on from there. Default: a folder that is removed.
     memory_gb

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 from pathlib import Path
 
+import crossprune
 import pytest
 from crossprune.harness.errors import MissingPackage
 
@@ -28,7 +30,23 @@ MODULES = with_examples(ROOT)
 def test_examples_in_every_room_are_found(tmp_path: Path) -> None:
     (tmp_path / "harness" / "room").mkdir(parents=True)
     (tmp_path / "harness" / "room" / "planted.py").write_text('"""Nothing.\n\n>>> 1 + 1\n3\n"""\n')
-    assert with_examples(tmp_path) == ["crossprune.harness.room.planted"]
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "open.py").write_text('"""Nothing.\n\n>>> 1 + 1\n2\n"""\n')
+    assert with_examples(tmp_path) == ["crossprune.harness.room.planted", "crossprune.open"]
+
+
+@pytest.mark.parametrize("name", [name for name in crossprune.__all__ if not name.startswith("_")])
+def test_public_names_have_examples_that_run(name: str) -> None:
+    try:
+        public = getattr(crossprune, name)
+    except MissingPackage as error:
+        pytest.skip(str(error))
+    examples = [one for one in doctest.DocTestFinder().find(public, name) if one.examples]
+    if inspect.isfunction(public):
+        assert examples, f"crossprune.{name} has no example in its docstring"
+    runner = doctest.DocTestRunner()
+    for one in examples:
+        assert runner.run(one).failed == 0, "the differences are printed above"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from crossprune.harness.cli.options import show_options
 from crossprune.harness.errors import MissingPackage
 from rich.console import Console
 from rich.markup import escape
@@ -58,13 +59,18 @@ def datasets() -> None:
     console.print("also: any extended-XYZ file or ASE database by its path (--data, or in a study)")
 
 
-def adapters() -> None:
-    """List the adapters, what each can do, and what is missing to use it.
+def adapters(
+    name: Annotated[str | None, typer.Argument(help="Show the options of this one.")] = None,
+) -> None:
+    """List the adapters, what each can do, and what is missing to use it; or the options of one.
 
-    Example: `crossprune adapters`
+    Example: `crossprune adapters`, `crossprune adapters snap`
     """
     from crossprune.harness.lookup import broken_families, families
 
+    if name is not None:
+        show_options(console, name)
+        return
     view = Table("name", "chooses", "fits", "stress", "alloys", "masks", "about")
     view.caption = (
         "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; "

@@ -7,6 +7,7 @@ import subprocess
 import textwrap
 import tomllib
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_decisions_are_numbered_and_complete() -> None:
         text = path.read_text()
         assert text.startswith(f"# {path.name[:4]} "), path.name
         assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences")), path.name
+
+
+def test_nothing_in_the_guide_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(
+        '<a href="https://doi.org/x">text</a><script src="x.js"></script>'
+        '<script defer src="https://cdn.x/y.js"></script><link rel="stylesheet" href="//fonts.x">'
+    )
+    (tmp_path / "style.css").write_text("@import 'https://x/y.css'; a {background: url(data:x) url(y.png)}")
+    found = run_path(str(ROOT / "docs" / "extensions" / "offline.py"))["loaded_from_elsewhere"](tmp_path)
+    assert [one.split(": ")[0] for one in found] == ["page.html", "page.html", "style.css"]
 
 
 def test_workflows_run_studies_that_exist() -> None:

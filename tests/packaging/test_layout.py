@@ -19,7 +19,7 @@ ROOM = 18
 
 
 def sources(
-    root: Path, folders: tuple[str, ...] = (*PACKAGES, "datasets", "tests", "benchmarks")
+    root: Path, folders: tuple[str, ...] = (*PACKAGES, "benchmarks", "datasets", "docs", "examples", "tests")
 ) -> list[Path]:
     return sorted(path for folder in folders for path in (root / folder).rglob("*.py"))
 

@@ -1,0 +1,125 @@
+"""The options of a family in words: name, type, default and docstring, for the terminal and the guide."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import json
+import textwrap
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+NONE = "none"
+"""How a default is shown that a study cannot write: the key is left out."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as a study writes it."""
+
+    name: str
+    kind: str
+    default: str
+    text: str
+
+
+def show_options(console: Console, name: str) -> None:
+    """Print what a family is, what it needs, and its options.
+
+    Raises
+    ------
+    StudyError
+        If the name is unknown (with a suggestion).
+    MissingPackage
+        If its code cannot be imported without a package that is not installed.
+    """
+    from crossprune.harness.lookup import adapter_class, family_of
+
+    family = family_of(name)
+    options = described_options(adapter_class(name).options_type)
+    console.print(f"{name}: {family.about}", markup=False, highlight=False, soft_wrap=True)
+    if family.requires:
+        console.print(f"needs: pip install '{family.requires}'", markup=False, highlight=False)
+    if not options:
+        console.print("no options")
+        return
+    view = Table("option", "type", "default", "what it is", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for one in options:
+        view.add_row(*map(escape, (one.name, one.kind, one.default, one.text.replace("``", ""))))
+    console.print(view)
+    console.print(f"in a study: [options.{name}], a line NAME = VALUE each", markup=False, highlight=False)
+
+
+def described_options(cls: type) -> list[Option]:
+    """Return the options of a dataclass, inherited ones first; a table's keys follow as ``table.key``."""
+    return list(_options(cls, ""))
+
+
+def _options(cls: type, prefix: str) -> Iterator[Option]:
+    texts = {name: text for one in reversed(cls.__mro__) for name, text in _texts(one).items()}
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        name = f"{prefix}{field.name}"
+        text, hint = texts.get(field.name, ""), hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield Option(name, "table", "its keys' defaults", text)
+            yield from _options(hint, f"{name}.")
+        else:
+            yield Option(name, _kind(hint), _default(field), text)
+
+
+def _texts(cls: type) -> dict[str, str]:
+    """Read the docstrings below the fields of one class, without those of its parents."""
+    if not dataclasses.is_dataclass(cls):
+        return {}
+    try:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except OSError:  # a package from outside without its source
+        return {}
+    found = {}
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    for field, after in itertools.pairwise(body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            found[field.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    """Write a default as TOML does."""
+    if field.default_factory is not dataclasses.MISSING:
+        return _toml(field.default_factory())
+    return "required" if field.default is dataclasses.MISSING else _toml(field.default)
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _kind(hint: Any) -> str:
+    """Say what a study may write."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " or ".join(map(_toml, args))
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind(one) for one in args if one is not type(None))
+    if origin is tuple:
+        shown = dict.fromkeys(_kind(one) for one in args if one is not Ellipsis)
+        length = "" if args[-1] is Ellipsis else f"{len(args)} "
+        return f"list of {length}{' or '.join(shown)}"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"table of {_kind(args[1])}"
+    return str(getattr(hint, "__name__", hint))

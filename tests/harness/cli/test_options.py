@@ -1,0 +1,116 @@
+"""Options in words: what a user reads is what the dataclass says."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from crossprune.adapters import FAMILIES
+from crossprune.harness.cli.main import app
+from crossprune.harness.cli.options import Option, described_options
+from crossprune.harness.errors import StudyError
+from crossprune.harness.lookup import adapter_class
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[3]
+NAMES = [family.name for family in FAMILIES]
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A table."""
+
+    steps: int = 5
+    """Steps."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What others share."""
+
+    ridge: float = 1e-8
+    """Strength of the parent."""
+    cutoff: float = 5.0
+    """Radius, Å;
+    over two lines."""
+
+
+@dataclass(frozen=True)
+class Child(Parent):
+    """Another default and text for one, and a field of each kind."""
+
+    ridge: float = 1e-9
+    """Strength of the child."""
+    kind: Literal["a", "b"] = "a"
+    """Word."""
+    sizes: tuple[int, ...] = (1, 2)
+    """Sizes."""
+    ends: tuple[float, float] = (0.0, 1.0)
+    """Two numbers."""
+    radii: Mapping[str, float] = field(default_factory=dict)
+    """Radii."""
+    limit: int | None = None
+    """Limit."""
+    on: bool = False
+    """Switch."""
+    inner: Inner = field(default_factory=Inner)
+    """Table."""
+    silent: int = 1
+
+
+def test_options_are_described_by_the_nearest_docstring() -> None:
+    assert described_options(Child) == [
+        Option("ridge", "float", "1e-09", "Strength of the child."),
+        Option("cutoff", "float", "5.0", "Radius, Å; over two lines."),
+        Option("kind", '"a" or "b"', '"a"', "Word."),
+        Option("sizes", "list of int", "[1, 2]", "Sizes."),
+        Option("ends", "list of 2 float", "[0.0, 1.0]", "Two numbers."),
+        Option("radii", "table of float", "{}", "Radii."),
+        Option("limit", "int", "none", "Limit."),
+        Option("on", "bool", "false", "Switch."),
+        Option("inner", "table", "its keys' defaults", "Table."),
+        Option("inner.steps", "int", "5", "Steps."),
+        Option("silent", "int", "1", ""),
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_option_lacks_its_description(name, require_adapter):
+    require_adapter(name)
+    cls = adapter_class(name).options_type
+    options = described_options(cls)
+    assert {one.name for one in options} >= {one.name for one in dataclasses.fields(cls)}
+    assert not [one.name for one in options if not one.text.endswith(".")], "a sentence below each field"
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"broken"}))  # which is for tests of the harness
+def test_the_guide_has_a_table_of_the_options(name, require_adapter):
+    require_adapter(name)
+    pages = "".join(path.read_text() for path in (ROOT / "docs" / "families").glob("*.md"))
+    tables = re.findall(r"^```\{options\} (\w+)$", pages, re.MULTILINE)
+    assert tables.count(name) == bool(dataclasses.fields(adapter_class(name).options_type))
+
+
+def test_the_command_shows_options(require_adapter):
+    require_adapter("snap")
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["adapters", "snap"])
+    assert done.exit_code == 0
+    assert "crossprune[snap]" in done.output
+    for one in described_options(adapter_class("snap").options_type):
+        (line,) = [line for line in done.output.splitlines() if line.split()[:1] == [one.name]]
+        assert f" {one.kind} " in line
+        assert f" {one.default} " in line
+
+
+def test_a_family_without_options_says_so():
+    assert "no options" in CliRunner().invoke(app, ["adapters", "mean"]).output
+
+
+def test_an_unknown_family_is_refused():
+    with pytest.raises(StudyError, match="did you mean 'snap'"):
+        CliRunner().invoke(app, ["adapters", "snpa"], catch_exceptions=False)
