@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossprune.tuning import reweight, tune
 
 __version__ = version("crossprune")
-_HOMES: dict[str, str] = {}
+_HOMES: dict[str, str] = {"reweight": "tuning", "tune": "tuning"}
 """Module of each public name."""
-__all__ = ["__version__"]
+__all__ = ["__version__", "reweight", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import importlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,37 @@ class AdapterSpec:
     label: str
     adapter: str
     options: Any
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Options that the study names; all others may follow from the data."""
+    followed: str = field(default="", compare=False)
+    """Options that do, for the results table."""
+    tuned_on: str = field(default="", compare=False)
+    """The data set whose training labels chose the options, as the study says; empty if none did."""
+    tuning: str = field(default="", compare=False)
+    """What became of the wish that a fit re-estimates its regularisation, for the results table."""
+
+    def following(self, spacing: float | None) -> AdapterSpec:
+        """Return the spec for a data set of this typical spacing (Å): see `Adapter.geometry`."""
+        if spacing is None:
+            return self
+        wanted = adapter_class(self.adapter).geometry(spacing)
+        table = {name: value for name, value in wanted.items() if name not in self.given}
+        if not table:
+            return self
+        return dataclasses.replace(
+            self,
+            options=dataclasses.replace(self.options, **table),
+            followed=", ".join(f"{name} {value:g}" for name, value in table.items()),
+        )
+
+    def tuned_inside(self) -> AdapterSpec:
+        """Return the spec whose fits re-estimate their regularisation, or itself with the reason why not."""
+        try:
+            options = adapter_class(self.adapter).tuned_inside(self.options)
+        except StudyError as error:
+            return dataclasses.replace(self, tuning=f"not tuned inside: {error}")
+        said = "regularisation re-estimated on the chosen subset"
+        return dataclasses.replace(self, options=options, tuning=said)
 
     def make(
         self, elements: Sequence[str], isolated_atom_energies: Mapping[str, float] | None = None
@@ -281,7 +312,7 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
     label
         Name of an adapter, or of a table in ``options`` with a key ``adapter``.
     options
-        The study's ``[options.*]`` tables.
+        The study's ``[options.*]`` tables; ``tuned_on`` in one says whose training labels chose it.
 
     Raises
     ------
@@ -289,9 +320,10 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
         If the adapter or an option is unknown.
     """
     table = dict(options.get(label, {}))
-    name = str(table.pop("adapter", label))
+    name, tuned_on = str(table.pop("adapter", label)), str(table.pop("tuned_on", ""))
     cls = adapter_class(name)
-    return AdapterSpec(label, name, from_table(cls.options_type, table, f"[options.{label}]"))
+    options = from_table(cls.options_type, table, f"[options.{label}]")
+    return AdapterSpec(label, name, options, frozenset(table), tuned_on=tuned_on)
 
 
 def load_potential(source: str | Path) -> Potential:

@@ -40,6 +40,10 @@ SEED_LIMIT = 2**31 - 1
 """gap_fit's seed is a positive 32-bit integer."""
 
 
+CUTOFF = 2.1
+"""Cutoffs over the spacing of atoms; see docs/tuning.md."""
+
+
 class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     """SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit."""
 
@@ -48,6 +52,12 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     options_type = GapOptions
     distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
     potential_type = GapPotential
+    fit_options = frozenset(
+        {
+            *("n_sparse", "pair_n_sparse", "pair_delta", "pair_theta", "use_stress"),
+            *("sigma_energy_per_atom", "sigma_force", "sigma_virial_per_atom"),
+        }
+    )
     smoke: ClassVar[Mapping[str, Any]] = {
         "cutoff": 4.0,
         "pair_cutoff": 4.0,
@@ -75,6 +85,21 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Fortran object behind."""
         return {**self.__dict__, "_soap": None}
+
+    @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Scale both cutoffs with the spacing of atoms, Å."""
+        return dict.fromkeys(("cutoff", "pair_cutoff"), round(CUTOFF * spacing, 2))
+
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Two cutoffs; few and many sparse points; small and large expected errors of energies."""
+        return [
+            {**dict.fromkeys(("cutoff", "pair_cutoff"), round(factor * spacing, 2)), "n_sparse": n, **errors}
+            for factor in (1.9, 2.1)
+            for n in (500, 1000)
+            for errors in ({"sigma_energy_per_atom": 0.002}, {"sigma_energy_per_atom": 0.001})
+        ]
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the SOAP power spectrum of each atom, of unit length, resolved by pairs of elements."""

@@ -116,6 +116,9 @@ class Study:
     """Part ood: the data set's ``own``; ``each`` adds a pool for every group, which is ood in it."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
+    tune: Literal["", "inside"] = ""
+    """``inside``: each fit re-estimates its regularisation on the labels of its own chosen subset, in the
+    families that can."""
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)
     """Relative weights per group of configurations."""
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
