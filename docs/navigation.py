@@ -11,7 +11,7 @@ SECTIONS = (
         ("index.md", "concepts.md", "studies.md", "report.md", "data-sets.md", "nightly.md", "security.md"),
     ),
     ("Large studies", ("clusters.md", "store.md", "speed.md")),
-    ("Methods", ("selection.md", "statistics.md")),
+    ("Methods", ("selection.md", "tuning.md", "statistics.md")),
     ("Model families", "families"),
     ("Metrics and properties", "metrics"),
     ("Decisions", "decisions"),

@@ -20,11 +20,17 @@ STEPS = (4.0, 2.0, 2**0.5)
 LARGEST = 1024.0
 """Weights stay between this and its inverse."""
 GAIN = 1e-3
-"""Relative gain below which another weight is not worth it: validation errors are known no better."""
+"""Fall of the cost, about a relative error, below which another weight is not worth it."""
+FLOOR = 0.01
+"""Part of the error of all groups that none is asked to fall below: forces may be 0 by symmetry."""
+TINY = 1e-300
+"""Keeps the logarithm finite where a weight of 0 leaves a kind of labels out."""
 MOST_SWEEPS = 6
 """Passes over all weights per step."""
 
 
+Key = tuple[str, bool]
+"""Group, and whether forces are meant, not energies."""
 Solver = Callable[[WeightedRows], Solution]
 
 
@@ -41,6 +47,11 @@ class Part:
     design: FloatArray
     target: FloatArray
     n_rows: int
+
+    @property
+    def key(self) -> Key:
+        """Group, and whether these are forces."""
+        return self.group, self.forces
 
     def misfit(self, coefficients: FloatArray) -> float:
         """Return the sum of squared weighted residuals."""
@@ -77,10 +88,11 @@ def best_weights(
 ) -> dict[str, GroupWeight]:
     """Choose weights of energies and forces of each group that give the least validation error.
 
-    Of the other folds' frames each fold is predicted; the error is the product of the root mean square
-    errors of energies per atom and of force components over all frames, each counting once: a change of
-    units does not matter, nor does any trade of one for the other at equal ratio. Weights are
-    changed one at a time by factors of 4, 2 and √2 as long as the error falls. Stresses go with energies.
+    Each fold is predicted by a fit to the others. The cost is the predictive likelihood of labels whose
+    errors have a size of their own in each group: Σ share × ln RMSE over groups, of energies per atom and of
+    force components, shares among the labels of a kind. So a group of bad labels, or one that the model
+    cannot describe, does not drown the others, and units do not matter. Weights are changed one at a time
+    by factors of 4, 2 and √2 as long as the cost falls. Stresses go with energies.
 
     Parameters
     ----------
@@ -94,27 +106,23 @@ def best_weights(
     Returns
     -------
     dict
-        By group; empty for fewer than ten frames, or if the errors of validation are 0.
+        By group; empty for fewer than ten frames.
     """
     if len(groups) < FEWEST:
         return {}
     search = _Search.of(solver, gather, groups, folds)
-    keys = sorted({(part.group, part.forces) for part in search.parts[0][1] + search.parts[0][0]})
-    factors = dict.fromkeys(keys, 1.0)
-    best = search.error(factors)
+    factors = dict.fromkeys(search.shares, 1.0)
+    start = search.misfits(factors)
+    floors = [
+        FLOOR * float(np.sqrt(sum(search.shares[key] * start[key] for key in start if key[1] is kind)))
+        for kind in (False, True)
+    ]
+    best = search.cost(factors, floors)
     for step in STEPS:
         for _ in range(MOST_SWEEPS):
             before = best
-            for key in keys:
-                for factor in (step, 1 / step):
-                    while True:
-                        tried = {**factors, key: factors[key] * factor}
-                        if not 1 / LARGEST <= tried[key] <= LARGEST:
-                            break
-                        error = search.error(tried)
-                        if not error < best * (1 - GAIN):
-                            break
-                        factors, best = tried, error
+            for key in sorted(factors):
+                factors, best = _moved(search, factors, best, floors, key, step)
             if best >= before:
                 break
     found = {}
@@ -124,6 +132,25 @@ def best_weights(
     return found
 
 
+def _moved(
+    search: _Search,
+    factors: dict[Key, float],
+    best: float,
+    floors: Sequence[float],
+    key: Key,
+    step: float,
+) -> tuple[dict[Key, float], float]:
+    """Multiply one weight by ``step``, or its inverse, as long as the cost falls."""
+    for factor in (step, 1 / step):
+        while 1 / LARGEST <= factors[key] * factor <= LARGEST:
+            tried = {**factors, key: factors[key] * factor}
+            cost = search.cost(tried, floors)
+            if not cost < best - GAIN:
+                break
+            factors, best = tried, cost
+    return factors, best
+
+
 @dataclass(frozen=True)
 class _Search:
     """Compressed rows of each fold: those of all other folds to fit to, and its own to predict."""
@@ -131,8 +158,9 @@ class _Search:
     solver: Solver
     template: WeightedRows
     parts: Sequence[tuple[list[Part], list[Part]]]
-    sizes: tuple[int, int]
-    """Energies and force components in all folds."""
+    """Of each fold: what is fitted to, and what is predicted."""
+    shares: Mapping[Key, float]
+    """Of each group among the labels of its kind."""
 
     @classmethod
     def of(
@@ -154,20 +182,22 @@ class _Search:
         parts = []
         for fold in sorted(set(folds.tolist())):
             own = [part for (_, one), found in cells.items() if one == fold for part in found]
-            others: dict[tuple[str, bool], list[Part]] = {}
+            others: dict[Key, list[Part]] = {}
             for (_, one), found in cells.items():
                 for part in found if one != fold else ():
-                    others.setdefault((part.group, part.forces), []).append(part)
+                    others.setdefault(part.key, []).append(part)
             parts.append(([joined(several) for several in others.values()], own))
-        every = [part for _, own in parts for part in own]
-        sizes = [sum(part.n_rows for part in every if part.forces is one) for one in (False, True)]
-        return cls(solver, template, parts, (sizes[0], sizes[1]))
+        sizes: dict[Key, int] = {}
+        for part in (part for found in cells.values() for part in found):
+            sizes[part.key] = sizes.get(part.key, 0) + part.n_rows
+        totals = [sum(size for key, size in sizes.items() if key[1] is kind) for kind in (False, True)]
+        return cls(solver, template, parts, {key: size / totals[key[1]] for key, size in sizes.items()})
 
-    def error(self, factors: Mapping[tuple[str, bool], float]) -> float:
-        """Return the validation error with these weights, in the units of the weighted labels."""
-        misfits = [0.0, 0.0]
+    def misfits(self, factors: Mapping[Key, float]) -> dict[Key, float]:
+        """Return the mean squared residual of each group and kind with these weights, over all folds."""
+        sums, counts = dict.fromkeys(factors, 0.0), dict.fromkeys(factors, 0)
         for others, own in self.parts:
-            weights = [factors[part.group, part.forces] for part in others]
+            weights = [factors[part.key] for part in others]
             rows = replace(
                 self.template,
                 dense=np.vstack([part.design * w for part, w in zip(others, weights, strict=True)]),
@@ -183,9 +213,16 @@ class _Search:
             solution = self.solver(rows)
             found = np.concatenate([solution.coefficients, solution.offsets])
             for part in own:
-                misfits[part.forces] += part.misfit(found)
-        roots = [np.sqrt(one / size) for one, size in zip(misfits, self.sizes, strict=True) if size]
-        return float(np.prod(roots))
+                sums[part.key] += part.misfit(found)
+                counts[part.key] += part.n_rows
+        return {key: sums[key] / counts[key] for key in factors}
+
+    def cost(self, factors: Mapping[Key, float], floors: Sequence[float]) -> float:
+        """Return Σ_kinds Σ_groups share × ln √(mean square + floor²), see `best_weights`."""
+        found, total = self.misfits(factors), 0.0
+        for key, mean_square in found.items():
+            total += 0.5 * self.shares[key] * np.log(mean_square + floors[key[1]] ** 2 + TINY)
+        return float(total)
 
 
 def _with_offsets(rows: WeightedRows, basis: FloatArray, template: WeightedRows) -> WeightedRows:
