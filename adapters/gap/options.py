@@ -32,7 +32,7 @@ class GapOptions:
     """Power of the SOAP kernel."""
     delta: float = 1.0
     """Standard deviation of an atom's many-body energy, eV."""
-    n_sparse: int = 500
+    n_sparse: int = 1000
     """SOAP sparse points per element; fewer where the subset has fewer environments."""
     pair_n_sparse: int = 15
     """Sparse distances per pair of elements; at least 2, or 0 for no pair kernel."""
