@@ -217,8 +217,8 @@ def _nearest(atoms: Atoms) -> FloatArray:
     images = (positions + (shifts @ cell)[:, None]).reshape(-1, 3)
     near = ((images > positions.min(axis=0) - REACH) & (images < positions.max(axis=0) + REACH)).all(axis=1)
     tree = cKDTree(images[near])
-    found: FloatArray = tree.query(positions, k=FARTHEST + 1, distance_upper_bound=REACH)[0]
-    return found[:, NEAREST:]  # the atom itself comes first
+    distances, _ = tree.query(positions, k=FARTHEST + 1, distance_upper_bound=REACH)
+    return np.asarray(distances)[:, NEAREST:]  # the atom itself comes first
 
 
 def offsets(frames: Sequence[Atoms]) -> IntArray:

@@ -103,7 +103,7 @@ def _validated(
         potential = fitter.fit(prepared, inside, weights=weights, rng=np.random.default_rng(0))
         predicted, labels = (
             fitter.predict(potential, prepared, own),
-            labels_of([prepared.frames[index] for index in own]),
+            labels_of([prepared.frames[index] for index in own.tolist()]),
         )
         energies.append(np.abs(predicted.energies - labels.energies) / sizes[own])
         forces.append(np.abs(predicted.forces - labels.forces).ravel())
