@@ -20,6 +20,8 @@ COEFFICIENTS, PARAMETERS = "model.snapcoeff", "model.snapparam"
 """Names of LAMMPS's two files of a SNAP."""
 KEYS = ("rcutfac", "twojmax", "rfac0", "rmin0", "bzeroflag", "quadraticflag", "chemflag")
 """Parameters that a fit writes; LAMMPS would take a default for one that is missing."""
+CUTOFF = 1.85
+"""Cutoff over the spacing of atoms: about 28 neighbours; see docs/tuning.md."""
 GLOBAL, ATOM, ARRAY = 0, 1, 2  # LAMMPS's constants for what `extract_compute` returns
 
 
@@ -102,6 +104,22 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         require_lammps(self.name)
         super().__init__(elements, options, isolated_atom_energies)
         self._session = Session()
+
+    @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Scale the cutoff with the spacing of atoms, Å."""
+        return {"cutoff": round(CUTOFF * spacing, 2)}
+
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Three cutoffs, linear and quadratic, each with weak and strong energies."""
+        kinds: Sequence[Mapping[str, Any]] = ({"twojmax": 8}, {"twojmax": 6, "quadratic": True})
+        return [
+            {**kind, "cutoff": round(factor * spacing, 2), "energy_weight": weight}
+            for kind in kinds
+            for factor in (1.7, 1.85, 2.0)
+            for weight in (100.0, 300.0)
+        ]
 
     @property
     def n_columns(self) -> int:

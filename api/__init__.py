@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crossprune.potentials import Model, fit, load_potential
     from crossprune.rows import results
     from crossprune.running import Run, run
+    from crossprune.tuning import reweight, tune
 
 __version__ = version("crossprune")
 _HOMES: dict[str, str] = {

@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,8 @@ from crossprune.harness.errors import (
     unknown_name,
 )
 from crossprune.harness.fingerprint import canonical_hash, defining_module, package_versions, source_hash
+from crossprune.harness.fingerprint.requirements import unmet
 from crossprune.harness.tables import from_table
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 GROUP = "crossprune.adapters"
 """Entry-point group through which packages from outside add families."""
@@ -56,6 +55,37 @@ class AdapterSpec:
     label: str
     adapter: str
     options: Any
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+    """Options that the study names; all others may follow from the data."""
+    followed: str = field(default="", compare=False)
+    """Options that do, for the results table."""
+    tuned_on: str = field(default="", compare=False)
+    """The data set whose training labels chose the options, as the study says; empty if none did."""
+    tuning: str = field(default="", compare=False)
+    """What became of the wish that a fit re-estimates its regularisation, for the results table."""
+
+    def following(self, spacing: float | None) -> AdapterSpec:
+        """Return the spec for a data set of this typical spacing (Å): see `Adapter.geometry`."""
+        if spacing is None:
+            return self
+        wanted = adapter_class(self.adapter).geometry(spacing)
+        table = {name: value for name, value in wanted.items() if name not in self.given}
+        if not table:
+            return self
+        return dataclasses.replace(
+            self,
+            options=dataclasses.replace(self.options, **table),
+            followed=", ".join(f"{name} {value:g}" for name, value in table.items()),
+        )
+
+    def tuned_inside(self) -> AdapterSpec:
+        """Return the spec whose fits re-estimate their regularisation, or itself with the reason why not."""
+        try:
+            options = adapter_class(self.adapter).tuned_inside(self.options)
+        except StudyError as error:
+            return dataclasses.replace(self, tuning=f"not tuned inside: {error}")
+        said = "regularisation re-estimated on the chosen subset"
+        return dataclasses.replace(self, options=options, tuning=said)
 
     def make(
         self, elements: Sequence[str], isolated_atom_energies: Mapping[str, float] | None = None
@@ -189,56 +219,7 @@ def missing_packages(name: str) -> tuple[str, ...]:
         If the family requires an extra that its package does not have.
     """
     needed = family_of(name).requires
-    return _missing(needed) if needed else ()
-
-
-@functools.cache
-def _missing(requirement: str) -> tuple[str, ...]:
-    """Return what is not there of a requirement such as ``crossprune[ace]``: itself and what it asks for."""
-    wanted = Requirement(requirement)
-    if not (found := _unmet(wanted)):
-        installed = metadata.distribution(wanted.name)
-        known = {canonicalize_name(one) for one in installed.metadata.get_all("Provides-Extra") or []}
-        if unknown := sorted({canonicalize_name(one) for one in wanted.extras} - known):
-            raise StudyError(
-                f"{wanted.name} {installed.version}, as it is installed, has no extra {', '.join(unknown)}; "
-                f"it has: {', '.join(sorted(known)) or 'none'}; install again if that has changed"
-            )
-        always = [one for one in _requires(wanted.name) if _applies(one, {""})]
-        found = [text for one in always for text in _unmet(one)] + _unmet_extras(wanted)
-    return tuple(dict.fromkeys(found))
-
-
-def _unmet(wanted: Requirement) -> list[str]:
-    """Say that a distribution is not installed, or not in a version that will do; empty if it is."""
-    version = package_versions([wanted.name])[wanted.name]
-    if version == "absent":
-        return [wanted.name]
-    if not wanted.specifier.contains(version, prereleases=True):
-        return [f"{wanted.name}{wanted.specifier} (installed: {version})"]
-    return []
-
-
-def _unmet_extras(wanted: Requirement) -> list[str]:
-    """List what is not met of the extras of an installed distribution, and of the extras that these name."""
-    found = []
-    for one in _requires(wanted.name):
-        if not _applies(one, {""}) and _applies(one, wanted.extras):
-            found += _unmet(one) or (_unmet_extras(one) if one.extras else [])
-    return found
-
-
-def _requires(distribution: str) -> list[Requirement]:
-    try:
-        return [Requirement(one) for one in metadata.requires(distribution) or []]
-    except InvalidRequirement as error:
-        raise StudyError(f"the metadata of {distribution} cannot be read: {error}") from None
-
-
-def _applies(requirement: Requirement, extras: Collection[str]) -> bool:
-    """Tell whether a requirement counts on this machine when ``extras`` are asked for."""
-    marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+    return unmet(needed) if needed else ()
 
 
 def require_packages(name: str, what: str = "") -> None:
@@ -281,7 +262,7 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
     label
         Name of an adapter, or of a table in ``options`` with a key ``adapter``.
     options
-        The study's ``[options.*]`` tables.
+        The study's ``[options.*]`` tables; ``tuned_on`` in one says whose training labels chose it.
 
     Raises
     ------
@@ -289,9 +270,10 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
         If the adapter or an option is unknown.
     """
     table = dict(options.get(label, {}))
-    name = str(table.pop("adapter", label))
+    name, tuned_on = str(table.pop("adapter", label)), str(table.pop("tuned_on", ""))
     cls = adapter_class(name)
-    return AdapterSpec(label, name, from_table(cls.options_type, table, f"[options.{label}]"))
+    options = from_table(cls.options_type, table, f"[options.{label}]")
+    return AdapterSpec(label, name, options, frozenset(table), tuned_on=tuned_on)
 
 
 def load_potential(source: str | Path) -> Potential:

@@ -124,6 +124,12 @@ def provenance_rows(results: pd.DataFrame, provenance: Mapping[str, object]) -> 
         for key, value in provenance.items()
         if key not in KNOWN_PROVENANCE
     ]
+    if "settings" in results.columns:
+        said = results.loc[results["settings"].fillna("") != "", ["model", "dataset", "settings"]]
+        for model, one in said.drop_duplicates().groupby("model"):
+            texts = dict(zip(one["dataset"], one["settings"], strict=True))
+            shown = (f"{name}: {text}" if len(texts) > 1 else text for name, text in texts.items())
+            rows.append((f"Options of {model}", " | ".join(shown)))
     for column in ("crossprune_version", "commit", "versions", "hardware"):
         if column in results.columns:
             values = sorted({str(value) for value in results[column].dropna()} - {""})

@@ -18,10 +18,8 @@ from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
 from crossprune.adapters.ace.potential import AcePotential, PacePotential, species_of
 from crossprune.adapters.ace.radial import Bond
 from crossprune.adapters.ace.rows import derivatives, values
-from crossprune.adapters.linear.blocks import WeightedRows
-from crossprune.adapters.linear.evidence import ard_ridges, evidence_ridge
 from crossprune.adapters.linear.fitter import LinearFitter, Rows
-from crossprune.adapters.linear.least_squares import Solution, compress, solve
+from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.harness.contract import (
@@ -38,6 +36,9 @@ from crossprune.harness.contract import (
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, label, offsets, stress_of
 from crossprune.harness.errors import StudyError, TooFewFrames
 
+CUTOFF = 2.0
+"""Cutoff over the spacing of atoms; see docs/tuning.md."""
+
 
 class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     """ACE invariants as latent space and as the basis of a linear model."""
@@ -48,7 +49,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
     potential_type = AcePotential
-    fit_options = LinearFitter.fit_options | {"regularisation", "smoothness"}
+    fit_options = LinearFitter.fit_options | {"smoothness"}
     blocks = False  # condition numbers are 1e8 to 1e12: products of rows would keep no digit
 
     def __init__(
@@ -94,21 +95,19 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         degrees = np.array([degree(one.ns, one.ls, self.options.l_weight) for one in self._functions])
         return np.tile((1.0 + degrees) ** (2 * self.options.smoothness), len(self.elements))
 
-    def solve(self, rows: WeightedRows) -> Solution:
-        """Hold higher degrees down more, by the given strength or by that of greatest evidence.
+    @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Scale the cutoff with the spacing of atoms, Å."""
+        return {"cutoff": round(CUTOFF * spacing, 2)}
 
-        ARD begins there and then gives each function its own strength.
-        """
-        options, n_offsets, prior = self.options, rows.n_offsets, self.prior()
-        stacked = rows.stacked()
-        n_rows = len(stacked[1])
-        design, target = compress(*stacked)
-        if options.regularisation == "ridge":
-            return solve(design, target, n_offsets, prior * options.ridge)
-        strengths = prior * evidence_ridge(design, target, n_offsets, prior, n_rows=n_rows)
-        if options.regularisation == "ard":
-            strengths = ard_ridges(design, target, n_offsets, strengths, n_rows=n_rows)
-        return solve(design, target, n_offsets, strengths)
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Three cutoffs with weak and strong energies; the strength of the prior is the evidence's."""
+        return [
+            {"cutoff": round(factor * spacing, 2), "energy_weight": weight}
+            for factor in (1.85, 2.0, 2.15)
+            for weight in (100.0, 300.0)
+        ]
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return each atom's invariants, in the columns of its element; 0 elsewhere (dimensionless)."""
@@ -180,10 +179,25 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         assert isinstance(fitted, AcePotential)
         return fitted
 
+    def group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
+        """Choose weights of each group's energies and forces, for what the core repulsion leaves."""
+        if self.options.fitter == "pacemaker":
+            raise StudyError(
+                "adapter 'ace': group weights of a fit by pacemaker would cost a fit for each trial"
+            )
+        return super().group_weights(_without_core(prepared, subset), subset, folds)
+
     @classmethod
     def can_mask(cls, options: AceOptions) -> bool:
         """Least squares keeps any rows; what pacemaker fits to are whole configurations."""
-        return options.fitter != "pacemaker"
+        return options.fitter != "pacemaker" and super().can_mask(options)
+
+    @classmethod
+    def tuned_inside(cls, options: Any) -> Any:
+        """Take the strength of greatest evidence; pacemaker's fits stop where they stop."""
+        if options.fitter == "pacemaker":
+            raise StudyError("adapter 'ace': pacemaker regularises in its own way")
+        return super().tuned_inside(options)
 
     def _fit_by_pacemaker(
         self, frames: Sequence[Atoms], weights: Weights, rng: np.random.Generator

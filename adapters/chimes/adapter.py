@@ -31,6 +31,10 @@ from crossprune.harness.contract import (
     Weights,
     require_elements,
 )
+from crossprune.harness.errors import StudyError
+
+CUTOFF = 2.2
+"""Cutoff of pairs over the spacing of atoms; see docs/tuning.md."""
 
 
 class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
@@ -54,6 +58,21 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
         super().__init__(elements, options, isolated_atom_energies)
         distances = distances_by_radii(self.elements, self.options)
         self._model = Model(empty_model(self.elements, self.options, distances))
+
+    @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Scale the cutoffs with the spacing of atoms, Å."""
+        return _cutoffs(CUTOFF * spacing)
+
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Three sets of cutoffs with weak and strong energies and a weak and a strong ridge."""
+        return [
+            {**_cutoffs(factor * spacing), "energy_weight": weight, "ridge": ridge}
+            for factor in (2.0, 2.2, 2.4)
+            for weight in (100.0, 300.0)
+            for ridge in (1e-8, 1e-6)
+        ]
 
     @property
     def n_columns(self) -> int:
@@ -138,11 +157,34 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
             return super().solve(rows)
         return solve_by(options.solver, *rows.stacked(), rows.n_offsets, options.strength)
 
+    def group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
+        """Choose weights of each group's energies and forces."""
+        if self.options.from_subset:
+            own, alone = self._of(prepared, subset)
+            return own.group_weights(alone, np.arange(len(subset)), folds)
+        return super().group_weights(prepared, subset, folds)
+
+    @classmethod
+    def tuned_inside(cls, options: Any) -> Any:
+        """Take the ridge of greatest evidence; the other solvers have a strength of their own."""
+        if options.solver != "ridge":
+            raise StudyError(f"adapter 'chimes': the solver {options.solver!r} has no ridge to re-estimate")
+        return super().tuned_inside(options)
+
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
         """Predict prepared frames by their rows, or from scratch with ``from_subset``."""
         if self.options.from_subset:
             return potential.predict_many([prepared.frames[index] for index in indices])
         return super().predict(potential, prepared, indices)
+
+
+def _cutoffs(pairs: float) -> dict[str, float]:
+    """Return the cutoffs of pairs, triplets and quadruplets, Å, in the ratio of the defaults."""
+    return {
+        "cutoff": round(pairs, 2),
+        "cutoff_3b": round(pairs * 5.5 / 6, 2),
+        "cutoff_4b": round(0.75 * pairs, 2),
+    }
 
 
 def _counted(potential: Potential) -> ChimesPotential:

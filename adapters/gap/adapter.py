@@ -40,6 +40,10 @@ SEED_LIMIT = 2**31 - 1
 """gap_fit's seed is a positive 32-bit integer."""
 
 
+CUTOFF = 2.1
+"""Cutoffs over the spacing of atoms; see docs/tuning.md."""
+
+
 class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     """SOAP power spectra as features; fits by linear algebra on prepared rows, or by gap_fit."""
 
@@ -48,6 +52,12 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     options_type = GapOptions
     distributions: ClassVar[tuple[str, ...]] = ("numpy", "quippy-ase")
     potential_type = GapPotential
+    fit_options = frozenset(
+        {
+            *("n_sparse", "pair_n_sparse", "pair_delta", "pair_theta", "use_stress"),
+            *("sigma_energy_per_atom", "sigma_force", "sigma_virial_per_atom"),
+        }
+    )
     smoke: ClassVar[Mapping[str, Any]] = {
         "cutoff": 4.0,
         "pair_cutoff": 4.0,
@@ -75,6 +85,21 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Fortran object behind."""
         return {**self.__dict__, "_soap": None}
+
+    @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Scale both cutoffs with the spacing of atoms, Å."""
+        return dict.fromkeys(("cutoff", "pair_cutoff"), round(CUTOFF * spacing, 2))
+
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Two cutoffs; few and many sparse points; small and large expected errors of energies."""
+        return [
+            {**dict.fromkeys(("cutoff", "pair_cutoff"), round(factor * spacing, 2)), "n_sparse": n, **errors}
+            for factor in (1.9, 2.1)
+            for n in (500, 1000)
+            for errors in ({"sigma_energy_per_atom": 0.002}, {"sigma_energy_per_atom": 0.001})
+        ]
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the SOAP power spectrum of each atom, of unit length, resolved by pairs of elements."""
@@ -168,9 +193,10 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             raise TooFewFrames("GAP needs at least one frame, got none")
         energies = element_energies(frames, self.elements, self.isolated_atom_energies)
         baseline = dict(zip(self.elements, energies.tolist(), strict=True))
-        if self.options.fitter == "gap_fit":
-            return self._run_gap_fit(frames, kept, weights, baseline, rng)
-        sparse = fit_rows(prepared, subset, self.elements, self.options, weights, baseline, kept)
+        options = self.options.weighed(_fitted(frames, kept))
+        if options.fitter == "gap_fit":
+            return self._run_gap_fit(options, frames, kept, weights, baseline, rng)
+        sparse = fit_rows(prepared, subset, self.elements, options, weights, baseline, kept)
         info: dict[str, float | str] = {
             "condition_number": sparse.condition_number,
             "n_sparse": float(sum(map(len, sparse.points))),
@@ -187,6 +213,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
 
     def _run_gap_fit(
         self,
+        options: GapOptions,
         frames: Sequence[Atoms],
         kept: Sequence[IntArray] | None,
         weights: Weights,
@@ -195,7 +222,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
     ) -> GapPotential:
         with tempfile.TemporaryDirectory(prefix="crossprune-gap-fit-") as name:
             folder = Path(name)
-            command, n_sparse = self._command(folder, frames, kept, weights, baseline, rng)
+            command, n_sparse = self._command(options, folder, frames, kept, weights, baseline, rng)
             done = process.run(
                 command, folder, timeout_s=self.options.timeout_s, memory_gb=self.options.memory_gb
             )
@@ -209,6 +236,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
 
     def _command(
         self,
+        options: GapOptions,
         folder: Path,
         frames: Sequence[Atoms],
         kept: Sequence[IntArray] | None,
@@ -219,16 +247,16 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         """Write training file and settings; return gap_fit's call and the sparse points per element."""
         weight_of = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
         names = {weight: f"w{number}" for number, weight in enumerate(dict.fromkeys(weight_of))}
-        gap_fit.write_training(folder / "train.xyz", frames, weight_of, names, self.options, kept)
-        kernels, n_sparse = gap_fit.kernels(frames, self.elements, self.options)
+        gap_fit.write_training(folder / "train.xyz", frames, weight_of, names, options, kept)
+        kernels, n_sparse = gap_fit.kernels(frames, self.elements, options)
         energies = ":".join(f"{element}:{energy:.17g}" for element, energy in baseline.items())
-        virial = gap_fit.VIRIAL if self.options.use_stress else gap_fit.NO_LABEL
+        virial = gap_fit.VIRIAL if options.use_stress else gap_fit.NO_LABEL
         settings = [
             "atoms_filename=train.xyz",
             f"gap={kernels}",
             f"e0={{{energies}}}",
-            f"default_sigma={{{' '.join(gap_fit.expected_errors(GroupWeight(), self.options))}}}",
-            f"config_type_sigma={gap_fit.sigmas(names, self.options)}",
+            f"default_sigma={{{' '.join(gap_fit.expected_errors(GroupWeight(), options))}}}",
+            f"config_type_sigma={gap_fit.sigmas(names, options)}",
             f"energy_parameter_name={gap_fit.ENERGY}",
             f"force_parameter_name={gap_fit.FORCES}",
             f"force_mask_parameter_name={gap_fit.MASK}",
@@ -237,7 +265,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             f"hessian_parameter_name={gap_fit.NO_LABEL}",
             f"local_property_parameter_name={gap_fit.NO_LABEL}",
             f"config_type_parameter_name={gap_fit.NAME}",
-            f"sparse_jitter={self.options.jitter:.10g}",
+            f"sparse_jitter={options.jitter:.10g}",
             "do_copy_atoms_file=F",
             "sparse_separate_file=T",
             f"gap_file={gap_fit.XML}",
@@ -245,3 +273,11 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         ]
         (folder / SETTINGS).write_text("\n".join(settings) + "\n")
         return [str(gap_fit.find_gap_fit()), f"config_file={SETTINGS}"], n_sparse
+
+
+def _fitted(frames: Sequence[Atoms], kept: Sequence[IntArray] | None) -> FloatArray:
+    """Return the forces that are fitted to, eV/Å, shape (n, 3)."""
+    every = [forces_of(atoms) for atoms in frames]
+    if kept is not None:
+        every = [forces[atoms] for forces, atoms in zip(every, kept, strict=True)]
+    return np.concatenate(every)

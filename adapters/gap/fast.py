@@ -234,7 +234,7 @@ def system_rows(
     factors = np.repeat(
         [
             weight.energy / (options.sigma_energy_per_atom * root),
-            weight.forces / options.sigma_force,
+            weight.forces / options.force_error,
             0.0 if stress is None else weight.stress / (options.sigma_virial_per_atom * root),
         ],
         [1, 3 * len(atoms), N_STRAINS],

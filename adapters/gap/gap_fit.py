@@ -164,7 +164,7 @@ def expected_errors(weight: GroupWeight, options: GapOptions) -> list[str]:
     """Return expected errors of energy, force, virial and Hessian, divided by the weights."""
     values = (
         options.sigma_energy_per_atom / (weight.energy or 1.0),
-        options.sigma_force / (weight.forces or 1.0),
+        options.force_error / (weight.forces or 1.0),
         options.sigma_virial_per_atom / (weight.stress or 1.0),
         1.0,
     )

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
+
+import numpy as np
+from crossprune.harness.contract import FloatArray
+
+FORCE_SHARE = 0.03
+"""Expected error over the root mean square of forces; see docs/tuning.md."""
+LEAST_FORCE_ERROR = 0.005
+"""eV/Å; forces of plane-wave calculations are seldom converged any better."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class GapOptions:
     """Power of the SOAP kernel."""
     delta: float = 1.0
     """Standard deviation of an atom's many-body energy, eV."""
-    n_sparse: int = 500
+    n_sparse: int = 1000
     """SOAP sparse points per element; fewer where the subset has fewer environments."""
     pair_n_sparse: int = 15
     """Sparse distances per pair of elements; at least 2, or 0 for no pair kernel."""
@@ -36,8 +44,9 @@ class GapOptions:
     """Length scale of the pair kernel, Å."""
     sigma_energy_per_atom: float = 0.002
     """Expected error of energies, eV per atom."""
-    sigma_force: float = 0.05
-    """Expected error of force components, eV/Å."""
+    sigma_force: float | None = None
+    """Expected error of force components, eV/Å; None takes 3 % of the root mean square force of the chosen
+    subset, and 0.005 at least."""
     sigma_virial_per_atom: float = 0.05
     """Expected error of virial components, eV per atom."""
     use_stress: bool = False
@@ -59,7 +68,7 @@ class GapOptions:
         """Reject numbers that gap_fit answers with a crash."""
         counts = {"pair_n_sparse", "l_max", "use_stress"}
         for name, value in asdict(self).items():
-            if isinstance(value, str):
+            if value is None or isinstance(value, str):
                 continue
             if value < 0 or (value == 0 and name not in counts):
                 raise ValueError(
@@ -69,6 +78,19 @@ class GapOptions:
             raise ValueError("pair_n_sparse must be 0 or at least 2, got 1")
         if self.transition_width > self.cutoff:
             raise ValueError(f"transition_width {self.transition_width} exceeds cutoff {self.cutoff}")
+
+    def weighed(self, forces: FloatArray) -> GapOptions:
+        """Return the options with the expected error of forces, from those that are fitted (eV/Å)."""
+        if self.sigma_force is not None:
+            return self
+        size = float(np.sqrt(np.mean(np.square(forces)))) if forces.size else 0.0
+        return replace(self, sigma_force=max(FORCE_SHARE * size, LEAST_FORCE_ERROR))
+
+    @property
+    def force_error(self) -> float:
+        """Expected error of force components, eV/Å, of options that are `weighed`."""
+        assert self.sigma_force is not None
+        return self.sigma_force
 
     @property
     def reach(self) -> float:

@@ -58,6 +58,8 @@ class WeightedRows:
     blocks: Sequence[FloatArray | None]
     vanishing: NDArray[np.bool_] | None = None
     """Columns that hold rounding noise only, shape (k,), or None: they stand for zeros."""
+    n_rows: int = 0
+    """Rows that ``dense`` stands for, if it was compressed from more; 0 if not."""
 
     def determined(self) -> tuple[WeightedRows, FloatArray]:
         """Replace the columns of offsets by the combinations of them that the compositions determine.

@@ -19,15 +19,17 @@ from crossprune.adapters.linear.blocks import (
     solve_blocks,
     views,
 )
-from crossprune.adapters.linear.least_squares import Solution, solve
+from crossprune.adapters.linear.evidence import ard_ridges, evidence_ridge
+from crossprune.adapters.linear.gathering import force_starts, weighted_rows
+from crossprune.adapters.linear.least_squares import Solution, compress, solve
 from crossprune.adapters.linear.metric import ridge_metric
+from crossprune.adapters.linear.options import LinearOptions
+from crossprune.adapters.linear.reweighting import best_weights, folds_by_group, multiplied
 from crossprune.harness.contract import (
     ENERGY_ROW,
     FORCE_ROW,
-    SMALLEST_SLOPE,
     Fitter,
     FloatArray,
-    GroupWeight,
     IntArray,
     Potential,
     Prediction,
@@ -35,44 +37,15 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
     allocate,
-    components_of,
     require_elements,
-    vanishing,
 )
 from crossprune.harness.data.frames import (
     element_counts,
-    energy_of,
-    forces_of,
     group_of,
     offsets,
-    stress_of,
 )
-from crossprune.harness.errors import DataError, TooFewFrames
+from crossprune.harness.errors import DataError, StudyError, TooFewFrames
 from crossprune.harness.tables import from_table
-from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class LinearOptions:
-    """Weights and regularisation of a linear model."""
-
-    energy_weight: float = 300.0
-    """Weight of an energy per atom, 1/(eV/atom)."""
-    force_weight: float = 1.0
-    """Weight of a force component, 1/(eV/Å)."""
-    stress_weight: float = 0.0
-    """Weight of a stress component, 1/(eV/Å³); 0 leaves stress out of the fit."""
-    ridge: float = 1e-8
-    """Ridge strength, relative to the squared norm of each weighted column (dimensionless)."""
-
-    def __post_init__(self) -> None:
-        """Refuse negative values."""
-        for name in ("energy_weight", "force_weight", "stress_weight", "ridge"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not (self.energy_weight or self.force_weight):
-            raise ValueError("energy_weight and force_weight are both 0: nothing to fit")
-
 
 AnyLinearOptions = TypeVar("AnyLinearOptions", bound=LinearOptions)
 
@@ -158,7 +131,9 @@ class RowsPotential(LinearPotential):
 class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     """Prepare design rows once; fit and predict any subset by linear algebra."""
 
-    fit_options = frozenset({"energy_weight", "force_weight", "stress_weight", "ridge"})
+    fit_options = frozenset(
+        {"energy_weight", "force_weight", "stress_weight", "ridge", "regularisation", "reweight"}
+    )
     blocks: ClassVar[bool] = True
     """Whether refits sum products of rows; False where the design is too ill-conditioned for them."""
     n_known: ClassVar[int] = 0
@@ -207,10 +182,54 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         return np.zeros(self.n_columns, dtype=np.int64)
 
     def solve(self, rows: WeightedRows) -> Solution:
-        """Solve the weighted problem with the same ridge for all columns; override for another prior."""
-        ridge = np.full(self.n_columns - self.n_known, self.options.ridge)
+        """Solve the weighted problem, each column held down by the prior; override for another solver."""
+        if self.options.regularisation != "ridge":
+            design, target = compress(*rows.stacked())
+            return solve(design, target, rows.n_offsets, self._strengths(rows, design, target))
+        ridge = self.prior()[: self.n_columns - self.n_known] * self.options.ridge
         found = solve_blocks(rows, ridge) if self.blocks else None
         return solve(*rows.stacked(), rows.n_offsets, ridge) if found is None else found
+
+    def _strengths(self, rows: WeightedRows, design: FloatArray, target: FloatArray) -> FloatArray:
+        """Return the ridge of each column, of greatest evidence; ARD begins there and gives each its own."""
+        prior, n_offsets = self.prior()[: self.n_columns - self.n_known], rows.n_offsets
+        n_rows = rows.n_rows or len(rows.dense) + sum(map(len, rows.forces))
+        strengths = prior * evidence_ridge(design, target, n_offsets, prior, n_rows=n_rows)
+        if self.options.regularisation == "ard":
+            strengths = ard_ridges(design, target, n_offsets, strengths, n_rows=n_rows)
+        return strengths
+
+    @classmethod
+    def tuned_inside(cls, options: Any) -> Any:
+        """Take the strength of greatest evidence on each subset, where a fixed one was asked for."""
+        return replace(options, regularisation="evidence") if options.regularisation == "ridge" else options
+
+    @classmethod
+    def can_mask(cls, options: Any) -> bool:
+        """Weights chosen by validation would see the forces that a mask hides."""
+        return cls.capabilities.masks and not options.reweight
+
+    def group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
+        """Choose weights of each group's energies and forces; see `best_weights`.
+
+        A strength that the evidence chooses is chosen once, on all frames with equal weights.
+        """
+        return self._group_weights(prepared, subset, folds)
+
+    def _group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
+        def gather(places: IntArray) -> WeightedRows:
+            return weighted_rows(self, prepared, subset[places], {})
+
+        solver = self.solve
+        if self.options.regularisation != "ridge":
+            every = gather(np.arange(len(subset))).determined()[0]
+            strengths = self._strengths(every, *compress(*every.stacked()))
+
+            def solver(rows: WeightedRows) -> Solution:
+                return solve(*rows.stacked(), rows.n_offsets, strengths)
+
+        groups = [group_of(prepared.frames[index]) for index in subset]
+        return best_weights(solver, gather, groups, folds)
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
         """Compute the design rows of every frame, each for itself, and their products where small."""
@@ -241,8 +260,11 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         """Solve the weighted ridge problem of the chosen rows; ``rng`` is not used."""
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
-        # Sorted: sums of the same numbers in another order would differ in the last bits.
-        return self._solved(weighted_rows(self, prepared, np.sort(subset), weights))
+        subset = np.sort(subset)  # sums of the same numbers in another order would differ in the last bits
+        if self.options.reweight:
+            folds = folds_by_group([group_of(prepared.frames[index]) for index in subset])
+            weights = multiplied(weights, self._group_weights(prepared, subset, folds))
+        return self._solved(weighted_rows(self, prepared, subset, weights))
 
     def fit_masked(
         self,
@@ -256,6 +278,10 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         """Solve the weighted ridge problem of the force rows of ``kept`` and all energy rows."""
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        if self.options.reweight:
+            raise StudyError(
+                f"adapter {self.name!r}: reweight chooses by whole frames, and masks hide forces"
+            )
         order = np.argsort(subset)
         atoms = [np.sort(kept[place]) for place in order.tolist()]
         return self._solved(weighted_rows(self, prepared, subset[order], weights, atoms))
@@ -280,117 +306,13 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             return super().predict(potential, prepared, indices)
         arrays, coefficients = prepared.arrays, potential.coefficients
         frames = np.arange(len(prepared.frames) + 1)
-        forces = views(arrays["forces"], _force_starts(prepared), indices)
+        forces = views(arrays["forces"], force_starts(prepared), indices)
         stress = views(arrays["stress"], 6 * frames, indices)
         return Predictions(
             energies=arrays["energy"][indices] @ coefficients + arrays["counts"][indices] @ potential.offsets,
             forces=_times(forces, coefficients).reshape(-1, 3),
             stresses=_times(stress, coefficients).reshape(-1, 6),
         )
-
-
-def weighted_rows(
-    fitter: LinearFitter[AnyLinearOptions],
-    prepared: Prepared,
-    subset: IntArray,
-    weights: Weights,
-    kept: Sequence[IntArray] | None = None,
-) -> WeightedRows:
-    """Gather the rows, labels and weights of a subset.
-
-    Energy rows are per atom. The last columns are the per-element offsets, unless the energies of
-    isolated atoms are known and subtracted. What known columns contribute is subtracted as well.
-    ``kept`` are the atoms of each frame whose force rows count, and then no stress row does; None keeps all.
-    """
-    options, arrays = fitter.options, prepared.arrays
-    frames = [prepared.frames[index] for index in subset]
-    group = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
-    sizes = np.array([len(atoms) for atoms in frames])
-    n_free = fitter.n_columns - fitter.n_known
-    counts = arrays["counts"][subset]
-    energies = np.array([energy_of(atoms) for atoms in frames])
-    if fitter.isolated_atom_energies:
-        energies -= counts @ np.array([fitter.isolated_atom_energies[e] for e in fitter.elements])
-        counts = counts[:, :0]
-    rows = arrays["energy"][subset]
-    weight = options.energy_weight * np.array([one.energy for one in group]) / sizes
-    dense = [np.hstack([rows[:, :n_free], counts]) * weight[:, None]]
-    targets = [(energies - rows[:, n_free:].sum(axis=1)) * weight]
-    if options.stress_weight and kept is None:
-        labels = [stress_of(atoms) for atoms in frames]
-        has = np.array([one is not None for one in labels], dtype=bool)
-        if not has.any():
-            raise DataError(
-                f"stress_weight is {options.stress_weight}, but no chosen frame has a stress label"
-            )
-        weight = np.repeat(options.stress_weight * np.array([one.stress for one in group])[has], 6)
-        rows = arrays["stress"][(6 * subset[has][:, None] + np.arange(6)).ravel()]
-        padding = np.zeros((len(rows), counts.shape[1]))
-        dense.append(np.hstack([rows[:, :n_free], padding]) * weight[:, None])
-        known = rows[:, n_free:].sum(axis=1)
-        targets.append((np.concatenate([one for one in labels if one is not None]) - known) * weight)
-    forces = views(arrays["forces"], _force_starts(prepared), subset)
-    force_labels = [forces_of(atoms).ravel() for atoms in frames]
-    slopes, places = np.array(arrays["slopes"][subset]), arrays["block"][subset].tolist()
-    for index, atoms in enumerate(kept or ()):
-        if len(atoms) < sizes[index]:  # slopes and block of a frame are those of all of its atoms
-            rows = components_of(atoms)
-            forces[index], force_labels[index] = forces[index][rows], force_labels[index][rows]
-            slopes[index], places[index] = np.abs(forces[index]).max(axis=0, initial=0.0), -1
-    n_used, blocks = len(subset) if options.force_weight else 0, np.asarray(arrays["blocks"])
-    return WeightedRows(
-        dense=np.concatenate(dense),
-        dense_target=np.concatenate(targets),
-        n_offsets=counts.shape[1],
-        forces=[rows[:, :n_free] for rows in forces[:n_used]],
-        force_labels=[
-            labels - rows[:, n_free:].sum(axis=1)
-            for labels, rows in zip(force_labels[:n_used], forces, strict=False)
-        ],
-        force_weights=options.force_weight * np.array([one.forces for one in group])[:n_used],
-        blocks=[None if place < 0 else blocks[place] for place in places[:n_used]],
-        vanishing=_vanishing(fitter, prepared, subset, group, slopes, with_stress=kept is None),
-    )
-
-
-def _vanishing(
-    fitter: LinearFitter[AnyLinearOptions],
-    prepared: Prepared,
-    subset: IntArray,
-    group: Sequence[GroupWeight],
-    slopes: FloatArray,
-    *,
-    with_stress: bool,
-) -> NDArray[np.bool_] | None:
-    """Mark the columns that hold rounding noise in all rows that count; None if there are none.
-
-    Sizes are those of rows without weights: energies per atom and stresses times the volume per atom (no
-    unit), slopes of forces per Å, a length of the order of those over which the functions change.
-    """
-    options, arrays, n_free = fitter.options, prepared.arrays, fitter.n_columns - fitter.n_known
-    sizes = arrays["counts"][subset].sum(axis=1)
-    parts = [
-        (
-            np.abs(arrays["energy"][subset]) / sizes[:, None],
-            [options.energy_weight * g.energy for g in group],
-        ),
-        (slopes, [options.force_weight * g.forces for g in group]),
-    ]
-    if options.stress_weight and with_stress:
-        volumes = np.array([prepared.frames[index].cell.volume for index in subset]) / sizes
-        stress = np.nan_to_num(arrays["stress"].reshape(-1, 6, fitter.n_columns)[subset])
-        parts.append((np.abs(stress).max(axis=1) * volumes[:, None], [g.stress for g in group]))
-    largest = np.max([part.max(axis=0) for part, _ in parts], axis=0)
-    used = np.max([part[np.array(weight) > 0].max(axis=0, initial=0.0) for part, weight in parts], axis=0)
-    kinds = fitter.column_kinds()[:n_free]
-    found = vanishing(used[:n_free], largest[:n_free], kinds, SMALLEST_SLOPE)
-    return found if found.any() else None
-
-
-def _force_starts(prepared: Prepared) -> NDArray[np.int64]:
-    """Return where each frame's force rows begin: shape (n_frames + 1,)."""
-    sizes = prepared.arrays["counts"].sum(axis=1)
-    return 3 * np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _times(pieces: Sequence[FloatArray], coefficients: FloatArray) -> FloatArray:

@@ -30,6 +30,9 @@ from crossprune.harness.errors import TooFewFrames
 CUTOFF_FUNCTIONS = {"cosine": 1, "polynomial": 6}
 """Names of the cutoff functions and their numbers in the kernels and in n2p2's files."""
 
+CUTOFF = 2.2
+"""Cutoff over the spacing of atoms; see docs/tuning.md."""
+
 
 class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
     """Symmetry functions as latent space and as inputs of a network per element."""
@@ -65,6 +68,20 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
             zetas=self.options.zetas,
             narrow=self.options.angular == "narrow",
         )
+
+    @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Scale the cutoff, and with it all functions, with the spacing of atoms, Å."""
+        return {"cutoff": round(CUTOFF * spacing, 2)}
+
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Three cutoffs with two numbers of radial functions; a fit takes a minute."""
+        return [
+            {"cutoff": round(factor * spacing, 2), "n_radial": n_radial}
+            for factor in (2.0, 2.2, 2.35)
+            for n_radial in (12, 14)
+        ]
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the symmetry functions (dimensionless), in a block of columns of the atom's own element.

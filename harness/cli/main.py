@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness import cli
-from crossprune.harness.cli import analysis, commands, describe, evaluation, select, store_commands
+from crossprune.harness.cli import analysis, commands, describe, evaluation, select, store_commands, tuning
 from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
@@ -313,6 +313,7 @@ for command in (
     commands.export,
     commands.properties,
     analysis.analyze,
+    tuning.tune,
 ):
     app.command()(command)
 app.command("new-adapter")(commands.new_adapter)

@@ -128,6 +128,39 @@ class Adapter(ABC, Generic[Options]):
         raise StudyError(f"adapter {self.name!r} knows no metric of a fit; take another scaling than 'model'")
 
     @classmethod
+    def geometry(cls, spacing: float) -> Mapping[str, Any]:
+        """Return the options that follow from how densely atoms lie, such as cutoffs; none by default.
+
+        The harness takes them wherever a study names no value, one for a data set and all its pools.
+
+        Parameters
+        ----------
+        spacing
+            Cube root of the volume per atom of the data set's structures, Å; their labels have no part in it.
+        """
+        return {}
+
+    @classmethod
+    def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
+        """Return the points that ``crossprune tune`` tries, each a table of options; none by default.
+
+        A small space: a point costs a fit per fold, and one that changes more than `fit_options` a
+        `Fitter.prepare` as well. What a point does not name is as `geometry` and the defaults say.
+        """
+        return ()
+
+    @classmethod
+    def tuned_inside(cls, options: Any) -> Any:
+        """Return the options with which ``fit`` re-estimates its regularisation on each chosen subset.
+
+        Raises
+        ------
+        StudyError
+            If the family cannot, with the reason.
+        """
+        raise StudyError(f"adapter {cls.name!r} has no regularisation that a fit can re-estimate")
+
+    @classmethod
     def is_seeded(cls, options: Any) -> bool:
         """Say whether, with these options, the generator given to ``fit`` changes the parameters.
 
@@ -261,6 +294,25 @@ class Fitter(Adapter[Options]):
     def can_mask(cls, options: Any) -> bool:
         """Say whether `fit_masked` works with these options; override where it depends on them."""
         return cls.capabilities.masks
+
+    def group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
+        """Choose weights per group by cross-validation on the frames ``subset``.
+
+        Parameters
+        ----------
+        prepared, subset
+            As for `fit`.
+        folds
+            Fold of each frame of ``subset``, shape (n_chosen,).
+
+        Raises
+        ------
+        StudyError
+            If the family cannot without a fit for each trial: it is not linear in its coefficients.
+        """
+        raise StudyError(
+            f"adapter {self.name!r} is not linear, so its group weights cost a fit for each trial"
+        )
 
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
         """Predict prepared frames; override where the prepared blocks make it cheap."""

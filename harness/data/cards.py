@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -15,9 +16,9 @@ from crossprune.harness.data.copies import settle
 from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.files.mlearn import read_mlearn
-from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of
+from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of, group_of
 from crossprune.harness.data.isolated import take_out
-from crossprune.harness.data.names import check_name, is_file
+from crossprune.harness.data.names import check_name, is_file, pool_name
 from crossprune.harness.data.partition import (
     DataOptions,
     leave_out,
@@ -29,8 +30,8 @@ from crossprune.harness.data.partition import (
 from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.schema import Card
 from crossprune.harness.data.sources import Downloader, locate, verify
-from crossprune.harness.data.splits import DROPPED, smoke_indices
-from crossprune.harness.data.twins import twins
+from crossprune.harness.data.splits import DROPPED, folds, smoke_indices
+from crossprune.harness.data.twins import copies_of, twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 from crossprune.harness.tables import from_table, read_toml
 
@@ -110,8 +111,44 @@ def load_pools(
         dataset = smoke_dataset(dataset)
     record_of = {id(record.atoms): record for record in records}
     kept = [record_of[id(atoms)] for atoms in dataset.frames]
+    if options.folds:
+        if each:
+            raise StudyError(f'{name}: folds are of the training part alone, so set ood = "own"')
+        return cross_validate(dataset, kept, options.folds, n_pools)
     drawn = replicate(dataset, kept, options, n_pools, given=name in list_cards())
     return (*drawn, *leave_out(dataset, options)) if each else drawn
+
+
+def cross_validate(
+    dataset: DataSet, records: Sequence[Record], n_folds: int, n_pools: int
+) -> tuple[DataSet, ...]:
+    """Return the training part of a data set with each of its folds as test part; all other parts are gone.
+
+    Raises
+    ------
+    StudyError
+        If there are fewer folds than pools that are asked for, or a fold would have no frames.
+    """
+    train = dataset.indices("train").tolist()
+    kept = [records[one] for one in train]
+    frames = tuple(one.atoms for one in kept)
+    groups, sequences = [group_of(one) for one in frames], [one.sequence for one in kept]
+    numbers = folds(groups, sequences, [one.order for one in kept], copies_of(frames), n_folds)
+    if n_pools > n_folds or len(set(numbers)) < n_folds:
+        raise StudyError(
+            f"{dataset.name}: folds = {n_folds} of {len(frames)} training frames, and pools = {n_pools}: "
+            "give no more folds than frames that differ, and no more pools than folds"
+        )
+    return tuple(
+        DataSet(
+            name=pool_name(dataset.name, pool),
+            frames=frames,
+            split=tuple("test" if number == pool else "train" for number in numbers),
+            isolated_atom_energies=dataset.isolated_atom_energies,
+            notes=(f"training part alone, in {n_folds} folds",) if pool == 0 else (),
+        )
+        for pool in range(n_pools)
+    )
 
 
 def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tuple[DataSet, list[Record]]:

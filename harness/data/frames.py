@@ -14,11 +14,19 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from crossprune.harness.contract import FloatArray, IntArray, save_arrays
+from crossprune.harness.data.validation import closed_cell, heights
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 GROUP = "group"
 """Key of ``Atoms.info`` that holds a frame's group."""
+REACH = 7.5
+"""Å; far enough for the neighbours that `spacing` looks at: 80 in lithium."""
+NEAREST, FARTHEST = 12, 50
+"""Neighbours that `spacing` looks at: beyond the first shells, whose distances tell crystals apart."""
+LOOKED_AT = 50
+"""Frames that `spacing` looks at, evenly spread."""
 SPLITS = ("train", "test", "ood")
 """Names of the parts of a data set; models are fitted on subsets of ``train`` only."""
 
@@ -74,6 +82,11 @@ class DataSet:
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols in the data set, sorted."""
         return elements_of(self.frames)
+
+    @functools.cached_property
+    def spacing(self) -> float | None:
+        """Typical spacing of atoms, Å, whatever is trained on; see `spacing`."""
+        return spacing(self.frames)
 
     @functools.cached_property
     def sizes(self) -> IntArray:
@@ -171,6 +184,41 @@ def beyond_composition(energies: FloatArray, counts: FloatArray) -> FloatArray:
     per_atom, shares = energies / sizes, counts / sizes[:, None]
     left: FloatArray = per_atom - shares @ np.linalg.lstsq(shares, per_atom, rcond=1e-10)[0]
     return left
+
+
+def spacing(frames: Sequence[Atoms]) -> float | None:
+    """Return the typical spacing of atoms: the cube root of the volume of one, as atoms see it; Å.
+
+    The sphere that holds an atom's k nearest neighbours, at distance r_k, gives (4π/3k)^(1/3) r_k; an atom's
+    mean over k = 12 to 50 smooths shells, and the median over atoms passes over surfaces, vacuum and cells
+    of other density. Nothing but structures counts.
+
+    Returns
+    -------
+    float or None
+        Å; None where no atom has twelve neighbours within 7.5 Å, as in small molecules.
+    """
+    looked_at = np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).astype(int))
+    distances = np.concatenate([_nearest(frames[index]) for index in looked_at])
+    ranks = np.arange(NEAREST, FARTHEST + 1)
+    is_there = np.isfinite(distances)
+    radii = np.where(is_there, distances, 0.0) * (4 * np.pi / (3 * ranks)) ** (1 / 3)
+    counts = is_there.sum(axis=1)
+    known = counts > 0
+    return float(np.median(radii[known].sum(axis=1) / counts[known])) if known.any() else None
+
+
+def _nearest(atoms: Atoms) -> FloatArray:
+    """Return the distances of each atom's 12th to 50th neighbour, Å; infinite where it has none in reach."""
+    cell = closed_cell(atoms)
+    reach = np.where(atoms.pbc, np.floor(REACH / heights(cell)) + 1, 0).astype(int)
+    shifts = np.array(np.meshgrid(*(np.arange(-n, n + 1) for n in reach))).reshape(3, -1).T
+    positions = atoms.get_positions(wrap=True)
+    images = (positions + (shifts @ cell)[:, None]).reshape(-1, 3)
+    near = ((images > positions.min(axis=0) - REACH) & (images < positions.max(axis=0) + REACH)).all(axis=1)
+    tree = cKDTree(images[near])
+    distances, _ = tree.query(positions, k=FARTHEST + 1, distance_upper_bound=REACH)
+    return np.asarray(distances)[:, NEAREST:]  # the atom itself comes first
 
 
 def offsets(frames: Sequence[Atoms]) -> IntArray:

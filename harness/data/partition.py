@@ -24,8 +24,7 @@ from crossprune.harness.data.splits import (
     stratified_split,
     stretches_of,
 )
-from crossprune.harness.data.structures import duplicates
-from crossprune.harness.data.twins import twins
+from crossprune.harness.data.twins import copies_of
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
 PoolId = tuple[int, str]
@@ -59,6 +58,9 @@ class DataOptions:
     """How the pools of a study draw other test frames: ``stratified`` by group, or ``blocks`` (another
     stretch of every trajectory). None: as the data set's own split does, a stretch of the trajectories
     whose test frames are one (of 3 or more), and by group elsewhere."""
+    folds: int = 0
+    """Keep the training part alone, of which pool i tests the i-th of so many folds: cross-validation. Long
+    trajectories are cut into stretches, copies stay on one side. 0 keeps the parts as they are."""
     max_force_ev_per_angstrom: float | None = None
     """Drop frames in which an atom's force is larger (eV/Å); the data set's notes say how many."""
     use_stress: bool | None = None
@@ -95,6 +97,8 @@ class DataOptions:
         """Check ranges."""
         if not 0 < self.test_fraction < 1:
             raise StudyError(f"test_fraction must lie between 0 and 1, got {self.test_fraction}")
+        if self.folds < 0 or self.folds == 1:
+            raise StudyError(f"folds must be 0 (none) or at least 2, got {self.folds}")
         if self.block_gap < 0 or self.seed < 0:
             raise StudyError("block_gap and seed must not be negative")
         if self.max_force_ev_per_angstrom is not None and self.max_force_ev_per_angstrom <= 0:
@@ -247,7 +251,7 @@ def replicate(
         (one, True) if one in stretches else (group, False)
         for one, group in zip(sequences, dataset.groups, strict=True)
     ]
-    rest = (strata, {(one, True) for one in stretches}, order, dataset.split, _copies_of(dataset))
+    rest = (strata, {(one, True) for one in stretches}, order, dataset.split, copies_of(dataset.frames))
     _require_both(dataset, strata)
     digest, pools = int(structures_hash(dataset), 16), [dataset]
     while len(pools) < n_pools:
@@ -295,7 +299,7 @@ def leave_out(dataset: DataSet, options: DataOptions) -> tuple[DataSet, ...]:
     StudyError
         If nothing is left to train on or to test without one of the groups.
     """
-    copy_of, parts = np.array(_copies_of(dataset)), np.array(dataset.split)
+    copy_of, parts = np.array(copies_of(dataset.frames)), np.array(dataset.split)
     side: dict[int, str] = {}
     for part in ("train", "test"):  # copies on both sides of a published split: beside those in train
         for root in copy_of[parts == part].tolist():
@@ -355,15 +359,6 @@ def _require_both(dataset: DataSet, strata: Sequence[tuple[str, bool]]) -> None:
             f"{dataset.name}: its groups are in train or in test whole, so all pools would be alike; "
             'set split = "stratified" in its table [data.NAME], or pools = 1'
         )
-
-
-def _copies_of(dataset: DataSet) -> list[int]:
-    """Return for each frame the first one that it is a copy of, exactly or by symmetry."""
-    first = twins(dataset.frames)
-    for known, copy in duplicates(dataset.frames):
-        low, high = sorted((first[known], first[copy]))
-        first = [low if one == high else one for one in first]
-    return first
 
 
 def _nearest(

@@ -14,6 +14,8 @@ DROPPED = ""
 """Part of a frame that a gap between blocks leaves out of every part."""
 SHORTEST = 3
 """Frames of a test stretch that is told from a random draw: 3 of 10 lie side by side in 7 of 100 draws."""
+LONG = 3
+"""Frames of a trajectory per fold from which its folds are stretches: `SHORTEST` of each are tested."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -82,6 +84,44 @@ def block_split(
             elif start - gap <= position < start + length + gap:
                 parts[index] = DROPPED
     return parts
+
+
+def folds(
+    groups: Sequence[str],
+    sequences: Sequence[str],
+    order: Sequence[float],
+    copy_of: Sequence[int],
+    n_folds: int,
+) -> list[int]:
+    """Number the fold of each frame, for cross-validation; nothing is random.
+
+    A trajectory of at least `LONG` frames per fold is cut into contiguous stretches. All other frames
+    are dealt in turn, group by group in their order, so that every fold has frames of every kind. Copies go
+    with the first of them.
+
+    Parameters
+    ----------
+    groups, sequences, order
+        Group, trajectory and place in it of each frame.
+    copy_of
+        For each frame the first one that it is a copy of, or itself.
+    n_folds
+        How many folds, numbered from 0.
+    """
+    found = [0] * len(groups)
+    short, shift = [], 0
+    for indices in _members(sequences).values():
+        ordered = sorted(indices, key=lambda index: order[index])
+        if len(ordered) < LONG * n_folds:
+            short += ordered
+            continue
+        for place, index in enumerate(ordered):  # beginnings of trajectories do not all meet in one fold
+            found[index] = (place * n_folds // len(ordered) + shift) % n_folds
+        shift += 1
+    dealt = sorted((index for index in short if copy_of[index] == index), key=lambda one: groups[one])
+    for place, index in enumerate(dealt):
+        found[index] = place % n_folds
+    return [found[root] for root in copy_of]
 
 
 def redraw(

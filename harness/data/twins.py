@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import energy_of, forces_of
+from crossprune.harness.data.structures import duplicates
 from crossprune.harness.data.validation import neighbours
 
 CUTOFF = 5.0
@@ -46,6 +47,15 @@ def twins(
         if _agree(prints[index], prints[other], len(frames[index]), len(frames[other]), tolerance):
             _join(first, index, other)
     return [_root(first, index) for index in range(len(frames))]
+
+
+def copies_of(frames: Sequence[Atoms]) -> list[int]:
+    """Return for each frame the first one that it is a copy of, exactly or by symmetry."""
+    first = twins(frames)
+    for known, copy in duplicates(frames):
+        low, high = sorted((first[known], first[copy]))
+        first = [low if one == high else one for one in first]
+    return first
 
 
 def _candidates(frames: Sequence[Atoms]) -> Iterator[tuple[int, int]]:

@@ -202,8 +202,9 @@ def _in_store(plan: Plan, store: Store) -> Iterator[tuple[int, Cell, Record]]:
 
 
 def _with_relation(plan: Plan, cell: Cell, record: Record) -> Record:
-    """Add whose descriptor chose: cells of one content may differ in it by their labels only."""
-    return replace(record, facts={**record.facts, "relation": plan.relation(cell)})
+    """Add whose descriptor chose, and where options are from: cells of one content may differ in labels."""
+    own = {"relation": plan.relation(cell), "settings": plan.settings(cell)}
+    return replace(record, facts={**record.facts, **own})
 
 
 @dataclass

@@ -114,6 +114,9 @@ class Plan:
 
     study: Study
     specs: Mapping[str, AdapterSpec]
+    """Adapters as the study says, by label."""
+    following: Mapping[tuple[str, str], AdapterSpec]
+    """The same for each data set, by its name and the label: what the study leaves open follows the data."""
     dataset_keys: Mapping[Split, str]
     pools: Mapping[Split, Pool]
     """What may be chosen of each."""
@@ -132,6 +135,10 @@ class Plan:
         """Load the data sets of a study and work out its jobs; the data sets are stored for the workers."""
         labels = {*study.models, *study.choosers} - {RANDOM}
         specs = {label: resolve(label, study.options) for label in sorted(labels)}
+        if study.tune:
+            specs = {
+                label: spec.tuned_inside() if label in study.models else spec for label, spec in specs.items()
+            }
         for label in study.options:
             if label not in specs:
                 resolve(label, study.options)
@@ -144,25 +151,31 @@ class Plan:
         own = {name: dataset for (name, pool), dataset in datasets.items() if pool == 0}
         cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
         frames_keys = {name: frames_hash(dataset) for name, dataset in own.items()}
-        for (label, spec), (name, dataset) in itertools.product(specs.items(), own.items()):
+        following = {
+            (name, label): spec.following(dataset.spacing)
+            for (label, spec), (name, dataset) in itertools.product(specs.items(), own.items())
+        }
+        for (name, label), spec in following.items():
+            dataset = own[name]
             if label in study.models or not store.has("features", features_key(frames_keys[name], spec)):
                 spec.make(dataset.elements)  # reports a missing package, or elements it cannot take, at once
         dataset_keys = {split: put_dataset(store, dataset) for split, dataset in datasets.items()}
         keys = {
             cell: cell_key(
                 dataset_keys[_split_of(cell)],
-                specs.get(cell.choice.chooser),
+                following.get((cell.choice.dataset, cell.choice.chooser)),
                 cell.choice.how,
-                specs.get(cell.model),
+                following.get((cell.choice.dataset, cell.model)),
                 study.weights,
             )
             for cell in cells
         }
-        jobs = _Jobs(study, specs, dataset_keys, frames_keys)
+        jobs = _Jobs(study, following, dataset_keys, frames_keys)
         needs = {cell: jobs.of(cell) for cell in cells}
         return cls(
             study=study,
             specs=specs,
+            following=following,
             dataset_keys=dataset_keys,
             pools={
                 split: Pool.of(dataset, study.budget, GIVEN_MARK.join(study.given))
@@ -204,10 +217,24 @@ class Plan:
             return ""
         if cell.choice.chooser == RANDOM or not cell.model:
             return RANDOM if cell.choice.chooser == RANDOM else ""
-        chooser, model = self.specs[cell.choice.chooser], self.specs[cell.model]
+        chooser = self.following[cell.choice.dataset, cell.choice.chooser]
+        model = self.following[cell.choice.dataset, cell.model]
         if chooser.adapter != model.adapter:
             return OTHER
         return OWN if chooser.prepare_fingerprint == model.prepare_fingerprint else KIN
+
+    def settings(self, cell: Cell) -> str:
+        """Say what of a cell's model follows the data, or was chosen by their labels."""
+        if not cell.model:
+            return ""
+        spec, said = self.following[cell.choice.dataset, cell.model], []
+        if spec.followed:
+            said.append(f"from structures: {spec.followed}")
+        if spec.tuned_on:
+            said.append(f"options tuned on all training labels of {spec.tuned_on}")
+        if self.study.tune:
+            said.append(spec.tuning)
+        return "; ".join(said)
 
     def unable(self, cell: Cell) -> str:
         """Say why an adapter cannot take its part in a cell, or return an empty string."""
@@ -246,7 +273,8 @@ class Plan:
 
     def fit(self, cell: Cell, order: IntArray) -> Task:
         """Return the fit of a cell, whose data come first in ``order``; cells may share one."""
-        choice, spec, weights = cell.choice, self.specs[cell.model], self.study.weights
+        choice, weights = cell.choice, self.study.weights
+        spec = self.following[choice.dataset, cell.model]
         seed = choice.seed if adapter_class(spec.adapter).is_seeded(spec.options) else None
         dataset_key, prepared = self.dataset_keys[_split_of(cell)], self.needs[cell][1][1]
         subset = self.pools[_split_of(cell)].subset(order, choice.fraction)
@@ -299,7 +327,7 @@ class _Jobs:
     def __init__(
         self,
         study: Study,
-        specs: Mapping[str, AdapterSpec],
+        specs: Mapping[tuple[str, str], AdapterSpec],
         dataset_keys: Mapping[Split, str],
         frames_keys: Mapping[str, str],
     ) -> None:
@@ -330,7 +358,7 @@ class _Jobs:
     def _once(self, stage: str, name: str, label: str) -> Job:
         """Return what an adapter computes for all frames of a data set, which all of its pools share."""
         if (stage, name, label) not in self._shared:
-            spec, dataset = self._specs[label], self._dataset_keys[name, 0]
+            spec, dataset = self._specs[name, label], self._dataset_keys[name, 0]
             key_of, run = ONCE_STAGES[stage]
             key = key_of(self._frames_keys[name], spec)
             task = Task((stage, key), run, (dataset, spec, key), spec, dataset, ONCE)
@@ -341,7 +369,7 @@ class _Jobs:
         dataset, spec, features = self._dataset_keys[choice.dataset, choice.pool], None, None
         before: tuple[Job, ...] = ()
         if choice.chooser != RANDOM:
-            spec = self._specs[choice.chooser]
+            spec = self._specs[choice.dataset, choice.chooser]
             before = (self._once(STAGE_OF[choice.space], choice.dataset, choice.chooser),)
             features = before[0][1]
         metric = spec if choice.scaling == MODEL else None

@@ -41,6 +41,7 @@ STATE = ("relation", "split", "group", "status", "reason", "flag")
 SIZES = ("n_configurations", "n_atoms", "n_labels", "n_eval_configurations", "n_eval_atoms")
 COSTS = ("fit_s", "predict_s", "peak_memory_mb", "condition_number")
 PROVENANCE = (
+    "settings",
     "cell",
     "fit_key",
     "selection_key",

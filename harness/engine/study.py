@@ -122,6 +122,9 @@ class Study:
     elements of a data set."""
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Options per adapter; ``adapter = "snap"`` in a table makes its name a variant of snap."""
+    tune: Literal["", "inside"] = ""
+    """``inside``: each fit re-estimates its regularisation on the labels of its own chosen subset, in the
+    families that can."""
     weights: Mapping[str, GroupWeight] = field(default_factory=dict)
     """Relative weights per group of configurations."""
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -123,7 +123,7 @@ def described(root: Path, results: pd.DataFrame) -> Iterator[tuple[str, str, fra
         dataset = stored_dataset(store.root, str(key))
         frames_key = frames.frames_hash(dataset)
         for chooser in sorted(set(part["chooser"]) & set(specs)):
-            features = features_key(frames_key, specs[chooser])
+            features = features_key(frames_key, specs[chooser].following(dataset.spacing))
             if store.has("features", features):
                 yield str(name), chooser, dataset, stored_features(store, features)
 

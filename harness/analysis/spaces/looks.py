@@ -13,7 +13,14 @@ from ase import Atoms
 from crossprune.harness.analysis.spaces.latent import stored_specs
 from crossprune.harness.contract import Descriptor, FloatArray, IntArray
 from crossprune.harness.data.copies import leaking
-from crossprune.harness.data.frames import DataSet, element_counts, elements_of, frames_hash, group_of
+from crossprune.harness.data.frames import (
+    DataSet,
+    element_counts,
+    elements_of,
+    frames_hash,
+    group_of,
+    spacing,
+)
 from crossprune.harness.data.twins import twins
 from crossprune.harness.engine.keys import features_key, rows_key
 from crossprune.harness.engine.stored import STAGE_OF, stored_dataset, stored_vectors
@@ -166,7 +173,8 @@ def stored_looks(root: Path, subsets: pd.DataFrame) -> Iterator[Look]:
                 continue
             stage = STAGE_OF[str(space)]
             key_of = features_key if stage == "features" else rows_key
-            vectors = key_of(frames_hash(dataset), specs[chooser])
+            spec = specs[chooser].following(dataset.spacing)
+            vectors = key_of(frames_hash(dataset), spec)
             if not store.has(stage, vectors):
                 continue
             values = stored_vectors(store, vectors, str(space))
@@ -174,7 +182,7 @@ def stored_looks(root: Path, subsets: pd.DataFrame) -> Iterator[Look]:
                 names = (str(name), str(chooser), str(space), pooling, scaling)
                 metric = None
                 if scaling == MODEL:
-                    metric = specs[chooser].make(dataset.elements, dataset.isolated_atom_energies).metric
+                    metric = spec.make(dataset.elements, dataset.isolated_atom_energies).metric
                 yield Look(names, known[str(key)], values, metric)
 
 
@@ -188,6 +196,7 @@ def fresh_looks(structures: Structures, spec: AdapterSpec, axes: Iterable[Axes])
     StudyError
         If the family describes nothing, or has no design rows, or no metric, and these are asked for.
     """
+    spec = spec.following(spacing(structures.frames))
     adapter = spec.make(elements_of(structures.frames), structures.energies)
     by_stage: dict[str, list[Axes]] = {}
     for one in axes:

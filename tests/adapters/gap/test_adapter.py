@@ -149,7 +149,7 @@ def test_virial_is_minus_volume_times_stress():
 
 
 def test_training_file_has_our_own_label_names_only(tmp_path):
-    options = GapOptions(use_stress=True)
+    options = GapOptions(use_stress=True, sigma_force=0.05)
     gap_fit.write_training(
         tmp_path / "train.xyz", FRAMES[:1], [GroupWeight()], {GroupWeight(): "w0"}, options
     )

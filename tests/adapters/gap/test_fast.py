@@ -29,7 +29,7 @@ TRICLINIC = Atoms(
     pbc=True,
 )
 """Three atoms in a cell much smaller than twice the cutoff, one of them outside it."""
-SMALL = {"cutoff": 3.6, "pair_cutoff": 4.0, "n_max": 3, "l_max": 2, "n_sparse": 20}
+SMALL = {"cutoff": 3.6, "pair_cutoff": 4.0, "n_max": 3, "l_max": 2, "n_sparse": 20, "sigma_force": 0.05}
 
 
 def labelled(atoms, group="g"):
@@ -246,7 +246,11 @@ def test_agreement_with_gap_fit_on_real_data(name, every, options, data_folder):
     if name.startswith("mlearn"):
         data_folder("mlearn")
     dataset = load_dataset(name)
-    adapter = Gap(dataset.elements, GapOptions(**options, fitter="gap_fit"), dataset.isolated_atom_energies)
+    adapter = Gap(
+        dataset.elements,
+        GapOptions(**options, sigma_force=0.05, fitter="gap_fit"),
+        dataset.isolated_atom_energies,
+    )
     frames = [dataset.frames[index] for index in dataset.indices("train")[::every]]
     reference = fit(adapter, adapter.prepare(frames), range(len(frames)))
     predict = refit(adapter, reference.files, frames, {})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from crossprune.adapters.gap import metric
 from crossprune.adapters.gap.metric import kernel_points
+from crossprune.adapters.gap.options import GapOptions
 
 
 def spectra(n, k, seed=0):
@@ -40,3 +41,10 @@ def test_few_columns_explain_most_and_copies_cost_none(monkeypatch):
 
 def test_an_element_without_atoms_has_no_columns():
     assert kernel_points(spectra(3, 4), np.zeros(3, dtype=int), 2, zeta=4.0, delta=1.0).shape == (3, 3)
+
+
+def test_the_expected_error_of_forces_follows_those_that_are_fitted():
+    forces = np.full((10, 3), 2.0)
+    assert GapOptions().weighed(forces).force_error == pytest.approx(0.06)
+    assert GapOptions().weighed(0 * forces).force_error == 0.005
+    assert GapOptions(sigma_force=0.1).weighed(forces).force_error == 0.1

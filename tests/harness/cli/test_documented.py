@@ -46,6 +46,7 @@ OF_ONE_COMMAND = {
     ("check", "name"): "mean",
     ("evaluate", "FOLDER"): "potential/mean",
     ("new-adapter", "FOLDER"): "my-mtp",
+    ("tune", "ADAPTER"): "snap",
 }
 """The same for placeholders that stand for different things."""
 
@@ -156,7 +157,7 @@ STUDIES = {
     "harness/cli/demo.toml": (ROOT / "harness" / "cli" / "demo.toml").read_text(),
     **{
         f"{name}: {block.split('name = ')[1].split()[0]}": block
-        for name in ("README.md", "docs/studies.md")
+        for name in ("README.md", "docs/studies.md", "docs/tuning.md")
         for block in re.findall(r"```toml\n(\[study\]\n.*?)```", (ROOT / name).read_text(), re.DOTALL)
     },
 }
@@ -263,6 +264,8 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
             (workspace / word).write_text(text)
     if words[0] in ("run", "nightly"):
         words = [*words, "--workers", "0"]
+    if words[0] == "tune":
+        words = [*words, "--workers", "0", "--folds", "2", "--option", "twojmax=4"]
     if words[0] == "properties" and "--name" not in words:
         words = [*words, "--name", "lattice"]
     stores = words[1:2] if words[0] in ("report", "analyze") else []

@@ -1,0 +1,125 @@
+"""Choose a model's options, or its group weights, by cross-validation on training labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # imported when something is tuned
+    from crossprune.harness.engine.loop import Progress
+    from crossprune.harness.tuning.search import Tuned
+    from crossprune.harness.tuning.weights import Reweighted
+
+LONGEST_S = 3600.0
+"""Wall time of one fit, s."""
+
+
+def tune(
+    model: str,
+    data: str | Path,
+    *,
+    store: str | Path | None = None,
+    folds: int = 5,
+    workers: int = 0,
+    options: Mapping[str, Any] | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Tuned:
+    """Try a family's search space by cross-validation on the training part of a data set.
+
+    Trajectories are cut into stretches and copies stay on one side, so that none leaks. The test part is
+    never looked at; but options that were tuned have seen all training labels, and no set that is pruned
+    afterwards is free of them: tables and reports say so.
+
+    Parameters
+    ----------
+    model
+        Name of an adapter, such as ``"snap"``.
+    data
+        Name of a data set, or path of an extended-XYZ file or ASE database.
+    store
+        Folder in which fits are kept; the same call goes on from there. Default: ``crossprune-tune-MODEL``.
+    folds
+        Parts that are predicted in turn.
+    workers
+        Processes; 0 runs in this one.
+    options
+        Options that stay as they are.
+    data_options
+        As in a study's ``[data.NAME]`` table, such as ``{"energy_key": "dft_energy"}``.
+    on_progress
+        Called as fits end.
+
+    Returns
+    -------
+    Tuned
+        ``tried``, a data frame with a row per point, best first; ``best``, its options; ``to_toml()``.
+
+    Raises
+    ------
+    StudyError
+        If the adapter is not known or has no search space.
+    """
+    from crossprune.harness.engine.clusters import executor_of
+    from crossprune.harness.tuning.search import search
+
+    executor = executor_of("local", workers, LONGEST_S)
+    try:
+        return search(
+            model,
+            str(data),
+            store=_store(store, model),
+            executor=executor,
+            folds=folds,
+            options=options,
+            data_options=data_options,
+            on_progress=on_progress,
+        )
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def reweight(
+    model: str,
+    data: str | Path,
+    *,
+    store: str | Path | None = None,
+    folds: int = 5,
+    options: Mapping[str, Any] | None = None,
+    data_options: Mapping[str, Any] | None = None,
+) -> Reweighted:
+    """Choose group weights of a linear model by cross-validation on the training part of a data set.
+
+    Parameters
+    ----------
+    model, data, store, folds, options, data_options
+        As for `tune`.
+
+    Returns
+    -------
+    Reweighted
+        ``weights`` by group, validation errors before and after, seconds; ``to_toml()``.
+
+    Raises
+    ------
+    StudyError
+        If the family is not linear in its coefficients.
+    """
+    from crossprune.harness.tuning.weights import reweight as chosen
+
+    return chosen(
+        model,
+        str(data),
+        store=_store(store, model),
+        folds=folds,
+        options=options,
+        data_options=data_options,
+    )
+
+
+def _store(folder: str | Path | None, model: str) -> Any:
+    """Open the folder of results."""
+    from crossprune.harness.store.objects import Store
+
+    return Store(Path(f"crossprune-tune-{model}") if folder is None else Path(folder))
