@@ -36,8 +36,10 @@ _HOMES: dict[str, str] = {
     "load_frames": "frames",
     "load_potential": "potentials",
     "results": "rows",
+    "reweight": "tuning",
     "run": "running",
     "select": "choosing",
+    "tune": "tuning",
 }
 """Module of each public name."""
 __all__ = [
@@ -56,8 +58,10 @@ __all__ = [
     "load_frames",
     "load_potential",
     "results",
+    "reweight",
     "run",
     "select",
+    "tune",
 ]
 
 
