@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness import cli
-from crossprune.harness.cli import analysis, commands, describe, evaluation, store_commands
+from crossprune.harness.cli import analysis, commands, describe, evaluation, properties, store_commands
 from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
@@ -33,11 +33,16 @@ if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
 
 CORES = os.cpu_count() or 1
 ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+OTHERS = (
+    "results.parquet had {} cells that this study does not ask for; they stay in the store: crossprune store "
+    "export {} all.csv writes all, and their own study, run into it again, its table and report: nothing is "
+    "computed anew"
+)
 app = typer.Typer(
     name="crossprune",
     help="Whose descriptor should choose the training data of a machine-learned interatomic potential?",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -97,6 +102,16 @@ def main() -> NoReturn:
 def _fail(message: str) -> NoReturn:
     Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(WRONG_CALL)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=commands.print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take what comes before a command; the help is that of the program."""
 
 
 @app.command()
@@ -189,7 +204,8 @@ def _execute_all(
     import dataclasses
 
     from crossprune.harness.analysis.primary import asked
-    from crossprune.harness.cli.console import print_assessment, print_notes, print_summary, progress_display
+    from crossprune.harness.cli.console import print_notes, print_summary, progress_display
+    from crossprune.harness.cli.trials import print_assessment
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.assessment import assess
     from crossprune.harness.engine.clusters import executor_of
@@ -198,7 +214,7 @@ def _execute_all(
     from crossprune.harness.store.objects import Store
     from crossprune.harness.store.records import STATUSES
     from crossprune.harness.store.repair import clear_places
-    from crossprune.harness.store.tables import write_table
+    from crossprune.harness.store.tables import cells_in, write_table
 
     for status in retry:
         if status not in STATUSES or status == "done":
@@ -226,8 +242,11 @@ def _execute_all(
     if not (can_write(store.root) or +result.computed or result.left):
         executor.shutdown()
         _say_what_is_held(store, result)
+    before = cells_in(store.root / "results.parquet")
     result.write(store.root / "results.parquet")
     print_summary(console, result)
+    if others := len(before - set(result.overall["cell"])):
+        _print_line(OTHERS.format(others, shlex.quote(str(store.root))))
     if changed := asked(store.root).changed:
         console.print(f"the report will be exploratory: {changed}", highlight=False, markup=False)
     unit = "cells"
@@ -367,7 +386,7 @@ for command in (
     describe.describe,
     evaluation.evaluate,
     commands.export,
-    commands.properties,
+    properties.properties,
     analysis.analyze,
 ):
     app.command()(command)

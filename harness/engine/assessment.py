@@ -48,6 +48,8 @@ class Assessment:
     """Number of stages that were computed, not taken from the store, by name."""
     left: int
     """Trials without a record: more than 0 only if the run was interrupted."""
+    reused: int = 0
+    """Trials that had ended before."""
 
 
 @leased
@@ -94,6 +96,7 @@ def assess(
         md_table(row for plan, cell in asked for row in plan.md_rows(cell, records)),
         loop.computed,
         len(trials) - len(records),
+        len(known),
     )
 
 
@@ -211,7 +214,9 @@ class _Plan:
 
 
 def _without_model(cell: Mapping[str, Any]) -> str:
-    return f"the model is {cell['status']}: {cell['reason']}"
+    """Say why there is no model; the cell's own row has the whole traceback."""
+    lines = str(cell["reason"]).strip().splitlines() or [""]
+    return f"the model is {cell['status']}: {lines[-1]}"
 
 
 @dataclass

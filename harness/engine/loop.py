@@ -70,6 +70,8 @@ class RunResult:
     """What loading each data set left out, changed or warns of."""
     healed: Sequence[str] = ()
     """What was damaged in the store, and was computed again."""
+    reused: int = 0
+    """Cells that had ended before the run."""
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
@@ -164,6 +166,7 @@ def run(
         },
         notes=plan.notes,
         healed=tuple(loop.healing.notes),
+        reused=len(known),
     )
 
 

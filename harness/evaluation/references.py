@@ -25,6 +25,11 @@ def in_crystal(label: str, structure: str) -> str:
     return f"{label}: {structure}" if label else structure
 
 
+def structure_of(name: str) -> str:
+    """Return a structure's name without its crystal's, which has no colon and blank in it."""
+    return name.rpartition(": ")[2]
+
+
 def setting_of(card: Card, label: str = "") -> Setting:
     """Return a crystal of a card, and the cells of its reference calculations.
 
