@@ -74,17 +74,16 @@ def property_values(properties: pd.DataFrame) -> pd.DataFrame:
 
 def without_result(properties: pd.DataFrame | None, md: pd.DataFrame | None) -> pd.DataFrame:
     """Count the values and runs that were asked for and are not there: a row per model and reason."""
-    rows = []
-    for what, table, column in (("property", properties, "value"), ("run of dynamics", md, "survived")):
-        if table is None or table.empty:
-            continue
-        absent = table[table[column].isna()]
-        last = absent["reason"].map(lambda text: (str(text).strip().splitlines() or ["no reason given"])[-1])
-        keys = ["dataset", "model", "status", "reason"]
-        counts = absent.assign(reason=last).groupby(keys, sort=False).size()
-        rows += [(what, *key, int(count)) for key, count in counts.items()]
     columns = ["what", "dataset", "model", "status", "reason", "count"]
-    return pd.DataFrame(rows, columns=columns).sort_values("count", ascending=False, kind="stable")
+    found = [pd.DataFrame(columns=columns)]
+    for what, table, column in (("property", properties, "value"), ("run of dynamics", md, "survived")):
+        if table is None or not (absent := table[column].isna()).any():
+            continue
+        last = table["reason"].map(lambda text: (str(text).strip().splitlines() or ["no reason given"])[-1])
+        rows = table.assign(reason=last, what=what)[absent]
+        found.append(rows.groupby(columns[:-1], sort=False).size().reset_index(name="count"))
+    whole = pd.concat(found[-2:] if len(found) > 2 else found[-1:])
+    return whole.sort_values("count", ascending=False, kind="stable")
 
 
 def _mark(words: pd.Series[str]) -> str:
