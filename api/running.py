@@ -244,11 +244,20 @@ class Work:
         computed = +result.computed or result.left or published.computed or published.left
         return not (can_write(self.store.root) or computed)
 
-    def write(self, result: RunResult, published: Published) -> None:
-        """Write the results table; tables of an earlier study in this store are not this one's."""
+    def write(self, result: RunResult, published: Published) -> int:
+        """Write the results table; return how many cells the one before had that are not this study's.
+
+        Tables of properties and dynamics of an earlier study in this store are not this one's.
+        """
+        from crossprune.harness.store.tables import cells_in
+
+        before = cells_in(self.store.root / "results.parquet")
         result.write(self.store.root / "results.parquet", published.table)
         for name in ("properties", "md"):
             (self.store.root / f"{name}.parquet").unlink(missing_ok=True)
+        mine = set(result.overall["cell"])
+        mine |= set(published.overall["cell"]) if len(published.overall) else set()
+        return len(before - mine)
 
     def trials(
         self, result: RunResult, published: Published, on_progress: Callable[[Progress], None]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
+import shlex
 import signal
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
 
 LONGEST = 100
 """Characters of a name that a message shows."""
@@ -34,7 +37,7 @@ class MissingPackage(ImportError):
     """An optional package is not installed; the message says what to install, such as ``crossprune[gap]``."""
 
     def __init__(self, what: str, package: str, requirement: str) -> None:
-        super().__init__(f"{what} needs {package}: pip install '{requirement}'")
+        super().__init__(f"{what} needs {package}: {pip_command(requirement)}")
 
 
 class CellTimeout(Exception):
@@ -107,3 +110,33 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     hint = f"; did you mean {close[0]!r}?" if close else ";"
     shown = repr(str(name)) if len(str(name)) <= LONGEST else f"{str(name)[:LONGEST]!r}…"
     return f"unknown {kind} {shown}{hint} known: {', '.join(names) or 'none'}"
+
+
+def pip_command(requirement: str) -> str:
+    """Return what installs a requirement in the way that its package was installed, so that it works.
+
+    Parameters
+    ----------
+    requirement
+        As an index knows it, such as ``crossprune[gap]``. A package that was installed from a folder, a file
+        or a repository says so in its ``direct_url.json`` (PEP 610), and is installed from there again.
+    """
+    name, bracket, extras = requirement.partition("[")
+    try:
+        origin = json.loads(distribution(name.strip()).read_text("direct_url.json") or "{}")
+        url, folder = str(origin.get("url", "")), origin.get("dir_info")
+        version_control = origin.get("vcs_info", {})
+    except (PackageNotFoundError, ValueError, AttributeError):
+        url, folder, version_control = "", None, {}
+    if folder is not None and url.startswith("file://"):
+        editable = "-e " if folder.get("editable") else ""
+        return f"pip install {editable}{shlex.quote(_path_of(url) + bracket + extras)}"
+    if version_control:
+        url = f"{version_control.get('vcs', 'git')}+{url}@{version_control.get('commit_id', 'HEAD')}"
+    return f"pip install '{requirement} @ {url}'" if url else f"pip install '{requirement}'"
+
+
+def _path_of(url: str) -> str:
+    from urllib.request import url2pathname  # here, because it takes a while and is rarely needed
+
+    return url2pathname(url.removeprefix("file://"))

@@ -26,7 +26,14 @@ from crossprune.reports.evidence import map_data, overlaps, parity_figures, show
 from crossprune.reports.forest import forest_plot
 from crossprune.reports.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.matrices import Block, blocks_of
-from crossprune.reports.properties import error_tint, property_errors, ramps, survival
+from crossprune.reports.properties import (
+    error_tint,
+    property_errors,
+    property_values,
+    ramps,
+    survival,
+    without_result,
+)
 from crossprune.reports.shares import composition_figures, over_seeds
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
@@ -205,6 +212,8 @@ def render(
         failures=failures.head(MAX_FAILURES),
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
         property_errors=pd.DataFrame() if properties is None else property_errors(refits(properties)),
+        property_values=pd.DataFrame() if properties is None else property_values(refits(properties)),
+        without_result=without_result(properties, md),
         survival=pd.DataFrame() if md is None else survival(refits(md)),
         ramps=pd.DataFrame() if md is None else ramps(refits(md)),
         published=None if known is None else published.errors(known),

@@ -10,6 +10,7 @@ from crossprune.harness.analysis.outcomes.survival import Survival
 from crossprune.harness.analysis.outcomes.survival import survival as survival_of
 from crossprune.harness.engine.results import REFERENCE_SEEN, distinct_runs
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
+from crossprune.harness.evaluation.references import structure_of
 from crossprune.reports.wording import interval
 
 MODEL = ["dataset", "model", "chooser", "method", "fraction"]
@@ -39,15 +40,16 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
         properties = properties.assign(**{REFERENCE_SEEN[0]: ""})
     table = properties.assign(
         label=properties["structure"] + " " + properties["property"],
+        kind=properties["structure"].map(structure_of),
         percent=100 * properties["relative_error"].abs(),
         absent=100.0 * properties["value"].isna(),
         suspect=100.0 * (properties["status"] == "suspect"),
     )
-    left_out = (table["structure"] == "phonon") | table["property"].isin(TOTAL_ENERGY)
+    left_out = (table["kind"] == "phonon") | table["property"].isin(TOTAL_ENERGY)
     compared = table[table["percent"].notna() & ~left_out]
     order = list(dict.fromkeys(compared["label"]))
     errors = compared.pivot_table(index=MODEL, columns="label", values="percent", aggfunc="mean")[order]
-    phonons = table[table["structure"] == "phonon"]
+    phonons = table[table["kind"] == "phonon"]
     found = errors.join(_phonon_error(phonons).rename("phonon MAE (THz)"), how="outer")
     shares = table.groupby(MODEL)[["absent", "suspect"]].mean()
     told = table[table[REFERENCE_SEEN[0]] != ""]
@@ -57,6 +59,31 @@ def property_errors(properties: pd.DataFrame) -> pd.DataFrame:
     joined = found.join(shares, how="outer").reset_index()
     names = {one: f"{one}{_mark(words)} (%)" for one, words in compared.groupby("label")[REFERENCE_SEEN[0]]}
     return joined.rename(columns={"absent": "without value", "seen": "references in the fit", **names})
+
+
+def property_values(properties: pd.DataFrame) -> pd.DataFrame:
+    """Average the values over seeds where a data set has no reference at all, as `property_errors` does."""
+    told = properties.groupby("dataset")["reference"].transform("count") > 0
+    table = properties[~told & properties["value"].notna()]
+    table = table.assign(label=table["structure"] + " " + table["property"])
+    order = list(dict.fromkeys(table["label"]))
+    return table.pivot_table(index=MODEL, columns="label", values="value", aggfunc="mean")[
+        order
+    ].reset_index()
+
+
+def without_result(properties: pd.DataFrame | None, md: pd.DataFrame | None) -> pd.DataFrame:
+    """Count the values and runs that were asked for and are not there: a row per model and reason."""
+    columns = ["what", "dataset", "model", "status", "reason", "count"]
+    found = [pd.DataFrame(columns=columns)]
+    for what, table, column in (("property", properties, "value"), ("run of dynamics", md, "survived")):
+        if table is None or not (absent := table[column].isna()).any():
+            continue
+        last = table["reason"].map(lambda text: (str(text).strip().splitlines() or ["no reason given"])[-1])
+        rows = table.assign(reason=last, what=what)[absent]
+        found.append(rows.groupby(columns[:-1], sort=False).size().reset_index(name="count"))
+    whole = pd.concat(found[-2:] if len(found) > 2 else found[-1:])
+    return whole.sort_values("count", ascending=False, kind="stable")
 
 
 def _mark(words: pd.Series[str]) -> str:

@@ -66,7 +66,10 @@ def fraction_label(fraction: float, n_configurations: float) -> str:
 
 
 def measured(mean: float, standard_error: float) -> str:
-    """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most four of the mean."""
+    """Return ``0.2070 ± 0.0042``: decimals that show two digits of the error, at most four of the mean.
+
+    Where there is one seed, or all agree, nothing is known of the scatter, and no error is shown.
+    """
     if math.isnan(mean):
         return "–"
     if math.isinf(mean):
@@ -76,7 +79,7 @@ def measured(mean: float, standard_error: float) -> str:
     wanted = digits - math.floor(math.log10(abs(scale))) if scale else 0
     ceiling = 3 - math.floor(math.log10(abs(mean))) if mean else wanted
     decimals = max(0, min(wanted, ceiling))
-    error = "" if math.isnan(standard_error) else f" ± {standard_error:.{decimals}f}"
+    error = f" ± {standard_error:.{decimals}f}" if standard_error > 0 else ""
     return f"{mean:.{decimals}f}{error}"
 
 

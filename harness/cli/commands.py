@@ -15,6 +15,8 @@ from rich.table import Table
 
 ALL_DONE, SOME_FAILED = 0, 1
 DASHES = ("–",) * 5
+FOR_TESTS = "broken"
+"""The family that is of no use but to tests."""
 NEXT = (
     "next: crossprune check {name}; make test says what is missing still:",
     "- in pyproject.toml, the contract 'no family imports another'",
@@ -44,6 +46,16 @@ def given_keys(
     return {option: key for option, key in {**keys, "group_key": group}.items() if key is not None}
 
 
+def print_version(asked: bool) -> None:
+    """Print the version, with the commit of a checkout, and end, if so asked."""
+    if asked:
+        from crossprune.harness.engine.results import code_version
+
+        version, commit = code_version().values()
+        console.print(f"crossprune {version}" + (f" ({commit})" if commit else ""), highlight=False)
+        raise typer.Exit
+
+
 def datasets() -> None:
     """List the data sets.
 
@@ -65,6 +77,8 @@ def adapters(
     """List the adapters, what each can do, and what is missing to use it; or the options of one.
 
     Example: `crossprune adapters`, `crossprune adapters snap`
+
+    `broken`, which fails on purpose, is for tests of the harness, and is not listed.
     """
     from crossprune.harness.lookup import broken_families, families
 
@@ -78,6 +92,8 @@ def adapters(
     )
     lines = []
     for name, family in sorted(families().items()):
+        if name == FOR_TESTS:
+            continue
         marks, problem = _look_at(name)
         view.add_row(name, *marks, escape(family.about.partition("\n")[0]))
         lines += [f"{name}: {problem}"] if problem else []
@@ -156,36 +172,6 @@ def new_adapter(
         return
     for line in NEXT:
         console.print(line.format(name=name), markup=False, highlight=False, soft_wrap=True)
-
-
-def properties(
-    potential: Annotated[str, typer.Argument(help="Folder of a saved potential, or lammps:STYLE:NAME.")],
-    data: Annotated[str, typer.Option("--data", help="Data set whose card names crystal and references.")],
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name", help="Property (repeatable); default: all but migration and surfaces_relaxed."
-        ),
-    ] = None,
-) -> None:
-    """Compute the physical properties of a saved or published potential.
-
-    Example: `crossprune properties lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
-    """
-    from crossprune.harness.cli.console import print_properties
-    from crossprune.harness.data.cards import load_card
-    from crossprune.harness.errors import StudyError
-    from crossprune.harness.evaluation.properties import PropertyOptions, compute_properties
-    from crossprune.harness.evaluation.references import reference_of, setting_of
-    from crossprune.harness.lookup import load_potential
-
-    card = load_card(data)
-    try:
-        options = PropertyOptions(names=tuple(names)) if names else PropertyOptions()
-    except ValueError as error:
-        raise StudyError(str(error)) from None
-    rows = compute_properties(load_potential(potential).calculator(), setting_of(card), options)
-    print_properties(console, rows, [reference_of(card, row.structure, row.name) for row in rows])
 
 
 def export(

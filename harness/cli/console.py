@@ -17,10 +17,8 @@ from crossprune.harness.analysis.spaces.composition import shares_of
 from crossprune.harness.analysis.spaces.errors import profile_of
 from crossprune.harness.cli.layout import TITLES, WIDTH, lines_of
 from crossprune.harness.engine import loop as engine
-from crossprune.harness.engine.results import distinct_runs, not_held_out
-from crossprune.harness.engine.trials.assessment import Assessment
+from crossprune.harness.engine.results import not_held_out
 from crossprune.harness.evaluation.metrics import ALL
-from crossprune.harness.evaluation.properties import Property
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
 from crossprune.harness.names import printable
 from rich.console import Console
@@ -110,10 +108,10 @@ def print_summary(console: Console, result: engine.RunResult) -> None:
     """Say how the cells ended and what was computed."""
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(result.statuses.items()))
     computed = ", ".join(f"{count} {stage}" for stage, count in sorted(result.computed.items()) if count)
-    console.print(
-        f"cells: {statuses or 'none'}; computed: {computed or 'nothing, all was in the store'}",
-        highlight=False,
-    )
+    if not computed:
+        is_all = 0 < result.reused == result.statuses.total()
+        computed = "nothing, all was in the store" if is_all else "nothing"
+    console.print(f"cells: {statuses or 'none'}; computed: {computed}", highlight=False)
     for line in result.healed:
         console.print(f"  damaged, computed again: {line}", highlight=False, markup=False, soft_wrap=True)
     failures = result.overall[result.overall["status"] != "done"].drop_duplicates("cell")
@@ -132,52 +130,6 @@ def print_held(console: Console, result: engine.RunResult, root: Path) -> None:
     print_summary(console, result)
     print_matrix(console, result.overall)
     console.print(f"{root} cannot be written: tables and report in it stay as they are", soft_wrap=True)
-
-
-def print_assessment(console: Console, tried: Assessment) -> None:
-    """Say how many properties and runs have a result, and why the others have none."""
-    computed = ", ".join(f"{count} {stage}" for stage, count in sorted(tried.computed.items()) if count)
-    console.print(f"trials computed: {computed or 'none, all were in the store'}", highlight=False)
-    for name, table in (("properties", tried.properties), ("runs of molecular dynamics", tried.md)):
-        if len(table):
-            counts = ", ".join(f"{count} {one}" for one, count in table["status"].value_counts().items())
-            console.print(f"  {name}: {counts}", highlight=False)
-            for status, part in table[table["status"] != "done"].groupby("status"):
-                reason = str(part["reason"].value_counts().index[0]).strip().splitlines() or [""]
-                line = f"    {status}, most often: {reason[-1]}"
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
-    ended = distinct_runs(tried.md)
-    is_ramp = ended["ensemble"] == "ramp"
-    for model, runs in ended[~is_ramp].groupby("model"):
-        failures = runs.loc[runs["failure"] != "", "failure"].value_counts()
-        why = "".join(f", {count} {str(one).replace('_', ' ')}" for one, count in failures.items())
-        cut = int(runs["cut"].sum())
-        survived = int(runs["survived"].sum()) - cut
-        why += f", {cut} cut short by their budget" if cut else ""
-        console.print(f"  model {model}: {survived} of {len(runs)} runs survived{why}", highlight=False)
-    for model, ramps in ended[is_ramp].groupby("model"):
-        kelvin = ramps["survival_temperature_k"]
-        failed, every = int((~ramps["survived"].astype(bool)).sum()), f"{len(ramps)} heated runs"
-        ends = f"{failed} of {every} failed, the first at" if failed else f"{every} survived up to"
-        console.print(f"  model {model}: {ends} {kelvin.min():.0f} K", highlight=False)
-
-
-def print_properties(
-    console: Console, rows: Sequence[Property], references: Sequence[tuple[float, str]]
-) -> None:
-    """Print the properties of one potential beside their reference values."""
-    columns = ("structure", "property", "value", "reference", "error", "status", "remark")
-    texts = []
-    for row, (reference, _) in zip(rows, references, strict=True):
-        numbers = [row.value, reference, row.value - reference]
-        shown = ["–" if isnan(number) else f"{number:.5g}" for number in numbers]
-        texts.append((row.structure, row.name, *shown, row.status, row.reason))
-    table = pd.DataFrame(texts, columns=columns).assign(source=[source for _, source in references])
-    for structure, part in table.groupby("structure", sort=False):
-        print_text(console, str(structure))
-        _print_lines(console, lines_of(part.drop(columns=["structure", "source"])))
-        for source in dict.fromkeys(one for one in part["source"] if one):
-            _print_lines(console, textwrap.wrap(f"reference: {source}", WIDTH, subsequent_indent="    "))
 
 
 def print_matrix(console: Console, table: pd.DataFrame, published: pd.DataFrame | None = None) -> None:
@@ -202,11 +154,10 @@ def print_matrix(console: Console, table: pd.DataFrame, published: pd.DataFrame 
         for model in models:
             view.add_column(f"model {model}", justify="right")
         for (chooser, method), group in labelled(cells).groupby(["chooser", "method"]):
-            errors = [
-                _repeats(group[group["model"] == model], "force_mae_ev_per_angstrom") for model in models
-            ]
+            of_model = (group[group["model"] == model] for model in models)
+            errors = [cells.groupby("pool")["force_mae_ev_per_angstrom"] for cells in of_model]
             label = str(method) if is_random(str(method)) else f"{chooser} ({method})"
-            view.add_row(label, *map(_mean_and_scatter, errors))
+            view.add_row(label, *(_mean(each.mean(), each.sem()) for each in errors))
         console.print(view)
         if published is not None:
             _print_published(console, published[published["dataset"] == dataset])
@@ -222,8 +173,10 @@ def print_matrix(console: Console, table: pd.DataFrame, published: pd.DataFrame 
 
         if words := warning(done):
             console.print(words, highlight=False)
-        over = "pools (means over seeds; pools share frames)" if done["pool"].any() else "seeds"
-        console.print(f"mean ± standard deviation over {over}; intervals and all fractions are in the report")
+        over = "seeds ± standard error, where seeds differ"
+        if done["pool"].any():
+            over = "pools and seeds; how far pools scatter, which share frames, only the report can say"
+        console.print(f"mean over {over}; intervals and all fractions are in the report", highlight=False)
 
 
 def _print_published(console: Console, rows: pd.DataFrame) -> None:
@@ -236,16 +189,11 @@ def _print_published(console: Console, rows: pd.DataFrame) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _mean_and_scatter(values: pd.Series[float]) -> str:
-    """Return ``0.2070 ± 0.0042``; of one value, no scatter is known."""
-    return f"{values.mean():.4f}" + (f" ± {values.std(ddof=0):.4f}" if len(values) > 1 else "")
+def _mean(means: pd.Series[float], errors: pd.Series[float]) -> str:
+    """Return ``0.2070 ± 0.0042``, as the report does; of several pools only the mean of their means."""
+    from crossprune.reports.wording import measured  # what it imports takes a while
 
-
-def _repeats(cells: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """Return the errors that a mean is taken over: of each seed, or each pool's mean if there are pools."""
-    if cells["pool"].nunique() < 2:
-        return cells[metric]
-    return cells.groupby("pool")[metric].mean()
+    return measured(float(means.mean()), float(errors.iloc[0]) if len(errors) == 1 else float("nan"))
 
 
 MAIN_OUTCOMES = ("force", "energy", "properties", "survival_temperature")
@@ -287,21 +235,22 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
             shared.append("comparison")
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []
-            _print_lines(console, head + lines_of(_texts(part.drop(columns=shared))))
+            print_lines(console, head + lines_of(_texts(part.drop(columns=shared))))
         if (name == "composition" or name.startswith("errors_by")) and not full:
             console.print("at one fraction; --full prints every fraction and seed", highlight=False)
         elif len(table) < len(whole):
             console.print(f"{len(table)} of {len(whole)} rows; --full prints all", highlight=False)
 
 
-def _print_lines(console: Console, lines: Sequence[str]) -> None:
+def print_lines(console: Console, lines: Sequence[str]) -> None:
+    """Print lines as they are, without what could steer a terminal."""
     for line in lines:
         console.print(printable(line.rstrip()), highlight=False, markup=False, soft_wrap=True)
 
 
 def print_text(console: Console, text: str) -> None:
     """Print a paragraph in lines of `WIDTH`, after an empty one."""
-    _print_lines(console, ["", *textwrap.wrap(text, WIDTH)])
+    print_lines(console, ["", *textwrap.wrap(text, WIDTH)])
 
 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:

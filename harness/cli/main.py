@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from crossprune.harness import cli
-from crossprune.harness.cli import analysis, commands, describe, evaluation, select, store_commands, tuning
+from crossprune.harness.cli import (
+    analysis,
+    commands,
+    describe,
+    evaluation,
+    properties,
+    select,
+    store_commands,
+    tuning,
+)
 from crossprune.harness.engine.outcome import warnings_of_others_shown
 from crossprune.harness.errors import DiskFull, MissingPackage, NoWorkers, UserError
 from crossprune.harness.names import shortened
@@ -32,11 +41,16 @@ if TYPE_CHECKING:  # imported when a command needs them, so that --help is quick
 
 CORES = os.cpu_count() or 1
 ALL_DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+OTHERS = (
+    "results.parquet had {} cells that this study does not ask for; they stay in the store: crossprune store "
+    "export {} all.csv writes all, and their own study, run into it again, its table and report: nothing is "
+    "computed anew"
+)
 app = typer.Typer(
     name="crossprune",
     help="Whose descriptor should choose the training data of a machine-learned interatomic potential?",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -96,6 +110,16 @@ def main() -> NoReturn:
 def _fail(message: str) -> NoReturn:
     Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(WRONG_CALL)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=commands.print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take what comes before a command; the help is that of the program."""
 
 
 @app.command()
@@ -187,6 +211,7 @@ def _execute_all(
 ) -> tuple[Work, RunResult, Published]:
     from crossprune.harness.analysis.primary import asked
     from crossprune.harness.cli import console as shown
+    from crossprune.harness.cli.trials import print_assessment
     from crossprune.running import MODELS, PUBLISHED, Work
 
     work = Work.begin(
@@ -206,15 +231,17 @@ def _execute_all(
     if work.is_held(result, published):
         work.executor.shutdown()
         _say_what_is_held(work.store, result)
-    work.write(result, published)
+    others = work.write(result, published)
     shown.print_summary(console, result)
+    if others:
+        _print_line(OTHERS.format(others, shlex.quote(str(work.store.root))))
     if changed := asked(work.store.root).changed:
         console.print(f"the report will be exploratory: {changed}", highlight=False, markup=False)
     left = {"cells": result.left, PUBLISHED: published.left}
     with shown.progress_display(console, MODELS) as show:
         tried = work.trials(result, published, show)
     if tried is not None:
-        shown.print_assessment(console, tried)
+        print_assessment(console, tried)
         left[MODELS] = tried.left
     work.executor.shutdown(cancel_futures=any(left.values()))
     for unit, count in left.items():
@@ -311,7 +338,7 @@ for command in (
     select.select,
     evaluation.evaluate,
     commands.export,
-    commands.properties,
+    properties.properties,
     analysis.analyze,
     tuning.tune,
 ):

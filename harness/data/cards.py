@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from crossprune import datasets
 from crossprune.harness.data.audit import audit
 from crossprune.harness.data.copies import settle
-from crossprune.harness.data.files.formats import read_file
+from crossprune.harness.data.files.formats import read_file, read_files
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of, group_of
 from crossprune.harness.data.isolated import take_out
 from crossprune.harness.data.names import check_name, is_file, pool_name
-from crossprune.harness.data.partition import (
-    DataOptions,
-    leave_out,
-    method_of,
-    partition,
-    replicate,
-    sides_of,
-)
+from crossprune.harness.data.partition import leave_out, method_of, partition, replicate, sides_of
 from crossprune.harness.data.records import Reading, Record
-from crossprune.harness.data.schema import Card
+from crossprune.harness.data.schema import Card, DataOptions
 from crossprune.harness.data.sources import Downloader, locate, verify
 from crossprune.harness.data.splits import DROPPED, folds, smoke_indices
 from crossprune.harness.data.twins import copies_of, twins
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 from crossprune.harness.tables import from_table, read_toml
 
-__all__ = ["Card", "DataOptions", "list_cards", "load_card", "load_dataset", "load_pools", "smoke_dataset"]
+__all__ = [
+    "Card",
+    "DataOptions",
+    "card_of",
+    "list_cards",
+    "load_card",
+    "load_dataset",
+    "load_pools",
+    "smoke_dataset",
+]
 
 CARD = "card.toml"
 SMOKE = "smoke subset"
@@ -62,6 +65,48 @@ def load_card(name: str) -> Card:
     if name not in list_cards():
         raise StudyError(unknown_name("data set", name, list_cards()))
     return from_table(Card, {"name": name, **read_toml(card_folder(name) / CARD)}, f"datasets/{name}/{CARD}")
+
+
+UNSAID: Mapping[str, Any] = {
+    **dict.fromkeys(("title", "citation", "doi", "licence", "level_of_theory"), ""),
+    **{"elements": (), "files": (), "units": {}, "groups": {}, "splits": {}},
+    **{"format": {"reader": "extxyz"}, "protocol": None},
+}
+"""What the card of a file of the user's need not say."""
+OF_PUBLISHED = ("name", "files", "format", "repository", "split_file")
+"""What it must not say, because the study does."""
+
+
+def card_of(name: str, options: DataOptions, elements: Sequence[str] = ()) -> Card:
+    """Return what is known of a data set besides its frames, be it published or a file of the user's.
+
+    Parameters
+    ----------
+    name
+        Name of a card, or path of a file.
+    options
+        The study's table of it: of a file, it says what the card says, or names one.
+    elements
+        Those of the data, for a card that does not say.
+
+    Raises
+    ------
+    StudyError
+        If there is no such card, or it is malformed.
+    """
+    if name in list_cards():
+        return load_card(name)
+    said = dict(read_toml(Path(options.card))) if options.card else {}
+    for key in OF_PUBLISHED:
+        if key in said:
+            raise StudyError(f"{options.card}: {key} is not for a file of your own; its path says it")
+    document = {**UNSAID, **said, "name": options.name or Path(name).name}
+    if options.protocol is not None:
+        document["protocol"] = options.protocol
+    for table in ("crystals", "reference"):
+        document[table] = {**document.get(table, {}), **getattr(options, table)}
+    card = from_table(Card, document, options.card or f"[data.{name}]")
+    return card if card.elements else replace(card, elements=tuple(elements))
 
 
 def load_dataset(
@@ -153,13 +198,13 @@ def cross_validate(
 
 def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tuple[DataSet, list[Record]]:
     """Load, check, filter and split a data set; return all records beside it."""
-    check_name(name)
+    check_name(path := name)
     card = load_card(name) if name in list_cards() else None
     if card is not None:
         reading = Reading(_read_card(card, options, downloader))
     elif is_file(Path(name)) or Path(name).suffix:
-        reading = read_file(Path(name), options.keys)
-        name = Path(name).name
+        reading = _read_own(name, options)
+        name = options.name or Path(name).name
     else:
         raise StudyError(
             f"{unknown_name('data set', name, list_cards())}; or give the path of an extended-XYZ file"
@@ -188,8 +233,9 @@ def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tup
                 f"{name}: no frame is left for the {part!r} part; change the split, or duplicates"
             )
     kept = [index for index, part in enumerate(parts) if part != DROPPED]
-    if energies is None and card is not None and card.isolated_atom_energies is not None:
-        energies = dict(card.isolated_atom_energies)
+    about = card_of(path, options)
+    if energies is None and about.isolated_atom_energies is not None:
+        energies = dict(about.isolated_atom_energies)
     dataset = DataSet(
         name=name,
         frames=tuple(records[index].atoms for index in kept),
@@ -221,11 +267,27 @@ def card_folder(name: str) -> Path:
     return _root() / name
 
 
+def _read_own(name: str, options: DataOptions) -> Reading:
+    """Read a file of the user's, and those that hold its test and ood parts."""
+    if options.name and options.name != name and not is_file(Path(name)) and is_file(Path(options.name)):
+        raise DataError(
+            f"no such file: {name}; paths of a study are counted from its folder. There is {options.name} in "
+            f"{Path.cwd()}: write its path as seen from the study, or give --data {options.name}"
+        )
+    files: list[tuple[Path, str | None]] = [(Path(name), "train" if options.test else None)]
+    for part, path in (("test", options.test), ("ood", options.ood)):
+        if path:
+            files.append((Path(path), part))
+    return read_files(files, options.keys)
+
+
 def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) -> list[Record]:
     if options.keys != Keys():
         raise StudyError(
             f"{card.name}: the *_key options are for files of your own; its card says how to read"
         )
+    if own := options.of_files:
+        raise StudyError(f"[data.{card.name}]: {', '.join(own)}: for files of your own; its card says it")
     records: list[Record] = []
     for file in card.files:
         if card.repository is None:

@@ -45,6 +45,16 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def beside(folder: Path, name: str, cards: Collection[str]) -> str:
+    """Return a data set of a study as seen from the working directory: paths are relative to its file.
+
+    What is no path, the name of a card or what may be meant as one, stays as it is.
+    """
+    path = folder / name
+    is_path = name.strip() and name not in cards and (Path(name).suffix or is_file(path))
+    return str(path) if is_path else name
+
+
 def table_of(
     tables: Mapping[str, Table], names: Collection[str], name: str, cards: Collection[str]
 ) -> Table | None:

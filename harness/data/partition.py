@@ -1,21 +1,17 @@
-"""How a data set is read, filtered and divided into train, test and ood."""
+"""How a data set is divided into train, test and ood."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from ase.data import atomic_numbers
-from crossprune.harness.data.copies import Choice
-from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import SPLITS, DataSet, group_of, structures_hash
 from crossprune.harness.data.names import pool_name
 from crossprune.harness.data.records import Record
+from crossprune.harness.data.schema import DataOptions
 from crossprune.harness.data.splits import (
     block_split,
     group_split,
@@ -35,94 +31,6 @@ MOST_DRAWS = 1000
 """Draws of a pool before it is taken that there is no other; of ten possible ones each comes up 100 times."""
 ENOUGH_DRAWS = 20
 """New draws among which one is sought that has the right sizes: where copies allow it, one in a few has."""
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How a data set is read, filtered and split; the ``[data.NAME]`` table of a study."""
-
-    split: Literal["given", "random", "stratified", "blocks", "groups"] | None = None
-    """``given`` (the default of a card: its own split), ``stratified`` by group (the default of a
-    file), ``random``, ``blocks`` (one contiguous stretch of every trajectory), ``groups`` (whole groups)."""
-    test_fraction: float = 0.2
-    """Share of the frames, those in ``ood`` aside, that are tested."""
-    seed: int = 0
-    """Seed of the split."""
-    ood_groups: tuple[str, ...] | None = None
-    """Groups held out whole, as ``ood``; None keeps the card's."""
-    group_by: Literal["group", "trajectory"] = "group"
-    """``trajectory`` makes each trajectory or strain path a group of its own."""
-    block_gap: int = 0
-    """With ``blocks``: frames left out on either side of the test stretch."""
-    pool_split: Literal["stratified", "blocks"] | None = None
-    """How the pools of a study draw other test frames: ``stratified`` by group, or ``blocks`` (another
-    stretch of every trajectory). None: as the data set's own split does, a stretch of the trajectories
-    whose test frames are one (of 3 or more), and by group elsewhere."""
-    folds: int = 0
-    """Keep the training part alone, of which pool i tests the i-th of so many folds: cross-validation. Long
-    trajectories are cut into stretches, copies stay on one side. 0 keeps the parts as they are."""
-    max_force_ev_per_angstrom: float | None = None
-    """Drop frames in which an atom's force is larger (eV/Å); the data set's notes say how many."""
-    use_stress: bool | None = None
-    """Use stress labels; None as the card recommends, for a file yes."""
-    duplicates: Choice = "refuse"
-    """``refuse`` identical structures, ``drop`` all but one of them and the test and ood frames that have a
-    copy by symmetry in train, or ``keep`` everything."""
-    isolated_atom_group: str | None = None
-    """Group of isolated atoms, whose energies become the offsets and which are kept out of all parts; None
-    looks for IsolatedAtom, isolated_atom and the like, an empty text takes none."""
-    isolated_atom_energies: Mapping[str, float] | None = None
-    """Energy of each isolated atom (eV); goes before those of the file or card."""
-    categories: Mapping[str, tuple[str, ...]] | None = None
-    """Kinds of structures in tables of what was chosen, to patterns of groups such as ``"* at 300 K"``, of
-    which the first that fits counts; None takes the card's, and groups as they are where there are none."""
-    smoke: bool = False
-    """Keep a tiny subset of all parts and groups, for tests."""
-    energy_key: str | None = None
-    """Files only: key of the energy; None takes what ASE reads, the free energy first."""
-    forces_key: str | None = None
-    """Files only: key of the forces."""
-    stress_key: str | None = None
-    """Files only: key of the stress (eV/Å³, positive = tension)."""
-    virial_key: str | None = None
-    """Files only: key of the virial (eV, -volume × stress)."""
-    group_key: str | None = None
-    """Files only: key of the group; None looks for ``group``, then ``config_type``."""
-    order_key: str | None = None
-    """Files only: key of the place in a trajectory."""
-    split_key: str | None = None
-    """Files only: key that holds ``train``, ``test`` or ``ood``."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if not 0 < self.test_fraction < 1:
-            raise StudyError(f"test_fraction must lie between 0 and 1, got {self.test_fraction}")
-        if self.folds < 0 or self.folds == 1:
-            raise StudyError(f"folds must be 0 (none) or at least 2, got {self.folds}")
-        if self.block_gap < 0 or self.seed < 0:
-            raise StudyError("block_gap and seed must not be negative")
-        if self.max_force_ev_per_angstrom is not None and self.max_force_ev_per_angstrom <= 0:
-            raise StudyError("max_force_ev_per_angstrom must be positive")
-        for element, energy in (self.isolated_atom_energies or {}).items():
-            if element not in atomic_numbers or not math.isfinite(energy):
-                raise StudyError(
-                    f"isolated_atom_energies: {element} = {energy}; give eV by symbol, such as {{Cu = -0.3}}"
-                )
-        if self.stress_key and self.virial_key:
-            raise StudyError("give stress_key or virial_key, not both")
-
-    @property
-    def keys(self) -> Keys:
-        """The names of labels in a file."""
-        return Keys(
-            energy=self.energy_key,
-            forces=self.forces_key,
-            stress=self.stress_key,
-            virial=self.virial_key,
-            group=self.group_key,
-            order=self.order_key,
-            split=self.split_key,
-        )
 
 
 def partition(
@@ -152,14 +60,15 @@ def partition(
         If a group is unknown, or no frame is left for train or test.
     """
     groups = [group_of(record.atoms) for record in records]
-    if options.ood_groups is None:
+    if options.ood_groups is None and options.ood is None:
         held_out = {group for group, one in zip(groups, records, strict=True) if one.part == "ood"}
     else:
-        held_out = set(options.ood_groups)
+        held_out = set(options.ood_groups or ())
     for group in sorted(held_out.difference(groups)):
         raise StudyError(f"{name}: ood_groups: {unknown_name('group', group, set(groups))}")
     method = method_of(options, given=given)
-    inside = [index for index, group in enumerate(groups) if group not in held_out]
+    apart = [options.ood is not None and one.part == "ood" for one in records]
+    inside = [index for index, group in enumerate(groups) if group not in held_out and not apart[index]]
     parts = ["ood"] * len(records)
     leader: dict[int, int] = {}
     for index in inside:
@@ -178,7 +87,8 @@ def partition(
 
 def method_of(options: DataOptions, *, given: bool) -> str:
     """Return the rule of the split; ``given`` says whether the source has one of its own."""
-    return options.split or ("given" if given or options.split_key else "stratified")
+    has_parts = given or options.split_key or options.test
+    return options.split or ("given" if has_parts else "stratified")
 
 
 def sides_of(records: Sequence[Record], options: DataOptions) -> list[tuple[str | None, bool]]:

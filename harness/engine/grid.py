@@ -79,7 +79,7 @@ def expand(study: Study, pools: Mapping[str, Sequence[PoolId]] | None = None) ->
     """
     require_known(study)
     plain = [(pool, "") for pool in range(study.pools)]
-    pools = dict.fromkeys(study.datasets, plain) if pools is None else pools
+    pools = dict.fromkeys(study.labels, plain) if pools is None else pools
     splits = [(dataset, *one) for dataset, several in pools.items() for one in several]
     cells = (
         Cell(

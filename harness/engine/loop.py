@@ -72,6 +72,8 @@ class RunResult:
     """What was damaged in the store, and was computed again."""
     pools: Mapping[tuple[str, int, str], str] = field(default_factory=dict)
     """Name of a data set, number of its pool and the group that it holds out, to the key of its content."""
+    reused: int = 0
+    """Cells that had ended before the run."""
 
     @functools.cached_property
     def table(self) -> pd.DataFrame:
@@ -171,6 +173,7 @@ def run(
         notes=plan.notes,
         healed=tuple(loop.healing.notes),
         pools=plan.pool_keys,
+        reused=len(known),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from crossprune.harness.contract import Fitter, IntArray, have_weight
 from crossprune.harness.contract.environments import frames_of
-from crossprune.harness.data.cards import DataOptions, list_cards, load_pools
+from crossprune.harness.data.cards import DataOptions, card_of, list_cards, load_pools
 from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
 from crossprune.harness.data.names import pool_name, table_of
 from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
@@ -31,6 +31,7 @@ from crossprune.harness.engine.stored import STAGE_OF, put_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
+from crossprune.harness.evaluation.references import require_fitting
 from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential, resolve
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.gathering import Pool, given_in
@@ -52,8 +53,12 @@ ONCE_STAGES: Mapping[str, tuple[Callable[[str, AdapterSpec], str], Stage]] = {
 
 
 def data_options(study: Study, name: str) -> DataOptions:
-    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error."""
-    table = table_of(study.data, study.datasets, name, list_cards())
+    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error.
+
+    ``name`` is what tables call the data set, or where it is.
+    """
+    source = study.labels.get(name, name)
+    table = table_of(study.data, study.datasets, source, list_cards())
     return from_table(DataOptions, table or {}, f"[data.{name}]")
 
 
@@ -108,6 +113,15 @@ def require_weight(study: Study, datasets: Mapping[str, DataSet]) -> None:
             )
 
 
+def require_crystals(study: Study, datasets: Mapping[str, DataSet]) -> None:
+    """Raise `StudyError` if what a study says of its own files does not fit the data, or no property."""
+    sources = study.labels
+    for name, dataset in datasets.items():
+        if sources[name] not in list_cards():
+            card = card_of(sources[name], data_options(study, name), dataset.elements)
+            require_fitting(card, dataset, f"[data.{name}]")
+
+
 @dataclass(frozen=True)
 class Plan:
     """The cells of a study with their keys, and what it takes to run them."""
@@ -143,12 +157,13 @@ class Plan:
             if label not in specs:
                 resolve(label, study.options)
         require_known(study)
-        datasets = load_splits(study, study.datasets)
+        datasets = load_splits(study, study.labels)
         require_groups(study, datasets.values())
         require_given(study, datasets.values())
         require_published(study, {name: one for (name, pool), one in datasets.items() if pool == 0})
         require_weight(study, {pool_name(*split): dataset for split, dataset in datasets.items()})
         own = {name: dataset for (name, pool), dataset in datasets.items() if pool == 0}
+        require_crystals(study, own)
         cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
         frames_keys = {name: frames_hash(dataset) for name, dataset in own.items()}
         following = {
@@ -284,9 +299,10 @@ class Plan:
 
 
 def load_splits(study: Study, names: Iterable[str]) -> dict[Split, DataSet]:
-    """Load data sets of a study, each in all its pools."""
+    """Load data sets of a study, by what tables call them, each in all its pools."""
+    sources, each = study.labels, study.ood == "each"
     pools = {
-        name: load_pools(name, study.pools, each=study.ood == "each", options=data_options(study, name))
+        name: load_pools(sources[name], study.pools, each=each, options=data_options(study, name))
         for name in sorted(names)
     }
     return {

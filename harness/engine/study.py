@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import list_cards
-from crossprune.harness.data.names import check_distinct, is_one_of, table_of
+from crossprune.harness.data.names import beside, check_distinct, is_one_of, table_of
 from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.metrics import ALL
-from crossprune.harness.evaluation.motion.runs import MdOptions
+from crossprune.harness.evaluation.motion.planning import MdTable
 from crossprune.harness.evaluation.properties import PropertyOptions
 from crossprune.harness.names import fault_of_name, fault_of_path
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM
@@ -135,7 +135,7 @@ class Study:
     """Bounds on a stage."""
     properties: PropertyOptions = field(default_factory=PropertyOptions)
     """Which physical properties of the fitted models are computed."""
-    md: MdOptions = field(default_factory=MdOptions)
+    md: MdTable = field(default_factory=MdTable)
     """Which molecular dynamics the fitted models must survive."""
 
     def __post_init__(self) -> None:
@@ -149,6 +149,7 @@ class Study:
             if len(set(values)) != len(values):
                 raise ValueError(f"{axis} has a value twice: {list(values)}")
         check_distinct(self.datasets, list_cards())
+        self._check_labels()
         for fraction in self.fractions:
             if not 0 < fraction <= 1:
                 raise ValueError(f"fraction {fraction} is not in (0, 1]; 0.1 keeps 10 % of the training set")
@@ -210,6 +211,40 @@ class Study:
         if RANDOM in self.models or RANDOM in self.options:
             raise ValueError(f"{RANDOM!r} is the choice by chance, which is always added; it is no model")
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """What each data set is called in tables, to its card's name or its file's path."""
+        cards, labels = list_cards(), {}
+        for source in self.datasets:
+            tables = (table for name, table in self.data.items() if is_one_of(name, [source], cards))
+            labels[str(next(tables, {}).get("name") or source)] = source
+        return labels
+
+    def _check_labels(self) -> None:
+        """Refuse two data sets of one name in tables."""
+        labels, cards = self.labels, list_cards()
+        if len(labels) < len(self.datasets) or any(
+            label in cards and source != label for label, source in labels.items()
+        ):
+            raise ValueError(
+                f"datasets: two are called alike in tables, or one like a card ({', '.join(labels)}); give "
+                'files other names: name = "…" in [data."FILE"]'
+            )
+
+    def placed(self, folder: Path) -> Study:
+        """Return the study with its paths, which are relative to its ``folder``, as seen from here."""
+        cards = list_cards()
+        places = {name: beside(folder, name, cards) for name in (*self.datasets, *self.data)}
+        tables = {}
+        for name, table in self.data.items():
+            paths = {key: str(folder / table[key]) for key in PATHS if isinstance(table.get(key), str)}
+            tables[places[name]] = {**table, **paths}
+        for name in self.datasets:
+            same = next((one for one in tables if is_one_of(one, [places[name]], cards)), places[name])
+            if places[name] != name:
+                tables[same] = {"name": name, **tables.get(same, {})}
+        return dataclasses.replace(self, datasets=tuple(places[one] for one in self.datasets), data=tables)
+
     def with_data(self, names: Sequence[str], keys: Mapping[str, str]) -> Study:
         """Return the study with other data sets, or with other names of the labels in its files.
 
@@ -244,6 +279,8 @@ class Study:
             raise StudyError(f"--data: {error}") from None
 
 
+PATHS = ("test", "ood", "card")
+"""Options of ``[data.NAME]`` that are paths."""
 TABLES = ("study", "primary", "options", "weights", "data", "limits", "properties", "md")
 REPLACED = {
     "properties": "give budget_evaluations, structures computed per model, the same on every machine",
@@ -253,14 +290,14 @@ REPLACED = {
 
 
 def read_study(path: Path) -> Study:
-    """Read a study file.
+    """Read a study file; its paths are relative to its folder.
 
     Raises
     ------
     StudyError
         If the file is missing, is not TOML, or has an unknown, missing or wrong entry.
     """
-    return parse_study(read_toml(path), str(path))
+    return parse_study(read_toml(path), str(path)).placed(path.parent)
 
 
 def document_of(study: Study) -> dict[str, Any]:

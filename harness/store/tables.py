@@ -160,6 +160,14 @@ def faults_of_tables(root: Path) -> Iterator[Fault]:
         yield PROVENANCE, "cannot be read"
 
 
+def cells_in(path: Path) -> set[str]:
+    """Return the keys of the cells in a table of results; none if there is no table, or it is damaged."""
+    try:
+        return set(parquet.read_table(_file(path), columns=["cell"])["cell"].to_pylist())
+    except UNREADABLE:
+        return set()
+
+
 def load_table(path: Path, columns: Columns = ANY) -> pd.DataFrame:
     """Read a table; what it raises if that cannot be done is `UNREADABLE`."""
     table: pd.DataFrame = pd.read_parquet(_file(path), page_checksum_verification=True)

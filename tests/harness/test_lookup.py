@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from crossprune.adapters import FAMILIES
 from crossprune.harness import lookup
-from crossprune.harness.errors import StudyError
+from crossprune.harness.errors import StudyError, pip_command
 
 FAMILY = """
 from crossprune.harness.contract import Family, FileFormat
@@ -310,7 +310,7 @@ def test_a_missing_package_is_a_line_too(tmp_path):
     listing = run(folder, "adapters")
     assert listing.returncode == 0, listing.stderr
     for name in ("ace", "chimes", "nnp"):
-        needs = f"adapter '{name}' needs numba: pip install 'crossprune[{name}]'"
+        needs = f"adapter '{name}' needs numba: {pip_command(f'crossprune[{name}]')}"
         assert problem(listing.stdout, name) == f"{name}: {needs}"
         assert "–" in row(listing.stdout, name)
     assert not problem(listing.stdout, "mean")

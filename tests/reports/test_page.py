@@ -246,7 +246,7 @@ def test_no_half_written_file_stays(make_results, tmp_path):
         (312.7, 41.0, "313 ± 41"),
         (0.20704, np.nan, "0.207"),
         (np.nan, np.nan, "–"),
-        (0.0, 0.0, "0 ± 0"),
+        (0.0, 0.0, "0"),
     ],
 )
 def test_no_more_digits_than_the_error_allows(mean, error, text):

@@ -10,7 +10,7 @@ import pandas as pd
 from crossprune.harness.analysis.cells import partial_errors
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.engine.results import distinct_runs, held_out_or_all, not_held_out
-from crossprune.harness.evaluation.references import plain_name
+from crossprune.harness.evaluation.references import plain_name, structure_of
 
 ERRORS = {
     "force": "force_mae_ev_per_angstrom",
@@ -146,9 +146,10 @@ def _tolerance(name: str) -> float:
 
 
 def _names(rows: pd.DataFrame) -> pd.Series[str]:
-    """Name outcomes: ``diamond c11``; phonons are one."""
+    """Name outcomes: ``diamond c11``; phonons of a crystal are one."""
     short = rows["property"].map(lambda name: name.removesuffix(_unit(name)))
-    return (rows["structure"] + " " + short).where(rows["structure"] != "phonon", "phonons")
+    is_phonon = rows["structure"].map(structure_of) == "phonon"
+    return (rows["structure"] + " " + short).where(~is_phonon, rows["structure"] + "s")
 
 
 def dynamics_outcomes(cells: pd.DataFrame, md: pd.DataFrame) -> Iterator[Outcome]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from crossprune.harness.data.cards import list_cards, load_card
+from crossprune.harness.data.cards import card_of
+from crossprune.harness.data.names import is_file
 from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
@@ -81,9 +82,11 @@ def shares_of(table: pd.DataFrame, fraction: float = 0.1) -> pd.DataFrame:
 def rules_of(study: Study) -> dict[str, Rules]:
     """Return the categories of each data set: the study's own, or its card's; none if neither has any."""
     rules: dict[str, Rules] = {}
-    for name in study.datasets:
-        own = data_options(study, name).categories
-        card = load_card(name).categories if name in list_cards() else {}
+    for name, source in study.labels.items():
+        options = data_options(study, name)
+        own = options.categories
+        is_gone = options.card is not None and not is_file(Path(options.card))  # a store seen from elsewhere
+        card = {} if is_gone else card_of(source, options).categories
         rules[name] = card if own is None else own
     return rules
 

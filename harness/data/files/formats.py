@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +37,60 @@ def read_file(path: Path, keys: Keys) -> Reading:
     StudyError
         If a key is given for a file of mlearn's schema.
     """
-    check_file(path)
-    if path.suffix == ".json" and is_mlearn(document := read_json(path)):
-        if keys != Keys():
-            raise StudyError(f"{path}: the *_key options are not for mlearn's schema, whose keys are fixed")
-        note = (LEFT_OUT,) if any(_has_stress(entry) for entry in document) else ()
-        return Reading(_of_mlearn(path, document), note)
-    raw = [RawFrame.of(atoms, place) for atoms, place in frames_of(path)]
-    if not raw:
-        raise DataError(f"{path} holds no frames; give a file with labelled structures")
-    frames, notes = labelled(raw, keys, path)
+    return read_files([(path, None)], keys)
+
+
+def read_files(files: Sequence[tuple[Path, str | None]], keys: Keys) -> Reading:
+    """As `read_file`, of several files of one data set, whose labels are made uniform together.
+
+    Parameters
+    ----------
+    files
+        Each with the part that all its frames are in, if it is one.
+    keys
+        Names of the labels, in all of them.
+    """
+    raw: list[tuple[RawFrame, str | None]] = []
+    records: list[Record] = []
+    notes: list[str] = []
+    for path, part in files:
+        check_file(path)
+        if path.suffix == ".json" and is_mlearn(document := read_json(path)):
+            reading = _reading_of_mlearn(path, document, keys)
+            records += [replace(one, part=part) for one in reading.records]
+            notes += reading.notes
+            continue
+        found = [(RawFrame.of(atoms, place), part) for atoms, place in frames_of(path)]
+        if not found:
+            raise DataError(f"{path} holds no frames; give a file with labelled structures")
+        raw += found
+    if raw:
+        more = _of_labels(raw, keys, files[0][0])
+        records, notes = records + more.records, notes + list(more.notes)
+    return Reading(records, tuple(notes))
+
+
+def _reading_of_mlearn(path: Path, document: Any, keys: Keys) -> Reading:
+    if keys != Keys():
+        raise StudyError(f"{path}: the *_key options are not for mlearn's schema, whose keys are fixed")
+    note = (LEFT_OUT,) if any(_has_stress(entry) for entry in document) else ()
+    return Reading(_of_mlearn(path, document), note)
+
+
+def _of_labels(raw: Sequence[tuple[RawFrame, str | None]], keys: Keys, path: Path) -> Reading:
+    """Give frames their labels, places in trajectories and parts; ``path`` is for messages."""
+    frames, notes = labelled([one for one, _ in raw], keys, path)
     ordered = False
     records = []
-    for index, (one, frame) in enumerate(zip(raw, frames, strict=True)):
+    for index, ((one, part), frame) in enumerate(zip(raw, frames, strict=True)):
         check_frame(frame, one.place)
         ordered = ordered or keys.order in one.info
         group = frame.info["group"]
         order = number(one.info.get(keys.order, index), "order_key", one.place) if keys.order else index
         if not math.isfinite(order):
             raise DataError(f"{one.place}: {keys.order!r} (order_key) is {order}; give a finite number")
-        part = None if keys.split is None else str(required(one.info, keys.split, "split_key", one.place))
+        if keys.split is not None:
+            part = str(required(one.info, keys.split, "split_key", one.place))
         records.append(Record(atoms=frame, place=one.place, sequence=group, order=order, part=part))
     if keys.order is not None and not ordered:
         raise DataError(

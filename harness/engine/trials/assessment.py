@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from crossprune.harness.data.cards import Card, list_cards, load_card
+from crossprune.harness.data.cards import Card, card_of
 from crossprune.harness.engine.keys import md_key, properties_key
 from crossprune.harness.engine.loop import Progress
 from crossprune.harness.engine.plan import data_options, load_splits
 from crossprune.harness.engine.results import AXES, REFERENCE_SEEN, md_table, properties_table
 from crossprune.harness.engine.schedule import Task
 from crossprune.harness.engine.stages import md_stage, properties_stage
-from crossprune.harness.engine.stored import acquaintance
+from crossprune.harness.engine.stored import acquaintance, stored_dataset
 from crossprune.harness.engine.study import PUBLISHED, Study
 from crossprune.harness.engine.trials.loop import TrialLoop
-from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdOptions, MdRun
+from crossprune.harness.evaluation.motion.planning import Planned, md_runs
+from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdOptions
 from crossprune.harness.evaluation.properties import PropertyOptions, tasks
-from crossprune.harness.evaluation.references import groups_behind, md_runs, reference_of, setting_of
+from crossprune.harness.evaluation.references import (
+    NO_CRYSTAL,
+    groups_behind,
+    in_crystal,
+    reference_of,
+    setting_of,
+)
 from crossprune.harness.evaluation.seen import UNKNOWN
 from crossprune.harness.evaluation.setting import Setting
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.records import Record
-
-NO_CARD = "the data set has no card that names its crystal"
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Assessment:
     """Number of stages that were computed, not taken from the store, by name."""
     left: int
     """Trials without a record: more than 0 only if the run was interrupted."""
+    reused: int = 0
+    """Trials that had ended before."""
 
 
 @leased
@@ -74,9 +81,7 @@ def assess(
     plans = {
         (name, pool): plan
         for name in sorted(set(cells["dataset"]))
-        for pool, plan in _Plan.of_pools(
-            study, name, sorted(set(cells.loc[cells["dataset"] == name, "pool"]))
-        )
+        for pool, plan in _Plan.of_pools(study, store, name, cells[cells["dataset"] == name])
     }
     asked = [(plans[cell["dataset"], cell["pool"]], cell) for cell in _rows(cells)]
     trials = {trial.job[1]: trial for plan, cell in asked for trial in plan.trials(cell)}
@@ -89,6 +94,7 @@ def assess(
         md_table(row for plan, cell in asked for row in plan.md_rows(cell, records)),
         loop.computed,
         len(trials) - len(records),
+        len(known),
     )
 
 
@@ -103,35 +109,39 @@ class _Plan:
     """What is asked of the models of one pool of a data set."""
 
     study: Study
-    card: Card | None
-    setting: Setting | None
-    runs: tuple[MdRun, ...]
+    card: Card
+    settings: Mapping[str, Setting]
+    """Of each crystal, by its name."""
+    runs: tuple[Planned, ...]
 
     @classmethod
-    def of_pools(cls, study: Study, name: str, pools: Sequence[int]) -> Iterator[tuple[int, _Plan]]:
+    def of_pools(
+        cls, study: Study, store: Store, name: str, cells: pd.DataFrame
+    ) -> Iterator[tuple[int, _Plan]]:
         """Plan each pool: what counts as atoms too close in dynamics is known from its training part."""
-        if name not in list_cards() or not (study.properties.enabled or study.md.enabled):
-            yield from ((pool, cls(study, None, None, ())) for pool in pools)
-            return
-        card, data = load_card(name), data_options(study, name)
+        data, keys = data_options(study, name), [key for key in cells["dataset_key"] if key]
+        elements = stored_dataset(store.root, keys[0]).elements if keys else ()
+        card = card_of(study.labels[name], data, elements)
+        settings = {label: setting_of(card, label) for label in card.every_crystal}
         if not study.md.enabled:
-            yield from ((pool, cls(study, card, setting_of(card), ())) for pool in pools)
+            yield from ((pool, cls(study, card, settings, ())) for pool in sorted(set(cells["pool"])))
             return
         for (_, pool), dataset in load_splits(study, [name]).items():
-            yield pool, cls(study, card, setting_of(card), tuple(md_runs(card, study.md, dataset, data)))
+            yield pool, cls(study, card, settings, tuple(md_runs(card, study.md, dataset, data)))
 
     def trials(self, cell: Mapping[str, Any]) -> Iterator[Task]:
         """List the trials of a cell's fit; cells that share a fit share them."""
-        if cell["status"] != "done" or self.setting is None:
+        if cell["status"] != "done":
             return
         fit = cell["fit_key"]
-        if self._wants_properties(cell):
-            key = properties_key(fit, self.setting, self.study.properties)
-            arguments: tuple[Any, ...] = (fit, self.setting, self.study.properties)
+        for setting in self.settings.values() if self._wants_properties(cell) else ():
+            key = properties_key(fit, setting, self.study.properties)
+            arguments: tuple[Any, ...] = (fit, setting, self.study.properties)
             yield Task(("properties", key), properties_stage, arguments)
-        for run in (one for one in self._runs_of(cell) if not one.missing):
-            key = md_key(fit, run)
-            yield Task(("md", key), md_stage, (fit, run, key))
+        for run in (one.run for one in self._runs_of(cell)):
+            if run is not None and not run.missing:
+                key = md_key(fit, run)
+                yield Task(("md", key), md_stage, (fit, run, key))
 
     def property_rows(
         self, cell: Mapping[str, Any], records: Mapping[str, Record], store: Store
@@ -139,21 +149,26 @@ class _Plan:
         """Lay out a cell's properties beside the reference values; a row for every expected one."""
         if not self._wants_properties(cell):
             return
-        if cell["status"] != "done" or self.setting is None or self.card is None:
-            reason = (
-                NO_CARD if cell["status"] == "done" else f"the model is {cell['status']}: {cell['reason']}"
-            )
+        if cell["status"] != "done" or not self.settings:
+            reason = NO_CRYSTAL if cell["status"] == "done" else _without_model(cell)
             yield {**cell, "structure": "", "property": "", "status": "skipped", "reason": reason}
             return
-        record = records.get(properties_key(cell["fit_key"], self.setting, self.study.properties))
-        if record is None:
-            return
+        for label, setting in self.settings.items():
+            record = records.get(properties_key(cell["fit_key"], setting, self.study.properties))
+            if record is not None:
+                yield from self._rows_of(cell, label, setting, record, store)
+
+    def _rows_of(
+        self, cell: Mapping[str, Any], label: str, setting: Setting, record: Record, store: Store
+    ) -> Iterator[dict[str, Any]]:
+        """Lay out the properties of one crystal."""
         found = {(row["structure"], row["name"]): row for row in record.rows}
         known = acquaintance(store, cell["dataset_key"], cell["fit_key"])
-        for task in tasks(self.setting, self.study.properties.names):
-            for structure, name in task.keys:
+        for task in tasks(setting, self.study.properties.names):
+            for key in task.keys:
                 missing = {"status": record.status, "reason": record.reason}
-                row = {**cell, **found.get((structure, name), missing)}
+                row = {**cell, **found.get(key, missing)}
+                structure, name = in_crystal(label, key[0]), key[1]
                 reference, source = reference_of(self.card, structure, name)
                 row |= {"structure": structure, "property": name}
                 groups = groups_behind(self.card, structure, name)
@@ -163,24 +178,22 @@ class _Plan:
 
     def md_rows(self, cell: Mapping[str, Any], records: Mapping[str, Record]) -> Iterator[dict[str, Any]]:
         """Lay out a cell's runs of molecular dynamics; a row for every run."""
-        runs = self._runs_of(cell)
-        if self.study.md.enabled and self._wants(cell, self.study.md) and self.setting is None:
-            yield {**cell, "status": "skipped", "reason": NO_CARD}
-        for run in runs:
-            facts = {
-                "start": run.start,
-                "ensemble": run.ensemble,
-                "temperature_k": run.temperature_k,
-                "velocity_seed": run.velocity_seed,
-                "n_atoms": None if run.missing else len(run.atoms()),
-                "timestep_fs": run.timestep_fs,
-                "planned_ps": run.steps * run.timestep_fs / FS_PER_PS,
-            }
-            if cell["status"] != "done":
-                reason = f"the model is {cell['status']}: {cell['reason']}"
-                yield {**cell, **facts, "status": "skipped", "reason": reason}
-            elif run.missing:
+        for planned in self._runs_of(cell):
+            facts: dict[str, Any] = {"start": planned.start, "ensemble": planned.ensemble}
+            if (run := planned.run) is not None:
+                facts |= {
+                    "temperature_k": run.temperature_k,
+                    "velocity_seed": run.velocity_seed,
+                    "n_atoms": None if run.missing else len(run.atoms()),
+                    "timestep_fs": run.timestep_fs,
+                    "planned_ps": run.steps * run.timestep_fs / FS_PER_PS,
+                }
+            reason = planned.reason
+            if run is not None and run.missing:
                 reason = f"no frame of group {run.missing!r} of two atoms or more is in test or ood"
+            if cell["status"] != "done":
+                yield {**cell, **facts, "status": "skipped", "reason": _without_model(cell)}
+            elif run is None or reason:
                 yield {**cell, **facts, "status": "skipped", "reason": reason}
             elif (record := records.get(md_key(cell["fit_key"], run))) is not None:
                 ended = record.rows[0] if record.rows else {}
@@ -196,5 +209,11 @@ class _Plan:
     def _wants_properties(self, cell: Mapping[str, Any]) -> bool:
         return self.study.properties.enabled and self._wants(cell, self.study.properties)
 
-    def _runs_of(self, cell: Mapping[str, Any]) -> tuple[MdRun, ...]:
+    def _runs_of(self, cell: Mapping[str, Any]) -> tuple[Planned, ...]:
         return self.runs if self._wants(cell, self.study.md) else ()
+
+
+def _without_model(cell: Mapping[str, Any]) -> str:
+    """Say why there is no model; the cell's own row has the whole traceback."""
+    lines = str(cell["reason"]).strip().splitlines() or [""]
+    return f"the model is {cell['status']}: {lines[-1]}"

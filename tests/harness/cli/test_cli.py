@@ -100,6 +100,14 @@ def test_every_command_has_an_example():
         assert re.search(r"Example:\s+crossprune", runner.invoke(app, [command, "--help"]).output), command
 
 
+def test_small_options_that_everybody_tries():
+    runner = CliRunner()
+    assert re.match(r"crossprune \d+\.\d+", runner.invoke(app, ["--version"]).output)
+    for words in ([], ["run"], ["store", "gc"]):
+        assert runner.invoke(app, [*words, "-h"]).output == runner.invoke(app, [*words, "--help"]).output
+    assert "--install-completion" in runner.invoke(app, ["-h"], env={"COLUMNS": "160"}).output
+
+
 def test_lists_of_adapters_and_data_sets_are_complete():
     runner = CliRunner(env={"COLUMNS": "200"})
     adapters = runner.invoke(app, ["adapters"]).output

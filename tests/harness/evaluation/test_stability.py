@@ -16,9 +16,9 @@ from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.data.crystals import Crystal
 from crossprune.harness.evaluation.lattice import equilibrium
 from crossprune.harness.evaluation.motion.dynamics import with_velocities
-from crossprune.harness.evaluation.motion.runs import Frame, MdOptions, MdRun
+from crossprune.harness.evaluation.motion.planning import MdTable, md_runs, shortest_distance, snapshots
+from crossprune.harness.evaluation.motion.runs import Frame, MdRun
 from crossprune.harness.evaluation.motion.stability import Trajectory, hottest, run_md, violation
-from crossprune.harness.evaluation.references import md_runs, shortest_distance, snapshots
 from crossprune.harness.fingerprint import canonical_hash
 from crossprune.harness.lookup import load_potential, resolve
 
@@ -196,10 +196,13 @@ def test_a_frame_may_be_hot_while_it_settles():
 def test_frames_to_start_from_are_held_out_and_do_not_depend_on_what_is_chosen():
     dataset = load_dataset("si-pbe")
     groups = ("vacancy", "surface-100", "md-4500K", "interstitial")
-    options = MdOptions(
+    options = MdTable(
         starts=("crystal", *groups), ensembles=("nve", "nvt"), melting_fractions=(0.5,), ramp=True
     )
-    runs = md_runs(load_card("si-pbe"), dataclasses.replace(options, n_velocities=1), dataset, DataOptions())
+    once = dataclasses.replace(options, n_velocities=1)
+    planned = md_runs(load_card("si-pbe"), once, dataset, DataOptions())
+    runs = [one.run for one in planned]
+    assert [one.start for one in planned] == [run.start for run in runs]
     by_start = {}
     for run in runs:
         by_start.setdefault(run.start.partition(":")[0], []).append(run)
@@ -272,7 +275,7 @@ def test_npt_asks_for_stress():
 @pytest.mark.slow
 def test_ab_initio_snapshots_are_found_by_temperature(data_folder):
     data_folder("mlearn")
-    found = snapshots(load_card("mlearn-Mo"), DataOptions())
+    found = snapshots(load_card("mlearn-Mo"), DataOptions(), load_dataset("mlearn-Mo"))
     assert [one.temperature_k for one in found] == [300.0, 3000.0, 6000.0]
     assert {one.repeat for one in found} == {3}
     assert found[0].crystal.lattice_parameter == pytest.approx(3.150, abs=2e-3)
@@ -355,8 +358,9 @@ def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
     fitter = resolve("snap", {"snap": loose}).make(dataset.elements)
     subset = np.sort(np.random.default_rng(2).choice(dataset.indices("train"), 5, replace=False))
     model = fitter.fit(fitter.prepare(dataset.frames), subset, weights={}, rng=np.random.default_rng(0))
-    options = MdOptions(ensembles=("nve",), melting_fractions=(0.6,), steps=200, repeat=1, n_velocities=32)
-    results = [run_md(model, run)[0] for run in md_runs(load_card("si-pbe"), options, dataset, DataOptions())]
+    options = MdTable(ensembles=("nve",), melting_fractions=(0.6,), steps=200, repeat=1, n_velocities=32)
+    planned = md_runs(load_card("si-pbe"), options, dataset, DataOptions())
+    results = [run_md(model, one.run)[0] for one in planned]
     survivors = [sum(one.survived for one in half) for half in (results[:16], results[16:])]
     (low0, high0), (low1, high1) = (wilson(count / 16, 16) for count in survivors)
     assert 0 < sum(survivors) < 32
@@ -369,10 +373,10 @@ def test_velocity_seeds_agree_within_the_stated_interval(require_adapter):
 def test_a_published_potential_against_ab_initio_snapshots(molybdenum, data_folder):
     """Prints the table of docs/metrics/stability.md."""
     data_folder("mlearn")
-    options = MdOptions(enabled=True, ensembles=(), n_velocities=1, steps=2000)
+    options = MdTable(enabled=True, ensembles=(), n_velocities=1, steps=2000)
     card, data = load_card("mlearn-Mo"), DataOptions()
     found = {}
-    for run in md_runs(card, options, load_dataset("mlearn-Mo"), data):
+    for run in (one.run for one in md_runs(card, options, load_dataset("mlearn-Mo"), data)):
         result = found[run.temperature_k] = run_md(molybdenum, run)[0]
         facts = dataclasses.asdict(result)
         measured = [
