@@ -6,7 +6,6 @@ Everything below is imported when it is first used, so that ``import crossprune`
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from crossprune.running import Run, run
     from crossprune.tuning import reweight, tune
 
-__version__ = version("crossprune")
+__version__: str
 _HOMES: dict[str, str] = {
     "Description": "describing",
     "Exported": "exporting",
@@ -66,7 +65,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module."""
+    """Import a public name from its module; the version is looked up when it is asked for, too."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("crossprune")
     if name not in _HOMES:
         raise AttributeError(f"module 'crossprune' has no attribute {name!r}; it has: {', '.join(_HOMES)}")
     return getattr(import_module(f"crossprune.{_HOMES[name]}"), name)

@@ -134,8 +134,8 @@ def one_row(store: str | Path, wanted: Mapping[str, str | float | int]) -> pd.Se
     from crossprune.harness.errors import StudyError
 
     root, whole = Path(store), results(store)
-    table = labelled(whole).drop_duplicates("cell") if "cell" in whole else labelled(whole)
-    table = table if "pool" in table else table.assign(pool=0)
+    table = labelled(whole)
+    table = (table if "pool" in table else table.assign(pool=0)).drop_duplicates(list(OPTIONS))
     found = fitting(root, table, wanted)
     if len(found) != 1:
         shown = table if found.empty else found

@@ -142,12 +142,14 @@ def _all_steps(work: Work, on_progress: OnProgress, on_notes: OnNotes) -> Run:
     with work:
         result = work.cells(lambda one: on_progress(CELLS, one), on_notes)
         published = work.published(result, lambda one: on_progress(PUBLISHED, one))
-        work.write(result, published)
-        tried = work.trials(result, published, lambda one: on_progress(MODELS, one))
+        root, tried = work.store.root, None
+        if not (held := work.is_held(result, published)):
+            work.write(result, published)
+            tried = work.trials(result, published, lambda one: on_progress(MODELS, one))
         if result.left or published.left or (tried is not None and tried.left):
             raise KeyboardInterrupt
-    page = write_report(work.store.root, work.provenance(result, "crossprune.run(...)"))
-    root = work.store.root
+    provenance = work.provenance(result, "crossprune.run(...)")
+    page = root / "report.html" if held else write_report(root, provenance)
     return Run(
         store=root,
         results=results(root),

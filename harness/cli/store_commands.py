@@ -150,14 +150,20 @@ def export(
 
     Example: `crossprune store export mo all.csv` or `crossprune store export mo mo.parquet --study mo.toml`
     """
+    import itertools
+
     from crossprune.harness.engine import archive
     from crossprune.harness.engine import loop as engine
     from crossprune.harness.engine.study import read_study
+    from crossprune.harness.engine.trials.published import stored_published
 
     opened = _open(store)
     if artefacts is not None and study is None:
         raise StudyError("--artefacts needs --study: which study's artefacts?")
-    cells = engine.stored_cells(read_study(study), opened) if study else archive.recorded_cells(opened)
+    cells = archive.recorded_cells(opened)
+    if study is not None:
+        asked = read_study(study)
+        cells = itertools.chain(engine.stored_cells(asked, opened), stored_published(asked, opened))
     with _progress("cells") as show:
         count = archive.export_results(opened, target, cells, show)
     console.print(f"{count} cells: {target.resolve()}", soft_wrap=True, highlight=False)

@@ -9,7 +9,7 @@ import pytest
 from crossprune.harness.analysis.answer import analyse, read_results
 from crossprune.harness.engine.results import refits
 from crossprune.harness.engine.study import parse_study
-from crossprune.harness.engine.trials.published import UNKNOWN, needs
+from crossprune.harness.engine.trials.published import UNKNOWN, needs, stored_published
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.upkeep import find_waste, verify
@@ -113,6 +113,8 @@ def test_the_store_is_whole_and_nothing_is_computed_twice(stores):
     keys, needed = needs(parse_study(with_published(SOURCE), "study"), store)
     waste = find_waste(store, keys, needed)
     assert (waste.records, waste.artefacts) == ((), ())
+    rows = [*stored_published(parse_study(with_published(SOURCE), "study"), store)]
+    assert [(cell.model, record.status) for _, cell, record in rows] == [(SOURCE, "done")]
     before = {path: path.stat().st_mtime for path in (store.root / "objects").rglob("*.json")}
     again = crossprune.run(with_published(SOURCE), store=store.root, workers=0)
     assert {path: path.stat().st_mtime for path in (store.root / "objects").rglob("*.json")} == before

@@ -34,6 +34,7 @@ from crossprune.harness.fingerprint import canonical_hash, package_versions, sou
 from crossprune.harness.lookup import adapter_class, families, load_potential
 from crossprune.harness.store.leases import leased
 from crossprune.harness.store.objects import Store
+from crossprune.harness.store.records import Record
 
 NOBODY_CHOSE = Choice("", PUBLISHED, PUBLISHED, float("nan"), 0, "", "", "", space="", mask="none")
 UNKNOWN = "published: what it was fitted to is not known"
@@ -113,6 +114,15 @@ def needs(study: Study, store: Store) -> tuple[set[str], set[Job]]:
     plan = Plan.of(study, store)
     published = {one.task.job[1] for one in _trials(study, store, plan.pool_keys)}
     return {*plan.keys.values(), *published}, {job for cell in plan.keys for job in plan.rests_on(cell)}
+
+
+def stored_published(study: Study, store: Store) -> Iterator[tuple[int, Cell, Record]]:
+    """Read the records of a study's published potentials: place in its table, cell, record."""
+    if not study.published:
+        return
+    trials = {one.task.job[1]: one for one in _trials(study, store, Plan.of(study, store).pool_keys)}
+    for place, record in enumerate(store.read(list(trials))):
+        yield place, trials[record.key].cell, record
 
 
 def _trials(study: Study, store: Store, pools: Mapping[tuple[str, int, str], str]) -> Iterator[_Trial]:
