@@ -7,7 +7,7 @@ import pytest
 from ase.io import read, write
 from crossprune.adapters.mean import MeanPotential
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
-from crossprune.harness.engine import assessment, stages
+from crossprune.harness.engine import stages
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.results import PROPERTIES, REFERENCE_SEEN, distinct_runs
