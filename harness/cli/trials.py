@@ -9,8 +9,8 @@ from math import isnan
 import pandas as pd
 from crossprune.harness.cli.console import print_lines, print_text
 from crossprune.harness.cli.layout import WIDTH, lines_of
-from crossprune.harness.engine.trials.assessment import Assessment
 from crossprune.harness.engine.results import distinct_runs
+from crossprune.harness.engine.trials.assessment import Assessment
 from crossprune.harness.evaluation.properties import Property
 from rich.console import Console
 

@@ -13,6 +13,7 @@ from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.results import PROPERTIES, REFERENCE_SEEN, distinct_runs
 from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.engine.study import parse_study
+from crossprune.harness.engine.trials import assessment
 from crossprune.harness.engine.trials.assessment import assess
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.properties import tasks
