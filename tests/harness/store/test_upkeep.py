@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.cli.main import app
-from crossprune.harness.engine.loop import needs, run
+from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.results import VOLATILE
 from crossprune.harness.engine.study import parse_study, read_study
+from crossprune.harness.engine.trials.published import needs
 from crossprune.harness.store import upkeep
 from crossprune.harness.store.objects import Store
 from typer.testing import CliRunner
