@@ -147,7 +147,7 @@ def _lines(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[str]:
             yield from _lines(value, (*place, key))
 
 
-MENTIONS = {"analyze", "run"}
+MENTIONS = {"analyze", "run", "tune"}
 """Names of commands that a text speaks of without calling them."""
 ELSEWHERE = {
     "--executor": "needs a cluster; tests/harness/engine/test_clusters.py runs studies on Parsl",
