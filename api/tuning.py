@@ -60,6 +60,16 @@ def tune(
     ------
     StudyError
         If the adapter is not known or has no search space.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import crossprune
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = crossprune.tune("snap", "si-pbe", store=folder, folds=2, options={"twojmax": 2},
+    ...                             data_options={"smoke": True})
+    >>> len(found.tried), sorted(found.best)
+    (12, ['cutoff', 'energy_weight', 'twojmax'])
     """
     from crossprune.harness.engine.clusters import executor_of
     from crossprune.harness.tuning.search import search
@@ -105,6 +115,16 @@ def reweight(
     ------
     StudyError
         If the family is not linear in its coefficients.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import crossprune
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = crossprune.reweight("snap", "si-pbe", store=folder, folds=2, options={"twojmax": 2},
+    ...                                 data_options={"smoke": True})
+    >>> "vacancy" in found.weights, found.after[0] < found.before[0]
+    (True, True)
     """
     from crossprune.harness.tuning.weights import reweight as chosen
 

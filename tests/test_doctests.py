@@ -18,7 +18,7 @@ def with_examples(root: Path) -> list[str]:
     """Return the modules of a tree whose text has an example, in whatever room they are."""
     return [
         ".".join(["crossprune", *top, *path.relative_to(root / folder).with_suffix("").parts])
-        for folder, top in {"api": [], **{one: [one] for one in ("harness", "adapters", "reports")}}.items()
+        for folder, top in {**{one: [one] for one in ("harness", "adapters", "reports")}, "api": []}.items()
         for path in sorted((root / folder).rglob("*.py"))
         if ">>> " in path.read_text()
     ]

@@ -98,7 +98,7 @@ def test_the_guide_has_a_table_of_the_options(name, require_adapter):
 
 def test_the_command_shows_options(require_adapter):
     require_adapter("snap")
-    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["adapters", "snap"])
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["adapters", "snap"])
     assert done.exit_code == 0
     assert "crossprune[snap]" in done.output
     for one in described_options(adapter_class("snap").options_type):
