@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # imported when something is tuned
     from crossprune.harness.engine.loop import Progress
-    from crossprune.harness.tuning.search import Tuned
-    from crossprune.harness.tuning.weights import Reweighted
+    from crossprune.validation.search import Tuned
+    from crossprune.validation.weights import Reweighted
 
 LONGEST_S = 3600.0
 """Wall time of one fit, s."""
@@ -72,7 +72,7 @@ def tune(
     (12, ['cutoff', 'energy_weight', 'twojmax'])
     """
     from crossprune.harness.engine.clusters import executor_of
-    from crossprune.harness.tuning.search import search
+    from crossprune.validation.search import search
 
     executor = executor_of("local", workers, LONGEST_S)
     try:
@@ -126,7 +126,7 @@ def reweight(
     >>> "vacancy" in found.weights, found.after[0] < found.before[0]
     (True, True)
     """
-    from crossprune.harness.tuning.weights import reweight as chosen
+    from crossprune.validation.weights import reweight as chosen
 
     return chosen(
         model,

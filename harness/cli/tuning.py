@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:  # imported when the command needs them, so that --help is quick
-    from crossprune.harness.tuning.search import Tuned
-    from crossprune.harness.tuning.weights import Reweighted
+    from crossprune.validation.search import Tuned
+    from crossprune.validation.weights import Reweighted
 
 INTERRUPTED = 130
 console = Console()
@@ -91,7 +91,7 @@ def tune(
 
 def _tried_table(found: Tuned) -> Table:
     """Lay out what was tried; options that all points share are said once."""
-    from crossprune.harness.tuning.search import ENERGY, FORCE
+    from crossprune.validation.search import ENERGY, FORCE
 
     points = found.points
     shared = {k: v for k, v in points[0].items() if all(k in one and one[k] == v for one in points)}

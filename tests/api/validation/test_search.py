@@ -12,7 +12,7 @@ from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import adapter_class, resolve
-from crossprune.harness.tuning.search import FORCE, as_toml, points_of
+from crossprune.validation.search import FORCE, as_toml, points_of
 
 SMALL = {"order_2b": 6, "order_3b": 2}
 

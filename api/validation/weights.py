@@ -60,7 +60,7 @@ def reweight(
     Parameters
     ----------
     model, data, store, folds, options, data_options
-        As for `crossprune.harness.tuning.search.search`.
+        As for `crossprune.validation.search.search`.
 
     Raises
     ------
