@@ -18,8 +18,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import crossprune
 import matplotlib.pyplot as plt
-import pandas as pd
 
 folder = Path(tempfile.mkdtemp())
 (folder / "well.toml").write_text("""
@@ -37,8 +37,8 @@ twojmax = 4
 [options.ace]
 max_degrees = [6, 4]
 """)
-run = ["crossprune", "run", "well.toml", "--store", "well", "--workers", "1"]
-print(subprocess.run(run, check=True, capture_output=True, text=True, cwd=folder).stdout)
+done = crossprune.run(folder / "well.toml", store=folder / "well")
+done.statuses
 
 # %%
 # The answer
@@ -59,8 +59,7 @@ print(answer[: answer.index("force, ood")])
 #
 # Every point is one pruned set; compare the scatter over seeds with the distance between choosers.
 
-results = pd.read_parquet(folder / "well" / "results.parquet")
-test = results[(results["group"] == "all") & (results["split"] == "test")]
+test = done.results.query("group == 'all' and split == 'test'")
 figure, panels = plt.subplots(1, 2, layout="constrained", figsize=(8, 4))
 for axes, (model, cells) in zip(panels, test.groupby("model"), strict=True):
     for shift, (chooser, one) in enumerate(cells.groupby("chooser")):

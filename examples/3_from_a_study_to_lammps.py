@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import crossprune
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from ase.build import bulk
 from ase.io import write
 
@@ -33,61 +33,47 @@ models = ["snap"]
 [options.snap]
 twojmax = 4
 """)
-run = ["crossprune", "run", "silicon.toml", "--store", "store", "--workers", "1"]
-subprocess.run(run, check=True, capture_output=True, cwd=folder)
-table = pd.read_parquet(folder / "store" / "results.parquet")
-row = table[(table["group"] == "all") & (table["split"] == "test") & (table["chooser"] == "snap")].iloc[0]
-row[
-    [
-        "model",
-        "chooser",
-        "fraction",
-        "seed",
-        "energy_mae_mev_per_atom",
-        "force_mae_ev_per_angstrom",
-        "fit_key",
-    ]
-]
+table = crossprune.run(folder / "silicon.toml", store=folder / "store").results
+row = table.query("group == 'all' and split == 'test' and chooser == 'snap'").iloc[0]
+row[["model", "chooser", "fraction", "seed", "energy_mae_mev_per_atom", "force_mae_ev_per_angstrom"]]
 
 # %%
 # The potential
 # -------------
 #
-# The store keeps every fit under its key. In ASE it is a calculator like any other.
+# A row leads to its potential. In ASE it is a calculator like any other.
 
-from crossprune.harness.lookup import load_potential
-
-(place,) = (folder / "store" / "objects" / "fit").rglob(f"{row['fit_key']}/potential")
-potential = load_potential(str(place))
 atoms = bulk("Si", cubic=True).repeat(2)
 atoms.rattle(0.05, seed=0)
-atoms.calc = potential.calculator()
+atoms.calc = crossprune.load_potential(row)
 print(f"{atoms.get_potential_energy():.6f} eV")
 
 # %%
 # In LAMMPS
 # ---------
 #
-# ``export`` writes the family's native files; a SNAP comes with the lines that set it up.
+# ``export_potential`` writes the family's files, says which lines run them, and puts an input beside them
+# that does. On the command line: ``crossprune export-potential store --model snap --chooser snap -o lammps``.
 
-potential.export(folder / "lammps")
-print((folder / "lammps" / "potential.lmp").read_text())
+exported = crossprune.export_potential(row, folder / "lammps")
+print(*exported.lammps, *exported.notes, sep="\n")
 
 # %%
 # The same atoms, and then 0.2 ps of dynamics at constant energy:
 
 write(folder / "lammps" / "silicon.data", atoms, format="lammps-data", masses=True)
-(folder / "lammps" / "in.silicon").write_text("""
-units metal
-read_data silicon.data
-include potential.lmp
+before, after = exported.lammps[:2], exported.lammps[2:]
+(folder / "lammps" / "in.silicon").write_text(
+    "\n".join([*before, "read_data silicon.data", *after])
+    + """
 thermo_style custom time pe etotal temp
 thermo 20
 thermo_modify format float %.9g
 velocity all create 600 1
 fix dynamics all nve
 run 200
-""")
+"""
+)
 call = ["lmp", "-in", "in.silicon", "-log", "none"]
 done = subprocess.run(call, check=True, capture_output=True, text=True, cwd=folder / "lammps")
 lines = done.stdout[done.stdout.index("PotEng") :].splitlines()[1:]

@@ -10,12 +10,11 @@ part of the data and group. So what the report does not show is a few lines of p
 # A small study first: two latent spaces and chance choose from the embedded silicon data, and SNAP is fitted
 # to what they chose.
 
-import subprocess
 import tempfile
 from pathlib import Path
 
+import crossprune
 import matplotlib.pyplot as plt
-import pandas as pd
 
 folder = Path(tempfile.mkdtemp())
 (folder / "table.toml").write_text("""
@@ -30,9 +29,8 @@ models = ["snap"]
 [options.snap]
 twojmax = 4
 """)
-run = ["crossprune", "run", "table.toml", "--store", "table", "--workers", "1"]
-subprocess.run(run, check=True, capture_output=True, cwd=folder)
-results = pd.read_parquet(folder / "table" / "results.parquet")
+crossprune.run(folder / "table.toml", store=folder / "table")
+results = crossprune.results(folder / "table")
 results[["chooser", "fraction", "seed", "split", "group", "force_mae_ev_per_angstrom"]].head()
 
 # %%

@@ -13,13 +13,12 @@ what is known of it, it asks every model for its lattice, its elastic constants,
 # Copper of the effective-medium theory (EMT) that comes with ASE stands for a calculation of yours: crystals
 # at several volumes, strained and rattled, some of them with a vacancy.
 
-import subprocess
 import tempfile
 from pathlib import Path
 
+import crossprune
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -92,14 +91,13 @@ formation_energy_ev = 1.22
 enabled = true
 names = ["lattice", "elastic", "vacancy"]
 """)
-run = ["crossprune", "run", "copper.toml", "--store", "copper", "--workers", "1"]
-subprocess.run(run, check=True, capture_output=True, cwd=folder)
+done = crossprune.run(folder / "copper.toml", store=folder / "copper")
 
 # %%
 # Models beside the reference
 # ---------------------------
 
-table = pd.read_parquet(folder / "copper" / "properties.parquet")
+table = done.properties
 whole = table["fraction"] == 1.0
 table["data"] = ("a fifth, by " + table["chooser"]).where(~whole, "all")
 known = table.dropna(subset="reference").drop_duplicates(["property", "data"]).set_index(["property", "data"])
