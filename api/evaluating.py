@@ -125,7 +125,7 @@ class Evaluation:
         from crossprune.harness.evaluation.seen import PARTS
         from crossprune.harness.tables import from_table
 
-        allowed = dict.fromkeys((*SPLITS, *PARTS))
+        allowed = dict.fromkeys((*SPLITS, *PARTS, ALL))
         if split is not None and split not in allowed:
             raise StudyError(unknown_name("split", split, allowed))
         given = dict(loading or {})
@@ -167,6 +167,8 @@ class Evaluation:
         return pd.DataFrame([{"part": part, **row} for row in rows])
 
 
+ALL = "all"
+"""As a split, every frame, whatever part it is in."""
 DRAWING = ("split", "test_fraction", "seed", "split_key")
 """Options of loading that say how a split is drawn."""
 
@@ -205,6 +207,8 @@ def _parts(
     from crossprune.harness.evaluation.seen import CHOSEN, NEW, PARTS, REMAINDER, parts_elsewhere
 
     why = [UNKNOWN]
+    if split == ALL:
+        return [ALL] * len(dataset.frames), [ALL], ["all frames, as asked for", *why]
     if fit is not None:
         own = fit.dataset.name
         parts = parts_elsewhere(dataset.frames, fit.dataset, fit.subset)
@@ -252,7 +256,8 @@ def _origin(data: str, options: DataOptions) -> str:
         )
     return (
         f"of a split that was drawn just now: {100 * options.test_fraction:g} % for test {DRAWN[method]}, "
-        f"seed {options.seed} (others: --test-fraction, --split-method, --seed, --split-key)"
+        f"seed {options.seed} (others: --test-fraction, --split-method, --seed, --split-key; "
+        f"the whole: --split {ALL})"
     )
 
 

@@ -91,9 +91,12 @@ def export_potential(
         return _as_saved(potential, target, native=format == "native")
     files, notes = potential.export(target), []
     if format == "lammps":
+        is_there = (target / STRUCTURE).exists()
         structure, origin = _structure(recipe, source, store)
-        files += _write_input(recipe, structure, target)
+        origin = "what was there already" if is_there else origin
+        files += _write_input(recipe, None if is_there else structure, target)
         notes.append(f"{STRUCTURE} is {origin}: put your own in its place")
+        notes.append(f"atom types: {_types(recipe)}; in {folder}: lmp -in {INPUT}")
     has = "the LAMMPS of the package lammps runs it"
     needs = f"a LAMMPS with {recipe.package} runs it; that of the package lammps has none"
     notes += [has if recipe.is_stock else needs, *filter(None, [recipe.remark])]
@@ -150,11 +153,18 @@ def _structure(recipe: Recipe, source: Source, store: str | Path | None) -> tupl
     return atoms, "a made-up crystal, fcc with a lattice constant of 4 Å"
 
 
-def _write_input(recipe: Recipe, structure: Atoms, folder: Path) -> list[Path]:
-    """Write an input that computes energy, forces and pressure of a structure, and the structure."""
+def _types(recipe: Recipe) -> str:
+    return ", ".join(f"{kind} {one}" for kind, one in enumerate(recipe.elements, start=1))
+
+
+def _write_input(recipe: Recipe, structure: Atoms | None, folder: Path) -> list[Path]:
+    """Write an input that computes energy, forces and pressure of a structure, and the structure, if any."""
     from ase.io.lammpsdata import write_lammps_data
 
     data, script = folder / STRUCTURE, folder / INPUT
+    script.write_text("\n".join(_script(recipe)) + "\n")
+    if structure is None:
+        return [script]
     write_lammps_data(
         data,
         structure,
@@ -163,8 +173,8 @@ def _write_input(recipe: Recipe, structure: Atoms, folder: Path) -> list[Path]:
         reduce_cell=False,
         units=recipe.units,
         atom_style="atomic",
+        masses=True,
     )
-    script.write_text("\n".join(_script(recipe)) + "\n")
     return [script, data]
 
 
@@ -174,7 +184,7 @@ def _script(recipe: Recipe) -> Sequence[str]:
     masses = [recipe.masses.get(one, float(atomic_masses[atomic_numbers[one]])) for one in recipe.elements]
     return [
         "# written by crossprune; in this folder: lmp -in in.crossprune",
-        f"# atom types: {', '.join(f'{kind} {one}' for kind, one in enumerate(recipe.elements, start=1))}",
+        f"# atom types: {_types(recipe)}",
         *_lines(recipe)[: 2 + len(recipe.settings)],
         "boundary p p p",
         "box tilt large",

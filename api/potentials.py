@@ -109,6 +109,12 @@ def place_of(source: str | Path | pd.Series[Any] | Mapping[str, Any], store: str
     from crossprune.harness.store.damage import place_of as place_in
 
     if isinstance(source, (str, Path)):
+        if (Path(source) / "results.parquet").is_file():
+            raise StudyError(
+                f"{source} is the folder of a run, which has many potentials: give a row of "
+                f"results({str(source)!r}), or write one by crossprune export-potential, "
+                "which says what tells rows apart"
+            )
         return str(source)
     row: dict[str, Any] = {str(name): value for name, value in source.items()}
     root, key = store or row.get(STORE), str(row.get("fit_key") or "")

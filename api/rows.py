@@ -34,7 +34,7 @@ def results(store: str | Path, table: Literal["results", "properties", "md"] = "
         Folder of the run.
     table
         ``results``: errors, a row per cell, split and group; ``properties`` and ``md``: those of every model,
-        where the study asked for them. The README lists the columns.
+        where the study asked for them. The README lists the columns of the first.
 
     Returns
     -------

@@ -37,7 +37,8 @@ def tune(
     model
         Name of an adapter, such as ``"snap"``.
     data
-        Name of a data set, or path of an extended-XYZ file or ASE database.
+        Name of a data set, path of an extended-XYZ file or ASE database, or path of a study (TOML) with one
+        data set: then its ``[data]`` and ``[options]`` tables count, and its test part is kept out.
     store
         Folder in which fits are kept; the same call goes on from there. Default: ``crossprune-tune-MODEL``.
     folds
@@ -72,18 +73,21 @@ def tune(
     (12, ['cutoff', 'energy_weight', 'twojmax'])
     """
     from crossprune.harness.engine.clusters import executor_of
-    from crossprune.validation.search import search
+    from crossprune.harness.lookup import family_of
+    from crossprune.validation.search import asked_by, search
 
+    family_of(model)  # an unknown one leaves no folder behind
+    name, fixed, loading = asked_by(model, str(data), options or {}, data_options or {})
     executor = executor_of("local", workers, LONGEST_S)
     try:
         return search(
             model,
-            str(data),
+            name,
             store=_store(store, model),
             executor=executor,
             folds=folds,
-            options=options,
-            data_options=data_options,
+            options=fixed,
+            data_options=loading,
             on_progress=on_progress,
         )
     finally:
@@ -126,16 +130,13 @@ def reweight(
     >>> "vacancy" in found.weights, found.after[0] < found.before[0]
     (True, True)
     """
+    from crossprune.harness.lookup import family_of
+    from crossprune.validation.search import asked_by
     from crossprune.validation.weights import reweight as chosen
 
-    return chosen(
-        model,
-        str(data),
-        store=_store(store, model),
-        folds=folds,
-        options=options,
-        data_options=data_options,
-    )
+    family_of(model)
+    name, fixed, loading = asked_by(model, str(data), options or {}, data_options or {})
+    return chosen(model, name, store=_store(store, model), folds=folds, options=fixed, data_options=loading)
 
 
 def _store(folder: str | Path | None, model: str) -> Any:

@@ -34,6 +34,8 @@ from crossprune.harness.fingerprint import canonical_hash, defining_module, pack
 from crossprune.harness.fingerprint.requirements import unmet
 from crossprune.harness.tables import from_table
 
+FOR_TESTS = "broken"
+"""The family that is of no use but to tests of the harness."""
 GROUP = "crossprune.adapters"
 """Entry-point group through which packages from outside add families."""
 
@@ -207,7 +209,7 @@ def family_of(name: str) -> Family:
     for one in broken_families():
         if one.name == name:
             raise StudyError(f"adapter {name!r} of {one.package} cannot be used: {one.reason}")
-    raise StudyError(unknown_name("adapter", name, families()))
+    raise StudyError(unknown_name("adapter", name, set(families()) - {FOR_TESTS}))
 
 
 def missing_packages(name: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.files.labels import Keys
+from crossprune.harness.data.frames import LOOKED_AT, spacing
 from crossprune.harness.fingerprint import canonical_hash
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.labelling.blocks import (
@@ -69,9 +70,19 @@ class Pool:
         costs: IntArray = 1 + 3 * self.sizes + 6 * crystals.astype(np.int64)
         return costs
 
-    def structures(self) -> Iterator[list[Any]]:
-        """Yield the structures of each block."""
-        yield from map(structures_in, self.files)
+    def spacing(self) -> float | None:
+        """Return the typical spacing of atoms, Å, as a data set of these frames has it; not of excluded.
+
+        See `crossprune.harness.data.frames.spacing`.
+        """
+        mine = np.flatnonzero(self.roles != EXCLUDED)
+        looked = mine[np.unique(np.linspace(0, len(mine) - 1, LOOKED_AT).astype(int))]
+        first = np.searchsorted(self.block, np.arange(len(self.files)))
+        found = []
+        for number in np.unique(self.block[looked]).tolist():
+            structures = structures_in(self.files[number])
+            found += [structures[index - first[number]] for index in looked[self.block[looked] == number]]
+        return spacing(found)
 
 
 def read_pool(

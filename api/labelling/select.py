@@ -75,9 +75,9 @@ def choose_frames(
         advised = pd.DataFrame() if request.refits is None else advice(request.refits, known.elements)
         out, notes = kept_out(known, patterns, copied(known, executor, n_ahead, on_progress))
         choice = Choice.of(known, out, request)
-        spaces = [
-            _Space(spec, request, choice, work, executor, n_ahead, on_progress) for spec in request.specs
-        ]
+        specs = [spec.following(known.spacing()) for spec in request.specs]
+        notes += [f"{one.label}: {one.followed} Å, by the spacing of atoms" for one in specs if one.followed]
+        spaces = [_Space(spec, request, choice, work, executor, n_ahead, on_progress) for spec in specs]
         return replace(_select(choice, spaces, work, notes), advice=advised)
 
 
@@ -238,6 +238,7 @@ def _selection(
         agreement=agreement,
         advice=pd.DataFrame(),
         n_pool=len(choice.free),
+        how=", ".join([choice.request.method, *(one.label for one in choice.request.specs)]),
         notes=tuple(notes),
         sources=pool.sources,
     )

@@ -40,6 +40,8 @@ class Selection:
     """Who chose best for which model in a store of refits; empty without one."""
     n_pool: int
     """Frames that could be chosen."""
+    how: str
+    """Method, and whose space: ``fps, snap``."""
     notes: tuple[str, ...]
     """What a user should know."""
     sources: tuple[Frames, ...]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def sentences(selection: Selection) -> list[str]:
     """Say what was chosen, how well it covers the pool, and whether more or less would do."""
     n = len(selection.table)
-    found = [f"{n} of {selection.n_pool} frames chosen, {int(selection.table['n_atoms'].sum())} atoms."]
+    n_atoms = int(selection.table["n_atoms"].sum())
+    found = [f"{n} of {selection.n_pool} frames chosen ({selection.how}), {n_atoms} atoms."]
     found += [f"{note[0].upper()}{note[1:]}." for note in selection.notes]
     if len(selection.coverage):
         found.append(_covered(selection))
@@ -53,9 +54,12 @@ def _covered(selection: Selection) -> str:
             continue
         low, high = (last[name] / last[f"random_{name}_{end}"] for end in ("high", "low"))
         words.append(f"{last[name] / middle:.2f} ({low:.2f} to {high:.2f}) {what}")
+    edges = ""
+    if last["mean"] > last["random_mean_high"]:
+        edges = " A ratio above 1 on average is what it takes to cover the edges."
     return (
         "Distance from a frame of the pool to the nearest chosen or given one, over that to as many chosen "
-        f"at random: {'; '.join(words)}."
+        f"at random: {'; '.join(words)}.{edges}"
     )
 
 
@@ -66,8 +70,7 @@ def _saturation(selection: Selection, n: int) -> str:
     if verdict.pruning not in ("worth it", "not sure"):
         return words
     most = round(verdict.keep * selection.n_pool)
-    beside = "more than" if n > most else "fewer than" if n < most else "as many as"
-    return f"{words} Coverage saturates at about {most} frames: {beside} that are chosen."
+    return f"{words} Coverage saturates at about {most} frames; {n} are chosen."
 
 
 def _agreed(selection: Selection) -> list[str]:

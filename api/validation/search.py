@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.data.cards import DataOptions, load_dataset
+from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
+from crossprune.harness.data.names import table_of
 from crossprune.harness.engine.loop import Progress, run
-from crossprune.harness.engine.study import Study
+from crossprune.harness.engine.study import Study, read_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import adapter_class, resolve
 from crossprune.harness.store.objects import Store
@@ -111,6 +113,29 @@ def search(
     )
     result = run(study, store, executor, on_progress=on_progress)
     return _tuned(model, data, labels, points, result.overall, folds, result.left)
+
+
+def asked_by(
+    model: str, data: str, options: Mapping[str, Any], data_options: Mapping[str, Any]
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return the data set, options that stay, and the loading: of a study's path those that it names.
+
+    What is given beside a study goes before its tables.
+
+    Raises
+    ------
+    StudyError
+        If the study has several data sets.
+    """
+    if Path(data).suffix != ".toml":
+        return data, dict(options), dict(data_options)
+    study = read_study(Path(data))
+    if len(study.datasets) != 1:
+        raise StudyError(f"{data} has {len(study.datasets)} data sets; one is tuned on, give --data NAME")
+    (name,) = study.datasets
+    table = table_of(study.data, study.datasets, name, list_cards()) or {}
+    own = {key: value for key, value in study.options.get(model, {}).items() if key != "tuned_on"}
+    return name, {**own, **options}, {**table, **data_options}
 
 
 def points_of(

@@ -15,8 +15,6 @@ from rich.table import Table
 
 ALL_DONE, SOME_FAILED = 0, 1
 DASHES = ("–",) * 5
-FOR_TESTS = "broken"
-"""The family that is of no use but to tests."""
 NEXT = (
     "next: crossprune check {name}; make test says what is missing still:",
     "- in pyproject.toml, the contract 'no family imports another'",
@@ -80,7 +78,7 @@ def adapters(
 
     `broken`, which fails on purpose, is for tests of the harness, and is not listed.
     """
-    from crossprune.harness.lookup import broken_families, families
+    from crossprune.harness.lookup import FOR_TESTS, broken_families, families
 
     if name is not None:
         show_options(console, name)

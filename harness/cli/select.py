@@ -148,13 +148,13 @@ def _show(selection: Selection) -> None:
     from rich.table import Table
 
     if len(selection.coverage):
-        view = Table("n", "mean", "random", "least to most", "largest", "random ", "least to most ")
-        view.title = "Distance from frames of the pool to the nearest chosen or given one"
+        view = Table("n", "mean", "mean at random", "largest", "largest at random")
+        view.title = "Distance from frames of the pool to the nearest chosen or given one, scaled features"
         for row in selection.coverage.to_dict("records"):
             cells = [str(int(row["n"]))]
             for name in ("mean", "largest"):
-                cells += [f"{row[name]:.3g}", f"{row[f'random_{name}']:.3g}"]
-                cells.append(f"{row[f'random_{name}_low']:.3g} to {row[f'random_{name}_high']:.3g}")
+                low, high = (row[f"random_{name}_{end}"] for end in ("low", "high"))
+                cells += [f"{row[name]:.3g}", f"{row[f'random_{name}']:.3g} ({low:.3g} to {high:.3g})"]
             view.add_row(*cells)
         console.print(view)
     if len(selection.agreement):

@@ -24,7 +24,9 @@ console = Console()
 
 def tune(
     model: Annotated[str, typer.Argument(help="Name of an adapter, such as snap.")],
-    data: Annotated[str, typer.Option("--data", help="Data set or file, whose training part is used.")],
+    data: Annotated[
+        str, typer.Option("--data", help="Data set or file, or a study (TOML) of one: its training part.")
+    ],
     weights: Annotated[
         bool, typer.Option("--weights", help="Choose group weights of a linear model, not options.")
     ] = False,
@@ -52,6 +54,7 @@ def tune(
 
     Example: `crossprune tune snap --data si-pbe --workers 2 -o options.toml`
 
+    For a study of your own data give the study: its split decides what is tested, and stays out of this.
     Prints every point that was tried, and the best as the table [options.MODEL] of a study. The same command
     goes on from where it was interrupted. With --weights it chooses the weights of each group's energies and
     forces, and prints them as the tables [weights.GROUP].

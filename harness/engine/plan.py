@@ -83,7 +83,8 @@ def require_published(study: Study, datasets: Mapping[str, DataSet]) -> None:
         if not any(set(dataset.elements) <= known for dataset in datasets.values()):
             have = "; ".join(f"{name}: {', '.join(one.elements)}" for name, one in datasets.items())
             raise StudyError(
-                f"published: {source!r} knows {', '.join(sorted(known))}, and no data set ({have})"
+                f"published: {source!r} knows {', '.join(sorted(known))}, and no data set of the study is "
+                f"made of these alone ({have}); leave it out"
             )
 
 

@@ -195,3 +195,15 @@ def test_a_broken_frame_is_named(pool, chosen):
 def test_one_structure_is_no_pool(pool, chosen):
     with pytest.raises(TypeError, match="put it into a list"):
         chosen(pool[0], 1)
+
+
+def test_cutoffs_follow_the_pool_as_they_do_in_a_study(pool, chosen):
+    from crossprune.harness.data.frames import spacing
+    from crossprune.harness.lookup import resolve
+
+    options = {"small": {"adapter": "snap", "twojmax": 2}}
+    followed = resolve("small", options).following(spacing(pool)).options.cutoff
+    found = chosen(pool, 5, options=options)
+    assert any(f"small: cutoff {followed:g} Å" in note for note in found.notes)
+    written = {"small": {**options["small"], "cutoff": followed}}
+    assert found.indices.tolist() == chosen(pool, 5, options=written).indices.tolist()

@@ -36,7 +36,7 @@ def test_a_choice_is_written_and_described(pool, tmp_path):
     said = cli(
         "pool.extxyz", "-n", "7", "--given", "given.extxyz", *WORDS, "-o", "one.extxyz", "-o", "one.csv"
     )
-    assert "7 of 26 frames chosen, 28 atoms." in said
+    assert "7 of 26 frames chosen (fps, composition), 28 atoms." in said
     assert "4 frames of the pool are copies of given or excluded ones" in said
     assert [atoms.info["selection_order"] for atoms in read("one.extxyz", ":")] == list(range(7))
     assert len((tmp_path / "one.csv").read_text().splitlines()) == 8
@@ -45,7 +45,7 @@ def test_a_choice_is_written_and_described(pool, tmp_path):
 
 def test_all_of_a_pool_can_be_ordered_at_random_without_a_chooser(pool):
     said = cli("pool.extxyz", "-n", "all", "--method", "random", "--workers", "1", "-o", "one.extxyz")
-    assert "30 of 30 frames chosen" in said
+    assert "30 of 30 frames chosen (random)" in said
     assert len(read("one.extxyz", ":")) == 30
 
 

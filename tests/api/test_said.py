@@ -1,0 +1,90 @@
+"""What a newcomer ran into: whose split counts, all frames of a file, and files that are one's own."""
+
+from __future__ import annotations
+
+import crossprune
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.io import read, write
+from crossprune.harness.errors import StudyError
+from crossprune.validation.search import asked_by
+
+SMALL = {"twojmax": 2, "cutoff": 4.0}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Write thirty labelled frames of copper, and a study that says which are tested."""
+    frames = []
+    for seed in range(30):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        atoms.info |= {"part": "test" if seed % 3 == 0 else "train"}
+        atoms.calc = EMT()
+        atoms.get_stress()
+        frames.append(atoms)
+    write(tmp_path / "copper.extxyz", frames)
+    text = (
+        '[study]\nname = "copper"\ndatasets = ["copper.extxyz"]\nmodels = ["snap"]\n'
+        '[options.snap]\ntwojmax = 2\n[data."copper.extxyz"]\nsplit_key = "part"\n'
+    )
+    (tmp_path / "study.toml").write_text(text)
+    return tmp_path / "copper.extxyz"
+
+
+def test_a_study_says_what_tuning_may_see(file):
+    name, options, loading = asked_by("snap", str(file.with_name("study.toml")), {"cutoff": 4.0}, {})
+    assert name == str(file)
+    assert options == {"twojmax": 2, "cutoff": 4.0}
+    assert loading["split_key"] == "part"
+
+
+@pytest.mark.slow
+def test_frames_that_a_study_tests_are_not_tuned_on(file, require_adapter, tmp_path):
+    require_adapter("snap")
+    study = str(file.with_name("study.toml"))
+    before = crossprune.tune("snap", study, store=tmp_path / "one", folds=2, options=SMALL).tried
+    frames = read(file, ":")
+    for atoms in frames[::3]:
+        atoms.calc.results["forces"] = 50.0 * np.ones((len(atoms), 3))
+    write(file, frames)
+    after = crossprune.tune("snap", study, store=tmp_path / "two", folds=2, options=SMALL).tried
+    np.testing.assert_array_equal(after["score"], before["score"])
+
+
+def test_an_unknown_family_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match="did you mean 'snap'") as raised:
+        crossprune.tune("snpa", "si-pbe")
+    assert "broken" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_frames_of_a_file_can_be_evaluated(file):
+    potential = crossprune.fit("mean", read(file, ":"))
+    some, every = (crossprune.evaluate(potential, file, split=split) for split in (None, "all"))
+    assert some["n_eval_configurations"].max() == 6
+    assert every["n_eval_configurations"].max() == 30
+    assert set(every["part"]) == {"all"}
+
+
+@pytest.mark.slow
+def test_a_structure_of_ones_own_stays_and_elements_are_written(file, tmp_path, require_adapter):
+    require_adapter("snap")
+    potential = crossprune.fit("snap", read(file, ":"), options=SMALL)
+    crossprune.export_potential(potential, tmp_path / "out")
+    made = read(tmp_path / "out" / "structure.data", format="lammps-data", units="metal")
+    assert set(made.symbols) == {"Cu"}
+    (tmp_path / "out" / "structure.data").write_text("mine")
+    again = crossprune.export_potential(potential, tmp_path / "out")
+    assert (tmp_path / "out" / "structure.data").read_text() == "mine"
+    assert any("was there already" in note for note in again.notes)
+    assert any("1 Cu" in note for note in again.notes)
+
+
+def test_a_store_is_no_potential(tmp_path):
+    (tmp_path / "results.parquet").touch()
+    with pytest.raises(StudyError, match="is the folder of a run, which has many potentials"):
+        crossprune.load_potential(tmp_path)
