@@ -115,12 +115,12 @@ def place_of(source: str | Path | pd.Series[Any] | Mapping[str, Any], store: str
             f"{source!r:.60} is no potential: give a row of results, a folder, or a published one"
         )
     row: dict[str, Any] = {str(name): value for name, value in source.items()}
-    root, key = store or row.get(STORE), str(row.get("fit_key") or "")
-    if not root:
+    root, key = store or row.get(STORE), row.get("fit_key")
+    if not root or not isinstance(root, (str, Path)):
         raise StudyError(
             "this row does not say its store; give store=FOLDER, or take rows of results(FOLDER)"
         )
-    if not key:
+    if not key or not isinstance(key, str):  # NaN where tables were joined
         status, reason = row.get("status", "unknown"), str(row.get("reason") or "").strip() or "no fit_key"
         raise StudyError(f"this row has no potential: status {status}: {reason.splitlines()[-1]}")
     folder = place_in(Path(root), "fit", key) / "potential"

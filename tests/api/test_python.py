@@ -105,8 +105,15 @@ def test_a_row_must_say_its_store():
 @pytest.mark.parametrize("reason", [None, "", " \n", "x\nlast"])
 def test_a_row_without_a_potential_says_why(reason):
     row = {"fit_key": "", "store": "here", "status": "failed", "reason": reason}
-    with pytest.raises(StudyError, match="status failed: (no fit_key|last)"):
+    with pytest.raises(StudyError, match=r"status failed: (no fit_key|last)"):
         crossprune.load_potential(row)
+
+
+def test_gaps_of_joined_tables_are_no_store_and_no_potential():
+    with pytest.raises(StudyError, match="does not say its store"):
+        crossprune.load_potential({"fit_key": "a", "store": np.nan})
+    with pytest.raises(StudyError, match="status done: no fit_key"):
+        crossprune.load_potential({"fit_key": np.nan, "store": "here", "status": "done"})
 
 
 @pytest.mark.parametrize("source", [None, 3, EMT()])
