@@ -15,12 +15,13 @@ from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, method_of
 from crossprune.labelling.coverage import scores
 from crossprune.labelling.points import InMemory
-from crossprune.labelling.request import ALL, Request
+from crossprune.labelling.request import ALL, Request, is_whole
 from crossprune.labelling.select import choose_frames
 from crossprune.labelling.selection import Selection
 from crossprune.labelling.sources import Source
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 __all__ = ["Selection", "Selector", "select"]
 
@@ -222,7 +223,7 @@ class Selector(BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(
-        self, X: ArrayLike, y: None = None, *, groups: Sequence[str] = (), given: ArrayLike = ()
+        self, X: ArrayLike, y: None = None, *, groups: Sequence[str] | None = (), given: ArrayLike = ()
     ) -> Selector:
         """Choose samples.
 
@@ -242,15 +243,16 @@ class Selector(BaseEstimator):  # type: ignore[misc]
         StudyError
             If ``X`` is no finite table, or there are not so many samples to choose.
         """
-        points = np.asarray(X, dtype=np.float64)
-        if points.ndim != 2 or not np.isfinite(points).all():
-            raise StudyError(f"X must be a table of finite numbers, got shape {points.shape}")
-        known = np.asarray(given, dtype=np.int64)
-        free = len(points) - len(known)
+        points = _numbers(X)
+        known, free = _places(given, len(points))
         n = self.n_to_select
-        n = max(1, int(n * free + 0.5)) if isinstance(n, float) else n
-        if not 0 < n <= free:
-            raise StudyError(f"{n} samples are asked for, and {free} can be chosen; give 1 to {free}")
+        if isinstance(n, float | np.floating) and 0 < n <= 1:
+            n = max(1, int(n * free + 0.5))
+        if not is_whole(n) or not 0 < n <= free:
+            raise StudyError(
+                f"{n!r} samples are asked for, and {free} can be chosen; give 1 to {free}, "
+                "or a part in (0, 1]"
+            )
         try:
             if len(known) and not method_of(self.method).conditional:
                 able = ", ".join(name for name, one in METHODS.items() if one.conditional)
@@ -258,12 +260,12 @@ class Selector(BaseEstimator):  # type: ignore[misc]
             candidates = Candidates(
                 features=points,
                 offsets=np.arange(len(points) + 1),
-                groups=list(groups),
+                groups=[] if groups is None else list(groups),
                 scaling=self.scaling,
                 given=known,
             )
             space = InMemory(candidates)
-            self.indices_: IntArray = space.choose(self.method, n, np.random.default_rng(self.seed))
+            self.indices_: IntArray = space.choose(self.method, int(n), np.random.default_rng(self.seed))
         except ValueError as error:
             raise StudyError(str(error)) from None
         self.scores_: FloatArray = scores(space, known, self.indices_)
@@ -272,6 +274,43 @@ class Selector(BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: ArrayLike) -> FloatArray:
-        """Return the chosen rows of what was fitted, in the order of picking."""
-        rows: FloatArray = np.asarray(X, dtype=np.float64)[self.indices_]
+        """Return the chosen rows of what was fitted, in the order of picking.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If nothing was fitted.
+        StudyError
+            If ``X`` has not the samples of what was.
+        """
+        check_is_fitted(self)
+        points = np.asarray(X, dtype=np.float64)
+        if len(points) != len(self.support_):
+            raise StudyError(f"X has {len(points)} samples, and of {len(self.support_)} was chosen")
+        rows: FloatArray = points[self.indices_]
         return rows
+
+
+def _numbers(X: ArrayLike) -> FloatArray:
+    """Return a table of finite numbers."""
+    try:
+        points = np.asarray(X)
+        if np.iscomplexobj(points):
+            raise TypeError("complex numbers")
+        points = points.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"X must be a table of finite numbers: {error}") from None
+    if points.ndim != 2 or not np.isfinite(points).all():
+        raise StudyError(f"X must be a table of finite numbers, got shape {points.shape}")
+    return points
+
+
+def _places(given: ArrayLike, n_samples: int) -> tuple[IntArray, int]:
+    """Return the numbers of given samples, and how many others there are; a mask is none of numbers."""
+    known = np.asarray(given)
+    if known.ndim != 1 or (known.size and known.dtype.kind not in "iu"):
+        raise StudyError(
+            f"given must be distinct numbers of samples, from 0 to {n_samples - 1}, got "
+            f"{known.tolist()!r:.60}; of a mask, np.flatnonzero"
+        )
+    return known.astype(np.int64), n_samples - len(known)

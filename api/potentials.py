@@ -116,15 +116,19 @@ def place_of(source: str | Path | pd.Series[Any] | Mapping[str, Any], store: str
                 "which says what tells rows apart"
             )
         return str(source)
+    if not hasattr(source, "items"):
+        raise StudyError(
+            f"{source!r:.60} is no potential: give a row of results, a folder, or a published one"
+        )
     row: dict[str, Any] = {str(name): value for name, value in source.items()}
-    root, key = store or row.get(STORE), str(row.get("fit_key") or "")
-    if not root:
+    root, key = store or row.get(STORE), row.get("fit_key")
+    if not root or not isinstance(root, (str, Path)):
         raise StudyError(
             "this row does not say its store; give store=FOLDER, or take rows of results(FOLDER)"
         )
-    if not key:
-        status, reason = row.get("status", "unknown"), str(row.get("reason") or "no fit_key")
-        raise StudyError(f"this row has no potential: status {status}: {reason.strip().splitlines()[-1]}")
+    if not key or not isinstance(key, str):  # NaN where tables were joined
+        status, reason = row.get("status", "unknown"), str(row.get("reason") or "").strip() or "no fit_key"
+        raise StudyError(f"this row has no potential: status {status}: {reason.splitlines()[-1]}")
     folder = place_in(Path(root), "fit", key) / "potential"
     if not folder.is_dir():
         raise StudyError(f"{root} does not hold the potential of this row any more: run its study again")
@@ -203,7 +207,16 @@ def fit(
     wanted = convert(Mapping[str, GroupWeight], weights or {}, "weights")
     if not have_weight(known, wanted):
         raise StudyError("weights: energy and forces are 0 in every group, so there is nothing to fit")
-    fitter = spec.make(elements_of(labelled), isolated_atom_energies)
+    elements = elements_of(labelled)
+    if isolated_atom_energies is not None:
+        energies = {one: isolated_atom_energies.get(one) for one in elements}
+        for one, energy in energies.items():
+            if not isinstance(energy, (int, float, np.integer, np.floating)) or not np.isfinite(energy):
+                raise StudyError(
+                    f"isolated_atom_energies: {one} is {energy!r}; give the energy of an atom of each "
+                    f"element, eV: {', '.join(elements)}"
+                )
+    fitter = spec.make(elements, isolated_atom_energies)
     if not isinstance(fitter, Fitter):
         raise StudyError(
             f"adapter {adapter!r} is a descriptor without a model: it chooses data and fits none"

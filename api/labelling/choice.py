@@ -85,6 +85,24 @@ class Choice:
             len(self.free),
         )
 
+    def check_paid(self, picked: IntArray) -> None:
+        """Refuse a first pick that takes more than all that may be spent; of a part of the pool one is taken.
+
+        Raises
+        ------
+        StudyError
+            With what it takes.
+        """
+        costs = self.pool.cost(self.request.budget)
+        if self.limit is None or costs is None or self.request.fraction is not None:
+            return
+        spent = int(costs[self.kept][picked].sum())
+        if spent > self.limit:
+            unit = self.request.budget
+            raise StudyError(
+                f"the first frame to pick has {spent} {unit}, and {self.limit:g} may be spent; give more"
+            )
+
 
 def kept_out(
     pool: Pool, patterns: Sequence[str], copies: NDArray[np.bool_]

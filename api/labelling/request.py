@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from crossprune.harness.contract import Descriptor
@@ -17,6 +18,12 @@ ALL = "all"
 """As a number, every frame that can be chosen; as a chooser, every family that describes and fits."""
 OF_LABELS = ("gradient_fps", "energy_spread", "force_spread")
 """Methods that look at labels."""
+REAL = (int, float, np.integer, np.floating)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Say whether a value is a whole number, numpy's or not; truth is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -48,11 +55,13 @@ class Request:
         method = method_of(self.method)
         if (self.n is None) == (self.fraction is None):
             raise StudyError("give either a number of frames (n) or a fraction of the pool")
-        if self.fraction is not None and not 0 < self.fraction <= 1:
-            raise StudyError(f"fraction {self.fraction:g} is not in (0, 1]; 0.1 takes 10 % of the pool")
-        is_number = isinstance(self.n, int | np.integer) and not isinstance(self.n, bool)
-        if self.n is not None and not (is_number and int(self.n) > 0) and self.n != ALL:
+        if self.fraction is not None and not (isinstance(self.fraction, REAL) and 0 < self.fraction <= 1):
+            raise StudyError(f"fraction {self.fraction!r} is not in (0, 1]; 0.1 takes 10 % of the pool")
+        is_all = isinstance(self.n, str) and self.n == ALL
+        if self.n is not None and not is_all and not (is_whole(self.n) and self.n > 0):
             raise StudyError(f"n is {self.n!r}; give a whole number above 0, or {ALL!r}")
+        if not is_whole(self.seed) or self.seed < 0:
+            raise StudyError(f"seed is {self.seed!r}; give a whole number from 0")
         for what, known in (("budget", BUDGETS), ("space", SPACES), ("pooling", tuple(POOLINGS))):
             if getattr(self, what) not in known:
                 raise StudyError(unknown_name(what, getattr(self, what), known))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -49,11 +49,11 @@ CONSENSUS = "consensus"
 
 
 def choose_frames(
-    pool: Source | Sequence[Source],
+    pool: Source | Iterable[Source],
     request: Request,
     *,
-    given: Source | Sequence[Source] = (),
-    exclude: Source | Sequence[Source] = (),
+    given: Source | Iterable[Source] | None = (),
+    exclude: Source | Iterable[Source] | None = (),
     folder: Path | None = None,
     on_progress: OnProgress = lambda what, done, total: None,
 ) -> Selection:
@@ -66,12 +66,15 @@ def choose_frames(
     StudyError
         If the request does not fit the pool.
     """
-    patterns = [one for one in listed(exclude) if isinstance(one, str) and not is_source(one)]
-    files = [one for one in listed(exclude) if not (isinstance(one, str) and one in patterns)]
+    unwanted = listed(exclude)
+    patterns = [one for one in unwanted if isinstance(one, str) and not is_source(one)]
+    files = [one for one in unwanted if not (isinstance(one, str) and one in patterns)]
     sources = [*sources_of(pool, POOL), *sources_of(given, GIVEN), *sources_of(files, EXCLUDED)]
     n_ahead = AHEAD * max(1, request.workers)
     with _folder(folder) as work, _executor(request.workers) as executor:
         known = read_pool(sources, request.keys, work, executor, n_ahead, on_progress)
+        if not (known.roles == POOL).any():
+            raise StudyError("the pool holds no frames; give a file or a list of structures")
         advised = pd.DataFrame() if request.refits is None else advice(request.refits, known.elements)
         out, notes = kept_out(known, patterns, copied(known, executor, n_ahead, on_progress))
         choice = Choice.of(known, out, request)
@@ -143,9 +146,11 @@ def _select(choice: Choice, spaces: Sequence[_Space], work: Path, notes: list[st
             given=choice.given,
         )
         picked = choice.picks(InMemory(nothing))
+        choice.check_paid(picked)
         return _selection(choice, picked, None, None, pd.DataFrame(), pd.DataFrame(), notes)
     points = _points(choice, spaces, work)
     picked = choice.picks(points)
+    choice.check_paid(picked)
     nested = method_of(request.method).nested
     covered = coverage(points, choice.free, choice.given, picked, rng, nested=nested)
     looked = np.sort(rng.permutation(choice.free)[:MOST])
@@ -251,7 +256,10 @@ def _folder(folder: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="crossprune-select-") as name:
             yield Path(name)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+            raise StudyError(f"{folder} cannot be made a folder to work in: {error.strerror}") from None
         yield folder
 
 

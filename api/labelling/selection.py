@@ -124,7 +124,9 @@ def _flat(atoms: Atoms) -> Atoms:
     """Copy a frame; what a row of a database holds beside it becomes values and arrays of its own."""
     copy: Atoms = atoms.copy()
     for inner in ("key_value_pairs", "data"):
-        for name, value in copy.info.pop(inner, {}).items():
+        if not isinstance(copy.info.get(inner), dict):
+            continue
+        for name, value in copy.info.pop(inner).items():
             is_of_atoms = isinstance(value, np.ndarray) and value.shape[:1] == (len(copy),)
             if is_of_atoms and name not in copy.arrays:
                 copy.set_array(name, value)

@@ -14,6 +14,7 @@ from crossprune.harness.data.cards import list_cards, load_dataset
 from crossprune.harness.data.files.extxyz import FrameText, read_texts
 from crossprune.harness.data.files.formats import check_file, frames_of, is_xyz
 from crossprune.harness.data.names import is_file
+from crossprune.harness.errors import StudyError
 
 MOST_FRAMES, MOST_ATOMS = 1000, 20_000
 """Of a block: its features are some ten MB, and a second or so of work."""
@@ -82,11 +83,11 @@ class Block:
             else:
                 for values in (one.numbers, one.positions, one.cell.array, one.pbc):
                     digest.update(np.ascontiguousarray(values).tobytes())
-                digest.update(repr(sorted((k, str(v)) for k, v in one.info.items())).encode())
+                digest.update(repr(sorted((str(k), str(v)) for k, v in one.info.items())).encode())
         return digest.hexdigest()[:32]
 
 
-def sources_of(given: Source | Iterable[Source], role: str) -> list[Frames]:
+def sources_of(given: Source | Iterable[Source] | None, role: str) -> list[Frames]:
     """Name one source or several: paths, names of data sets, lists of structures.
 
     A data set by its name stands for its training part: nobody labels a test set.
@@ -95,10 +96,22 @@ def sources_of(given: Source | Iterable[Source], role: str) -> list[Frames]:
     ------
     DataError
         If a file is missing, empty or of an unknown kind.
+    StudyError
+        If something is no source, or is named twice as a pool.
     """
     several, found = listed(given), []
+    named = [str(Path(one).resolve()) for one in several if isinstance(one, str | Path)]
+    if role == POOL and len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise StudyError(
+            f"{Path(twice).name} is named twice, so that its frames could be chosen twice; name it once"
+        )
     for number, one in enumerate(several):
         if not isinstance(one, str | Path):
+            if not isinstance(one, Iterable) or not all(isinstance(atoms, Atoms) for atoms in one):
+                raise StudyError(
+                    f"{one!r:.60} is no source: give a path, the name of a data set, or a list of ase.Atoms"
+                )
             name = IN_MEMORY if len(several) == 1 else f"{IN_MEMORY} {number}"
             found.append(Frames(name, role, frames=list(one)))
         elif str(one) in list_cards():
@@ -112,23 +125,24 @@ def sources_of(given: Source | Iterable[Source], role: str) -> list[Frames]:
     return found
 
 
-def listed(given: Source | Iterable[Source]) -> list[Source]:
-    """Return a list of sources: one path, name or list of structures is one source."""
-    if isinstance(given, str | Path) or _are_frames(given):
-        return [given]  # type: ignore[list-item]
-    return list(given)  # type: ignore[arg-type]
+def listed(given: Source | Iterable[Source] | None) -> list[Source]:
+    """Return a list of sources: one path, name or list of structures is one source; None is no source."""
+    if given is None:
+        return []
+    if isinstance(given, str | Path):
+        return [given]
+    if isinstance(given, Atoms):
+        raise TypeError("a pool is a list of structures, got one structure; put it into a list")
+    if not isinstance(given, Iterable):
+        raise StudyError(f"{given!r} is no path, name of a data set or list of ase.Atoms")
+    several = list(given)
+    is_one = bool(several) and isinstance(several[0], Atoms)
+    return [several] if is_one else several  # type: ignore[list-item]
 
 
 def is_source(name: str) -> bool:
     """Say whether a text is a file or the name of a data set."""
     return is_file(Path(name)) or name in list_cards()
-
-
-def _are_frames(given: object) -> bool:
-    """Tell a list of structures from a list of sources; nothing at all is a list without sources."""
-    if isinstance(given, Atoms):
-        raise TypeError("a pool is a list of structures, got one structure; put it into a list")
-    return isinstance(given, Sequence) and len(given) > 0 and isinstance(given[0], Atoms)
 
 
 def blocks(sources: Sequence[Frames]) -> Iterator[Block]:

@@ -46,7 +46,7 @@ def _advised(ways: pd.DataFrame) -> str:
 def _covered(selection: Selection) -> str:
     last = selection.coverage.iloc[-1]
     if last["largest"] == 0:
-        return "Every frame of the pool is chosen, or given."
+        return "Every frame of the pool is chosen, given, or a copy of one that is."
     words = []
     for name, what in (("mean", "on average"), ("largest", "at most")):
         middle = last[f"random_{name}"]

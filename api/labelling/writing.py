@@ -34,6 +34,8 @@ def check_output(path: Path, read: list[Path]) -> None:
         raise StudyError(f"{path}: the format is not clear; give it an ending of {', '.join(allowed)}")
     if not path.parent.is_dir():
         raise StudyError(f"{path}: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise StudyError(f"{path} is a folder, and a file is to be written there; give another name")
     if path.exists() and any(path.samefile(one) for one in read if one.exists()):
         raise StudyError(f"{path} is a file that is read; give another name")
 
@@ -73,11 +75,14 @@ def _row_of(atoms: Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide what a frame carries into what a database can look for, and the rest."""
     from ase.db.core import check
 
-    info = {**atoms.info, **atoms.info.get("key_value_pairs", {}), **atoms.info.get("data", {})}
+    info = dict(atoms.info)
+    for inner in ("key_value_pairs", "data"):
+        if isinstance(info.get(inner), dict):  # of a row of a database
+            info |= info.pop(inner)
     pairs: dict[str, Any] = {}
     data: dict[str, Any] = {name: atoms.arrays[name] for name in atoms.arrays if name not in IN_A_ROW}
     for name, value in info.items():
-        if name in ("key_value_pairs", "data", "unique_id"):
+        if name == "unique_id":
             continue
         plain = value.item() if isinstance(value, np.generic) else value
         if plain != plain or plain in (np.inf, -np.inf) if isinstance(plain, float) else False:
@@ -85,7 +90,20 @@ def _row_of(atoms: Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
             check({name: plain})
         except (ValueError, TypeError):
-            data[name] = value
+            data[str(name)] = _storable(plain)
         else:
             pairs[name] = plain
     return pairs, data
+
+
+def _storable(value: Any) -> Any:
+    """Return what a database can hold: itself, or what it says of itself."""
+    from ase.db.core import object_to_bytes
+    from ase.io.jsonio import encode
+
+    try:
+        encode(value)
+        object_to_bytes(value)
+    except (TypeError, ValueError, AttributeError):
+        return str(value)
+    return value

@@ -9,6 +9,7 @@ from crossprune.harness.cli.main import app
 from crossprune.harness.errors import StudyError
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from typer.testing import CliRunner
 
 STUDY = """
@@ -66,11 +67,36 @@ def test_given_samples_are_completed_and_a_fraction_is_of_the_rest(points):
         ({"method": "stratified"}, (), "group"),
         ({"scaling": "standrad"}, (), "did you mean 'standard'"),
         ({}, (40,), "given must be distinct"),
+        ({}, [True, False], "of a mask"),
+        ({}, [0.5], "given must be"),
+        ({"n_to_select": -0.5}, (), "a part in"),
+        ({"n_to_select": np.nan}, (), "a part in"),
+        ({"n_to_select": True}, (), "a part in"),
+        ({"n_to_select": "5"}, (), "a part in"),
     ],
 )
 def test_what_a_selector_cannot_do_is_said(points, options, given, says):
     with pytest.raises(StudyError, match=says):
         Selector(**{"n_to_select": 5, **options}).fit(points, given=given)
+
+
+def test_parts_and_numbers_of_numpy_are_parts_and_numbers(points):
+    assert len(Selector(np.float32(0.5)).fit(points).indices_) == 20
+    assert len(Selector(1.0).fit(points).indices_) == 40
+    assert len(Selector(np.int64(3)).fit(points, groups=None).indices_) == 3
+
+
+def test_rows_of_something_else_are_not_taken(points):
+    with pytest.raises(NotFittedError):
+        Selector(5).transform(points)
+    with pytest.raises(StudyError, match="3 samples"):
+        Selector(5).fit(points).transform(points[:3])
+
+
+@pytest.mark.parametrize("table", [[["a"]], [[1j]], None])
+def test_tables_of_texts_are_refused(table):
+    with pytest.raises(StudyError, match="finite numbers"):
+        Selector(1).fit(table)
 
 
 def test_tables_of_anything_but_numbers_are_refused(points):

@@ -102,6 +102,32 @@ def test_a_row_must_say_its_store():
         crossprune.load_potential({"status": "failed", "reason": "…\nValueError", "store": "x"})
 
 
+@pytest.mark.parametrize("reason", [None, "", " \n", "x\nlast"])
+def test_a_row_without_a_potential_says_why(reason):
+    row = {"fit_key": "", "store": "here", "status": "failed", "reason": reason}
+    with pytest.raises(StudyError, match=r"status failed: (no fit_key|last)"):
+        crossprune.load_potential(row)
+
+
+def test_gaps_of_joined_tables_are_no_store_and_no_potential():
+    with pytest.raises(StudyError, match="does not say its store"):
+        crossprune.load_potential({"fit_key": "a", "store": np.nan})
+    with pytest.raises(StudyError, match="status done: no fit_key"):
+        crossprune.load_potential({"fit_key": np.nan, "store": "here", "status": "done"})
+
+
+@pytest.mark.parametrize("source", [None, 3, EMT()])
+def test_what_is_no_potential_is_said(source):
+    with pytest.raises(StudyError, match="is no potential"):
+        crossprune.load_potential(source)
+
+
+@pytest.mark.parametrize("energies", [{}, {"Au": 0.0}, {"Cu": "0"}, {"Cu": np.nan}])
+def test_isolated_atoms_are_of_all_elements(energies):
+    with pytest.raises(StudyError, match="isolated_atom_energies: Cu"):
+        crossprune.fit("mean", copper(), isolated_atom_energies=energies)
+
+
 def test_a_study_is_the_same_as_toml():
     study = parse_study({**STUDY, "options": {"ace": {"max_degrees": [6, 4]}}}, "s")
     text = to_toml(document_of(study))

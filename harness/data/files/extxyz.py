@@ -29,6 +29,10 @@ SHOWN = 60
 """Characters of a line that a message shows."""
 REMEMBERED = 1000
 """Last columns that are kept to judge whether the very last number is whole."""
+WORD = re.compile(
+    r"""(?:\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\{(?:\\.|[^}\\])*\}|\[(?:\\.|[^]\\])*\]|[^\s"'{[\\])+"""
+)
+"""What spaces end in a header, as ASE reads it: quotes and brackets hold them."""
 CELL_NAMES = ("lattice", "cell")
 """Keys that hold a cell; only ``Lattice`` is read as one."""
 DAMAGED = "the file is truncated or malformed: write it again, or cut it before this frame"
@@ -88,15 +92,24 @@ class FrameText:
 
         Without ``Properties``, which other keys ask for, the columns are named: species and position.
         """
-        header = self.lines[1].rstrip("\r\n")
-        for name in values:
-            header = re.sub(rf"""(?<!\S){re.escape(name)}=("(\\.|[^"\\])*"|'[^']*'|\S+)\s*""", "", header)
-        words = [header.strip()]
-        if PROPERTIES.search(header) is None:
-            words.append("Properties=species:S:1:pos:R:3")
+        header, rows = self.lines[1].rstrip("\r\n"), self.lines[2:]
+        n_vectors = sum(row.lstrip().startswith("VEC") for row in rows)
+        if n_vectors:  # beside them ASE takes the header for a comment
+            atoms, rows = self.parsed(), rows[:-n_vectors]
+            told = {"Lattice": atoms.cell.array.T, "pbc": atoms.pbc, "comment": as_written(header.strip())}
+            header = key_val_dict_to_str(told)
+        for found in reversed(list(WORD.finditer(header))):
+            name, _, value = found[0].partition("=")
+            if name in values and value:
+                header = header[: found.start()] + header[found.end() :].lstrip()
+        words = [] if PROPERTIES.search(header) else ["Properties=species:S:1:pos:R:3"]
         shown = {name: as_written(one) if isinstance(one, str) else one for name, one in values.items()}
         words.append(key_val_dict_to_str(shown))
-        lines = [self.lines[0], " ".join(filter(None, words)) + "\n", *self.lines[2:]]
+        is_closed = not WORD.sub("", header).strip()
+        words.insert(
+            0 if is_closed else len(words), header.strip()
+        )  # what is left open swallows all that follows
+        lines = [self.lines[0], " ".join(filter(None, words)) + "\n", *rows]
         return replace(self, lines=[*lines[:-1], lines[-1].rstrip("\r\n") + "\n"])
 
     def _check_cell_is_read(self, atoms: Atoms) -> None:

@@ -61,7 +61,11 @@ class RawFrame:
     @classmethod
     def of(cls, atoms: Atoms, place: str) -> RawFrame:
         """Gather ``info``, and of a database row its key-value pairs and ``data``."""
-        info = {**atoms.info, **atoms.info.get("key_value_pairs", {}), **atoms.info.get("data", {})}
+        inner = (atoms.info.get(name) for name in ("key_value_pairs", "data"))
+        info = dict(atoms.info)
+        for one in inner:
+            if isinstance(one, Mapping):  # else a value of a file under the same name
+                info |= one
         return cls(atoms, place, info)
 
     @property

@@ -182,3 +182,58 @@ def test_a_cut_off_file_is_named(file, chosen):
     file.write_text(file.read_text()[:-40])
     with pytest.raises(DataError, match="frame 29"):
         chosen(file, 2)
+
+
+ODD = {
+    "comment": "a comment, it's odd",
+    "quoted": 'note="see selection_order=3 there" selection_frame="7 8"',
+    "open": "note={1 2",
+    "vectors": "anything = 'goes",
+    "values": "data=5 key_value_pairs=2 ключ=1 id=3",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_marks_are_read_back_from_odd_headers(tmp_path, kind, chosen):
+    vectors = "VEC1 6 0 0\nVEC2 0 6 0\nVEC3 0 0 6\n" if kind == "vectors" else ""
+    file = tmp_path / "pool.extxyz"
+    text = "".join(f"2\n{ODD[kind]}\nCu 0 0 0\nCu 0 0 2.{n}\n{vectors}" for n in range(2, 6))
+    file.write_text(text)
+    selection = chosen(file, "all")
+    selection.write(tmp_path / "out.extxyz")
+    selection.write(tmp_path / "out.db")
+    for order, (index, after) in enumerate(
+        zip(selection.indices, read(tmp_path / "out.extxyz", ":"), strict=True)
+    ):
+        before = read(file, index)
+        assert [after.info.pop(name) for name in KEYS[::3]] == [order, index]
+        assert {name: str(after.info[name]) for name in before.info if name not in KEYS} == {
+            name: str(value) for name, value in before.info.items() if name not in KEYS
+        }
+        assert np.array_equal(before.positions, after.positions)
+        assert np.array_equal(before.cell, after.cell)
+        assert np.array_equal(before.pbc, after.pbc)
+
+
+def test_values_that_no_database_holds_are_written_as_text(pool, tmp_path, chosen):
+    for one in pool:
+        one.info |= {"id": np.int64(3), "where": tmp_path, "inner": {"a": np.float32(1)}, "data": 4}
+    for kind in ("db", "json"):
+        chosen(pool, 2).write(tmp_path / f"out.{kind}")
+        assert frames_in(tmp_path / f"out.{kind}")[0].info["data"]["where"] == str(tmp_path)
+
+
+def test_a_folder_is_no_file_to_write(pool, tmp_path, chosen):
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(StudyError, match="is a folder"):
+        chosen(pool, 2).write(tmp_path / "out.csv")
+
+
+def test_a_file_named_twice_is_refused(file, chosen):
+    with pytest.raises(StudyError, match="named twice"):
+        chosen([file, str(file)], 2)
+
+
+def test_a_file_is_no_folder_to_work_in(file, chosen):
+    with pytest.raises(StudyError, match="cannot be made a folder"):
+        chosen(file, 2, folder=file)

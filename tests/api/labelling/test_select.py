@@ -207,3 +207,32 @@ def test_cutoffs_follow_the_pool_as_they_do_in_a_study(pool, chosen):
     assert any(f"small: cutoff {followed:g} Å" in note for note in found.notes)
     written = {"small": {**options["small"], "cutoff": followed}}
     assert found.indices.tolist() == chosen(pool, 5, options=written).indices.tolist()
+
+
+def test_sources_may_be_generators(pool, chosen):
+    alone = chosen(pool, "all", exclude=[pool[:3]], given=pool[3:5])
+    for kept in (pool[:3], [pool[:3]]):
+        found = chosen(iter(pool), "all", exclude=iter(kept), given=iter(pool[3:5]))
+        assert found.indices.tolist() == alone.indices.tolist()
+    assert len(chosen(pool, "all", exclude=None, given=None).table) == len(pool)
+
+
+@pytest.mark.parametrize("wrong", [3, [None], [3], [["x.xyz"]], []])
+def test_what_is_no_source_is_said(wrong, chosen):
+    with pytest.raises(StudyError, match=r"ase\.Atoms|no frames"):
+        chosen(wrong, 1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"seed": -1}, {"seed": None}, {"seed": "1"}, {"n": None, "fraction": "0.1"}, {"n": [1, 2]}]
+)
+def test_numbers_are_numbers(pool, chosen, options):
+    given = {"n": 2} | options
+    with pytest.raises(StudyError, match=r"seed is|fraction|n is"):
+        chosen(pool, given.pop("n"), **given)
+
+
+def test_a_budget_below_the_first_pick_is_refused(pool, chosen):
+    with pytest.raises(StudyError, match="4 atoms, and 3 may be spent"):
+        chosen(pool, 3, budget="atoms")
+    assert len(chosen(pool, None, fraction=1e-9, budget="atoms").table) == 1
