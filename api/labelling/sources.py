@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from ase import Atoms
@@ -141,7 +141,7 @@ def listed(given: Source | Iterable[Source] | None) -> list[Source]:
         raise StudyError(f"{given!r} is no path, name of a data set or list of ase.Atoms")
     several = list(given)
     is_one = bool(several) and isinstance(several[0], Atoms)
-    return [several] if is_one else several  # type: ignore[list-item]
+    return cast(list[Source], [several] if is_one else several)
 
 
 def stamp_of(path: Path) -> tuple[int, int] | None:
