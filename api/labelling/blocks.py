@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,11 @@ def _adapter(spec: AdapterSpec, elements: tuple[str, ...]) -> Adapter[Any]:
     if not held:
         held.append(spec.make(elements))
     return held[0]
+
+
+def is_whole(file: Path) -> bool:
+    """Say whether a file of arrays is there to its end; another is written again."""
+    return file.is_file() and zipfile.is_zipfile(file)
 
 
 def _write(file: Path, arrays: dict[str, Any]) -> None:

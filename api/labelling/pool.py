@@ -22,6 +22,7 @@ from crossprune.labelling.blocks import (
     copies_in,
     describe_block,
     described_in,
+    is_whole,
     read_block,
     structures_in,
 )
@@ -108,7 +109,7 @@ def read_pool(
             file = folder / f"structures-{canonical_hash([block.key(), str(keys)])[:32]}.npz"
             found.append((file, block.source, block.first))
             future = None
-            if not file.is_file():
+            if not is_whole(file):
                 future = executor.submit(read_block, block.frames, block.places(), keys, file)
             yield future, len(block.frames)
 
@@ -183,7 +184,7 @@ def describe_pool(
         for number in wanted.tolist():
             file, future = files[number], None
             assert file is not None
-            if not file.is_file():
+            if not is_whole(file):
                 given = (pool.files[number], spec, pool.elements, space, whole, file)
                 future = executor.submit(describe_block, *given)
             yield future, int(n_frames[number])

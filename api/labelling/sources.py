@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from ase import Atoms
@@ -14,7 +14,7 @@ from crossprune.harness.data.cards import list_cards, load_dataset
 from crossprune.harness.data.files.extxyz import FrameText, read_texts
 from crossprune.harness.data.files.formats import check_file, frames_of, is_xyz
 from crossprune.harness.data.names import is_file
-from crossprune.harness.errors import StudyError
+from crossprune.harness.errors import DataError, StudyError
 
 MOST_FRAMES, MOST_ATOMS = 1000, 20_000
 """Of a block: its features are some ten MB, and a second or so of work."""
@@ -38,6 +38,8 @@ class Frames:
     """Of structures in memory, or of a data set."""
     numbers: Sequence[int] | None = None
     """Of the frames, where they are a part of a data set; None counts them from 0."""
+    stamp: tuple[int, int] | None = None
+    """Size and time of the file when it was named."""
 
     @property
     def is_text(self) -> bool:
@@ -50,8 +52,10 @@ class Frames:
         Raises
         ------
         DataError
-            If the file cannot be read to its end.
+            If the file cannot be read to its end, or has changed since it was named.
         """
+        if self.path is not None and self.stamp not in (None, stamp_of(self.path)):
+            raise DataError(f"{self.name}: the file has changed since it was read; select again")
         if self.path is None:
             yield from self.frames
         elif self.is_text:
@@ -121,7 +125,7 @@ def sources_of(given: Source | Iterable[Source] | None, role: str) -> list[Frame
             found.append(Frames(str(one), role, frames=train, numbers=numbers))
         else:
             check_file(Path(one))
-            found.append(Frames(str(one), role, path=Path(one)))
+            found.append(Frames(str(one), role, path=Path(one), stamp=stamp_of(Path(one))))
     return found
 
 
@@ -137,7 +141,16 @@ def listed(given: Source | Iterable[Source] | None) -> list[Source]:
         raise StudyError(f"{given!r} is no path, name of a data set or list of ase.Atoms")
     several = list(given)
     is_one = bool(several) and isinstance(several[0], Atoms)
-    return [several] if is_one else several  # type: ignore[list-item]
+    return cast(list[Source], [several] if is_one else several)
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """Return size and time of a file, which change when it does; None without one."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def is_source(name: str) -> bool:

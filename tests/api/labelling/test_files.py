@@ -237,3 +237,18 @@ def test_a_file_named_twice_is_refused(file, chosen):
 def test_a_file_is_no_folder_to_work_in(file, chosen):
     with pytest.raises(StudyError, match="cannot be made a folder"):
         chosen(file, 2, folder=file)
+
+
+@pytest.mark.parametrize("kind", ["structures", "described"])
+def test_blocks_that_were_cut_off_are_made_again(file, tmp_path, chosen, kind):
+    whole = chosen(file, 5, folder=tmp_path / "work").indices
+    for block in (tmp_path / "work").glob(f"{kind}-*.npz"):
+        block.write_bytes(block.read_bytes()[:200])
+    assert chosen(file, 5, folder=tmp_path / "work").indices.tolist() == whole.tolist()
+
+
+def test_frames_of_a_file_that_has_changed_are_not_written(file, pool, tmp_path, chosen):
+    selection = chosen(file, 3)
+    write(file, pool[::-1])
+    with pytest.raises(DataError, match="has changed since"):
+        selection.write(tmp_path / "out.extxyz")
