@@ -193,7 +193,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
             raise TooFewFrames("GAP needs at least one frame, got none")
         energies = element_energies(frames, self.elements, self.isolated_atom_energies)
         baseline = dict(zip(self.elements, energies.tolist(), strict=True))
-        options = self.options.weighed(_fitted(frames, kept))
+        options = self.options.weighed(_fitted(frames, kept, weights))
         if options.fitter == "gap_fit":
             return self._run_gap_fit(options, frames, kept, weights, baseline, rng)
         sparse = fit_rows(prepared, subset, self.elements, options, weights, baseline, kept)
@@ -275,9 +275,12 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         return [str(gap_fit.find_gap_fit()), f"config_file={SETTINGS}"], n_sparse
 
 
-def _fitted(frames: Sequence[Atoms], kept: Sequence[IntArray] | None) -> FloatArray:
-    """Return the forces that are fitted to, eV/Å, shape (n, 3)."""
+def _fitted(frames: Sequence[Atoms], kept: Sequence[IntArray] | None, weights: Weights) -> FloatArray:
+    """Return the forces that are fitted to, eV/Å, shape (n, 3): those that have a weight."""
     every = [forces_of(atoms) for atoms in frames]
     if kept is not None:
         every = [forces[atoms] for forces, atoms in zip(every, kept, strict=True)]
-    return np.concatenate(every)
+    counted = [weights.get(group_of(atoms), GroupWeight()).forces > 0 for atoms in frames]
+    return np.concatenate(
+        [np.empty((0, 3)), *(one for one, counts in zip(every, counted, strict=True) if counts)]
+    )

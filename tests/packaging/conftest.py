@@ -26,6 +26,12 @@ print(json.dumps({name: sorted(graph.find_modules_directly_imported_by(name)) fo
 """
 
 
+def _folder(package: str) -> str:
+    """Return where a package lies: what has no folder of its own at the top is a room of ``api``."""
+    _, *rest = package.split(".")
+    return "/".join(rest if rest and rest[0] in FOLDERS else ["api", *rest])
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the wheel's files, built without the repository's ``build/``, in which old modules survive."""
@@ -35,10 +41,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     rooms = {str(path.parent.relative_to(source)) for path in source.rglob("__init__.py")}
-    listed = {
-        name.replace(".", "/").replace("crossprune/", "") if "." in name else "api"
-        for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    }
+    names = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    listed = {_folder(name) for name in names}
     assert listed == rooms, (
         "packages in pyproject.toml must be the rooms of the tree: the wheel has no others"
     )
