@@ -82,10 +82,8 @@ def require_published(study: Study, datasets: Mapping[str, DataSet]) -> None:
         known = set(load_potential(source).elements)
         if not any(set(dataset.elements) <= known for dataset in datasets.values()):
             have = "; ".join(f"{name}: {', '.join(one.elements)}" for name, one in datasets.items())
-            words = (
-                f"published: {source!r} knows {', '.join(sorted(known))}, and no data set is made of these"
-            )
-            raise StudyError(f"{words} alone ({have}); leave it out")
+            words = f"knows {', '.join(sorted(known))}, and no data set of these alone is here ({have})"
+            raise StudyError(f"published: {source!r} {words}")
 
 
 def require_given(study: Study, datasets: Iterable[DataSet]) -> None:
