@@ -91,13 +91,13 @@ formation_energy_ev = 1.22
 enabled = true
 names = ["lattice", "elastic", "vacancy"]
 """)
-done = crossprune.run(folder / "copper.toml", store=folder / "copper")
+crossprune.run(folder / "copper.toml", store=folder / "copper")
 
 # %%
 # Models beside the reference
 # ---------------------------
 
-table = done.properties
+table = crossprune.results(folder / "copper", "properties")
 whole = table["fraction"] == 1.0
 table["data"] = ("a fifth, by " + table["chooser"]).where(~whole, "all")
 known = table.dropna(subset="reference").drop_duplicates(["property", "data"]).set_index(["property", "data"])
