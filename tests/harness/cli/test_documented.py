@@ -281,8 +281,9 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
             shutil.copytree(workspace / "mo", workspace / store)
     if words[0] == "select":
         words = ["5" if before == "-n" else word for before, word in zip(["", *words], words, strict=False)]
-        for name in ("md.extxyz", "labelled.extxyz", "more.db"):
-            write(workspace / name, read(workspace / "frames.extxyz", "::10" if "md" in name else "3::40"))
+        for name in ("md.extxyz", "pool.extxyz", "labelled.extxyz", "more.db"):
+            part = "3::40" if name in ("labelled.extxyz", "more.db") else "::10"
+            write(workspace / name, read(workspace / "frames.extxyz", part))
     if words[0] == "new-adapter":
         shutil.rmtree(workspace / "my-mtp", ignore_errors=True)
         shutil.copy(ROOT / "adapters" / "__init__.py", workspace / "adapters")
