@@ -10,7 +10,14 @@ import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.errors import StudyError
-from crossprune.harness.lookup import AdapterSpec, adapter_class, families, missing_packages, resolve
+from crossprune.harness.lookup import (
+    FOR_TESTS,
+    AdapterSpec,
+    adapter_class,
+    families,
+    missing_packages,
+    resolve,
+)
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, method_of
 from crossprune.labelling.coverage import scores
@@ -27,7 +34,7 @@ __all__ = ["Selection", "Selector", "select"]
 
 DEFAULT = "snap"
 """Whose space is chosen in unless another is named."""
-NO_MODELS = ("mean", "broken")
+NO_MODELS = ("mean", FOR_TESTS)
 """Families that are there to compare with, and to test with."""
 Frames: TypeAlias = Source | Sequence[Source]
 """A path, the name of a data set, a list of `ase.Atoms`; or a list of these."""

@@ -124,7 +124,7 @@ def _study(
     from crossprune.harness.engine.grid import require_known
     from crossprune.harness.engine.study import Study, read_study
     from crossprune.harness.errors import StudyError
-    from crossprune.harness.lookup import adapter_class, families
+    from crossprune.harness.lookup import FOR_TESTS, adapter_class, families
     from crossprune.harness.selection.methods import RANDOM
 
     if source != FRAMES and Path(source).is_dir():
@@ -141,7 +141,7 @@ def _study(
     require_known(study)
     asked = [one for one in study.choosers if one != RANDOM]
     if not asked:
-        names = [one for one in families() if not one.startswith("broken")]
+        names = set(families()) - {FOR_TESTS}
         raise StudyError(f"whose latent space? give --chooser NAME: {', '.join(sorted(names))}")
     for name in asked:
         adapter_class(str(study.options.get(name, {}).get("adapter", name)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.axes import POOLINGS
 from crossprune.harness.selection.gathering import vectors_of
+from crossprune.harness.store.objects import write_file
 
 Space = tuple[str, str]
 """Space and pooling."""
@@ -146,8 +146,8 @@ def is_whole(file: Path) -> bool:
 
 
 def _write(file: Path, arrays: dict[str, Any]) -> None:
-    """Write arrays whole or not at all."""
-    part = file.with_name(f"{file.stem}-{os.getpid()}.part")
-    with part.open("wb") as stream:
-        np.savez(stream, **arrays)
-    part.replace(file)
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as stream:  # a path without the ending would be given it
+            np.savez(stream, **arrays)
+
+    write_file(file, save)

@@ -30,8 +30,10 @@ class Choice:
     free: IntArray
     n: int
     """Frames to choose, or to begin with."""
+    costs: IntArray | None
+    """Of each, in atoms or labels; None where they are counted."""
     limit: float | None
-    """What they may cost; None where they are counted."""
+    """What they may cost; None where they are counted, or all are taken."""
 
     @classmethod
     def of(cls, pool: Pool, out: NDArray[np.bool_], request: Request) -> Choice:
@@ -51,8 +53,8 @@ class Choice:
         if len(given) and not method_of(request.method).conditional:
             able = ", ".join(name for name, one in METHODS.items() if one.conditional)
             raise StudyError(f"method {request.method!r} cannot complete given frames; these can: {able}")
-        costs = pool.cost(request.budget)
-        total = len(free) if costs is None else int(costs[kept][free].sum())
+        costs = pool.cost(request.budget, kept)
+        total = len(free) if costs is None else int(costs[free].sum())
         wanted = total if request.n == ALL else request.n
         if request.fraction is not None:
             wanted = max(1, int(request.fraction * total + 0.5))
@@ -60,10 +62,11 @@ class Choice:
         if wanted > total:
             unit = "frames" if costs is None else request.budget
             raise StudyError(f"{wanted} {unit} are asked for, and the pool has {total}; give at most that")
+        n = len(free) if wanted == total else int(wanted)
         if costs is None or wanted == total:
-            return cls(pool, request, kept, given, free, len(free) if wanted == total else int(wanted), None)
+            return cls(pool, request, kept, given, free, n, costs, None)
         first = max(1, int(wanted / total * len(free)))
-        return cls(pool, request, kept, given, free, first, float(wanted))
+        return cls(pool, request, kept, given, free, first, costs, float(wanted))
 
     @property
     def groups(self) -> NDArray[np.str_]:
@@ -73,17 +76,13 @@ class Choice:
     def picks(self, points: Points) -> IntArray:
         """Choose; the same seed chooses the same."""
         seed, method = self.request.seed, self.request.method
-        if self.limit is None:
-            return points.choose(method, self.n, np.random.default_rng(seed))
-        costs = self.pool.cost(self.request.budget)
-        assert costs is not None
-        return affordable(
-            lambda n: points.choose(method, n, np.random.default_rng(seed)),
-            costs[self.kept],
-            self.limit,
-            self.n,
-            len(self.free),
-        )
+
+        def pick(n: int) -> IntArray:
+            return points.choose(method, n, np.random.default_rng(seed))
+
+        if self.limit is None or self.costs is None:
+            return pick(self.n)
+        return affordable(pick, self.costs, self.limit, self.n, len(self.free))
 
     def check_paid(self, picked: IntArray) -> None:
         """Refuse a first pick that takes more than all that may be spent; of a part of the pool one is taken.
@@ -93,10 +92,9 @@ class Choice:
         StudyError
             With what it takes.
         """
-        costs = self.pool.cost(self.request.budget)
-        if self.limit is None or costs is None or self.request.fraction is not None:
+        if self.limit is None or self.costs is None or self.request.fraction is not None:
             return
-        spent = int(costs[self.kept][picked].sum())
+        spent = int(self.costs[picked].sum())
         if spent > self.limit:
             unit = self.request.budget
             raise StudyError(

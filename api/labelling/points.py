@@ -124,7 +124,7 @@ class OnDisk:
 
 
 def on_disk(
-    views: Views, scaling: str, groups: int, given: IntArray, file: Path, rng: np.random.Generator
+    views: Views, scaling: str, n: int, given: IntArray, file: Path, rng: np.random.Generator
 ) -> OnDisk:
     """Scale points as `Candidates` would, block by block, and lay them in a file in an order that is drawn.
 
@@ -134,7 +134,7 @@ def on_disk(
         Points of the frames that may be chosen or are given; of several choosers they become `joint`.
     scaling
         One of `STREAMED`.
-    groups
+    n
         Number of these frames.
     given
         Those among them that are labelled, shape (n_given,).
@@ -143,8 +143,8 @@ def on_disk(
     rng
         Draws the order.
     """
-    columns = _columns(views, scaling, groups)
-    order = rng.permutation(groups)
+    columns = _columns(views, scaling)
+    order = rng.permutation(n)
     place = np.argsort(order)
     width = sum(int(one.kept.sum()) for one in columns)
     with file.open("wb") as stream:
@@ -170,28 +170,28 @@ class _Columns:
         return scaled
 
 
-def _columns(views: Views, scaling: str, n: int) -> list[_Columns]:
-    """Find means, deviations and sizes in two passes; a sum of squares less a square would cancel."""
-    totals: list[FloatArray] = []
+def _columns(views: Views, scaling: str) -> list[_Columns]:
+    """Find means, deviations and sizes in one pass over the blocks."""
+    from sklearn.preprocessing import StandardScaler  # here: it takes a second to import
+
+    scalers: list[StandardScaler] = []
     sizes: list[FloatArray] = []
     for block in views():
-        sums = [view.values.sum(axis=0) for view in block]
-        most = [np.maximum(np.abs(view.values).max(axis=0), view.largest) for view in block]
-        totals = [a + b for a, b in zip(totals, sums, strict=True)] if totals else sums
-        sizes = [np.maximum(a, b) for a, b in zip(sizes, most, strict=True)] if sizes else most
-    means = [one / n for one in totals]
-    squares = [np.zeros_like(one) for one in means]
-    for block in views():
-        for total, mean, view in zip(squares, means, block, strict=True):
-            total += np.square(view.values - mean).sum(axis=0)
+        if not scalers:
+            scalers = [StandardScaler() for _ in block]
+            sizes = [np.zeros(view.values.shape[1]) for view in block]
+        for scaler, size, view in zip(scalers, sizes, block, strict=True):
+            scaler.partial_fit(view.values)  # means and variances as of Chan 1983, doi:10.2307/2683386
+            np.maximum(size, np.abs(view.values).max(axis=0), out=size)
+            np.maximum(size, view.largest, out=size)
     found = []
-    for mean, square, size in zip(means, squares, sizes, strict=True):
-        deviation = np.sqrt(square / n)
+    for scaler, size in zip(scalers, sizes, strict=True):
+        deviation = np.sqrt(scaler.var_)
         kept = deviation > 0 if scaling == "standard_all" else ~varies_by_noise(deviation, size)
         divisor = np.ones_like(deviation) if scaling == "none" else np.where(kept, deviation, 1.0)
-        if len(means) > 1:
+        if len(scalers) > 1:
             divisor = divisor * _size(float(np.square(deviation / divisor)[kept].sum()))
-        found.append(_Columns(kept, mean, divisor))
+        found.append(_Columns(kept, scaler.mean_, divisor))
     return found
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from ase.data import chemical_symbols
-from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract import IntArray
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import LOOKED_AT, spacing
 from crossprune.harness.fingerprint import canonical_hash
@@ -31,6 +32,9 @@ from numpy.typing import NDArray
 
 AHEAD = 6
 """Blocks per worker that are read before they are needed."""
+T = TypeVar("T")
+Begun: TypeAlias = tuple[int, Future[Any] | None]
+"""Frames of a block, and the task that works on it; None if that was done before."""
 OnProgress = Callable[[str, int, int | None], object]
 """``(what is done, frames so far, frames in all or None)``."""
 
@@ -50,25 +54,25 @@ class Pool:
     """Atoms of each, shape (n,)."""
     groups: NDArray[np.str_]
     elements: tuple[str, ...]
-    block: IntArray
-    """Block of each frame, shape (n,)."""
+    starts: IntArray
+    """Block b holds the frames starts[b] to starts[b + 1], shape (n_blocks + 1,)."""
 
-    @property
+    @functools.cached_property
     def roles(self) -> NDArray[np.str_]:
         """What each frame is for, shape (n,)."""
         return np.array([one.role for one in self.sources])[self.source]
 
-    def cost(self, budget: str) -> IntArray | None:
-        """Return what a calculation of each frame costs in atoms or labels; None where each costs the same.
+    def cost(self, budget: str, kept: NDArray[np.bool_]) -> IntArray | None:
+        """Return what calculations of the ``kept`` frames cost in atoms or labels; None if all cost the same.
 
         Labels are an energy, three components of force per atom, and six of the stress of a crystal.
         """
         if budget == "configurations":
             return None
         if budget == "atoms":
-            return self.sizes
+            return self.sizes[kept]
         crystals = np.concatenate([np.load(file)["pbc"].all(axis=1) for file in self.files])
-        costs: IntArray = 1 + 3 * self.sizes + 6 * crystals.astype(np.int64)
+        costs: IntArray = (1 + 3 * self.sizes + 6 * crystals.astype(np.int64))[kept]
         return costs
 
     def spacing(self) -> float | None:
@@ -78,12 +82,22 @@ class Pool:
         """
         mine = np.flatnonzero(self.roles != EXCLUDED)
         looked = mine[np.unique(np.linspace(0, len(mine) - 1, LOOKED_AT).astype(int))]
-        first = np.searchsorted(self.block, np.arange(len(self.files)))
         found = []
-        for number in np.unique(self.block[looked]).tolist():
-            structures = structures_in(self.files[number])
-            found += [structures[index - first[number]] for index in looked[self.block[looked] == number]]
+        for file, members in zip(self.files, self.members(), strict=True):
+            if len(here := looked[(looked >= members.start) & (looked < members.stop)]):
+                structures = structures_in(file)
+                found += [structures[index - members.start] for index in here.tolist()]
         return spacing(found)
+
+    def members(self) -> list[slice]:
+        """Return which frames each block holds."""
+        return [
+            slice(*ends) for ends in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
+        ]
+
+    def role_of(self, members: slice) -> str:
+        """Return what the frames of a block are for: they are of one source."""
+        return self.sources[int(self.source[members.start])].role
 
 
 def read_pool(
@@ -104,16 +118,16 @@ def read_pool(
     found: list[tuple[Path, int, int]] = []
     n_read = 0
 
-    def begin() -> Iterator[tuple[Future[Any] | None, int]]:
+    def begin() -> Iterator[Begun]:
         for block in blocks(sources):
             file = folder / f"structures-{canonical_hash([block.key(), str(keys)])[:32]}.npz"
             found.append((file, block.source, block.first))
             future = None
             if not is_whole(file):
                 future = executor.submit(read_block, block.frames, block.places(), keys, file)
-            yield future, len(block.frames)
+            yield len(block.frames), future
 
-    for n_frames in in_turn(begin(), n_ahead):
+    for n_frames, _ in in_turn(begin(), n_ahead):
         n_read += n_frames
         on_progress("read", n_read, None)
     sizes, groups, numbers = [], [], set[int]()
@@ -132,25 +146,24 @@ def read_pool(
         sizes=_joined(sizes),
         groups=np.concatenate(groups) if groups else np.empty(0, dtype=np.str_),
         elements=tuple(sorted(chemical_symbols[number] for number in numbers)),
-        block=np.repeat(np.arange(len(found)), lengths).astype(np.int64),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
     )
 
 
 def copied(pool: Pool, executor: Executor, n_ahead: int, on_progress: OnProgress) -> NDArray[np.bool_]:
     """Mark frames of the pool that are copies of frames that are given or excluded, shape (n,)."""
-    role_of = [pool.sources[pool.source[np.argmax(pool.block == b)]].role for b in range(len(pool.files))]
-    known = [file for file, role in zip(pool.files, role_of, strict=True) if role in (GIVEN, EXCLUDED)]
+    every = list(zip(pool.files, pool.members(), strict=True))
+    known = [file for file, members in every if pool.role_of(members) in (GIVEN, EXCLUDED)]
+    mine = [(file, members) for file, members in every if pool.role_of(members) == POOL]
     marks = np.zeros(len(pool.sizes), dtype=np.bool_)
     if not known:
         return marks
-    mine = [number for number, role in enumerate(role_of) if role == POOL]
-    futures = ((executor.submit(copies_in, pool.files[number], known), 0) for number in mine)
-    n_done, numbers = 0, iter(mine)
-    for result in _results(futures, n_ahead):
-        members = np.flatnonzero(pool.block == next(numbers))
-        marks[members] = result
-        n_done += len(members)
-        on_progress("compared with given ones", n_done, int(np.isin(pool.block, mine).sum()))
+    n_done, total = 0, sum(members.stop - members.start for _, members in mine)
+    begun = ((members, executor.submit(copies_in, file, known)) for file, members in mine)
+    for members, found in in_turn(begun, n_ahead):
+        marks[members] = found
+        n_done += members.stop - members.start
+        on_progress("compared with given ones", n_done, total)
     return marks
 
 
@@ -172,71 +185,56 @@ def describe_pool(
     StudyError
         If the family cannot describe structures so.
     """
-    roles, n_frames = pool.roles, np.bincount(pool.block, minlength=len(pool.files))
-    wanted = np.unique(pool.block[roles != EXCLUDED])
-    base = (spec.fingerprint, pool.elements, space, whole)
-    files: list[Path | None] = [None] * len(pool.files)
-    for number in wanted.tolist():
-        key = canonical_hash([*map(str, base), pool.files[number].name])[:32]
-        files[number] = folder / f"described-{key}.npz"
+    files: list[Path | None] = []
+    for structures, members in zip(pool.files, pool.members(), strict=True):
+        key = canonical_hash([spec.fingerprint, *map(str, (pool.elements, space, whole)), structures.name])
+        is_wanted = pool.role_of(members) != EXCLUDED
+        files.append(folder / f"described-{key[:32]}.npz" if is_wanted else None)
 
-    def begin() -> Iterator[tuple[Future[Any] | None, int]]:
-        for number in wanted.tolist():
-            file, future = files[number], None
-            assert file is not None
+    def begin() -> Iterator[Begun]:
+        for structures, members, file in zip(pool.files, pool.members(), files, strict=True):
+            if file is None:
+                continue
+            future = None
             if not is_whole(file):
-                given = (pool.files[number], spec, pool.elements, space, whole, file)
+                given = (structures, spec, pool.elements, space, whole, file)
                 future = executor.submit(describe_block, *given)
-            yield future, int(n_frames[number])
+            yield members.stop - members.start, future
 
-    n_done, total = 0, int(n_frames[wanted].sum())
-    for n in in_turn(begin(), n_ahead):
-        n_done += n
+    n_done, total = 0, int((pool.roles != EXCLUDED).sum())
+    for n_frames, _ in in_turn(begin(), n_ahead):
+        n_done += n_frames
         on_progress(f"described by {spec.label}", n_done, total)
     return files
 
 
 def described(pool: Pool, files: Sequence[Path | None], kept: NDArray[np.bool_]) -> Iterator[Described]:
     """Yield what is described of each block, of the ``kept`` frames only; kept has shape (n,)."""
-    for number, file in enumerate(files):
-        if file is None:
+    for file, members in zip(files, pool.members(), strict=True):
+        mine = kept[members]
+        if file is None or not mine.any():
             continue
-        found, mine = described_in(file), kept[pool.block == number]
+        found = described_in(file)
         lengths = np.diff(found.offsets)
-        if mine.all():
-            yield found
-        elif mine.any():
-            offsets = np.concatenate([[0], np.cumsum(lengths[mine])]).astype(np.int64)
-            yield Described(found.values[np.repeat(mine, lengths)], offsets, found.largest)
+        offsets = np.concatenate([[0], np.cumsum(lengths[mine])]).astype(np.int64)
+        values = found.values if mine.all() else found.values[np.repeat(mine, lengths)]
+        yield Described(values, offsets, found.largest)
 
 
-def in_turn(begun: Iterable[tuple[Future[Any] | None, int]], n_ahead: int) -> Iterator[int]:
-    """Yield the sizes of tasks as they end, in their order, with at most ``n_ahead`` begun."""
-    waiting: deque[tuple[Future[Any] | None, int]] = deque()
+def in_turn(begun: Iterable[tuple[T, Future[Any] | None]], n_ahead: int) -> Iterator[tuple[T, Any]]:
+    """Yield what tasks return, in their order and with what they are of; at most ``n_ahead`` are begun."""
+    waiting: deque[tuple[T, Future[Any] | None]] = deque()
     for one in begun:
         waiting.append(one)
-        while len(waiting) > n_ahead:
+        if len(waiting) > n_ahead:
             yield _ended(*waiting.popleft())
     while waiting:
         yield _ended(*waiting.popleft())
 
 
-def _ended(future: Future[Any] | None, size: int) -> int:
-    if future is not None:
-        future.result()
-    return size
+def _ended(what: T, future: Future[Any] | None) -> tuple[T, Any]:
+    return what, None if future is None else future.result()
 
 
-def _results(begun: Iterable[tuple[Future[Any], int]], n_ahead: int) -> Iterator[Any]:
-    """Yield what tasks return, in their order."""
-    waiting: deque[Future[Any]] = deque()
-    for future, _ in begun:
-        waiting.append(future)
-        while len(waiting) > n_ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _joined(parts: Sequence[IntArray] | Sequence[FloatArray]) -> IntArray:
+def _joined(parts: Sequence[IntArray]) -> IntArray:
     return np.concatenate(parts).astype(np.int64) if parts else np.empty(0, dtype=np.int64)

@@ -104,7 +104,9 @@ class _Space:
         self._files = describe_pool(
             choice.pool, spec, space, work, executor, n_ahead, on_progress, whole=self.is_whole
         )
-        self.n_bytes = sum(one.values.nbytes for one in self.blocks())
+        first = next(self.blocks())
+        shares = len(first.values) / (len(first.offsets) - 1)  # vectors per frame, of the first block
+        self.n_bytes = int(first.values[0].nbytes * shares * choice.kept.sum())
 
     def blocks(self) -> Iterator[Described]:
         """Yield what is described of the frames that are free or given."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Selection:
         found: IntArray = self.table["index"].to_numpy(dtype="int64")
         return found
 
-    @property
+    @functools.cached_property
     def frames(self) -> list[Atoms]:
         """The chosen frames, in the order of picking, with all that they came with and `KEYS` in ``info``.
 

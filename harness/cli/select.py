@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,9 +127,8 @@ def select(
         for path in output:
             selection.write(path)
     except UserError:
-        if (
-            len(list(work.glob("*.npz"))) <= FEW
-        ):  # else so much was done that it is of use when this is mended
+        # Else so much was done that it is of use when this is mended.
+        if len(list(work.glob("*.npz"))) <= FEW:
             shutil.rmtree(work, ignore_errors=True)
         raise
     except KeyboardInterrupt:
@@ -167,16 +166,17 @@ def _show(selection: Selection) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show a bar for each thing that is done to the pool, with the time that is left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Show how far each thing that is done to the pool is: a bar with the time left, or lines in a log."""
+    from crossprune.harness.cli.console import progress_display
+    from crossprune.harness.engine.loop import Progress
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, Any] = {}
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown: dict[str, Callable[[Progress], None]] = {}
+    with ExitStack() as displays:
 
         def show(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
+            if what not in shown:
+                displays.close()
+                shown[what] = displays.enter_context(progress_display(console, what))
+            shown[what](Progress(total or done, 0, done, 0, ("frames",)))
 
         yield show
