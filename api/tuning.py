@@ -23,7 +23,7 @@ def tune(
     folds: int = 5,
     workers: int = 0,
     options: Mapping[str, Any] | None = None,
-    data_options: Mapping[str, Any] | None = None,
+    loading: Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
     """Try a family's search space by cross-validation on the training part of a data set.
@@ -47,7 +47,7 @@ def tune(
         Processes; 0 runs in this one.
     options
         Options that stay as they are.
-    data_options
+    loading
         As in a study's ``[data.NAME]`` table, such as ``{"energy_key": "dft_energy"}``.
     on_progress
         Called as fits end.
@@ -68,7 +68,7 @@ def tune(
     >>> import crossprune
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = crossprune.tune("snap", "si-pbe", store=folder, folds=2, options={"twojmax": 2},
-    ...                             data_options={"smoke": True})
+    ...                             loading={"smoke": True})
     >>> len(found.tried), sorted(found.best)
     (12, ['cutoff', 'energy_weight', 'twojmax'])
     """
@@ -77,7 +77,7 @@ def tune(
     from crossprune.validation.search import asked_by, search
 
     family_of(model)  # an unknown one leaves no folder behind
-    name, fixed, loading = asked_by(model, str(data), options or {}, data_options or {})
+    name, fixed, loading = asked_by(model, str(data), options or {}, loading or {})
     executor = executor_of("local", workers, LONGEST_S)
     try:
         return search(
@@ -87,7 +87,7 @@ def tune(
             executor=executor,
             folds=folds,
             options=fixed,
-            data_options=loading,
+            loading=loading,
             on_progress=on_progress,
         )
     finally:
@@ -101,13 +101,13 @@ def reweight(
     store: str | Path | None = None,
     folds: int = 5,
     options: Mapping[str, Any] | None = None,
-    data_options: Mapping[str, Any] | None = None,
+    loading: Mapping[str, Any] | None = None,
 ) -> Reweighted:
     """Choose group weights of a linear model by cross-validation on the training part of a data set.
 
     Parameters
     ----------
-    model, data, store, folds, options, data_options
+    model, data, store, folds, options, loading
         As for `tune`.
 
     Returns
@@ -126,7 +126,7 @@ def reweight(
     >>> import crossprune
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = crossprune.reweight("snap", "si-pbe", store=folder, folds=2, options={"twojmax": 2},
-    ...                                 data_options={"smoke": True})
+    ...                                 loading={"smoke": True})
     >>> "vacancy" in found.weights, found.after[0] < found.before[0]
     (True, True)
     """
@@ -135,8 +135,8 @@ def reweight(
     from crossprune.validation.weights import reweight as chosen
 
     family_of(model)
-    name, fixed, loading = asked_by(model, str(data), options or {}, data_options or {})
-    return chosen(model, name, store=_store(store, model), folds=folds, options=fixed, data_options=loading)
+    name, fixed, loading = asked_by(model, str(data), options or {}, loading or {})
+    return chosen(model, name, store=_store(store, model), folds=folds, options=fixed, loading=loading)
 
 
 def _store(folder: str | Path | None, model: str) -> Any:

@@ -68,7 +68,7 @@ def search(
     executor: Executor,
     folds: int = 5,
     options: Mapping[str, Any] | None = None,
-    data_options: Mapping[str, Any] | None = None,
+    loading: Mapping[str, Any] | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Tuned:
     """Fit every point of a family's search space to all folds but one, and predict that one.
@@ -89,7 +89,7 @@ def search(
         Parts that are predicted in turn.
     options
         Options that stay as they are, beside those of the space.
-    data_options
+    loading
         As in a study's ``[data.NAME]`` table.
     on_progress
         Called as cells end.
@@ -99,7 +99,7 @@ def search(
     StudyError
         If the family has no search space, or an option is not known.
     """
-    points = points_of(model, data, options or {}, data_options or {})
+    points = points_of(model, data, options or {}, loading or {})
     labels = [f"{model}-{number:03d}" for number in range(len(points))]
     study = Study(
         name=f"tune-{model}",
@@ -109,14 +109,14 @@ def search(
         seeds=(0,),
         pools=folds,
         options={label: {"adapter": model, **point} for label, point in zip(labels, points, strict=True)},
-        data={data: {**(data_options or {}), "folds": folds}},
+        data={data: {**(loading or {}), "folds": folds}},
     )
     result = run(study, store, executor, on_progress=on_progress)
     return _tuned(model, data, labels, points, result.overall, folds, result.left)
 
 
 def asked_by(
-    model: str, data: str, options: Mapping[str, Any], data_options: Mapping[str, Any]
+    model: str, data: str, options: Mapping[str, Any], loading: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Return the data set, options that stay, and the loading: of a study's path those that it names.
 
@@ -128,25 +128,25 @@ def asked_by(
         If the study has several data sets.
     """
     if Path(data).suffix != ".toml":
-        return data, dict(options), dict(data_options)
+        return data, dict(options), dict(loading)
     study = read_study(Path(data))
     if len(study.datasets) != 1:
         raise StudyError(f"{data} has {len(study.datasets)} data sets; one is tuned on, give --data NAME")
     (name,) = study.datasets
     table = table_of(study.data, study.datasets, name, list_cards()) or {}
     own = {key: value for key, value in study.options.get(model, {}).items() if key != "tuned_on"}
-    return name, {**own, **options}, {**table, **data_options}
+    return name, {**own, **options}, {**table, **loading}
 
 
 def points_of(
-    model: str, data: str, options: Mapping[str, Any], data_options: Mapping[str, Any]
+    model: str, data: str, options: Mapping[str, Any], loading: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return the points of a family's search space for a data set, the defaults first.
 
     What follows the data is written out, so that a point means the same wherever it is used.
     """
     cls = adapter_class(model)
-    dataset = load_dataset(data, options=from_table(DataOptions, data_options, f"[data.{data}]"))
+    dataset = load_dataset(data, options=from_table(DataOptions, loading, f"[data.{data}]"))
     spacing = dataset.spacing
     space = cls.search_space(spacing) if spacing else ()
     if not space:

@@ -53,13 +53,13 @@ def reweight(
     store: Store,
     folds: int = 5,
     options: Mapping[str, Any] | None = None,
-    data_options: Mapping[str, Any] | None = None,
+    loading: Mapping[str, Any] | None = None,
 ) -> Reweighted:
     """Choose the weights of each group's energies and forces that predict left-out folds best.
 
     Parameters
     ----------
-    model, data, store, folds, options, data_options
+    model, data, store, folds, options, loading
         As for `crossprune.validation.search.search`.
 
     Raises
@@ -67,7 +67,7 @@ def reweight(
     StudyError
         If the family is not linear in its coefficients.
     """
-    table = dict(data_options or {})
+    table = dict(loading or {})
     pools = load_pools(
         data, folds, options=from_table(DataOptions, {**table, "folds": folds}, f"[data.{data}]")
     )

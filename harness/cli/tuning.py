@@ -67,7 +67,7 @@ def tune(
     keys = commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     if weights:
         found: Reweighted | Tuned = tuning.reweight(
-            model, data, store=store, folds=folds, options=fixed, data_options=keys
+            model, data, store=store, folds=folds, options=fixed, loading=keys
         )
         console.print(_weights_table(found))  # type: ignore[arg-type]
     else:
@@ -79,7 +79,7 @@ def tune(
                 folds=folds,
                 workers=workers,
                 options=fixed,
-                data_options=keys,
+                loading=keys,
                 on_progress=show,
             )
         console.print(_tried_table(found))

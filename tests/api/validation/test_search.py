@@ -19,7 +19,7 @@ SMALL = {"order_2b": 6, "order_3b": 2}
 
 def tuned(folder, **given):
     return crossprune.tune(
-        "chimes", "si-pbe", store=folder, folds=3, options=SMALL, data_options={"smoke": True}, **given
+        "chimes", "si-pbe", store=folder, folds=3, options=SMALL, loading={"smoke": True}, **given
     )
 
 
@@ -65,4 +65,4 @@ def test_values_are_written_as_toml_reads_them(value):
 
 def test_weights_of_a_family_that_is_not_linear_are_refused(tmp_path: Path):
     with pytest.raises(StudyError, match="not linear"):
-        crossprune.reweight("mean", "si-pbe", store=tmp_path, folds=2, data_options={"smoke": True})
+        crossprune.reweight("mean", "si-pbe", store=tmp_path, folds=2, loading={"smoke": True})
