@@ -51,8 +51,8 @@ def evaluate(
         Name of a data set, path of a file, or labelled frames; by default, of a potential in a store, the
         data of its study.
     split
-        Part: ``test``, ``ood`` or ``train``; of a study's data also ``remainder``, ``chosen``, ``new``.
-        Default: ``test``, or all that a study did not fit to.
+        Part: ``test``, ``ood`` or ``train``; of a study's data also ``remainder``, ``chosen``, ``new``; or
+        ``all`` frames. Default: ``test``, or all that a study did not fit to.
     loading
         Of a file: keys and splits, as in a study's ``[data.NAME]`` table.
     store
@@ -80,9 +80,9 @@ def evaluate(
     >>> round(float(errors.loc[0, "force_mae_ev_per_angstrom"]), 2)
     1.12
     """
-    asked = Evaluation.of(potential, data, split=split, loading=loading, store=store)
     import pandas as pd
 
+    asked = Evaluation.of(potential, data, split=split, loading=loading, store=store)
     table = pd.concat([asked.errors(part) for part in asked.wanted], ignore_index=True)
     table.attrs["notes"] = [*asked.dataset_notes, *asked.why]
     return table
@@ -207,12 +207,15 @@ def _parts(
     from crossprune.harness.evaluation.seen import CHOSEN, NEW, PARTS, REMAINDER, parts_elsewhere
 
     why = [UNKNOWN]
-    if split == ALL:
+    if split == ALL and fit is None:
         return [ALL] * len(dataset.frames), [ALL], ["all frames, as asked for", *why]
     if fit is not None:
         own = fit.dataset.name
         parts = parts_elsewhere(dataset.frames, fit.dataset, fit.subset)
         n_new, fitted = parts.count(NEW), f"fitted to {len(fit.subset)} frames of {own}"
+        if split == ALL:
+            among = f"{fitted}, {parts.count(CHOSEN)} of which are among these"
+            return [ALL] * len(parts), [ALL], ["all frames, as asked for", among]
         if n_new < len(parts):
             why = [f"{fitted}; parts are those of its study: chosen is what it was fitted to"]
             if n_new:

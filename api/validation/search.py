@@ -14,7 +14,7 @@ import pandas as pd
 from crossprune.harness.data.cards import DataOptions, list_cards, load_dataset
 from crossprune.harness.data.names import table_of
 from crossprune.harness.engine.loop import Progress, run
-from crossprune.harness.engine.study import Study, read_study
+from crossprune.harness.engine.study import Study, as_toml, read_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import adapter_class, resolve
 from crossprune.harness.store.objects import Store
@@ -54,7 +54,7 @@ class Tuned:
 
     def to_toml(self) -> str:
         """Write the best options as a table for a study; ``tuned_on`` says that they have seen labels."""
-        lines = [f"[options.{self.model}]", f"tuned_on = {json.dumps(self.dataset, ensure_ascii=False)}"]
+        lines = [f"[options.{self.model}]", f"tuned_on = {as_toml(self.dataset)}"]
         return (
             "\n".join([*lines, *(f"{name} = {as_toml(value)}" for name, value in self.best.items())]) + "\n"
         )
@@ -189,13 +189,3 @@ def _tuned(
     return Tuned(
         model, data, tried.iloc[order].reset_index(drop=True), [points[place] for place in order], left
     )
-
-
-def as_toml(value: object) -> str:
-    """Write a value of an option as TOML."""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(as_toml(one) for one in value)}]"
-    if isinstance(value, Mapping):
-        inside = (f"{json.dumps(str(name))} = {as_toml(one)}" for name, one in value.items())
-        return "{" + ", ".join(inside) + "}"
-    return repr(value) if isinstance(value, float) else json.dumps(value)

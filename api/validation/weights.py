@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from crossprune.harness.data.frames import DataSet, frames_hash
 from crossprune.harness.engine.keys import prepare_key
 from crossprune.harness.engine.stages import prepare_stage
 from crossprune.harness.engine.stored import put_dataset, stored_prepared
+from crossprune.harness.engine.study import as_toml
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import labels_of
 from crossprune.harness.lookup import AdapterSpec, resolve
@@ -41,7 +41,7 @@ class Reweighted:
         """Write the weights as tables for a study."""
         lines = [f"# chosen for {self.model} by all training labels of {self.dataset}"]
         for group, one in self.weights.items():
-            lines += [f"[weights.{json.dumps(group, ensure_ascii=False)}]"]
+            lines += [f"[weights.{as_toml(group)}]"]
             lines += [f"{name} = {value:.6g}" for name, value in vars(one).items() if value != 1]
         return "\n".join(lines) + "\n"
 

@@ -6,7 +6,6 @@ import ast
 import dataclasses
 import inspect
 import itertools
-import json
 import textwrap
 import types
 from collections.abc import Iterator, Mapping
@@ -41,13 +40,15 @@ def show_options(console: Console, name: str) -> None:
     MissingPackage
         If its code cannot be imported without a package that is not installed.
     """
+    from crossprune.harness.errors import pip_command
     from crossprune.harness.lookup import adapter_class, family_of
 
     family = family_of(name)
     options = described_options(adapter_class(name).options_type)
     console.print(f"{name}: {family.about}", markup=False, highlight=False, soft_wrap=True)
     if family.requires:
-        console.print(f"needs: pip install '{family.requires}'", markup=False, highlight=False)
+        needs = pip_command(family.requires)
+        console.print(f"needs: {needs}", markup=False, highlight=False, soft_wrap=True)
     if not options:
         console.print("no options")
         return
@@ -102,11 +103,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _toml(value: Any) -> str:
-    if value is None:
-        return NONE
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    from crossprune.harness.engine.study import as_toml  # here, so that --help is quick
+
+    return NONE if value is None else as_toml(value)
 
 
 def _kind(hint: Any) -> str:

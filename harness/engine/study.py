@@ -308,19 +308,28 @@ def document_of(study: Study) -> dict[str, Any]:
 
 
 def to_toml(document: Mapping[str, Any]) -> str:
-    """Write tables as TOML; what is None is left out, and texts, numbers and lists are as in JSON."""
+    """Write tables as TOML; what is None is left out."""
     return "\n".join(_toml_lines(document, ())) + "\n"
 
 
 def _toml_lines(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[str]:
     if place:
-        yield f"[{'.'.join(json.dumps(one, ensure_ascii=False) for one in place)}]"
+        yield f"[{'.'.join(map(as_toml, place))}]"
     for key, value in table.items():
         if value is not None and not isinstance(value, Mapping):
-            yield f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(value, ensure_ascii=False)}"
+            yield f"{as_toml(key)} = {as_toml(value)}"
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _toml_lines(value, (*place, key))
+
+
+def as_toml(value: object) -> str:
+    """Write a text, a number, a list or a table in one line as TOML."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(as_toml, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{as_toml(str(name))} = {as_toml(one)}" for name, one in value.items()) + "}"
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def parse_study(document: Mapping[str, Any], where: str) -> Study:

@@ -88,3 +88,16 @@ def test_a_store_is_no_potential(tmp_path):
     (tmp_path / "results.parquet").touch()
     with pytest.raises(StudyError, match="is the folder of a run, which has many potentials"):
         crossprune.load_potential(tmp_path)
+
+
+@pytest.mark.slow
+def test_all_frames_say_how_many_were_fitted_to(file, tmp_path, require_adapter):
+    require_adapter("snap")
+    done = crossprune.run(file.with_name("study.toml"), store=tmp_path / "store", workers=0)
+    row = done.results.query("group == 'all' and fraction == 0.5").iloc[0]
+    found = crossprune.evaluate(row, file, split="all", loading={"split_key": "part"})
+    assert found["n_eval_configurations"].max() == 30
+    assert any(
+        "fitted to 10 frames" in note and "10 of which are among these" in note
+        for note in found.attrs["notes"]
+    )

@@ -13,7 +13,7 @@ import pytest
 from crossprune.adapters import FAMILIES
 from crossprune.harness.cli.main import app
 from crossprune.harness.cli.options import Option, described_options
-from crossprune.harness.errors import StudyError
+from crossprune.harness.errors import StudyError, pip_command
 from crossprune.harness.lookup import adapter_class
 from typer.testing import CliRunner
 
@@ -100,7 +100,7 @@ def test_the_command_shows_options(require_adapter):
     require_adapter("snap")
     done = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["adapters", "snap"])
     assert done.exit_code == 0
-    assert "crossprune[snap]" in done.output
+    assert f"needs: {pip_command('crossprune[snap]')}" in done.output
     for one in described_options(adapter_class("snap").options_type):
         lines = [line for line in done.output.splitlines() if line.split()[:1] == [one.name]]
         line = max(lines, key=len)  # a sentence may begin a line with the name, too
