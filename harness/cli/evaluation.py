@@ -28,8 +28,8 @@ def evaluate(
         str | None,
         typer.Option(
             "--split",
-            help="Part: test, ood or train; of a study's data also remainder, chosen, new. Default: test, or "
-            "all that a study did not fit to.",
+            help="Part: test, ood or train; of a study's data also remainder, chosen, new; or all frames. "
+            "Default: test, or all that a study did not fit to.",
         ),
     ] = None,
     split_method: Annotated[
