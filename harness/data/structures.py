@@ -10,7 +10,10 @@ from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.validation import closed_cell, heights
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 TOLERANCE = 1e-5
 """Å; files print six digits or more, and from one step of a trajectory to the next atoms move 1e-3 Å."""
@@ -31,13 +34,21 @@ class _Shape:
     cell: FloatArray
     """Vectors, those of open directions put in; Å, shape (3, 3)."""
     fractional: FloatArray
+    """Of atoms, shape (n_atoms, 3); without periodic directions positions, Å."""
     features: FloatArray
-    """What copies share nearly, in units of how far it may differ between them: shape (19,)."""
+    """What copies share nearly, in units of how far it may differ between them: shape (19,) or (3,)."""
 
     @classmethod
     def of(cls, atoms: Atoms) -> _Shape:
-        """Measure the cell's edges, and sums over all atoms that origin, images and order do not change."""
+        """Measure the cell's edges, and sums over all atoms that origin, images and order do not change.
+
+        Of a structure without periodic directions, which may be turned alone, measure distances.
+        """
         cell = closed_cell(atoms)
+        if not atoms.pbc.any():
+            distances = cdist(atoms.positions, atoms.positions)
+            sizes = np.array([np.sqrt(np.square(distances).mean()), distances.mean(), distances.max()])
+            return cls(atoms.numbers, atoms.pbc, cell, atoms.positions, sizes / (4 * TOLERANCE))
         fractional = np.linalg.solve(cell.T, atoms.positions.T).T
         waves = np.exp(2j * np.pi * (fractional % 1.0) @ WAVES.T)
         amplitudes = np.abs(atoms.numbers @ waves) / atoms.numbers.sum()
@@ -57,7 +68,8 @@ def first_copies(frames: Sequence[Atoms], known: Sequence[Atoms]) -> list[int | 
     """Return for each frame the first known one that it is a copy of; None if there is none.
 
     Copies have the same atoms in the same cell, wherever the origin lies, however the cell is turned or
-    mirrored, and whichever image of an atom is given, in whichever order. Labels do not matter. Frames in
+    mirrored, and whichever image of an atom is given, in whichever order. Molecules and clusters, which are
+    periodic in no direction, may be turned and mirrored in any cell. Labels do not matter. Frames in
     other cells of the same crystal are copies by symmetry, for which there is `twins`.
     """
     shapes, those = [_Shape.of(atoms) for atoms in frames], [_Shape.of(atoms) for atoms in known]
@@ -101,7 +113,15 @@ def _near(shapes: Sequence[_Shape], known: Sequence[_Shape]) -> Iterator[list[in
 
 
 def _is_copy(one: _Shape, other: _Shape) -> bool:
-    """Lay an atom of the rarest element on each of its kind, and look whether the others meet as well."""
+    """Lay an atom of the rarest element on each of its kind, and look whether the others meet as well.
+
+    Without periodic directions, find for each atom one of its element at the same distances from the atoms of
+    each element.
+    """
+    if not one.pbc.any():
+        pairs = cdist(_distances(one), _distances(other), "chebyshev") <= 4 * TOLERANCE
+        pairs &= one.numbers[:, None] == other.numbers
+        return bool((maximum_bipartite_matching(csr_array(pairs)) >= 0).all())
     elements, counts = np.unique(one.numbers, return_counts=True)
     rarest = elements[counts.argmin()]
     origin = one.fractional[np.flatnonzero(one.numbers == rarest)[0]]
@@ -116,6 +136,13 @@ def _is_copy(one: _Shape, other: _Shape) -> bool:
         if apart.max() <= 4 * TOLERANCE:
             return True
     return False
+
+
+def _distances(one: _Shape) -> FloatArray:
+    """Return each atom's distances to the atoms of each element, ascending, Å; shape (n_atoms, n_atoms)."""
+    distances = cdist(one.fractional, one.fractional)
+    elements = np.unique(one.numbers)
+    return np.hstack([np.sort(distances[:, one.numbers == element], axis=1) for element in elements])
 
 
 def _inside(fractional: FloatArray, pbc: NDArray[np.bool_]) -> FloatArray:

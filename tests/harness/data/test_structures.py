@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, molecule
 from crossprune.harness.data.structures import duplicates, first_copies
 
 
@@ -54,6 +54,25 @@ def test_turned_crystals_are_copies():
     frames = [frame(seed) for seed in range(3)]
     turned = [changed(one, "turned", "shifted", "wrapped", "reordered", "printed") for one in frames]
     assert first_copies(turned, frames) == [0, 1, 2]
+
+
+def test_molecules_are_copies_however_they_are_turned_or_mirrored():
+    frames = [molecule(name) for name in ("CH3CH2OH", "C6H6", "CH3COF")]
+    boxed = molecule("CH3CH2OH", vacuum=5.0)
+    turned = [changed(one, "turned", "shifted", "reordered", "printed") for one in frames]
+    mirrored = frames[0].copy()
+    mirrored.positions *= [1, 1, -1]
+    assert first_copies([*turned, mirrored, changed(boxed, "turned")], frames) == [0, 1, 2, 0, 0]
+    bent = frames[0].copy()
+    bent.positions[-1] += [0, 0, 1e-3]
+    assert first_copies([bent], frames) == [None]
+
+
+def test_the_same_places_with_other_elements_are_no_copies():
+    square = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    side, cross = (Atoms(names, square) for names in ("CuCuAuAu", "CuAuCuAu"))
+    assert first_copies([side], [cross]) == [None]
+    assert first_copies([Atoms("Cu"), Atoms("Au")], [Atoms("Cu")]) == [0, None]
 
 
 def test_duplicates_are_in_the_order_of_their_atoms():
