@@ -9,7 +9,7 @@ from crossprune.harness.analysis.spaces.chosen import chosen_subsets
 from crossprune.harness.analysis.spaces.composition import composition, rules_of
 from crossprune.harness.analysis.spaces.latent import stored_study
 from crossprune.harness.engine.results import by_pool, not_held_out, read_overall
-from crossprune.reports.shares import sheet
+from crossprune.reports.drawing.shares import sheet
 
 
 def main() -> None:

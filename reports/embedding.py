@@ -8,13 +8,29 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from urllib.parse import quote
 
 import pandas as pd
 from crossprune.harness.store.spreadsheet import without_formulas
+from markupsafe import Markup
 
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
+
+SCRIPTS = ("base", "state", "draw", "map", "view", "panels", "matrix", "main")
+"""Scripts of the page in the order in which they are joined."""
+
+
+def source(name: str) -> Markup:
+    """Return a text of the folder ``assets`` as it is."""
+    return Markup(files("crossprune.reports").joinpath("assets", name).read_text(encoding="utf-8"))
+
+
+def script() -> Markup:
+    """Join the scripts of the page: one scope, which the rest of the browser does not see."""
+    parts = [source(f"scripts/{name}.js") for name in SCRIPTS]
+    return Markup('(() => {\n"use strict";\n') + Markup("\n").join(parts) + Markup("})();")
 
 
 def csv_uri(table: pd.DataFrame) -> str:
@@ -34,7 +50,12 @@ class Bundle:
 
 def bundle(figures: Sequence[object]) -> Bundle:
     """Pack figures as JSON for the script."""
-    return Bundle(len(figures), packed(json.dumps(compact(figures), separators=(",", ":"))))
+    return Bundle(len(figures), packed_json(figures))
+
+
+def packed_json(value: object) -> str:
+    """Pack data as JSON for the script."""
+    return packed(json.dumps(compact(value), separators=(",", ":")))
 
 
 def packed(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from crossprune.harness.analysis.nights import WATCHED, Night, history
 from crossprune.harness.engine.results import by_pool
 from crossprune.harness.store.objects import write_file
-from crossprune.reports.figures import OKABE_ITO
+from crossprune.reports.drawing.figures import OKABE_ITO
 
 PAGE = "nights.html"
 STYLE = """<meta name='viewport' content='width=device-width'><style>

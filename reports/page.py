@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -20,12 +19,15 @@ from crossprune.harness.engine.results import by_pool, not_held_out, published_r
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
-from crossprune.reports import figures, published, spaces, tables
-from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed
-from crossprune.reports.evidence import map_data, overlaps, parity_figures, shown_overlaps
-from crossprune.reports.forest import forest_plot
-from crossprune.reports.fronts import COSTS, cell_costs, front_figure
+from crossprune.reports import published, spaces, tables
+from crossprune.reports.drawing import figures
+from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures, shown_overlaps
+from crossprune.reports.drawing.forest import forest_plot
+from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
+from crossprune.reports.drawing.shares import composition_figures, over_seeds
+from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source
 from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.pictures import choices, matrix_data
 from crossprune.reports.properties import (
     error_tint,
     property_errors,
@@ -34,7 +36,6 @@ from crossprune.reports.properties import (
     survival,
     without_result,
 )
-from crossprune.reports.shares import composition_figures, over_seeds
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -44,7 +45,6 @@ from crossprune.reports.wording import (
     rounded,
     split_name,
 )
-from markupsafe import Markup
 
 PAGE = "report.html"
 TABLE = "results.csv"
@@ -163,7 +163,7 @@ def render(
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
-        loader=PackageLoader("crossprune.reports", "."),
+        loader=PackageLoader("crossprune.reports", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -181,12 +181,15 @@ def render(
     properties, md = (None if one is None else by_pool(one) for one in (properties, md))
     failures = tables.failures(results)
     together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
+    pictures = matrix_data(statistics.get("matrix"))
+    data = {"matrix": pictures}
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
         title=str(provenance.get("study", "crossprune study")),
-        style=_source("page.css"),
-        script=_source("page.js"),
-        plotly=packed(get_plotlyjs()) if panels or artefacts.maps else "",
+        style=source("page.css"),
+        script=script(),
+        libraries={"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {},
+        data={name: packed_json(one) for name, one in data.items() if one},
         only_chosen=bool(len(cells)) and (cells["model"] == "").all(),
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
@@ -196,7 +199,12 @@ def render(
         further=[(name, _shown(statistics[name])) for name in FURTHER if name in statistics],
         captions=FURTHER,
         panels=panels,
-        choices=_choices(panels, [one.dataset for one in artefacts.maps]),
+        choices=choices(
+            list(dict.fromkeys([*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])),
+            pictures,
+            list(dict.fromkeys((one.metric.column, one.split) for one in panels)),
+            question.primary,
+        ),
         maps=[(name, bundle([data])) for name, data in map_data(artefacts.maps)],
         parity=[(*part, bundle(drawn)) for part, drawn in parity_figures(artefacts.parity).items()],
         notices=spaces.notices(artefacts.spaces),
@@ -312,22 +320,3 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     if "outcome" in table:
         table = table[table["comparison"] == "own / other"].drop(columns=["model", "comparison", "role"])
     return table[[name for name in table if name in SHOWN]] if "verdict" in table else table
-
-
-def _choices(panels: Sequence[Panel], mapped: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """List value and label of each switch of the page."""
-
-    def unique(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        return list(dict.fromkeys(pairs))
-
-    return {
-        "dataset": unique((one, one) for one in (*(one.dataset for one in panels), *mapped)),
-        "metric": [
-            (one.column, f"{one.label} ({one.unit})") for one in METRICS if one in {p.metric for p in panels}
-        ],
-        "split": [(one, split_name(one)) for one in SPLITS if one in {p.split for p in panels}],
-    }
-
-
-def _source(name: str) -> Markup:
-    return Markup(files("crossprune.reports").joinpath(name).read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
 from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
+from crossprune.harness.analysis.outcomes.matrix import matrix
 from crossprune.harness.analysis.outcomes.scales import (
     ERRORS,
     UNTESTED,
@@ -167,6 +168,7 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         add(metric, split, found)
     tables = {name: pd.concat(several, ignore_index=True) for name, several in parts.items()}
     tables |= {**compare_outcomes(outcomes, tests), "tradeoffs": tradeoffs(outcomes)}
+    tables["matrix"] = matrix(outcomes, tests)
     if not (groups := compare_groups(held_out_rows(root, results), METRICS)).empty:
         tables["ood_groups"] = groups
     return tables

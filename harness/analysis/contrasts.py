@@ -76,9 +76,7 @@ def pairs_of_ways(errors: pd.DataFrame) -> Contrasts:
     A mask leaves as many labels as the same way chooses in whole configurations; a control has the same
     shares of groups, see `crossprune.harness.selection.strata.with_shares_of`.
     """
-    names = errors["chooser"] + " · " + errors["method"] + " / random"
-    is_base = errors["relation"] == RANDOM
-    found = [_pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])]
+    found = [pairs_with_random(errors)]
     is_whole = errors["method"].map(unmasked) == errors["method"]
     if not is_whole.all():
         found.append(_beside(errors, ~is_whole, unmasked, "whole"))
@@ -86,6 +84,13 @@ def pairs_of_ways(errors: pd.DataFrame) -> Contrasts:
     if is_controlling.any():
         found.append(_beside(errors, ~is_controlling, uncontrolled, "shares"))
     return joined(found) if len(found) > 1 else found[0]
+
+
+def pairs_with_random(errors: pd.DataFrame) -> Contrasts:
+    """Pair every way with random, model by model: ``snap · fps / random``."""
+    names = errors["chooser"] + " · " + errors["method"] + " / random"
+    is_base = errors["relation"] == RANDOM
+    return _pair(errors.assign(comparison=names), ~is_base, is_base, [*SETTING, "comparison"])
 
 
 def _beside(

@@ -203,6 +203,7 @@ TOLD_LABELS = 0.05
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
 COLUMNS = (
+    "way",
     "outcome",
     "group",
     "n_groups",
@@ -225,6 +226,8 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
     """Print tables as plain text of `WIDTH` columns; of long ones only a digest, unless ``full``."""
     for name, whole in tables.items():
         title = f"{name}: {TITLES[name]}"
+        if name == "matrix" and not full:  # a picture of the page
+            continue
         if whole.empty:
             print_text(console, f"{title}: nothing to compare")
             continue
@@ -267,6 +270,8 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
             higher = table["better"] == "higher"
             table = table.assign(outcome=table["outcome"] + higher.map({True: " ↑", False: ""}))
             hidden |= {"model", "comparison", "pairs", "seeds"}
+        if "way" in table:
+            hidden -= {"model"}
         hidden |= set() if table["lost"].any() else {"lost"}
         table = table[[one for one in COLUMNS if one in table and one not in hidden]]
     ends_of: tuple[tuple[str, str, str], ...] = (("fraction", "low", "high"), ("correlation", "low", "high"))

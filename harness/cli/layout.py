@@ -28,6 +28,7 @@ TITLES = {
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
     "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
     "outcomes": "own / other by every outcome (↑: higher is better); intervals hold for all of them together",
+    "matrix": "every cell chooser × model against random; intervals hold for one fraction's cells together",
     "outcomes_by_fraction": "the same at each fraction; trend: the factor when data are doubled",
     "ood_groups": "own / other on each held-out group; all: over groups, each of which counts as one",
     "tradeoffs": "is what is accurate also good elsewhere? rank correlation; below 0 is a trade-off",

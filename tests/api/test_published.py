@@ -134,7 +134,7 @@ def test_one_that_fits_no_data_set_is_an_error_before_anything_runs(tmp_path):
 
 
 def test_curves_get_a_horizontal_line():
-    from crossprune.reports.figures import learning_curve
+    from crossprune.reports.drawing.figures import learning_curve
     from crossprune.reports.tables import METRICS
 
     curves = pd.DataFrame(

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
-from crossprune.reports import figures, tables
+from crossprune.reports import tables
+from crossprune.reports.drawing import figures
+from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures
+from crossprune.reports.drawing.forest import forest_plot
+from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure, pareto
 from crossprune.reports.embedding import compact, packed
-from crossprune.reports.evidence import map_data, overlaps, parity_figures
-from crossprune.reports.forest import forest_plot
-from crossprune.reports.fronts import COSTS, cell_costs, front_figure, pareto
 from crossprune.reports.matrices import blocks_of
 from crossprune.reports.tables import METRICS
 

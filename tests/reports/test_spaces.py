@@ -16,9 +16,9 @@ from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.results import read_overall
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store
-from crossprune.reports.evidence import shown_overlaps
+from crossprune.reports.drawing.evidence import shown_overlaps
+from crossprune.reports.drawing.shares import HEIGHT, MOST_KINDS, OTHERS, composition_figures, over_seeds
 from crossprune.reports.page import write_report
-from crossprune.reports.shares import HEIGHT, MOST_KINDS, OTHERS, composition_figures, over_seeds
 from crossprune.reports.spaces import notices
 
 STUDY = """

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from crossprune.harness.contract import FloatArray
-from crossprune.reports.evidence import GROUP_COLOURS
-from crossprune.reports.figures import GREY
+from crossprune.reports.drawing.evidence import GROUP_COLOURS
+from crossprune.reports.drawing.figures import GREY
 from crossprune.reports.tables import RANDOM
 from markupsafe import Markup
 

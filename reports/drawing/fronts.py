@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from crossprune.harness.contract import FloatArray
-from crossprune.reports.figures import GREY, MARKERS, OKABE_ITO, Figure, height_with_legend, layout, log_ticks
+from crossprune.reports.drawing.figures import (
+    GREY,
+    MARKERS,
+    OKABE_ITO,
+    Figure,
+    height_with_legend,
+    layout,
+    log_ticks,
+)
 from crossprune.reports.tables import CELL, RANDOM, Metric
 from crossprune.reports.wording import chooser_name
 

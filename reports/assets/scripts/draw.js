@@ -1,0 +1,61 @@
+// Figures: plotly's own, dressed alike, drawn when they first come into view.
+
+const INK = "var(--text)";
+const config = (name) => ({
+  responsive: true,
+  displaylogo: false,
+  displayModeBar: true,
+  modeBarButtonsToRemove: ["autoScale2d", "lasso2d", "zoomIn2d", "zoomOut2d", "toImage"],
+  modeBarButtonsToAdd: ["svg", "png"].map((format) => ({
+    name: `Save as ${format.toUpperCase()}`,
+    icon: Plotly.Icons.camera,
+    click: (box) => save(box, format, name),
+  })),
+});
+const axis = { automargin: true, zeroline: false, gridcolor: "rgba(128,128,128,0.3)" };
+const common = {
+  template: {},
+  margin: { l: 10, r: 12, t: 34, b: 10 },
+  font: { family: "system-ui, sans-serif", size: 12 },
+  paper_bgcolor: "rgba(0,0,0,0)",
+  plot_bgcolor: "rgba(0,0,0,0)",
+  dragmode: "zoom",
+};
+const titlePlace = { x: 0, xanchor: "left", y: 0.98, yanchor: "top", font: { size: 14 } };
+const dressed = (layout) => ({
+  ...common,
+  ...layout,
+  title: { ...layout.title, ...titlePlace },
+  xaxis: { ...axis, ...layout.xaxis },
+  yaxis: { ...axis, ...layout.yaxis },
+});
+
+/** Save a figure as a file; on the screen it may have no background, in a file it has. */
+const save = async (box, format, name) => {
+  const figure = { data: box.data, layout: { ...box.layout, paper_bgcolor: "white", plot_bgcolor: "white" } };
+  const size = { width: box.clientWidth, height: box.clientHeight };
+  const address = await Plotly.toImage(figure, { format, ...size, scale: format === "png" ? 3 : 1 });
+  download(address, `${name}.${format}`);
+};
+
+const download = (address, name) => element("a", { href: address, download: name }).click();
+
+// A histogram comes as its filled bins; rows of a heat-map are its y.
+const unfold = (trace) => {
+  if (!trace.filled) return trace;
+  const { filled, counts, n, ...rest } = trace;
+  const square = () => Array.from({ length: n }, () => Array(n).fill(null));
+  const [z, text] = [square(), square()];
+  filled.forEach((index, at) => {
+    const [column, row] = [Math.floor(index / n), index % n];
+    z[row][column] = Math.log10(counts[at]);
+    text[row][column] = counts[at];
+  });
+  return { ...rest, z, text, zmin: 0 };
+};
+
+/** Draw a figure into a box, or draw it anew; `name` is that of the file that it is saved as. */
+const plot = async (box, figure, name = "figure") => {
+  await library("plotly");
+  return Plotly.react(box, figure.data.map(unfold), dressed(figure.layout), config(name));
+};

@@ -1,0 +1,51 @@
+// Sections have a panel for each data set and outcome: the switches at the top say which are shown.
+
+const panels = (() => {
+  const figures = new Map();
+
+  /** Read the figures of a place: they come as one packed list, in the order of their boxes. */
+  const read = remembered(async (holder) => {
+    const found = JSON.parse(await unpack(holder.querySelector("script")));
+    holder.querySelectorAll(".figure, .map").forEach((box, index) => figures.set(box, found[index]));
+  });
+  const draw = remembered(async (box) => {
+    await read(box.parentElement);
+    const figure = figures.get(box);
+    if (box.classList.contains("map")) return drawMap(box, figure);
+    return plot(box, figure, box.closest("section").id);
+  });
+
+  const all = () => [...document.querySelectorAll(".panel")];
+  const shown = (panel) =>
+    ["dataset", "metric", "split"].every((name) => {
+      const wanted = view.now()[name];
+      return !wanted || !(name in panel.dataset) || panel.dataset[name] === wanted;
+    });
+  const show = () => all().forEach((panel) => (panel.hidden = !shown(panel)));
+
+  const watch = () => {
+    const boxes = document.querySelectorAll(".figures > .figure, .figures > .map");
+    if (!canUnpack) {
+      boxes.forEach((box) => (box.textContent = "This figure needs a browser of 2023 or later."));
+      return;
+    }
+    const watcher = new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries.filter((one) => one.isIntersecting)) {
+          watcher.unobserve(entry.target);
+          draw(entry.target);
+        }
+      },
+      { rootMargin: "600px" },
+    );
+    boxes.forEach((box) => watcher.observe(box));
+  };
+
+  /** Draw all that is shown, whether in view or not. */
+  const drawAll = () =>
+    Promise.all(
+      [...document.querySelectorAll(".panel:not([hidden]) .figures > *:not(script)")].map((box) => draw(box)),
+    );
+
+  return { show, watch, drawAll };
+})();

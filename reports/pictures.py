@@ -1,0 +1,173 @@
+"""The matrix chooser × model as the page's script draws it, and the switches that say which is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from crossprune.harness.engine.grid import OWN
+from crossprune.harness.engine.study import Primary
+from crossprune.reports.tables import METRICS, RANDOM
+from crossprune.reports.wording import OUTCOMES as NOUNS
+from crossprune.reports.wording import split_name
+
+
+class Measure(NamedTuple):
+    """What an outcome is called on the page."""
+
+    label: str
+    unit: str
+    """Of its values; empty where they have none that says something."""
+
+
+OTHERS = {
+    "properties": Measure("Properties", "tolerances"),
+    "properties_seen": Measure("Properties seen in training", "tolerances"),
+    "properties_unseen": Measure("Properties not seen", "tolerances"),
+    "survival": Measure("Survival time", "ps"),
+    "survival_temperature": Measure("Survival temperature", "K"),
+    "rdf": Measure("Radial distribution", "× noise"),
+    "adf": Measure("Angular distribution", "× noise"),
+}
+ORDER = (
+    *("force", "energy", "properties", "survival", "survival_temperature", "stress"),
+    *("properties_seen", "properties_unseen", "rdf", "adf", "force_rmse", "energy_rmse"),
+)
+"""Outcomes as people ask for them."""
+BY_NAME = {
+    one.column.partition("_mae")[0]
+    if "_mae" in one.column
+    else one.column.partition("_rmse")[0] + "_rmse": one
+    for one in METRICS
+}
+"""Errors of the page by the outcome's name in a study."""
+
+
+def measure(outcome: str) -> Measure:
+    """Return how an outcome is called, and its unit."""
+    if (metric := BY_NAME.get(outcome)) is not None:
+        return Measure(metric.label, metric.unit)
+    return OTHERS[outcome]
+
+
+def matrix_data(table: pd.DataFrame | None) -> dict[str, Any]:
+    """Lay the table ``matrix`` of an analysis out by outcome, data set and fraction.
+
+    Returns
+    -------
+    dict
+        ``force:test`` → ``noun`` (errors, survival times, …), ``better``, ``unit`` and ``sets``: data set →
+        fraction → ``ways``, ``models`` and lists of lists over both: ``own``, ``value``, ``ratio``, ``low``,
+        ``high``, ``p``, ``verdict``, ``pairs``, ``units``, ``missing``.
+    """
+    found: dict[str, Any] = {}
+    if table is None or table.empty:
+        return found
+    for (outcome, split), here in table.groupby(["outcome", "split"], sort=False):
+        name, part = str(outcome), str(split)
+        sets: dict[str, Any] = {}
+        for (source, fraction), picture in here.groupby(["source", "fraction"]):
+            sets.setdefault(str(source), {})[f"{fraction:g}"] = _picture(picture)
+        known = measure(name)
+        found[key_of(name, part)] = {
+            "label": known.label,
+            "noun": NOUNS.get(name, "errors"),
+            "better": str(here["better"].iloc[0]),
+            "unit": known.unit,
+            "sets": sets,
+        }
+    return dict(sorted(found.items(), key=lambda one: _rank(one[0])))
+
+
+def key_of(outcome: str, split: str) -> str:
+    """Name an outcome and its part in addresses: ``force:test``, ``survival``."""
+    return f"{outcome}:{split}" if split else outcome
+
+
+def _rank(key: str) -> tuple[int, bool]:
+    outcome, _, split = key.partition(":")
+    return ORDER.index(outcome), split == "ood"
+
+
+def _picture(cells: pd.DataFrame) -> dict[str, Any]:
+    models = sorted(set(cells["model"]))
+    ways = list(dict.fromkeys(cells.sort_values("chooser", key=_random_first, kind="stable")["way"]))
+    shape = (len(ways), len(models))
+    rows, columns = (cells[name].map(known.index) for name, known in (("way", ways), ("model", models)))
+
+    def laid_out(values: Any, empty: object) -> list[list[Any]]:
+        square = np.full(shape, empty, dtype=object)
+        square[rows, columns] = values
+        return square.tolist()
+
+    names = {"pairs": "n_pairs", "units": "n_units", "missing": "n_missing"}
+    return {
+        "ways": ways,
+        "models": models,
+        "own": laid_out((cells["relation"] == OWN).astype(int), 0),
+        "verdict": laid_out(cells["verdict"].astype(object).where(cells["verdict"].notna(), ""), ""),
+        **{
+            name: laid_out(cells[name].astype(float), None) for name in ("value", "ratio", "low", "high", "p")
+        },
+        **{name: laid_out(cells[column].fillna(0).astype(int), 0) for name, column in names.items()},
+    }
+
+
+def _random_first(choosers: pd.Series[str]) -> pd.Series[str]:
+    return choosers.where(choosers != RANDOM, "")
+
+
+def choices(
+    datasets: Sequence[str], pictures: dict[str, Any], parts: Sequence[tuple[str, str]], primary: Primary
+) -> dict[str, Any]:
+    """List value and label of each switch of the page, what it shows first, and what an outcome's panels are.
+
+    Parameters
+    ----------
+    datasets
+        In their order.
+    pictures
+        Of `matrix_data`.
+    parts
+        Metric and split of the panels that there are.
+    primary
+        What the study asks: it is shown first.
+    """
+    fractions = sorted(
+        {float(share) for one in pictures.values() for known in one["sets"].values() for share in known}
+    )
+    asked = key_of(primary.outcome, primary.split)
+    asked = asked if asked in pictures else key_of(primary.outcome, "")
+    outcomes = [_outcome(key, parts) for key in pictures]
+    if not outcomes:  # nothing below the full set: the panels alone
+        outcomes = [
+            _outcome(key_of(name, split), parts)
+            for name, one in BY_NAME.items()
+            for split in ("test", "ood")
+            if (one.column, split) in parts
+        ]
+    names = [one["key"] for one in outcomes]
+    shares = [(f"{one:g}", f"{100 * one:g} %") for one in fractions]
+    first = {
+        "dataset": datasets[0] if datasets else "",
+        "outcome": asked if asked in names else (names[0] if names else ""),
+        "fraction": shares[0][0] if shares else "",
+    }
+    return {
+        "dataset": [(one, one) for one in datasets],
+        "outcome": [(one["key"], one["text"]) for one in outcomes],
+        "fraction": shares,
+        "outcomes": outcomes,
+        "first": first,
+    }
+
+
+def _outcome(key: str, parts: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Say what an outcome is called, and which panels belong to it; of no error, those of the first."""
+    name, _, split = key.partition(":")
+    known = measure(name)
+    text = known.label + (f", {split_name(split)}" if split else "")
+    panel = (BY_NAME[name].column, split) if name in BY_NAME else next(iter(parts), ("", ""))
+    return {"key": key, "text": text, "metric": panel[0], "split": panel[1]}
