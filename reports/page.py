@@ -20,12 +20,13 @@ from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
 from crossprune.reports import published, spaces, tables
+from crossprune.reports.definitions import WORDS, heading, word_of
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
-from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source
+from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source, styles
 from crossprune.reports.matrices import Block, blocks_of
 from crossprune.reports.pictures import choices, matrix_data
 from crossprune.reports.properties import (
@@ -41,6 +42,7 @@ from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
     answer,
     comparison_rows,
+    exact,
     provenance_rows,
     rounded,
     split_name,
@@ -174,6 +176,7 @@ def render(
     environment.filters["rounded"] = rounded
     environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
+    environment.filters |= {"exact": exact, "heading": heading, "word_of": word_of}
     results = by_pool(labelled(results[results["group"] == ALL]))
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
@@ -186,9 +189,13 @@ def render(
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
         title=str(provenance.get("study", "crossprune study")),
-        style=source("page.css"),
+        style=styles(),
+        words=WORDS,
         script=script(),
-        libraries={"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {},
+        libraries={
+            **({"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {}),
+            "tables": packed(source("vendor/datatables.min.js")),
+        },
         data={name: packed_json(one) for name, one in data.items() if one},
         only_chosen=bool(len(cells)) and (cells["model"] == "").all(),
         statuses=cells["status"].value_counts().to_dict(),
@@ -303,7 +310,8 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
                 "answer": answer(table[table["model"] == EVERY_MODEL].to_dict("records")),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
-                "table": pd.concat([table, by_chooser]),
+                "table": table,
+                "chooser_table": by_chooser,
             }
         )
     return blocks
