@@ -11,6 +11,10 @@ view.start();
 panels.show();
 panels.watch();
 matrix.start();
+tables.watch(document.body);
+words.start();
+drawings.offer(document);
+links.start();
 state.listen((changed) => {
   view.follow();
   panels.show();

@@ -2,8 +2,8 @@
 
 const view = (() => {
   const form = document.getElementById("switches");
-  const known = form ? JSON.parse(form.dataset.outcomes) : [];
-  const sources = form ? JSON.parse(form.dataset.sources) : {};
+  const known = form ? JSON.parse(form.getAttribute("data-outcomes")) : [];
+  const sources = form ? JSON.parse(form.getAttribute("data-sources")) : {};
 
   /** Return the data set that a pool is of. */
   const sourceOf = (name) => sources[name] ?? name;

@@ -1,12 +1,22 @@
-// What a word means, beside it: headings and marked words show their entry of the glossary.
+// Boxes beside what opened them: menus, and the meaning of a word at a heading or a marked word.
 
-/** Put a box of the top layer below an element, inside the window. */
+/** Put a box of the top layer below an element, or above where there is no room, inside the window. */
 const putBeside = (box, anchor) => {
   const place = anchor.getBoundingClientRect();
   const [width, height] = [box.offsetWidth, box.offsetHeight];
   const below = place.bottom + height + 8 < innerHeight || place.top < height + 8;
-  box.style.left = `${Math.max(4, Math.min(place.left, innerWidth - width - 4))}px`;
-  box.style.top = `${below ? place.bottom + 4 : place.top - height - 4}px`;
+  const right = document.documentElement.clientWidth - width - 4;
+  box.style.left = `${scrollX + Math.max(4, Math.min(place.left, right))}px`;
+  box.style.top = `${scrollY + (below ? place.bottom + 4 : place.top - height - 4)}px`;
+};
+
+/** Make a button and the box that it opens. */
+const menu = (label, about, ...content) => {
+  const box = element("div", { class: "menu", popover: "auto", role: "group", "aria-label": about }, ...content);
+  const button = element("button", { type: "button", "aria-label": `${label}: ${about}` }, label);
+  button.popoverTargetElement = box;
+  box.addEventListener("toggle", () => box.matches(":popover-open") && putBeside(box, button));
+  return element("span", {}, button, box);
 };
 
 const words = (() => {
