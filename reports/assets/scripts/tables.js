@@ -126,7 +126,7 @@ const tables = (() => {
       const n = known.rows({ search: "applied" }).count();
       count.textContent = n === all ? `${all} rows` : `${n} of ${all} rows`;
     };
-    table.addEventListener("order.dt", () => {
+    known.on("order", () => {
       const [first] = known.order();
       set("sort", first?.[1] ? `${first[0]}.${first[1]}` : "");
     });
@@ -168,6 +168,13 @@ const tables = (() => {
     bar.append(saving(table));
   });
 
+  /** Let the keyboard scroll what is wider than its box. */
+  const letScroll = (box) => {
+    if (box.scrollWidth <= box.clientWidth) return;
+    const name = box.querySelector("table")?.caption ? formats.captionOf(box.querySelector("table")) : box.closest("section, dialog")?.id;
+    Object.entries({ tabindex: 0, role: "region", "aria-label": name ?? "table" }).forEach((one) => box.setAttribute(...one));
+  };
+
   /** Enhance the tables inside an element when they come into view. */
   const watch = (root) => {
     if (!canUnpack || !("popover" in root)) return;
@@ -175,12 +182,13 @@ const tables = (() => {
       (entries) => {
         for (const entry of entries.filter((one) => one.isIntersecting)) {
           watcher.unobserve(entry.target);
-          enhance(entry.target);
+          if (entry.target.matches(".scroll")) letScroll(entry.target);
+          else enhance(entry.target);
         }
       },
       { rootMargin: "300px" },
     );
-    root.querySelectorAll("table[data-name]").forEach((one) => watcher.observe(one));
+    root.querySelectorAll("table[data-name], .scroll").forEach((one) => watcher.observe(one));
   };
   return { watch, saving };
 })();
