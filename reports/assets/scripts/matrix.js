@@ -12,6 +12,7 @@ const matrix = (() => {
   };
   const LEAST_SPAN = Math.log2(1.1); // noise is not painted as an effect
   const MOST_SPAN = 1; // beyond a factor of two all colours are alike, and the cell says so
+  const OUTLYING = 4; // times the middle one
   const MOST_TINT = 60;
   const short = (value) => (value >= 1000 || (value > 0 && value < 0.001) ? value.toExponential(1) : `${+value.toPrecision(3)}`);
   const ratioText = (ratio) => (ratio >= 100 ? "≫ 1" : ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2));
@@ -20,11 +21,12 @@ const matrix = (() => {
   /** Return the picture that the switches ask for, or null. */
   const pictureOf = (known, now) => known?.[now.outcome]?.sets[now.dataset]?.[now.fraction] ?? null;
 
-  /** Return where colours end, as |log₂ ratio|: what nine of ten cells do not exceed, within limits. */
+  /** Return where colours end, as |log₂ ratio|: at the largest ratio that is none of a few outliers. */
   const spanOf = (picture) => {
     const sizes = picture.ratio.flat().filter((one) => one > 0).map((one) => Math.abs(Math.log2(one)));
     sizes.sort((one, other) => one - other);
-    const most = sizes[Math.floor(0.9 * (sizes.length - 1))] ?? 0;
+    const limit = OUTLYING * (sizes[Math.floor(sizes.length / 2)] ?? 0);
+    const most = sizes.filter((one) => one <= limit).pop() ?? 0;
     return Math.min(Math.max(most, LEAST_SPAN), MOST_SPAN);
   };
 
@@ -128,10 +130,17 @@ const matrix = (() => {
         showlegend: true,
         legend: { orientation: "h", x: 0, y: 1.12 },
         xaxis: { type: "log", title: { text: "% of the pool kept", standoff: 6 }, ...ticks(lines) },
-        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, nticks: 6, minor: { ticks: "" }, dtick: "D2" },
+        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, ...levels(lines) },
         shapes: [{ type: "line", x0: 100 * fraction, x1: 100 * fraction, yref: "paper", y0: 0, y1: 1, line: { color: "#808080", width: 1, dash: "dot" } }],
       },
     };
+  };
+  const levels = (lines) => {
+    const all = Object.values(lines).flatMap((one) => one.y).filter((one) => one > 0);
+    const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
+    const places = Array.from({ length: 5 }, (_, at) => low + (at * (high - low)) / 4);
+    const values = unique(places.map((one) => +(10 ** one).toPrecision(high - low > 1.5 ? 1 : 2)));
+    return { tickvals: values, ticktext: values.map((one) => short(one)) };
   };
   const ticks = (lines) => {
     const shares = unique(Object.values(lines).flatMap((one) => one.x)).sort((one, other) => one - other);

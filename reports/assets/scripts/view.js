@@ -1,9 +1,9 @@
 // The switches at the top: data set, outcome and fraction of everything that is shown.
 
 const view = (() => {
-  const form = document.getElementById("switches");
-  const known = form ? JSON.parse(form.dataset.outcomes) : [];
-  const sources = form ? JSON.parse(form.dataset.sources) : {};
+  const form = document.getElementById("switches"); // its switch "dataset" hides form.dataset
+  const known = form ? JSON.parse(form.getAttribute("data-outcomes")) : [];
+  const sources = form ? JSON.parse(form.getAttribute("data-sources")) : {};
 
   /** Return the data set that a pool is of. */
   const sourceOf = (name) => sources[name] ?? name;
