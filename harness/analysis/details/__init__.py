@@ -1,0 +1,1 @@
+"""What lies behind one cell of the matrix, and behind one point of a plot."""
