@@ -1,8 +1,8 @@
-"""What lies behind each cell of the matrix, packed by data set and model: a browser unpacks what is opened."""
+"""What lies behind each cell of the matrix, by data set and model: a browser unpacks what is opened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.analysis.details.gathered import Details
 from crossprune.harness.analysis.details.groups import ERRORS
+from crossprune.harness.contract import FloatArray
 from crossprune.harness.engine.results import not_held_out
 from crossprune.harness.engine.study import as_toml
 from crossprune.harness.evaluation.metrics import ALL
@@ -17,7 +18,8 @@ from crossprune.harness.evaluation.soundness import clipped, exploded
 from crossprune.reports.opened.assessed import runs_of, values_of
 from crossprune.reports.opened.nested import Tree, few_digits, key_of, parts_of, put, records
 from crossprune.reports.opened.studies import head_of, lines_of_way, options_of, tail_of, ways_in
-from crossprune.reports.pictures import BY_NAME, key_of as outcome_key
+from crossprune.reports.pictures import BY_NAME
+from crossprune.reports.pictures import key_of as outcome_key
 from crossprune.reports.tables import SPLITS
 
 MOST_REASON = 200
@@ -135,7 +137,7 @@ def _labels(row: Mapping[str, Any]) -> Tree:
 
 
 def _kept(kept: pd.DataFrame) -> Tree:
-    """Lay out what each way kept: ``groups``, their sizes in the ``pool``, and numbers by way and fraction."""
+    """Lay out what each way kept: ``groups``, their sizes in the ``pool``, and by way and fraction."""
     groups = sorted(set(kept["group"]))
     pool = kept.groupby("group")["n_pool"].max().reindex(groups)
     found: Tree = {"groups": groups, "pool": few_digits(pool), "ways": {}}
@@ -168,7 +170,7 @@ def _groups_of(details: Details, source: str) -> set[str]:
 
 
 def _curves(rows: pd.DataFrame) -> Tree:
-    """Lay out every repeat's errors: outcome → way → ``runs`` and ``values`` (a list over fractions for each).
+    """Lay out every repeat's errors: outcome → way → ``runs`` and their ``values`` over fractions.
 
     ``sizes`` are configurations kept (means) by way, at the ``fractions``.
     """
@@ -193,7 +195,7 @@ def _curves(rows: pd.DataFrame) -> Tree:
 
 
 def _unfinished(rows: pd.DataFrame) -> Tree:
-    """Say of the repeats that are not done, or exploded, which they are and why: way → fraction → sentences."""
+    """Say which repeats are not done, or exploded, and why: way → fraction → sentences."""
     found: Tree = {}
     lost = rows[(rows["status"] != "done") | rows["exploded"]].drop_duplicates(["way", "fraction", "run"])
     for keys, here in parts_of(lost, ["way", "fraction"]):
@@ -230,7 +232,7 @@ def _add_groups(by_model: Tree, groups: pd.DataFrame) -> None:
 
 def _add_fits(by_model: Tree, details: Details) -> None:
     """Add what the first seed of each cell predicted: part → way → fraction."""
-    labels: Mapping[tuple[str, str], Sequence[float]] = {
+    labels: Mapping[tuple[str, str], FloatArray] = {
         (row["source"], row["part"]): np.asarray(row["labels"]) for row in records(details.parts)
     }
     for row in records(details.fits):

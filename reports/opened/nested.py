@@ -35,7 +35,7 @@ def parts_of(table: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[tuple[str
         return
     for values, rows in table.groupby(list(by), sort=True):
         names = zip(by, values, strict=True)
-        yield tuple(key_of(one) if name == "fraction" else str(one) for name, one in names), rows
+        yield tuple(key_of(float(str(one))) if name == "fraction" else str(one) for name, one in names), rows
 
 
 def records(table: pd.DataFrame) -> list[Mapping[str, Any]]:

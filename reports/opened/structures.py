@@ -22,11 +22,11 @@ def frame_data(details: Details) -> dict[str, Tree]:
     Returns
     -------
     dict
-        ``index`` in the data set, ``group`` (numbers of ``groups``), ``part``, ``energy`` (tenths of meV/atom)
-        and ``force`` (largest, eV/Å) of every frame that is a point of a plot; ``files`` by part; ``chosen``: way
-        → fraction → hexadecimal digits, a bit for each frame; and ``atoms``: for each frame its ``elements``
-        (places in ``symbols``), ``positions`` and ``forces`` in thousandths of Å and eV/Å, ``cell`` (Å) and
-        ``periodic``; null where the page is too small for it.
+        ``index`` in the data set, ``group`` (numbers of ``groups``), ``part``, ``energy`` (tenths of
+        meV/atom) and ``force`` (largest, eV/Å) of every frame that is a point of a plot; ``files`` by part;
+        ``chosen``: way → fraction → hexadecimal digits, a bit for each frame; and ``atoms``: for each frame
+        its ``elements`` (places in ``symbols``), ``positions`` and ``forces`` in thousandths of Å and eV/Å,
+        ``cell`` (Å) and ``periodic``; null where the page is too small for it.
     """
     return {f"frames/{one.source}": _frames(one, details.chosen) for one in details.structures}
 

@@ -26,7 +26,7 @@ MOST_POINTS = 100_000
 FEW, MANY = 40, 300
 """Energies of one fit and part on the page, at least and at most."""
 SIDE, SIDE_OF_MANY = 40, 24
-"""Bins along each axis of the histogram of force components; the second where there are over a hundred fits."""
+"""Bins along each axis of the histogram of force components; the second for over a hundred fits."""
 FITS = [*CELL, "part", "seed", "fit_key", "energies", "filled", "counts", "n_beyond", "force_mae"]
 LABELS = [
     "source",

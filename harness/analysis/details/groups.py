@@ -23,7 +23,7 @@ READ = [
 
 
 def errors_of_groups(results: pd.DataFrame, whole: Path | None = None) -> pd.DataFrame:
-    """Average the errors of finished cells on each group of the parts test and ood; exploded fits are clipped.
+    """Average the errors of finished cells on each group of test and ood; exploded fits are clipped.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def _sums(piece: pd.DataFrame) -> pd.DataFrame:
         & piece["split"].isin(PARTS)
         & (piece["fraction"] < 1 - 1e-9)  # of published potentials there is none
     )
-    table = labelled(not_held_out(clipped(piece[rows])))
+    table = labelled(not_held_out(clipped(piece[rows]))).dropna(subset=ERRORS)
     name = table["source"] if "source" in table else table["dataset"]
-    sizes = table["n_eval_configurations"] if "n_eval_configurations" in table else 0.0
+    sizes = table.get("n_eval_configurations", 0.0)
     table = table.assign(dataset=name, way=way_of(table), n_frames=sizes, n_cells=1)
     return table.groupby(BY)[[*ERRORS, "n_frames", "n_cells"]].sum()

@@ -38,7 +38,7 @@ class Structures:
 
 
 def structures_of(root: Path, results: pd.DataFrame, wanted: Mapping[str, IntArray]) -> Iterator[Structures]:
-    """Find the frames ``wanted`` of each data set (``source``) in a store; ``results`` has its first pools."""
+    """Find the frames ``wanted`` of each data set (``source``) in a store; results are of first pools."""
     store = Store(root)
     name = results["source"] if "source" in results else results["dataset"]
     keys = dict(zip(name, results["dataset_key"], strict=True))
