@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
-from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.details.artefacts import Artefacts, gather
 from crossprune.harness.analysis.details.gathered import Details, details_of
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import n_owners, warning

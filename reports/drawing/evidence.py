@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
+from crossprune.harness.analysis.details.artefacts import N_BINS, LatentMap, Parity
 from crossprune.reports.drawing.figures import MARKERS, OKABE_ITO, Figure, layout
 from crossprune.reports.matrices import MAX_TINT
 from crossprune.reports.tables import RANDOM

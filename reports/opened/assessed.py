@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.engine.results import not_held_out
-from crossprune.reports.opened.nested import Tree, few_digits, key_of, parts_of, put, records
+from crossprune.reports.opened.nested import Tree, few_digits, key_of, parts_of, put, records, rows_of
 
 MOST_REASON = 120
 """Letters of a reason; tables have the rest."""
+NUMBERS = ["value", "n", "of", "suspect", "why"]
+MARK = "\n"
+"""Between structure and property; names hold none."""
 MOST_ROWS = 200_000
 """Rows of a table that are looked at; those of a larger one are named by where they are."""
 
@@ -30,28 +34,48 @@ def values_of(properties: pd.DataFrame | None) -> Tree:
     table = _named(properties)
     if len(table) > MOST_ROWS:
         return {key: {"left_out": "properties.parquet"} for key in _keys(table)}
-    for (source, model), here in parts_of(table, ["source", "model"]):
-        names = list(dict.fromkeys(zip(here["structure"], here["property"], strict=True)))
-        reference = here.groupby(["structure", "property"])["reference"].mean().reindex(names)
-        tree: Tree = {"names": names, "reference": few_digits(reference, 5), "reasons": [], "ways": {}}
-        for keys, rows in parts_of(here, ["way", "fraction"]):
-            put(tree["ways"], keys, _cell_values(rows, names, tree["reasons"]))
+    for (source, model), here in parts_of(_means(table), ["source", "model"]):
+        names = list(dict.fromkeys(here.sort_values("place")["name"]))
+        reference = here.groupby("name")["reference"].first().reindex(names)
+        tree: Tree = {
+            "names": [one.split(MARK) for one in names],
+            "reference": few_digits(reference, 5),
+            "reasons": [],
+            "ways": {},
+        }
+        reasons: list[str] = tree["reasons"]
+        numbered = here.assign(why=[_place(reasons, one) for one in here["why"]])
+        for keys, (values, *counts) in rows_of(numbered, ["way", "fraction"], "name", names, NUMBERS):
+            whole = np.nan_to_num(np.array(counts), nan=-1.0).astype(int).tolist()
+            known = dict(zip(NUMBERS[1:], whole, strict=True))
+            put(tree["ways"], keys, {"value": few_digits(values, 5), **known})
         found[f"{source}/{model}"] = tree
     return found
 
 
-def _cell_values(rows: pd.DataFrame, names: list[tuple[str, str]], reasons: list[str]) -> Tree:
-    table = rows.assign(suspect=rows["status"] == "suspect", why=rows["reason"].replace("", None))
-    each = table.groupby(["structure", "property"])
-    known = each.agg(
-        value=("value", "mean"), n=("value", "count"), suspect=("suspect", "sum"), why=("why", "first")
+def _means(table: pd.DataFrame) -> pd.DataFrame:
+    """Average properties over repeats: `NUMBERS`, the ``reference``, and the ``place`` in the table."""
+    if table.empty:
+        return table
+    here = table.assign(
+        name=table["structure"] + MARK + table["property"],
+        suspect=table["status"] == "suspect",
+        why=table["reason"].replace("", None),
+        place=np.arange(len(table)),
     )
-    known = known.assign(of=each.size()).reindex(names)
-    return {
-        "value": few_digits(known["value"], 5),
-        **{one: known[one].fillna(0).astype(int).tolist() for one in ("n", "of", "suspect")},
-        "why": [_place(reasons, one) for one in known["why"]],
-    }
+    return (
+        here.groupby(["source", "model", "way", "fraction", "name"])
+        .agg(
+            value=("value", "mean"),
+            n=("value", "count"),
+            of=("status", "size"),
+            suspect=("suspect", "sum"),
+            why=("why", "first"),
+            reference=("reference", "mean"),
+            place=("place", "min"),
+        )
+        .reset_index()
+    )
 
 
 def runs_of(md: pd.DataFrame | None) -> Tree:

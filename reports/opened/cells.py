@@ -16,7 +16,7 @@ from crossprune.harness.engine.study import as_toml
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.soundness import clipped, exploded
 from crossprune.reports.opened.assessed import runs_of, values_of
-from crossprune.reports.opened.nested import Tree, few_digits, key_of, parts_of, put, records
+from crossprune.reports.opened.nested import Tree, few_digits, key_of, parts_of, put, records, rows_of
 from crossprune.reports.opened.studies import head_of, lines_of_way, options_of, tail_of, ways_in
 from crossprune.reports.pictures import BY_NAME
 from crossprune.reports.pictures import key_of as outcome_key
@@ -60,8 +60,8 @@ def cell_data(
         by_model[f"{source}/{model}"] = _of_model(source, model, rows, details)
     _add_groups(by_model, details.groups)
     _add_fits(by_model, details)
-    for name, rows_of, assessed in (("properties", values_of, properties), ("md", runs_of, md)):
-        for key, tree in rows_of(assessed).items():
+    for name, lay_out, assessed in (("properties", values_of, properties), ("md", runs_of, md)):
+        for key, tree in lay_out(assessed).items():
             if key in by_model:
                 by_model[key][name] = tree
     sets = dict(zip(results["dataset"], names, strict=True))
@@ -141,9 +141,8 @@ def _kept(kept: pd.DataFrame) -> Tree:
     groups = sorted(set(kept["group"]))
     pool = kept.groupby("group")["n_pool"].max().reindex(groups)
     found: Tree = {"groups": groups, "pool": few_digits(pool), "ways": {}}
-    for keys, rows in parts_of(kept, ["way", "fraction"]):
-        counts = rows.set_index("group")["n_chosen"].reindex(groups, fill_value=0.0)
-        put(found["ways"], keys, few_digits(counts))
+    for keys, (counts,) in rows_of(kept, ["way", "fraction"], "group", groups, ["n_chosen"]):
+        put(found["ways"], keys, few_digits(np.nan_to_num(counts)))
     return found
 
 
@@ -177,20 +176,20 @@ def _curves(rows: pd.DataFrame) -> Tree:
     done = rows[rows["status"] == "done"]
     fractions = sorted(set(rows["fraction"]))
     found: Tree = {"fractions": [key_of(one) for one in fractions], "sizes": {}, "outcomes": {}}
-    for (way,), here in parts_of(done, ["way"]):
-        means = here.groupby("fraction")["n_configurations"].mean()
-        found["sizes"][way] = few_digits(means.reindex(fractions))
+    sizes = done.groupby(["way", "fraction"])["n_configurations"].mean().reset_index()
+    for (way,), (known,) in rows_of(sizes, ["way"], "fraction", fractions, ["n_configurations"]):
+        found["sizes"][way] = few_digits(known)
+    columns = [metric.column for metric in BY_NAME.values()]
     for split in SPLITS:
         part = done[done["split"] == split]
-        for (way,), here in parts_of(part if split == "ood" else not_held_out(part), ["way"]):
-            runs = sorted(set(here["run"]))
-            places = here["run"].map(runs.index), here["fraction"].map(fractions.index)
-            for name, metric in BY_NAME.items():
-                square = np.full((len(runs), len(fractions)), np.nan)
-                square[places] = here[metric.column].astype(float)
-                if np.isfinite(square).any():
-                    known = {"runs": runs, "values": [few_digits(one) for one in square]}
-                    put(found["outcomes"], [outcome_key(name, split), way], known)
+        part = part if split == "ood" else not_held_out(part)
+        for (way, run), numbers in rows_of(part, ["way", "run"], "fraction", fractions, columns):
+            for name, values in zip(BY_NAME, numbers, strict=True):
+                if np.isfinite(values).any():
+                    ways = found["outcomes"].setdefault(outcome_key(name, split), {})
+                    line = ways.setdefault(way, {"runs": [], "values": []})
+                    line["runs"].append(run)
+                    line["values"].append(few_digits(values))
     return found
 
 
@@ -220,9 +219,8 @@ def _add_groups(by_model: Tree, groups: pd.DataFrame) -> None:
         names = sorted(set(here["group"]))
         sizes = here.groupby("group")["n_frames"].max().reindex(names)
         ways: Tree = {}
-        for keys, rows in parts_of(here, ["way", "fraction"]):
-            wide = rows.set_index("group")[ERRORS].reindex(names)
-            put(ways, keys, [few_digits(wide[one], 3) for one in ERRORS])
+        for keys, errors in rows_of(here, ["way", "fraction"], "group", names, ERRORS):
+            put(ways, keys, [few_digits(one, 3) for one in errors])
         put(
             by_model[f"{source}/{model}"],
             ["groups", part],

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
+from crossprune.harness.analysis.details.artefacts import N_BINS, LatentMap, Parity
 from crossprune.reports import tables
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures

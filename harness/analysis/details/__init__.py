@@ -1,1 +1,1 @@
-"""What lies behind one cell of the matrix, and behind one point of a plot."""
+"""What a page shows beyond the tables: maps and parity, what lies behind one cell, and behind one point."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.artefacts import Artefacts
+from crossprune.harness.analysis.details.artefacts import Artefacts
 from crossprune.harness.analysis.details.chosen import kept_of_groups
 from crossprune.harness.analysis.details.fits import errors_of_fits, fits_of
 from crossprune.harness.analysis.details.groups import errors_of_groups
