@@ -182,7 +182,8 @@ def render(
     environment.filters["rounded"] = rounded
     environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
-    results = by_pool(labelled(results[results["group"] == ALL]))
+    overall = by_pool(results[results["group"] == ALL])
+    results = labelled(overall)
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
     panels = _panels(results, cell_costs(cells), known)
@@ -196,7 +197,7 @@ def render(
     data = {
         "matrix": pictures,
         "curves": curves_data(summaries, sources, pictures),
-        **cell_data(results, details, properties=_refits(properties), md=_refits(md)),
+        **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),
         **structures,
     }
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")

@@ -24,7 +24,7 @@ def test_energies_and_errors_by_force_are_those_of_the_stored_potential(opened):
     dataset = data_of(opened)
     rows = opened.details.fits
     assert len(rows) == 5 * 2 * 2 * 2, "ways, fractions below the full set, models, parts"
-    for row in rows[rows["way"] == "composition · kmeans"].to_dict("records"):
+    for row in rows[rows["way"] == "composition · fps, max pooling"].to_dict("records"):
         potential = stored_potential(opened.root, row["fit_key"])
         labels = opened.details.parts.set_index("part").loc[row["part"]]
         frames = dataset.indices(row["part"])
@@ -77,7 +77,8 @@ def test_errors_by_group_are_means_of_the_whole_table(opened):
         (whole["group"] != "all") & (whole["fraction"] < 1) & whole["split"].isin(["test", "ood"])
     ].copy()
     is_random = rows["chooser"] == "random"
-    rows["way"] = np.where(is_random, "random", rows["chooser"] + " · " + rows["method"])
+    pooled = np.where(rows["pooling"] == "max", ", max pooling", "")
+    rows["way"] = np.where(is_random, "random", rows["chooser"] + " · " + rows["method"] + pooled)
     by = ["dataset", "way", "fraction", "model", "split", "group"]
     expected = rows.groupby(by)[ERRORS].mean().reset_index()
     found = opened.details.groups
@@ -106,7 +107,7 @@ def test_exploded_and_unfinished_cells_do_not_spoil_a_group(opened):
 def test_kept_groups_are_counted_beside_the_pool(opened):
     dataset, kept = data_of(opened), opened.details.kept
     train = [dataset.groups[index] for index in dataset.indices("train")]
-    here = opened.overall[(opened.overall["chooser"] == "mean") & (opened.overall["method"] == "fps")]
+    here = opened.overall[(opened.overall["chooser"] == "mean") & (opened.overall["pooling"] == "mean")]
     here = here[(here["fraction"] == 0.5) & (here["model"] == "mean") & (here["split"] == "test")]
     chosen = [stored_subset(opened.root, key) for key in here["fit_key"]]
     assert len(chosen) == 2

@@ -44,6 +44,7 @@ def test_curves_hold_every_repeat(opened, cells):
         line = curves["outcomes"]["energy:ood"][way]
         assert line["runs"] == ["seed 0", "seed 1"]
         here = table[(table["chooser"] == chooser) & (table["method"] == method)]
+        here = here[here["pooling"] != "max"]
         wide = here.pivot_table(index="seed", columns="fraction", values="energy_mae_mev_per_atom")
         np.testing.assert_allclose(np.array(line["values"]), wide.to_numpy(), rtol=1e-3)
         sizes = here.groupby("fraction")["n_configurations"].mean()
@@ -53,16 +54,20 @@ def test_curves_hold_every_repeat(opened, cells):
 def test_a_cell_holds_its_groups_and_the_predictions_of_its_first_seed(opened, cells):
     own, shared = cells["cell/si-pbe/mean"], cells["set/si-pbe"]
     groups = opened.details.groups
-    here = groups[(groups["way"] == "mean · kmeans") & (groups["fraction"] == 0.5)]
+    here = groups[(groups["way"] == "mean · fps, max pooling") & (groups["fraction"] == 0.5)]
     here = here[(here["model"] == "mean") & (here["split"] == "test")].set_index("group")
     part = own["groups"]["test"]
-    energies, forces = part["ways"]["mean · kmeans"]["0.5"]
+    energies, forces = part["ways"]["mean · fps, max pooling"]["0.5"]
     for name, energy, force in zip(part["names"], energies, forces, strict=True):
         assert energy == pytest.approx(here.loc[name, "energy_mae_mev_per_atom"], rel=5e-3)
         assert force == pytest.approx(here.loc[name, "force_mae_ev_per_angstrom"], rel=5e-3)
-    fit = own["fits"]["test"]["mean · kmeans"]["0.5"]
+    fit = own["fits"]["test"]["mean · fps, max pooling"]["0.5"]
     fits = opened.details.fits
-    row = fits[(fits["fit_key"] == fit["key"]) & (fits["part"] == "test") & (fits["way"] == "mean · kmeans")]
+    row = fits[
+        (fits["fit_key"] == fit["key"])
+        & (fits["part"] == "test")
+        & (fits["way"] == "mean · fps, max pooling")
+    ]
     row = row.iloc[0]
     labels = np.array(shared["parts"]["test"]["labels"]) / 1e4
     np.testing.assert_allclose(labels + np.array(fit["errors"]) / 1e3, row["energies"], rtol=2e-3)
@@ -95,11 +100,11 @@ def test_what_is_not_done_is_said_with_its_reason(opened):
 
 def test_the_study_of_a_cell_gives_its_numbers_again(opened, cells, finished, tmp_path):
     own, shared = cells["cell/si-pbe/flat"], cells["set/si-pbe"]
-    way = shared["ways"]["composition · kmeans"]["study"]
+    way = shared["ways"]["composition · fps, max pooling"]["study"]
     text = f"{shared['study']}{way}fractions = [{shared['fractions']['0.25']}]\n{own['study']}"
     assert tomllib.loads(text)["options"] == {"flat": {"adapter": "mean"}}
     again = read_overall(finished(tmp_path / "again", text) / "results.parquet")
-    keys = ["chooser", "method", "fraction", "seed", "model", "split"]
+    keys = ["chooser", "method", "pooling", "fraction", "seed", "model", "split"]
     both = opened.overall.merge(again[again["chooser"] == "composition"], on=keys, suffixes=("", "_again"))
     assert len(both) == 2 * 3, "seeds and parts"
     for name in ("energy_mae_mev_per_atom", "force_mae_ev_per_angstrom", "fit_key"):
@@ -194,6 +199,8 @@ def test_a_page_carries_cells_frames_and_the_viewer(opened):
     names = set(unpacked(page))
     assert {"cells", "set/si-pbe", "cell/si-pbe/mean", "cell/si-pbe/flat", "frames/si-pbe"} <= names
     assert page.count('data-library="3dmol"') == 1
+    ways = unpacked(page)["set/si-pbe"]["ways"]
+    assert 'poolings = ["max"]' in ways["mean · fps, max pooling"]["study"]
     each = [one for name in names for one in [packed_json(unpacked(page)[name])] if name.startswith("cell/")]
     assert max(map(len, each)) < 30_000
 
