@@ -24,10 +24,11 @@ const cell = (() => {
     return { ...now, index, source, way, model, shared, own, outcome, at, part: now.outcome?.split(":")[1] || "test" };
   };
 
+  /** Say how far a ratio is from 1: `8.9 % lower`, `3.1 times as high`. */
   const change = (ratio) => {
-    if (ratio >= 2) return `${short(ratio)} times as high as`;
+    if (ratio >= 2) return `${short(ratio)} times as high`;
     const size = Math.abs(100 * (ratio - 1));
-    return size < 0.05 ? "equal to" : `${+size.toPrecision(2)} % ${ratio < 1 ? "lower than" : "higher than"}`;
+    return size < 0.05 ? "equally high" : `${+size.toPrecision(2)} % ${ratio < 1 ? "lower" : "higher"}`;
   };
 
   /** Say in words what the number of a cell means. */
@@ -37,14 +38,14 @@ const cell = (() => {
     const worth = value === null ? "" : `${outcome.label}: ${short(value)} ${outcome.unit} (geometric mean over repeats). `;
     if (way === "random") return `${worth}This is random data, which all others are compared with.`;
     if (ratio === null) return `${worth}There is no ratio to random: no repeat has a result both here and with random data.`;
-    const found = `The ${outcome.noun} are ${change(ratio)} those with random data (ratio ${short(ratio)}`;
+    const found = `Beside random data, the ${outcome.noun} are ${change(ratio)} (ratio ${short(ratio)}`;
     if (low === null) return `${worth}${found}). It has no interval: the repeats are too few, or all alike, so nothing is known of its certainty.`;
     const interval = `, 95 % interval ${short(low)} to ${short(high)})`;
     if (low > 1 || high < 1) {
       const gain = ratio < 1 === (outcome.better === "lower");
       return `${worth}${found}${interval}. The interval excludes 1: this choice is ${gain ? "better" : "worse"} than random, for this data set and model.`;
     }
-    return `${worth}${found}${interval}. The interval includes 1: no difference from random was found; anything from ${change(low)} to ${change(high)} random is compatible.`;
+    return `${worth}${found}${interval}. The interval includes 1: no difference from random was found; one from ${change(low)} to ${change(high)} is compatible with the repeats.`;
   };
 
   const lost = ({ own, way, fraction }) => {
@@ -153,7 +154,8 @@ const cell = (() => {
   };
 
   const optionsOf = ({ shared, own, way, model }) => {
-    const chooser = shared.ways[way]?.chooser;
+    if (!shared.study) return section("Options", missing("The study's text is not stored beside the table, or is no longer understood: it has the options."));
+    const chooser = shared.ways[way].chooser;
     const text = (name, options) => element("pre", {}, options ? `[options.${name}]\n${options}` : `# ${name}: all options are the family's defaults (crossprune adapters ${name})`);
     const others = chooser && chooser !== "random" && chooser !== model ? [text(chooser, shared.ways[way].options)] : [];
     return section("Options", text(model, own.options), ...others, ...own.settings.map(note), own.versions.length ? note(`Versions: ${own.versions.join("; ")}`) : null);
@@ -174,7 +176,7 @@ const cell = (() => {
     const how = shared.ways[way];
     if (!shared.study || !own.study || !how) return section("Repeat it", missing("The study's text is not stored beside the table, or is no longer understood, so there is nothing to repeat it from."));
     const toml = `${shared.study}${how.study}fractions = [${shared.fractions[fraction]}]\n${own.study}`;
-    const file = element("a", { class: "csv", download: "cell.toml", href: `data:text/plain;charset=utf-8,${encodeURIComponent(toml)}` }, "cell.toml");
+    const file = element("a", { download: "cell.toml", href: `data:text/plain;charset=utf-8,${encodeURIComponent(toml)}` }, "cell.toml");
     const seed = own.fits?.[part]?.[way]?.[fraction]?.seed ?? 0;
     const alike = Object.values(shared.ways).filter((one) => one.chooser === how.chooser && one.method === how.method);
     const which = `--data ${quoted(source)} --chooser ${quoted(how.chooser)} --method ${quoted(how.method)} --fraction ${shared.fractions[fraction]} --seed ${seed}`;

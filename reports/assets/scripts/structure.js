@@ -21,15 +21,17 @@ const structure = (() => {
     return [text.slice(0, cut), Number(text.slice(cut + 1))];
   };
 
-  /** Say who chose a frame at the fraction that the switches show, and who did not. */
+  /** Say who chose a frame at the fraction that the switches show (or at any), and who did not. */
   const choiceOf = (known, place) => {
     if (known.parts[known.part[place]] !== "train") return `nobody can: it is in the part ${known.parts[known.part[place]]}`;
     const { fraction } = view.now();
     const has = (mask) => (parseInt(mask[place >> 2], 16) >> (3 - (place & 3))) & 1;
-    const ways = Object.entries(known.chosen).filter(([, shares]) => fraction in shares);
+    const ways = Object.entries(known.chosen).flatMap(([way, shares]) =>
+      Object.entries(shares).filter(([share]) => !fraction || share === fraction).map(([share, mask]) => [fraction ? way : `${way} at ${percent(+share)}`, mask]),
+    );
     if (!ways.length) return "not known: the choices of this run are not stored, or none is of this fraction";
-    const took = ways.filter(([, shares]) => has(shares[fraction])).map(([way]) => way);
-    const left = ways.filter(([, shares]) => !has(shares[fraction])).map(([way]) => way);
+    const took = ways.filter(([, mask]) => has(mask)).map(([way]) => way);
+    const left = ways.filter(([, mask]) => !has(mask)).map(([way]) => way);
     return [took.length ? `by ${took.join(", ")}` : "by nobody", left.length ? `; not by ${left.join(", ")}` : ""].join("");
   };
   const facts = (known, place) => {
