@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
-from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.details.artefacts import Artefacts, gather
+from crossprune.harness.analysis.details.gathered import Details, details_of
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import n_owners, warning
 from crossprune.harness.analysis.spaces.verdicts import sentences
@@ -25,9 +26,11 @@ from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figur
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
-from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, styles
+from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source, styles
 from crossprune.reports.headline import headline, title_of
 from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.opened.cells import cell_data
+from crossprune.reports.opened.structures import frame_data
 from crossprune.reports.pictures import choices, curves_data, matrix_data
 from crossprune.reports.properties import (
     error_tint,
@@ -72,6 +75,8 @@ FURTHER = {
 }
 """Captions of the tables below the answer."""
 NOTHING = Artefacts()
+NO_DETAILS = Details()
+VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
 MAX_FAILURES = 200
 """Failures listed on the page; their file has all."""
@@ -132,12 +137,14 @@ def write_report(
         If the table lacks a column.
     """
     tables.check_columns(results)
+    artefacts = gather(folder, results)
     page = render(
         results,
         provenance,
         stored_statistics(folder, results),
         question=asked(folder),
-        artefacts=gather(folder, results),
+        artefacts=artefacts,
+        details=details_of(folder, results, artefacts, whole),
         properties=properties,
         md=md,
         beside=beside,
@@ -155,13 +162,13 @@ def render(
     *,
     question: Asked = BY_DEFAULT,
     artefacts: Artefacts = NOTHING,
+    details: Details = NO_DETAILS,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
     beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("crossprune.reports", "assets"),
@@ -175,7 +182,8 @@ def render(
     environment.filters["rounded"] = rounded
     environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
-    results = by_pool(labelled(results[results["group"] == ALL]))
+    overall = by_pool(results[results["group"] == ALL])
+    results = labelled(overall)
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
     panels = _panels(results, cell_costs(cells), known)
@@ -185,14 +193,20 @@ def render(
     pictures = matrix_data(statistics.get("matrix"))
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
-    data = {"matrix": pictures, "curves": curves_data(summaries, sources, pictures)}
+    structures = frame_data(details)
+    data = {
+        "matrix": pictures,
+        "curves": curves_data(summaries, sources, pictures),
+        **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),
+        **structures,
+    }
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
         title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
         headline=headline(statistics.get("answer"), question, n_owners(results)),
         style=styles(),
         script=script(),
-        libraries={"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {},
+        libraries=_libraries(plots=bool(panels or artefacts.maps), structures=bool(structures)),
         data={name: packed_json(one) for name, one in data.items() if one},
         only_chosen=bool(len(cells)) and (cells["model"] == "").all(),
         statuses=cells["status"].value_counts().to_dict(),
@@ -242,6 +256,18 @@ def _sources(results: pd.DataFrame, shown: Iterable[str]) -> dict[str, str]:
     table = results if "source" in results else results.assign(source=results["dataset"])
     known = dict(zip(table["dataset"], table["source"], strict=True))
     return {name: str(known.get(name, name)) for name in shown}
+
+
+def _libraries(*, plots: bool, structures: bool) -> dict[str, str]:
+    """Pack the libraries that the page runs when it first draws something."""
+    from plotly.offline import get_plotlyjs
+
+    plotly = {"plotly": packed(get_plotlyjs())} if plots else {}
+    return {**plotly, **({"3dmol": packed(source(VIEWER))} if structures else {})}
+
+
+def _refits(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else refits(table)
 
 
 def _published(table: pd.DataFrame | None) -> pd.DataFrame | None:

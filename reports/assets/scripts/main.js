@@ -11,6 +11,8 @@ view.start();
 panels.show();
 panels.watch();
 matrix.start();
+cell.start();
+structure.start();
 state.listen((changed) => {
   view.follow();
   panels.show();
