@@ -18,7 +18,10 @@ from markupsafe import Markup
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
-SCRIPTS = ("base", "state", "structure", "draw", "map", "view", "panels", "matrix", "behind", "cell", "main")
+SCRIPTS = (
+    *("base", "state", "structure", "files", "draw", "map", "view", "panels", "matrix", "behind", "cell"),
+    *("words", "formats", "tables", "drawings", "links", "main"),
+)
 """Scripts of the page in the order in which they are joined."""
 
 

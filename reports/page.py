@@ -21,6 +21,7 @@ from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
 from crossprune.reports import published, spaces, tables
+from crossprune.reports.definitions import WORDS, heading, word_of
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.drawing.forest import forest_plot
@@ -45,6 +46,7 @@ from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
     answer,
     comparison_rows,
+    exact,
     provenance_rows,
     rounded,
     split_name,
@@ -76,6 +78,7 @@ FURTHER = {
 """Captions of the tables below the answer."""
 NOTHING = Artefacts()
 NO_DETAILS = Details()
+TABLES = "vendor/datatables.min.js"
 VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
 MAX_FAILURES = 200
@@ -182,6 +185,7 @@ def render(
     environment.filters["rounded"] = rounded
     environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
+    environment.filters |= {"exact": exact, "heading": heading, "word_of": word_of}
     overall = by_pool(results[results["group"] == ALL])
     results = labelled(overall)
     cells = tables.cells(results)
@@ -205,6 +209,7 @@ def render(
         title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
         headline=headline(statistics.get("answer"), question, n_owners(results)),
         style=styles(),
+        words=WORDS,
         script=script(),
         libraries=_libraries(plots=bool(panels or artefacts.maps), structures=bool(structures)),
         data={name: packed_json(one) for name, one in data.items() if one},
@@ -262,8 +267,12 @@ def _libraries(*, plots: bool, structures: bool) -> dict[str, str]:
     """Pack the libraries that the page runs when it first draws something."""
     from plotly.offline import get_plotlyjs
 
-    plotly = {"plotly": packed(get_plotlyjs())} if plots else {}
-    return {**plotly, **({"3dmol": packed(source(VIEWER))} if structures else {})}
+    found = {"tables": packed(source(TABLES))}
+    if plots:
+        found["plotly"] = packed(get_plotlyjs())
+    if structures:
+        found["3dmol"] = packed(source(VIEWER))
+    return found
 
 
 def _refits(table: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -340,7 +349,8 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
                 "answer": answer(table[table["model"] == EVERY_MODEL].to_dict("records")),
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
-                "table": pd.concat([table, by_chooser]),
+                "table": table,
+                "chooser_table": by_chooser,
             }
         )
     return blocks

@@ -13,6 +13,10 @@ panels.watch();
 matrix.start();
 cell.start();
 structure.start();
+tables.watch(document.body);
+words.start();
+drawings.offer(document);
+links.start();
 state.listen((changed) => {
   view.follow();
   panels.show();
