@@ -19,7 +19,7 @@ CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
 SCRIPTS = (
-    *("base", "state", "files", "draw", "map", "view", "panels", "matrix"),
+    *("base", "state", "structure", "files", "draw", "map", "view", "panels", "matrix", "behind", "cell"),
     *("words", "formats", "tables", "drawings", "links", "main"),
 )
 """Scripts of the page in the order in which they are joined."""

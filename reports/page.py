@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
-from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.details.artefacts import Artefacts, gather
+from crossprune.harness.analysis.details.gathered import Details, details_of
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import n_owners, warning
 from crossprune.harness.analysis.spaces.verdicts import sentences
@@ -29,6 +30,8 @@ from crossprune.reports.drawing.shares import composition_figures, over_seeds
 from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source, styles
 from crossprune.reports.headline import headline, title_of
 from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.opened.cells import cell_data
+from crossprune.reports.opened.structures import frame_data
 from crossprune.reports.pictures import choices, curves_data, matrix_data
 from crossprune.reports.properties import (
     error_tint,
@@ -74,6 +77,9 @@ FURTHER = {
 }
 """Captions of the tables below the answer."""
 NOTHING = Artefacts()
+NO_DETAILS = Details()
+TABLES = "vendor/datatables.min.js"
+VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
 MAX_FAILURES = 200
 """Failures listed on the page; their file has all."""
@@ -134,12 +140,14 @@ def write_report(
         If the table lacks a column.
     """
     tables.check_columns(results)
+    artefacts = gather(folder, results)
     page = render(
         results,
         provenance,
         stored_statistics(folder, results),
         question=asked(folder),
-        artefacts=gather(folder, results),
+        artefacts=artefacts,
+        details=details_of(folder, results, artefacts, whole),
         properties=properties,
         md=md,
         beside=beside,
@@ -157,13 +165,13 @@ def render(
     *,
     question: Asked = BY_DEFAULT,
     artefacts: Artefacts = NOTHING,
+    details: Details = NO_DETAILS,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
     beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("crossprune.reports", "assets"),
@@ -178,7 +186,8 @@ def render(
     environment.filters["asked"] = sentence
     environment.filters["error_tint"] = error_tint
     environment.filters |= {"exact": exact, "heading": heading, "word_of": word_of}
-    results = by_pool(labelled(results[results["group"] == ALL]))
+    overall = by_pool(results[results["group"] == ALL])
+    results = labelled(overall)
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
     panels = _panels(results, cell_costs(cells), known)
@@ -188,7 +197,13 @@ def render(
     pictures = matrix_data(statistics.get("matrix"))
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
-    data = {"matrix": pictures, "curves": curves_data(summaries, sources, pictures)}
+    structures = frame_data(details)
+    data = {
+        "matrix": pictures,
+        "curves": curves_data(summaries, sources, pictures),
+        **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),
+        **structures,
+    }
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
         title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
@@ -196,10 +211,7 @@ def render(
         style=styles(),
         words=WORDS,
         script=script(),
-        libraries={
-            **({"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {}),
-            "tables": packed(source("vendor/datatables.min.js")),
-        },
+        libraries=_libraries(plots=bool(panels or artefacts.maps), structures=bool(structures)),
         data={name: packed_json(one) for name, one in data.items() if one},
         only_chosen=bool(len(cells)) and (cells["model"] == "").all(),
         statuses=cells["status"].value_counts().to_dict(),
@@ -249,6 +261,22 @@ def _sources(results: pd.DataFrame, shown: Iterable[str]) -> dict[str, str]:
     table = results if "source" in results else results.assign(source=results["dataset"])
     known = dict(zip(table["dataset"], table["source"], strict=True))
     return {name: str(known.get(name, name)) for name in shown}
+
+
+def _libraries(*, plots: bool, structures: bool) -> dict[str, str]:
+    """Pack the libraries that the page runs when it first draws something."""
+    from plotly.offline import get_plotlyjs
+
+    found = {"tables": packed(source(TABLES))}
+    if plots:
+        found["plotly"] = packed(get_plotlyjs())
+    if structures:
+        found["3dmol"] = packed(source(VIEWER))
+    return found
+
+
+def _refits(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else refits(table)
 
 
 def _published(table: pd.DataFrame | None) -> pd.DataFrame | None:

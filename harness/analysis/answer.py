@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.artefacts import all_predictions_held
 from crossprune.harness.analysis.cells import labelled, partial_errors
 from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.details.artefacts import all_predictions_held
 from crossprune.harness.analysis.efficiency import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes

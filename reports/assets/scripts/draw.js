@@ -61,5 +61,6 @@ const unfold = (trace) => {
 /** Draw a figure into a box, or draw it anew; `name` is that of the file that it is saved as. */
 const plot = async (box, figure, name = "figure") => {
   await library("plotly");
-  return Plotly.react(box, figure.data.map(unfold), dressed(figure.layout), config(name));
+  await Plotly.react(box, figure.data.map(unfold), dressed(figure.layout), config(name));
+  structure.listenTo(box);
 };

@@ -11,6 +11,8 @@ view.start();
 panels.show();
 panels.watch();
 matrix.start();
+cell.start();
+structure.start();
 tables.watch(document.body);
 words.start();
 drawings.offer(document);
