@@ -29,6 +29,8 @@ SCROLL_THROUGH = """async () => {
 }"""
 UNDRAWN = """[...document.querySelectorAll(".panel:not([hidden]) .figure")]
   .filter((one) => one.checkVisibility() && !one.querySelector(".main-svg")).length"""
+SOFTWARE_DRAWING = "GL Driver Message (OpenGL, Performance"
+"""Chromium says so of itself where no graphics card draws a structure."""
 OpenPage = Callable[..., Page]
 
 
@@ -69,7 +71,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         contexts.append(context)
         context.set_default_timeout(20_000)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("console", lambda message: complaints.extend(said(message.text)))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: complaints.extend(from_outside(request.url)))
@@ -80,6 +82,10 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def said(text: str) -> list[str]:
+    return [] if SOFTWARE_DRAWING in text else [f"console: {text}"]
 
 
 def from_outside(address: str) -> list[str]:
