@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crossprune.reports.page import write_report
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = (1280, 800), (390, 844)
+PATIENCE_MS = 30_000
+"""Beside other tests, on two cores, a page takes seconds for what takes tenths alone."""
 SMALLER = {"choosers": '["snap", "mean"]', "models": '["snap", "mean"]', "fractions": "[0.25, 1.0]"}
 """The demo without the family that takes minutes."""
 ATTACK = "<img src=x onerror=alert(1)> & 50% of a_b"
@@ -39,6 +41,7 @@ def browser(absent) -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         absent("browser", "no Chromium or Chrome is installed (Debian and Ubuntu: apt install chromium)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Chromium's sandbox does not run as root, as which a container of the CI does.
         running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -69,7 +72,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             reduced_motion="reduce",
         )
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("console", lambda message: complaints.extend(said(message.text)))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))

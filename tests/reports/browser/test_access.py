@@ -88,3 +88,10 @@ def test_paper_begins_with_the_answer(demo, open_page, absent, tmp_path, size):
     first = subprocess.run(call, check=True, capture_output=True, text=True).stdout
     assert " ".join(answer.split())[:40] in " ".join(first.split())
     assert "ratio to random" in " ".join(first.split())
+
+
+def test_axe_finds_no_serious_fault_in_an_opened_cell(demo, open_page):
+    page = open_page(demo, "#open=cell&way=snap%20·%20fps&model=snap")
+    cell = page.locator("dialog#cell[open]")
+    expect(cell.locator(".figure .main-svg").first).to_be_visible()
+    assert grave_faults(page) == []
