@@ -18,7 +18,7 @@ from markupsafe import Markup
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
-SCRIPTS = ("base", "state", "draw", "map", "view", "panels", "matrix", "main")
+SCRIPTS = ("base", "state", "draw", "map", "view", "panels", "matrix", "enough", "main")
 """Scripts of the page in the order in which they are joined."""
 
 

@@ -36,6 +36,7 @@ from crossprune.reports.properties import (
     survival,
     without_result,
 )
+from crossprune.reports.savings import savings
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
@@ -182,7 +183,8 @@ def render(
     failures = tables.failures(results)
     together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
     pictures = matrix_data(statistics.get("matrix"))
-    data = {"matrix": pictures}
+    enough = savings(statistics.get("enough"), tables.data_kept(results))
+    data = {"matrix": pictures, "enough": None if enough is None else enough.data}
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
         title=str(provenance.get("study", "crossprune study")),
@@ -198,6 +200,7 @@ def render(
         headlines=_headlines(statistics),
         further=[(name, _shown(statistics[name])) for name in FURTHER if name in statistics],
         captions=FURTHER,
+        savings=enough,
         panels=panels,
         choices=choices(
             list(dict.fromkeys([*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])),

@@ -5,6 +5,7 @@ const goTo = (id) => document.getElementById(id)?.scrollIntoView();
 view.start();
 panels.show();
 panels.watch();
+enough.start();
 state.listen((changed) => {
   view.follow();
   panels.show();
