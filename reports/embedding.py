@@ -27,6 +27,13 @@ def source(name: str) -> Markup:
     return Markup(files("crossprune.reports").joinpath("assets", name).read_text(encoding="utf-8"))
 
 
+def styles() -> Markup:
+    """Join the style sheets, the page's own first."""
+    folder = files("crossprune.reports").joinpath("assets", "styles")
+    further = sorted(one.name for one in folder.iterdir() if one.name != "page.css")
+    return Markup("\n").join(source(f"styles/{name}") for name in ("page.css", *further))
+
+
 def script() -> Markup:
     """Join the scripts of the page: one scope, which the rest of the browser does not see."""
     parts = [source(f"scripts/{name}.js") for name in SCRIPTS]

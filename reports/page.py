@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
-from crossprune.harness.analysis.scope import warning
+from crossprune.harness.analysis.scope import n_owners, warning
 from crossprune.harness.analysis.spaces.verdicts import sentences
 from crossprune.harness.engine.results import by_pool, not_held_out, published_rows, refits
 from crossprune.harness.evaluation.metrics import ALL
@@ -25,9 +25,10 @@ from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figur
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
-from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source
+from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, styles
+from crossprune.reports.headline import headline, title_of
 from crossprune.reports.matrices import Block, blocks_of
-from crossprune.reports.pictures import choices, matrix_data
+from crossprune.reports.pictures import choices, curves_data, matrix_data
 from crossprune.reports.properties import (
     error_tint,
     property_errors,
@@ -184,11 +185,15 @@ def render(
     together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
     pictures = matrix_data(statistics.get("matrix"))
     enough = savings(statistics.get("enough"), tables.data_kept(results))
-    data = {"matrix": pictures, "enough": None if enough is None else enough.data}
+    sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
+    summaries = [(one.metric.column, one.split, one.table) for one in panels]
+    data = {"matrix": pictures, "curves": curves_data(summaries, sources, pictures)}
+    data |= {} if enough is None else {"enough": enough.data}
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return environment.get_template("page.html.jinja").render(
-        title=str(provenance.get("study", "crossprune study")),
-        style=source("page.css"),
+        title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
+        headline=headline(statistics.get("answer"), question, n_owners(results)),
+        style=styles(),
         script=script(),
         libraries={"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {},
         data={name: packed_json(one) for name, one in data.items() if one},
@@ -203,7 +208,7 @@ def render(
         savings=enough,
         panels=panels,
         choices=choices(
-            list(dict.fromkeys([*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])),
+            sources,
             pictures,
             list(dict.fromkeys((one.metric.column, one.split) for one in panels)),
             question.primary,
@@ -234,6 +239,13 @@ def render(
         provenance=provenance_rows(results, provenance),
         source={key: str(provenance.get(key, "")) for key in KNOWN_PROVENANCE},
     )
+
+
+def _sources(results: pd.DataFrame, shown: Iterable[str]) -> dict[str, str]:
+    """Return the data set of each name that panels and maps go by: of pools, what they are drawn from."""
+    table = results if "source" in results else results.assign(source=results["dataset"])
+    known = dict(zip(table["dataset"], table["source"], strict=True))
+    return {name: str(known.get(name, name)) for name in shown}
 
 
 def _published(table: pd.DataFrame | None) -> pd.DataFrame | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.analysis.cells import way_of
 from crossprune.harness.engine.grid import OWN
 from crossprune.harness.engine.study import Primary
 from crossprune.reports.tables import METRICS, RANDOM
@@ -36,6 +37,8 @@ ORDER = (
     *("properties_seen", "properties_unseen", "rdf", "adf", "force_rmse", "energy_rmse"),
 )
 """Outcomes as people ask for them."""
+TELLING = 0.1
+"""The fraction that is shown first is the nearest to this one."""
 BY_NAME = {
     one.column.partition("_mae")[0]
     if "_mae" in one.column
@@ -81,6 +84,75 @@ def matrix_data(table: pd.DataFrame | None) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda one: _rank(one[0])))
 
 
+def curves_data(
+    summaries: Iterable[tuple[str, str, pd.DataFrame]],
+    sources: Mapping[str, str],
+    pictures: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Lay out what every model reaches with each way of choosing at each fraction.
+
+    Parameters
+    ----------
+    summaries
+        Metric, split and the table of `crossprune.reports.tables.summary`.
+    sources
+        As in `choices`; pools of a data set are averaged.
+    pictures
+        Of `matrix_data`: outcomes that are no errors have their values from there.
+
+    Returns
+    -------
+    dict
+        Outcome → data set → model → way → ``x`` (fractions), ``y``, ``e`` (standard errors over seeds, or
+        pools, null for none) and ``n`` (configurations).
+    """
+    names = {one.column: name for name, one in BY_NAME.items()}
+    several: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    for metric, split, table in summaries:
+        several.setdefault((metric, split), []).append(table)
+    found = {
+        key_of(names[metric], split): _curves(pd.concat(tables), sources)
+        for (metric, split), tables in several.items()
+    }
+    others = {key: one for key, one in pictures.items() if key not in found}
+    return found | {key: _values(one["sets"]) for key, one in others.items()}
+
+
+def _curves(table: pd.DataFrame, sources: Mapping[str, str]) -> dict[str, Any]:
+    """Average pools, and lay their means out by data set, model and way."""
+    table = table[table["n_seeds"] > 0]
+    table = table.assign(source=table["dataset"].map(sources), way=way_of(table))
+    groups = table.groupby(["source", "model", "way", "fraction"], sort=True)
+    averaged = groups.agg(
+        y=("mean", "mean"), n=("n_configurations", "mean"), one=("standard_error", "first"), e=("mean", "sem")
+    ).reset_index()
+    averaged["e"] = averaged["e"].fillna(averaged["one"])  # of one pool: over its seeds
+    found: dict[str, Any] = {}
+    for (source, model, way), curve in averaged.groupby(["source", "model", "way"]):
+        lists = {
+            name: curve[column].tolist() for name, column in zip("xyen", ("fraction", *"yen"), strict=True)
+        }
+        found.setdefault(str(source), {}).setdefault(str(model), {})[str(way)] = lists
+    return found
+
+
+def _values(sets: Mapping[str, Any]) -> dict[str, Any]:
+    """Take curves out of pictures."""
+    found: dict[str, Any] = {}
+    for source, by_fraction in sets.items():
+        for fraction in sorted(by_fraction, key=float):
+            picture = by_fraction[fraction]
+            for row, way in enumerate(picture["ways"]):
+                for column, model in enumerate(picture["models"]):
+                    if (value := picture["value"][row][column]) is None:
+                        continue
+                    lines = found.setdefault(source, {}).setdefault(model, {})
+                    line = lines.setdefault(way, {"x": [], "y": [], "e": [], "n": []})
+                    for name, one in zip("xyen", (float(fraction), value, None, None), strict=True):
+                        line[name].append(one)
+    return found
+
+
 def key_of(outcome: str, split: str) -> str:
     """Name an outcome and its part in addresses: ``force:test``, ``survival``."""
     return f"{outcome}:{split}" if split else outcome
@@ -120,14 +192,17 @@ def _random_first(choosers: pd.Series[str]) -> pd.Series[str]:
 
 
 def choices(
-    datasets: Sequence[str], pictures: dict[str, Any], parts: Sequence[tuple[str, str]], primary: Primary
+    sources: Mapping[str, str],
+    pictures: Mapping[str, Any],
+    parts: Sequence[tuple[str, str]],
+    primary: Primary,
 ) -> dict[str, Any]:
     """List value and label of each switch of the page, what it shows first, and what an outcome's panels are.
 
     Parameters
     ----------
-    datasets
-        In their order.
+    sources
+        Names of panels and maps, pools among them → the data set that they are of.
     pictures
         Of `matrix_data`.
     parts
@@ -150,16 +225,18 @@ def choices(
         ]
     names = [one["key"] for one in outcomes]
     shares = [(f"{one:g}", f"{100 * one:g} %") for one in fractions]
+    datasets = list(dict.fromkeys(sources.values()))
     first = {
         "dataset": datasets[0] if datasets else "",
         "outcome": asked if asked in names else (names[0] if names else ""),
-        "fraction": shares[0][0] if shares else "",
+        "fraction": f"{min(fractions, key=lambda one: abs(one - TELLING)):g}" if fractions else "",
     }
     return {
         "dataset": [(one, one) for one in datasets],
         "outcome": [(one["key"], one["text"]) for one in outcomes],
         "fraction": shares,
         "outcomes": outcomes,
+        "sources": dict(sources),
         "first": first,
     }
 

@@ -139,9 +139,14 @@ def warning(results: pd.DataFrame) -> str:
     Of n descriptors, one assignment to models in n! is the true one: below four, even the best possible
     result is as likely as 1 in 6 if it does not matter whose a descriptor is.
     """
+    return too_few(n_owners(results))
+
+
+def n_owners(results: pd.DataFrame) -> int:
+    """Count the descriptors that choose for models of their own."""
     table = results.drop_duplicates(["chooser", "method", "model"])
     relation = relation_of(labelled(table))
-    return too_few(table.loc[(relation == OWN).to_numpy(), "model"].nunique())
+    return int(table.loc[(relation == OWN).to_numpy(), "model"].nunique())
 
 
 def too_few(n_own: int) -> str:

@@ -18,9 +18,8 @@ const enough = (() => {
   /** Return the names of what belongs to the data set that is shown: itself, or its pools. */
   const namesOf = (outcome) => {
     const wanted = view.now().dataset;
-    const sources = JSON.parse(document.getElementById("switches")?.dataset.sources ?? "{}");
     const names = Object.keys(outcome.sets);
-    const mine = names.filter((name) => name === wanted || sources[name] === wanted);
+    const mine = names.filter((name) => name === wanted || view.sourceOf(name) === wanted);
     return mine.length ? mine : names.slice(0, 1);
   };
 

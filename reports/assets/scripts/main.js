@@ -1,14 +1,21 @@
 // Start: everything follows the address.
 
 const goTo = (id) => document.getElementById(id)?.scrollIntoView();
+const bar = document.getElementById("bar");
+new ResizeObserver(() => {
+  const height = getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
+  document.documentElement.style.setProperty("--sticky", `${height + 8}px`);
+}).observe(bar);
 
 view.start();
 panels.show();
 panels.watch();
+matrix.start();
 enough.start();
 state.listen((changed) => {
   view.follow();
   panels.show();
+  matrix.follow(changed);
   if (changed.has("at")) goTo(state.get("at"));
 });
 document.addEventListener("click", (event) => {

@@ -16,11 +16,12 @@ const panels = (() => {
   });
 
   const all = () => [...document.querySelectorAll(".panel")];
-  const shown = (panel) =>
-    ["dataset", "metric", "split"].every((name) => {
-      const wanted = view.now()[name];
-      return !wanted || !(name in panel.dataset) || panel.dataset[name] === wanted;
-    });
+  const shown = (panel) => {
+    const wanted = view.now();
+    const { dataset, metric, split } = panel.dataset;
+    const isOf = (value, one) => !one || value === undefined || value === one;
+    return isOf(view.sourceOf(dataset), wanted.dataset) && isOf(metric, wanted.metric) && isOf(split, wanted.split);
+  };
   const show = () => all().forEach((panel) => (panel.hidden = !shown(panel)));
 
   const watch = () => {

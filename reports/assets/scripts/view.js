@@ -2,14 +2,20 @@
 
 const view = (() => {
   const form = document.getElementById("switches");
-  const known = form ? JSON.parse(form.dataset.outcomes) : [];
+  // A form's own `dataset` is its switch of that name.
+  const known = form ? JSON.parse(form.getAttribute("data-outcomes")) : [];
+  const sources = form ? JSON.parse(form.getAttribute("data-sources")) : {};
+
+  /** Return the data set that a pool is of. */
+  const sourceOf = (name) => sources[name] ?? name;
 
   /** Return the data set, outcome and fraction shown, and the metric and part that panels go by. */
   const now = () => {
     if (!form) return {};
     const value = (name) => form.elements[name]?.value ?? "";
     const outcome = known.find((one) => one.key === value("outcome")) ?? {};
-    return { dataset: value("dataset"), outcome: outcome.key, fraction: value("fraction"), metric: outcome.metric, split: outcome.split };
+    const { key, metric, split } = outcome;
+    return { dataset: value("dataset"), outcome: key, fraction: value("fraction"), metric, split };
   };
 
   /** Let the switches follow the address. */
@@ -30,5 +36,5 @@ const view = (() => {
     form.addEventListener("change", (event) => state.set({ [event.target.name]: event.target.value }));
     follow();
   };
-  return { now, follow, start, outcomes: known };
+  return { now, follow, start, sourceOf, outcomes: known };
 })();

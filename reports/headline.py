@@ -1,0 +1,160 @@
+"""The first screen in words: what was asked, what was found, how sure that is, and what cannot be settled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from crossprune.harness.analysis.comparisons import SQUARE
+from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.primary import Asked, sentence
+from crossprune.harness.analysis.scope import FEW
+from crossprune.reports.wording import MOST, OUTCOMES, interval
+
+SIDES = {
+    "own / other": ("data that their own descriptor chose", "on data that another's chose"),
+    "own / random": ("data that their own descriptor chose", "on random data"),
+    "other / random": ("data that another's descriptor chose", "on random data"),
+}
+"""What models are trained on, and what beside, in a sentence."""
+UNKNOWN = {
+    "all alike": "no repeat tells one choice from the other",
+    "too few seeds": "it takes repeats that differ to tell",
+    "needs pools": "only several pools can tell (pools = 4)",
+    "no pairs": "no cell that is compared has ended",
+}
+NUMBERS = ("No descriptor", "One descriptor", "Two descriptors", "Three descriptors")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """Sentences for the top of the page."""
+
+    question: str
+    finding: str
+    sureness: str
+    beside: str
+    """What choosing by a descriptor is worth against random."""
+    limits: tuple[str, ...]
+    """Why the finding does not settle the question."""
+
+
+def headline(table: pd.DataFrame | None, question: Asked, n_owners: int) -> Headline:
+    """Say in plain words what a study found.
+
+    Parameters
+    ----------
+    table
+        ``answer`` of the statistics; None if nothing could be compared.
+    question
+        What the study asks.
+    n_owners
+        Descriptors that choose for models of their own.
+    """
+    rows = [] if table is None else _of_question(table, question)
+    known = {str(row["comparison"]): row for row in rows}
+    asked = known.get(question.primary.comparison)
+    limits = [_too_few(n_owners)] if question.primary.comparison == "own / other" else []
+    if asked is not None and asked["design"] != SQUARE and asked["comparison"] == "own / other":
+        limits.append(
+            "The study is no square of choosers and models: what is good in a chooser for every model "
+            "is counted in."
+        )
+    if question.changed:
+        limits.append(f"Everything here is exploratory: {question.changed}.")
+    return Headline(
+        question="Whose descriptor should choose the training data?",
+        finding=_finding(asked, question.primary.comparison),
+        sureness=_sureness(asked, question),
+        beside=_beside(known, question.primary.comparison),
+        limits=tuple(one for one in limits if one),
+    )
+
+
+def _of_question(table: pd.DataFrame, question: Asked) -> list[dict[Hashable, Any]]:
+    here = (table["metric"] == question.primary.outcome) & (table["model"] == EVERY_MODEL)
+    here &= table["split"] == question.primary.split
+    return table[here].to_dict("records")
+
+
+def _finding(row: Mapping[Hashable, Any] | None, comparison: str) -> str:
+    first, second = SIDES[comparison]
+    verdict = "no pairs" if row is None else str(row["verdict"])
+    if row is None or verdict in UNKNOWN:
+        return f"Not decided: do models do better on {first} than {second}? Here {UNKNOWN[verdict]}."
+    if verdict == "none found":
+        return f"No difference found between training models on {first} and {second}."
+    better = (verdict == "lower") == (row.get("better", "lower") == "lower")
+    return (
+        f"Models do {'better' if better else 'worse'} on {first} than {second}: "
+        f"{_change(float(row['ratio']))} {_noun(row)}."
+    )
+
+
+def _noun(row: Mapping[Hashable, Any]) -> str:
+    metric = str(row["metric"])
+    return OUTCOMES.get(metric, f"{metric.partition('_')[0]} errors")
+
+
+def _change(ratio: float) -> str:
+    size = f"{100 * abs(ratio - 1):.1f} %" if 1 / MOST < ratio < MOST else "many times"
+    return f"{size} {'lower' if ratio < 1 else 'higher'}"
+
+
+def _sureness(row: Mapping[Hashable, Any] | None, question: Asked) -> str:
+    """Say how wide the interval is, in percent, and how far it reaches."""
+    if row is None or math.isnan(row["ratio"]):
+        return ""
+    named = "Named before there were results" if not question.changed else "Compared"
+    said = f"{named}: {sentence(question.primary)}. Ratio {float(row['ratio']):.3f}"
+    if math.isnan(row["low"]):
+        return f"{said}, without an interval."
+    low, high = float(row["low"]), float(row["high"])
+    said += f"; with 95 % confidence it is within {interval(low, high)}"
+    if row["verdict"] == "none found":
+        said += ", so that a difference of that size may still be there"
+    return f"{said}. {_reach(row)}"
+
+
+def _reach(row: Mapping[Hashable, Any]) -> str:
+    low, high = float(row["low_anywhere"]), float(row["high_anywhere"])
+    if math.isnan(low):
+        return "It speaks of the data of this study alone."
+    if low > 1 or high < 1:
+        return "It holds beyond the data sets of this study."
+    return "It speaks of the data sets of this study; for others it is open."
+
+
+def _beside(known: Mapping[str, Mapping[Hashable, Any]], asked: str) -> str:
+    """Say what the two kinds of choosers do against random."""
+    parts = []
+    for name, whose in (("own / random", "own"), ("other / random", "another's")):
+        row = known.get(name)
+        if row is None or name == asked or math.isnan(row["ratio"]):
+            continue
+        sure = "" if math.isnan(row["low"]) else f" ({interval(row['low'], row['high'])})"
+        open_ = "" if row["verdict"] in ("lower", "higher") else ", no difference found"
+        parts.append(f"{whose} {float(row['ratio']):.3f}{sure}{open_}")
+    noun = _noun(known["own / random"]) if "own / random" in known else ""
+    return f"Against random data, ratios of {noun}: {'; '.join(parts)}." if parts else ""
+
+
+def _too_few(n_owners: int) -> str:
+    if not 0 < n_owners < FEW:
+        return ""
+    chance = math.factorial(n_owners)
+    by_chance = (
+        f": own data come out best for every model in 1 of {chance} studies by chance alone"
+        if n_owners > 1
+        else ", because nothing tells it from what is good in this descriptor"
+    )
+    return f"{NUMBERS[n_owners]} cannot settle whose should choose{by_chance}."
+
+
+def title_of(datasets: Sequence[str], study: str) -> str:
+    """Name data sets and study: ``si-pbe · study demo``."""
+    shown = ", ".join(datasets[:4]) + (f" and {len(datasets) - 4} more" if len(datasets) > 4 else "")
+    return f"{shown} · study {study}" if shown else f"study {study}"
