@@ -82,13 +82,15 @@ const enough = (() => {
     return table(caption, ["chosen by", "part of the pool", "95 % interval", "configurations", "labels"], rows);
   };
 
-  /** All models: parts of the pool alone, intervals below them. */
+  /** All models: parts of the pool, intervals and labels below them. */
   const ofAll = (set, at, caption) => {
     const rows = set.ways.map((way) =>
       row(way, set.models.map((model) => {
         const cell = set.cells[model][way];
         if (!cell) return element("td", {}, "–");
-        return element("td", {}, partText(cell.f[at], set).replace("about ", ""), element("br"), element("small", {}, intervalText(cell, at, set)));
+        const lines = [intervalText(cell, at, set), ...(cell.n[at] === null ? [] : [`${costText(cell.n[at], cell.least[1])} labels`])];
+        const below = lines.flatMap((line) => [element("br"), element("small", {}, line)]);
+        return element("td", {}, partText(cell.f[at], set).replace("about ", ""), ...below);
       })),
     );
     return table(caption, ["chosen by ↓  model →", ...set.models], rows);
@@ -98,12 +100,12 @@ const enough = (() => {
   const told = (set, model, at) => {
     const known = set.ways.map((way) => [way, set.cells[model][way]]).filter(([, cell]) => cell && cell.f[at] !== null);
     if (!known.length) return "Nothing is known here: no way of choosing has all fractions and the full set.";
-    const say = ([way, cell]) => `${way}: ${partText(cell.f[at], set)} of the pool (95 % interval: ${intervalText(cell, at, set)}), ${costText(cell.n[at], cell.least[1])} labels`;
+    const say = ([, cell]) => `${partText(cell.f[at], set)} of the pool (95 % interval: ${intervalText(cell, at, set)}), ${costText(cell.n[at], cell.least[1])} labels`;
     const others = known.filter(([way]) => !isBase(way));
     const base = known.find(([way]) => isBase(way));
     const least = [...others].sort((one, two) => one[1].f[at] - two[1].f[at])[0];
     const luck = others.length > 1 ? ` That it is the least of ${others.length} ways is partly luck.` : "";
-    return [least && `Least data with ${say(least)}.${luck}`, base && ` At random, ${say(base)}.`].filter(Boolean).join("");
+    return [least && `Least data with ${least[0]}: ${say(least)}.${luck}`, base && `At random: ${say(base)}.`].filter(Boolean).join(" ");
   };
 
   const draw = () => {
@@ -120,6 +122,7 @@ const enough = (() => {
     select.value = model;
     const caption = (name) => `${name} · ${outcome.text}: at most ${accepted} above the full set${model ? `, model ${model}` : ""}`;
     words.textContent = model && names.length === 1 ? told(outcome.sets[names[0]], model, at) : "";
+    words.hidden = !words.textContent;
     shown.replaceChildren(
       ...names.map((name) => {
         const set = outcome.sets[name];

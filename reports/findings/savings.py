@@ -62,7 +62,9 @@ def savings(table: pd.DataFrame | None, kept: pd.DataFrame) -> Savings | None:
     outcomes = {}
     for (metric, split), here in named.groupby(["metric", "split"], sort=False):
         known = measure(str(metric))
-        sets = {str(name): _set(one, sizes[sizes["dataset"] == name]) for name, one in here.groupby("dataset")}
+        sets = {
+            str(name): _set(one, sizes[sizes["dataset"] == name]) for name, one in here.groupby("dataset")
+        }
         text = f"{known.label}, {split_name(str(split))}"
         outcomes[key_of(str(metric), str(split))] = {"text": text, "sets": sets}
     data = {"tolerances": sorted(set(table["tolerance"])), "outcomes": outcomes}
