@@ -18,7 +18,7 @@ from markupsafe import Markup
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
-SCRIPTS = ("base", "state", "draw", "map", "view", "panels", "matrix", "enough", "main")
+SCRIPTS = ("base", "state", "draw", "map", "view", "panels", "matrix", "enough", "supplement", "main")
 """Scripts of the page in the order in which they are joined."""
 
 
@@ -42,9 +42,12 @@ def script() -> Markup:
 
 def csv_uri(table: pd.DataFrame) -> str:
     """Return a ``data:`` address that downloads the table as CSV, numbers with six digits."""
-    return "data:text/csv;charset=utf-8," + quote(
-        without_formulas(table).to_csv(index=False, float_format="%.6g"), safe=CSV_SAFE
-    )
+    return text_uri(without_formulas(table).to_csv(index=False, float_format="%.6g"), "text/csv")
+
+
+def text_uri(text: str, kind: str = "text/plain") -> str:
+    """Return a ``data:`` address that downloads a text."""
+    return f"data:{kind};charset=utf-8," + quote(text, safe=CSV_SAFE)
 
 
 @dataclass(frozen=True)

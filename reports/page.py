@@ -30,6 +30,7 @@ from crossprune.reports.findings.questions import against_random, questions
 from crossprune.reports.findings.savings import savings
 from crossprune.reports.headline import headline, title_of
 from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.paper.supplement import supplement
 from crossprune.reports.pictures import choices, curves_data, matrix_data
 from crossprune.reports.properties import (
     error_tint,
@@ -165,6 +166,7 @@ def render(
     enough = savings(statistics.get("enough"), tables.data_kept(results))
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
+    paper = supplement(results, provenance, statistics)
     data = {"matrix": pictures, "curves": curves_data(summaries, sources, pictures)}
     data |= {} if enough is None else {"enough": enough.data}
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
@@ -189,6 +191,8 @@ def render(
         against_random=against_random(statistics, question),
         questions=questions(statistics, question),
         savings=enough,
+        paper=paper,
+        seeds=", ".join(map(str, sorted(set(results["seed"])))),
         panels=panels,
         choices=choices(
             sources,

@@ -24,10 +24,8 @@ def noisy(chooser: str, fraction: float, seed: int, model: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    from conftest import make
-
-    table = make(noisy, choosers=("random", *FAMILIES), models=FAMILIES, fractions=(0.1, 0.3, 1.0))
+def tables(tmp_path_factory, make_results):
+    table = make_results(noisy, choosers=("random", *FAMILIES), models=FAMILIES, fractions=(0.1, 0.3, 1.0))
     return statistics_of(tmp_path_factory.mktemp("none"), table)
 
 

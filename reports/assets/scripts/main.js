@@ -16,6 +16,7 @@ panels.show();
 panels.watch();
 matrix.start();
 enough.start();
+copying.start();
 state.listen((changed) => {
   view.follow();
   panels.show();
