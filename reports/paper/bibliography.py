@@ -15,8 +15,8 @@ TAGS = "keywords"
 """Field that says what an entry belongs to; it is not for the paper."""
 DOI = re.compile(r"10\.\d{4,9}/\S+")
 WIDTH = 100
-SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}"}
-"""Characters of plain text that BibTeX reads as something else."""
+SPECIAL = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": "(", "}": ")", "\\": " "}
+"""Characters of plain text that BibTeX reads as something else; it counts braces even behind a backslash."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,6 @@ def _closing(text: str, start: int, where: str) -> int:
     """Return where the brace at ``start`` closes."""
     depth = 0
     for place in range(start, len(text)):
-        if text[place - 1 : place] == "\\":
-            continue
         depth += {"{": 1, "}": -1}.get(text[place], 0)
         if depth == 0:
             return place
@@ -156,4 +154,4 @@ def _distinct(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def escaped(text: str) -> str:
     """Return plain text for a field of BibTeX."""
-    return "".join(SPECIAL.get(one, one) for one in text.replace("\\", " "))
+    return " ".join("".join(SPECIAL.get(one, one) for one in text).split())

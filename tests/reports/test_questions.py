@@ -110,7 +110,7 @@ def test_nothing_is_warned_of_that_is_not_there(tables):
     primary, known = limits(tables, n_test=60.0, low_anywhere=0.7, high_anywhere=0.9)
     assert set(known) == {"Repeats", "Test frames", "Descriptors", "Lost", "Other data"}
     assert not any(one.is_pitfall for one in known.values())
-    assert primary.sentence.startswith("Own data are better than other: the ratio is 0.7")
+    assert primary.sentence.startswith("Own data are better than other: the ratio is 0.80")
     assert len(primary.rows) == 1
 
 
