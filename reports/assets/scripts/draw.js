@@ -1,16 +1,16 @@
 // Figures: plotly's own, dressed alike, drawn when they first come into view.
 
-const INK = "var(--text)";
 const config = (name) => ({
   responsive: true,
   displaylogo: false,
-  displayModeBar: true,
-  modeBarButtonsToRemove: ["autoScale2d", "lasso2d", "zoomIn2d", "zoomOut2d", "toImage"],
-  modeBarButtonsToAdd: ["svg", "png"].map((format) => ({
-    name: `Save as ${format.toUpperCase()}`,
-    icon: Plotly.Icons.camera,
-    click: (box) => save(box, format, name),
-  })),
+  modeBarButtons: [
+    ["zoom2d", "pan2d", "select2d", "resetScale2d"],
+    ["svg", "png"].map((format) => ({
+      name: `Save as ${format.toUpperCase()}`,
+      icon: Plotly.Icons[format === "svg" ? "disk" : "camera"],
+      click: (box) => save(box, format, name),
+    })),
+  ],
 });
 const axis = { automargin: true, zeroline: false, gridcolor: "rgba(128,128,128,0.3)" };
 const common = {
@@ -20,6 +20,7 @@ const common = {
   paper_bgcolor: "rgba(0,0,0,0)",
   plot_bgcolor: "rgba(0,0,0,0)",
   dragmode: "zoom",
+  modebar: { bgcolor: "rgba(0,0,0,0)", color: "rgba(128,128,128,0.8)", activecolor: "#808080" },
 };
 const titlePlace = { x: 0, xanchor: "left", y: 0.98, yanchor: "top", font: { size: 14 } };
 const dressed = (layout) => ({

@@ -12,19 +12,21 @@ const matrix = (() => {
   };
   const LEAST_SPAN = Math.log2(1.1); // noise is not painted as an effect
   const MOST_SPAN = 1; // beyond a factor of two all colours are alike, and the cell says so
+  const OUTLYING = 4; // times the middle one
   const MOST_TINT = 60;
   const short = (value) => (value >= 1000 || (value > 0 && value < 0.001) ? value.toExponential(1) : `${+value.toPrecision(3)}`);
-  const ratioText = (ratio) => (ratio >= 100 ? "≫ 1" : ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2));
+  const ratioText = (ratio) => (ratio >= 10 ? `${+ratio.toPrecision(2)}` : ratio.toFixed(2));
   const isRandom = (way) => way.split(" · ").pop().split(", ")[0] === "random";
 
   /** Return the picture that the switches ask for, or null. */
   const pictureOf = (known, now) => known?.[now.outcome]?.sets[now.dataset]?.[now.fraction] ?? null;
 
-  /** Return where colours end, as |log₂ ratio|: what nine of ten cells do not exceed, within limits. */
+  /** Return where colours end, as |log₂ ratio|: at the largest ratio that is none of a few outliers. */
   const spanOf = (picture) => {
     const sizes = picture.ratio.flat().filter((one) => one > 0).map((one) => Math.abs(Math.log2(one)));
     sizes.sort((one, other) => one - other);
-    const most = sizes[Math.floor(0.9 * (sizes.length - 1))] ?? 0;
+    const limit = OUTLYING * (sizes[Math.floor(sizes.length / 2)] ?? 0);
+    const most = sizes.filter((one) => one <= limit).pop() ?? 0;
     return Math.min(Math.max(most, LEAST_SPAN), MOST_SPAN);
   };
 
@@ -52,7 +54,7 @@ const matrix = (() => {
     if (ratio === null) return element("td", { class: own && "own" }, element("button", { ...attributes, "aria-label": label }, "–"));
     const size = Math.abs(Math.log2(ratio)) / span;
     const sure = isSure(picture.verdict[row][column]);
-    const kinds = [isGain(outcome, ratio) ? "gain" : "loss", own && "own", sure && "sure", size > 1.001 && "beyond"];
+    const kinds = [isGain(outcome, ratio) ? "gain" : "loss", own && "own", sure && "certain", size > 1.001 && "beyond"];
     const tint = Math.round(MOST_TINT * Math.min(size, 1) * (sure ? 1 : 0.45));
     const shown = `${ratioText(ratio)}${sure ? "*" : ""}`;
     return element(
@@ -87,9 +89,9 @@ const matrix = (() => {
       picture.models.forEach((_, column) => line.append(cell(outcome, picture, span, row, column)));
       return line;
     });
-    const caption = element("caption", {}, `${outcome.label}: data chosen by a descriptor against random data`);
-    const made = element("table", { class: "matrix" }, caption, element("thead", {}, head), element("tbody", {}, ...rows));
-    return [element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made), legend(outcome, span)];
+    const title = `${outcome.label}: data chosen by a descriptor against random data`;
+    const made = element("table", { class: "matrix", "aria-label": title }, element("thead", {}, head), element("tbody", {}, ...rows));
+    return [element("h3", {}, title), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made), legend(outcome, span)];
   };
 
   /** Return the cell that the address names, or the first model on its own data, or the first that there is. */
@@ -128,10 +130,17 @@ const matrix = (() => {
         showlegend: true,
         legend: { orientation: "h", x: 0, y: 1.12 },
         xaxis: { type: "log", title: { text: "% of the pool kept", standoff: 6 }, ...ticks(lines) },
-        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, nticks: 6, minor: { ticks: "" }, dtick: "D2" },
+        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, ...levels(lines) },
         shapes: [{ type: "line", x0: 100 * fraction, x1: 100 * fraction, yref: "paper", y0: 0, y1: 1, line: { color: "#808080", width: 1, dash: "dot" } }],
       },
     };
+  };
+  const levels = (lines) => {
+    const all = Object.values(lines).flatMap((one) => one.y).filter((one) => one > 0);
+    const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
+    const places = Array.from({ length: 5 }, (_, at) => low + (at * (high - low)) / 4);
+    const values = unique(places.map((one) => +(10 ** one).toPrecision(high - low > 1.5 ? 1 : 2)));
+    return { tickvals: values, ticktext: values.map((one) => short(one)) };
   };
   const ticks = (lines) => {
     const shares = unique(Object.values(lines).flatMap((one) => one.x)).sort((one, other) => one - other);

@@ -1,8 +1,7 @@
 // The switches at the top: data set, outcome and fraction of everything that is shown.
 
 const view = (() => {
-  const form = document.getElementById("switches");
-  // A form's own `dataset` is its switch of that name.
+  const form = document.getElementById("switches"); // its switch "dataset" hides form.dataset
   const known = form ? JSON.parse(form.getAttribute("data-outcomes")) : [];
   const sources = form ? JSON.parse(form.getAttribute("data-sources")) : {};
 
