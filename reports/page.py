@@ -24,7 +24,16 @@ from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figur
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
-from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, styles
+from crossprune.reports.embedding import (
+    Bundle,
+    bundle,
+    csv_uri,
+    environment,
+    packed,
+    packed_json,
+    script,
+    styles,
+)
 from crossprune.reports.findings.asked import primary_of
 from crossprune.reports.findings.questions import against_random, questions
 from crossprune.reports.findings.savings import savings
@@ -140,21 +149,11 @@ def render(
     beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("crossprune.reports", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    made = environment(
+        csv_uri=csv_uri, split_name=split_name, rounded=rounded, asked=sentence, error_tint=error_tint
     )
-    environment.filters["csv_uri"] = csv_uri
-    environment.filters["split_name"] = split_name
-    environment.filters["rounded"] = rounded
-    environment.filters["asked"] = sentence
-    environment.filters["error_tint"] = error_tint
     results = by_pool(labelled(results[results["group"] == ALL]))
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
@@ -170,7 +169,7 @@ def render(
     data = {"matrix": pictures, "curves": curves_data(summaries, sources, pictures)}
     data |= {} if enough is None else {"enough": enough.data}
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
-    return environment.get_template("page.html.jinja").render(
+    return made.get_template("page.html.jinja").render(
         title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
         headline=headline(statistics.get("answer"), question, n_owners(results)),
         style=styles(),
