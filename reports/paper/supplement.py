@@ -19,7 +19,8 @@ from crossprune.harness.tables import parse_toml
 from crossprune.reports.embedding import text_uri
 from crossprune.reports.paper.bibliography import Entry, beside, distinct, escaped, used
 
-HARNESS = "crossprune.harness"
+OWN = ("crossprune.reports.paper", "crossprune.harness.selection")
+"""Packages whose files say what to cite beside families."""
 NAME_OF_AUTHOR = re.compile(r"(?:\w\.[ -]?)+ ?[^\W\d_][\w'’ -]*")
 """``A. V. Shapeev``, ``X.-G. Li``: initials, then a surname."""
 
@@ -69,7 +70,7 @@ def supplement(
     cards = list(_cards(results, study))
     adapters = _adapters(results, study)
     tags = set(_tags(results, provenance, statistics, study, adapters))
-    entries = [*used(beside(HARNESS), tags)]
+    entries = [one for package in OWN for one in used(beside(package), tags)]
     undeclared = []
     for name in adapters:
         known = used(beside(families()[name].adapter.partition(":")[0]), tags) if name in families() else []

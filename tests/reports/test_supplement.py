@@ -11,7 +11,7 @@ from crossprune.harness.lookup import families
 from crossprune.harness.selection.methods import METHODS
 from crossprune.reports.page import write_report
 from crossprune.reports.paper.bibliography import DOI, Entry, beside, distinct, escaped, parse
-from crossprune.reports.paper.supplement import supplement
+from crossprune.reports.paper.supplement import OWN, supplement
 
 STUDY = """
 [study]
@@ -35,7 +35,7 @@ def flat(chooser: str, fraction: float, seed: int, model: str) -> float:
 
 
 def declared() -> list[Entry]:
-    return [*beside("crossprune.harness"), *beside("crossprune.adapters.snap")]
+    return [one for package in (*OWN, "crossprune.adapters.snap") for one in beside(package)]
 
 
 def test_every_family_method_and_data_set_has_something_to_cite():
