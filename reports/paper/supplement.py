@@ -15,12 +15,13 @@ from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
 from crossprune.harness.lookup import families, resolve
+from crossprune.harness.selection import methods
 from crossprune.harness.tables import parse_toml
 from crossprune.reports.embedding import text_uri
 from crossprune.reports.paper.bibliography import Entry, beside, distinct, escaped, used
 
-OWN = ("crossprune.reports.paper", "crossprune.harness.selection")
-"""Packages whose files say what to cite beside families."""
+OWN = (__name__, methods.__name__)
+"""Modules beside which it is said what to cite, apart from families."""
 NAME_OF_AUTHOR = re.compile(r"(?:\w\.[ -]?)+ ?[^\W\d_][\w'’ -]*")
 """``A. V. Shapeev``, ``X.-G. Li``: initials, then a surname."""
 
@@ -70,7 +71,7 @@ def supplement(
     cards = list(_cards(results, study))
     adapters = _adapters(results, study)
     tags = set(_tags(results, provenance, statistics, study, adapters))
-    entries = [one for package in OWN for one in used(beside(package), tags)]
+    entries = [one for module in OWN for one in used(beside(module), tags)]
     undeclared = []
     for name in adapters:
         known = used(beside(families()[name].adapter.partition(":")[0]), tags) if name in families() else []
