@@ -63,7 +63,8 @@ const enough = (() => {
   const table = (caption, head, rows) => {
     const cells = head.map((text) => element("th", { scope: "col" }, text));
     const made = element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...cells)), element("tbody", {}, ...rows));
-    return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
+    const tools = element("div", { class: "tools" }, tables.saving(made, "enough"));
+    return element("div", {}, tools, element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made));
   };
   const row = (way, cells) => element("tr", {}, element("th", { scope: "row" }, way), ...cells);
 

@@ -8,7 +8,7 @@ const formats = (() => {
   const captionOf = (table) => {
     const caption = table.caption?.cloneNode(true);
     caption?.querySelectorAll("a, button").forEach((one) => one.remove());
-    return caption ? caption.textContent.trim().replace(/\s+/g, " ") : "";
+    return (caption?.textContent ?? table.ariaLabel ?? "").trim().replace(/\s+/g, " ");
   };
 
   /** Read a table: caption, headings, and rows of which some are headings as well. */
@@ -22,7 +22,7 @@ const formats = (() => {
     const width = Math.max(...rows.map((row) => row.cells.length));
     rows.forEach((row) => row.cells.push(...Array(width - row.cells.length).fill("")));
     const [head, ...body] = rows;
-    return { name: table.dataset.name, caption: captionOf(table), head: head.cells, body, width };
+    return { caption: captionOf(table), head: head.cells, body, width };
   };
 
   const SPECIAL = {
@@ -36,8 +36,8 @@ const formats = (() => {
   const isNumber = (text) => /^[−-]?[<>]?\d/.test(text);
 
   /** Write LaTeX for booktabs; what is longer than a page for longtable as well. */
-  const latex = (table, source) => {
-    const { name, caption, head, body, width } = read(table);
+  const latex = (table, name) => {
+    const { caption, head, body, width } = read(table);
     const long = body.length > 45;
     const told = (at) => body.filter((row) => !row.heading).map((row) => row.cells[at]);
     const align = (texts) => (texts.some(isNumber) && texts.every((one) => isNumber(one) || /^(–|)$/.test(one)) ? "r" : "l");
@@ -48,7 +48,7 @@ const formats = (() => {
     const title = `  \\caption{${latexText(caption)}}\\label{tab:${label}}`;
     const top = ["    \\toprule", line(head), "    \\midrule"];
     const needs = long ? "booktabs, longtable" : "booktabs";
-    const note = `% ${source.replace(/\s+/g, " ")}, crossprune; \\usepackage{${needs}}`;
+    const note = `% ${document.title.replace(/\s+/g, " ")}; \\usepackage{${needs}}`;
     const lines = long
       ? [`\\begin{longtable}{${columns}}`, `${title}\\\\`, ...top, "    \\endhead", ...rows, "    \\bottomrule", "\\end{longtable}"]
       : [

@@ -136,14 +136,14 @@ const tables = (() => {
   };
 
   /** Make the menu that saves or copies what is shown of a table. */
-  const saving = (table) => {
+  const saving = (table, name = table.dataset.name) => {
     const about = formats.captionOf(table);
     const kinds = [["LaTeX", "tex", formats.latex], ["Markdown", "md", formats.markdown]];
-    const rows = kinds.map(([name, ending, write]) => {
-      const text = () => write(table, document.title);
-      const button = (verb, onclick) => element("button", { type: "button", "aria-label": `${verb} as ${name}`, onclick }, verb);
-      const file = `${fileName(table.dataset.name)}.${ending}`;
-      return element("li", {}, name, button("Save", () => saveAs(text(), file)), button("Copy", () => copy(text(), `${about}, ${name}`)));
+    const rows = kinds.map(([kind, ending, write]) => {
+      const text = () => write(table, name);
+      const button = (verb, onclick) => element("button", { type: "button", "aria-label": `${verb} as ${kind}`, onclick }, verb);
+      const file = `${fileName(name)}.${ending}`;
+      return element("li", {}, kind, button("Save", () => saveAs(text(), file)), button("Copy", () => copy(text(), `${about}, ${kind}`)));
     });
     return menu("LaTeX, Markdown", `Save or copy: ${about}`, element("ul", {}, ...rows));
   };

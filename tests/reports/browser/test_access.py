@@ -10,6 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
+TABLE = 'table[data-name="fractions"]'
+OPEN_ALL = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
 GRAVE = ("serious", "critical")
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
 
@@ -34,16 +36,17 @@ def grave_faults(page: Page) -> list[str]:
 )
 def test_axe_finds_no_serious_fault(demo, open_page, draw_all, size, dark):
     page = open_page(demo, size=size, dark=dark)
-    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.evaluate(OPEN_ALL)
     draw_all(page)
     assert grave_faults(page) == []
 
 
 def test_axe_finds_no_serious_fault_in_menus(small, open_page):
     page = open_page(small)
-    page.locator('table[data-name="fractions"]').scroll_into_view_if_needed()
+    page.evaluate(OPEN_ALL)
+    page.locator(TABLE).scroll_into_view_if_needed()
     for name in ("Columns", "LaTeX, Markdown"):
-        page.locator("#statistics .tools").first.get_by_role("button", name=name).click()
+        page.locator(f".tabled:has({TABLE}) .tools").get_by_role("button", name=name).click()
         expect(page.locator(".menu:popover-open")).to_have_count(1)
         assert grave_faults(page) == []
         page.keyboard.press("Escape")
@@ -58,9 +61,10 @@ def test_axe_sees_a_fault(small, open_page):
 
 def test_the_keyboard_sorts_filters_and_saves(small, open_page):
     page = open_page(small)
-    table = page.locator('table[data-name="fractions"]')
+    page.evaluate(OPEN_ALL)
+    table = page.locator(TABLE)
     table.scroll_into_view_if_needed()
-    tools = page.locator('.tabled:has(table[data-name="fractions"]) .tools')
+    tools = page.locator(f".tabled:has({TABLE}) .tools")
     search = tools.get_by_role("searchbox")
     search.focus()
     page.keyboard.type("own / other")

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+ATTACK = "<img src=x onerror=alert(1)> & 50% of a_b"
 TABLE = 'table[data-name="fractions"]'
 TOOLS = f".tabled:has({TABLE}) .tools"
 
@@ -152,7 +153,20 @@ def check_latex(text: str) -> list[list[str]]:
 
 
 def undone(text: str) -> str:
-    return re.sub(r"\\([&%$#_{}])", r"\1", text).replace("--", "–")
+    plain = text.replace(r"\textless{}", "<").replace(r"\textgreater{}", ">").replace("--", "–")
+    return re.sub(r"\\([&%$#_{}])", r"\1", plain)
+
+
+def test_the_picture_of_the_first_screen_is_a_table_as_well(small, open_page, tmp_path):
+    page = open_page(small)
+    page.locator("#first .tools").get_by_role("button", name="LaTeX, Markdown").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as LaTeX").locator("visible=true").click()
+    assert saved.value.suggested_filename == "matrix.tex"
+    saved.value.save_as(tmp_path / "matrix.tex")
+    head, *rows = check_latex((tmp_path / "matrix.tex").read_text(encoding="utf-8"))
+    assert head[1:] == [ATTACK, "snap"]
+    assert len(rows) == page.locator("#first .matrix tbody tr").count()
 
 
 def test_markdown_is_copied(small, open_page):
