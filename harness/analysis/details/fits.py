@@ -118,7 +118,8 @@ def nearest(fits: pd.DataFrame, most: int = MOST_FITS) -> pd.DataFrame:
 
 def _tables(store: Store, fits: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows, labels = [], []
-    fits = fits[[holds_predictions(store.path("fit", key)) for key in fits["fit_key"]]]
+    held = [key for key in fits["fit_key"] if holds_predictions(store.path("fit", str(key)))]
+    fits = fits[fits["fit_key"].isin(held)]
     points = int(np.clip(MOST_POINTS // max(1, 2 * len(fits)), FEW, MANY))
     side = SIDE if len(fits) <= 100 else SIDE_OF_MANY
     for (source, key), mine in fits.groupby(["source", "dataset_key"]):
