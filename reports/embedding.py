@@ -6,20 +6,43 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pandas as pd
 from crossprune.harness.store.spreadsheet import without_formulas
 from markupsafe import Markup
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
-SCRIPTS = ("base", "state", "structure", "draw", "map", "view", "panels", "matrix", "behind", "cell", "main")
+SCRIPTS = (
+    *("shared/base", "shared/state", "structure", "shared/files", "shared/draw", "map", "view", "panels"),
+    *("matrix", "enough", "behind", "cell", "words", "formats", "tables", "drawings", "links"),
+    *("supplement", "main"),
+)
 """Scripts of the page in the order in which they are joined."""
+
+
+def environment(**filters: Callable[..., object]) -> Environment:
+    """Return where the templates of the folder ``assets`` are rendered: whatever they show is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader("crossprune.reports", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(filters)
+    return made
 
 
 def source(name: str) -> Markup:
@@ -34,17 +57,20 @@ def styles() -> Markup:
     return Markup("\n").join(source(f"styles/{name}") for name in ("page.css", *further))
 
 
-def script() -> Markup:
-    """Join the scripts of the page: one scope, which the rest of the browser does not see."""
-    parts = [source(f"scripts/{name}.js") for name in SCRIPTS]
+def script(names: Sequence[str] = SCRIPTS) -> Markup:
+    """Join the scripts of a page: one scope, which the rest of the browser does not see."""
+    parts = [source(f"scripts/{name}.js") for name in names]
     return Markup('(() => {\n"use strict";\n') + Markup("\n").join(parts) + Markup("})();")
 
 
 def csv_uri(table: pd.DataFrame) -> str:
     """Return a ``data:`` address that downloads the table as CSV, numbers with six digits."""
-    return "data:text/csv;charset=utf-8," + quote(
-        without_formulas(table).to_csv(index=False, float_format="%.6g"), safe=CSV_SAFE
-    )
+    return text_uri(without_formulas(table).to_csv(index=False, float_format="%.6g"), "text/csv")
+
+
+def text_uri(text: str, kind: str = "text/plain") -> str:
+    """Return a ``data:`` address that downloads a text."""
+    return f"data:{kind};charset=utf-8," + quote(text, safe=CSV_SAFE)
 
 
 @dataclass(frozen=True)

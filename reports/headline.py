@@ -108,7 +108,7 @@ def _sureness(row: Mapping[Hashable, Any] | None, question: Asked) -> str:
     """Say how wide the interval is, in percent, and how far it reaches."""
     if row is None or math.isnan(row["ratio"]):
         return ""
-    named = "Named before there were results" if not question.changed else "Compared"
+    named = "Primary comparison" if not question.changed else "Compared"
     said = f"{named}: {sentence(question.primary)}. Ratio {float(row['ratio']):.3f}"
     if math.isnan(row["low"]):
         return f"{said}, without an interval."

@@ -9,28 +9,42 @@ from pathlib import Path
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
 from crossprune.harness.analysis.cells import labelled
-from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.details.artefacts import Artefacts, gather
 from crossprune.harness.analysis.details.gathered import Details, details_of
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
-from crossprune.harness.analysis.scope import n_owners, warning
+from crossprune.harness.analysis.scope import n_owners
 from crossprune.harness.analysis.spaces.verdicts import sentences
 from crossprune.harness.engine.results import by_pool, not_held_out, published_rows, refits
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
 from crossprune.reports import published, spaces, tables
+from crossprune.reports.definitions import WORDS, heading, word_of
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
-from crossprune.reports.embedding import Bundle, bundle, csv_uri, packed, packed_json, script, source, styles
+from crossprune.reports.embedding import (
+    Bundle,
+    bundle,
+    csv_uri,
+    environment,
+    packed,
+    packed_json,
+    script,
+    source,
+    styles,
+)
+from crossprune.reports.findings.asked import primary_of
+from crossprune.reports.findings.questions import against_random, questions
+from crossprune.reports.findings.savings import savings
 from crossprune.reports.headline import headline, title_of
 from crossprune.reports.matrices import Block, blocks_of
 from crossprune.reports.opened.cells import cell_data
 from crossprune.reports.opened.structures import frame_data
+from crossprune.reports.paper.supplement import supplement
 from crossprune.reports.pictures import choices, curves_data, matrix_data
 from crossprune.reports.properties import (
     error_tint,
@@ -43,8 +57,8 @@ from crossprune.reports.properties import (
 from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
-    answer,
     comparison_rows,
+    exact,
     provenance_rows,
     rounded,
     split_name,
@@ -52,30 +66,9 @@ from crossprune.reports.wording import (
 
 PAGE = "report.html"
 TABLE = "results.csv"
-FURTHER = {
-    "fractions": "Own, other and random choosers at each fraction, all models; trend: the factor on the "
-    "ratio when data are doubled. Intervals hold for all rows together",
-    "outcomes": "Own / other by every outcome: errors on the test set and held-out groups (ood), properties, "
-    "dynamics. The ratio is of errors, of survival times or temperatures; better says which direction is. "
-    "Intervals hold for all rows together",
-    "outcomes_by_fraction": "The same at each fraction; intervals hold for the rows of one outcome together",
-    "ood_groups": "Own / other on each held-out group; in rows of all groups a group is one repeat, however "
-    "many frames it has. Intervals hold for all rows of a metric together",
-    "tradeoffs": "Is a cell that is accurate on the test set also good elsewhere? Rank correlations over "
-    "cells of equal data, or over choosers of one model; 1: the same order, below 0: a trade-off",
-    "scope": "Does it matter which descriptor is whose? p: share of all assignments of descriptors to models "
-    "whose own / other is as far from 1; low to high: where one more descriptor is to be expected (95 %)",
-    "ranks": "Average rank of each way of choosing over data sets, 1 is best; two ways differ if their ranks "
-    "do by more than the critical difference (Friedman, Nemenyi); one data set has no test",
-    "efficiency": "Fraction that is as good as the full set, to 5 %, and how many times as much data random "
-    "needs for equal errors (data ratio), with 95 % intervals; −inf and inf lie beyond the study's fractions",
-    "sizes": "Chance of this study to find an effect of 5 or 10 % (power), and the seeds, test "
-    "configurations or data sets that find it in 80 of 100 studies if nothing else is enlarged; inf: out of "
-    "reach",
-}
-"""Captions of the tables below the answer."""
 NOTHING = Artefacts()
 NO_DETAILS = Details()
+TABLES = "vendor/datatables.min.js"
 VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
 MAX_FAILURES = 200
@@ -168,20 +161,10 @@ def render(
     beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("crossprune.reports", "assets"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    made = environment(
+        csv_uri=csv_uri, split_name=split_name, rounded=rounded, asked=sentence, error_tint=error_tint
     )
-    environment.filters["csv_uri"] = csv_uri
-    environment.filters["split_name"] = split_name
-    environment.filters["rounded"] = rounded
-    environment.filters["asked"] = sentence
-    environment.filters["error_tint"] = error_tint
+    made.filters |= {"exact": exact, "heading": heading, "word_of": word_of}
     overall = by_pool(results[results["group"] == ALL])
     results = labelled(overall)
     cells = tables.cells(results)
@@ -191,6 +174,7 @@ def render(
     failures = tables.failures(results)
     together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
     pictures = matrix_data(statistics.get("matrix"))
+    enough = savings(statistics.get("enough"), tables.data_kept(results))
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
     structures = frame_data(details)
@@ -200,11 +184,14 @@ def render(
         **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),
         **structures,
     }
+    data |= {} if enough is None else {"enough": enough.data}
+    paper = supplement(results, provenance, statistics)
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
-    return environment.get_template("page.html.jinja").render(
+    return made.get_template("page.html.jinja").render(
         title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
         headline=headline(statistics.get("answer"), question, n_owners(results)),
         style=styles(),
+        words=WORDS,
         script=script(),
         libraries=_libraries(plots=bool(panels or artefacts.maps), structures=bool(structures)),
         data={name: packed_json(one) for name, one in data.items() if one},
@@ -212,10 +199,18 @@ def render(
         statuses=cells["status"].value_counts().to_dict(),
         n_cells=len(cells),
         question=question,
-        few=warning(results),
         headlines=_headlines(statistics),
-        further=[(name, _shown(statistics[name])) for name in FURTHER if name in statistics],
-        captions=FURTHER,
+        primary=primary_of(
+            statistics.get("answer"),
+            question,
+            n_owners(results),
+            per_configuration=artefacts.per_configuration,
+        ),
+        against_random=against_random(statistics, question),
+        questions=questions(statistics, question),
+        savings=enough,
+        paper=paper,
+        seeds=", ".join(map(str, sorted(set(results["seed"])))),
         panels=panels,
         choices=choices(
             sources,
@@ -233,7 +228,6 @@ def render(
         composition_table=None if kinds is None else over_seeds(kinds),
         overlaps=[] if together is None else overlaps(together),
         overlap_table=together,
-        per_configuration=artefacts.per_configuration,
         n_guessed=tables.n_guessed(results),
         failures=failures.head(MAX_FAILURES),
         all_failures=failures.assign(reason=failures["reason"].map(_last_line)),
@@ -262,8 +256,12 @@ def _libraries(*, plots: bool, structures: bool) -> dict[str, str]:
     """Pack the libraries that the page runs when it first draws something."""
     from plotly.offline import get_plotlyjs
 
-    plotly = {"plotly": packed(get_plotlyjs())} if plots else {}
-    return {**plotly, **({"3dmol": packed(source(VIEWER))} if structures else {})}
+    found = {"tables": packed(source(TABLES))}
+    if plots:
+        found["plotly"] = packed(get_plotlyjs())
+    if structures:
+        found["3dmol"] = packed(source(VIEWER))
+    return found
 
 
 def _refits(table: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -337,10 +335,11 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
                 "split": split,
                 "title": metric.label if name in OF_NO_PART else f"{metric.label}, {split_name(str(split))}",
                 "plot": forest_plot(table, f"Ratios of {name}, {split_name(str(split))}"),
-                "answer": answer(table[table["model"] == EVERY_MODEL].to_dict("records")),
+                "better": table["better"].iloc[0],
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
-                "table": pd.concat([table, by_chooser]),
+                "table": table,
+                "chooser_table": by_chooser,
             }
         )
     return blocks
@@ -350,10 +349,3 @@ def _metric_of(name: str) -> Metric:
     """Return the metric that an outcome goes by on the page."""
     known = [one for one in METRICS if one.column.startswith(f"{name}_mae")]
     return known[0] if known else Metric(name, name.replace("_", " ").capitalize(), "")
-
-
-def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the columns of a comparison that only its file has."""
-    if "outcome" in table:
-        table = table[table["comparison"] == "own / other"].drop(columns=["model", "comparison", "role"])
-    return table[[name for name in table if name in SHOWN]] if "verdict" in table else table

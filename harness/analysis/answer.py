@@ -14,7 +14,9 @@ from crossprune.harness.analysis.cells import labelled, partial_errors
 from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.details.artefacts import all_predictions_held
-from crossprune.harness.analysis.efficiency import data_efficiency
+from crossprune.harness.analysis.efficiency.drawn import drawn_curves
+from crossprune.harness.analysis.efficiency.enough import enough
+from crossprune.harness.analysis.efficiency.saving import data_efficiency
 from crossprune.harness.analysis.foreign import read_foreign
 from crossprune.harness.analysis.outcomes.compared import compare_outcomes
 from crossprune.harness.analysis.outcomes.groups import compare_groups, held_out_rows
@@ -158,11 +160,13 @@ def statistics_of(root: Path, results: pd.DataFrame) -> dict[str, pd.DataFrame]:
         errors, of_frames = partial_errors(here, column, split), tests.get((metric, split))
         found = compare(errors, tests=of_frames, primary=question.comparison(metric, split))
         of_all = pd.concat([found["answer"], found["choosers"]])
+        curves = drawn_curves(here, column, split=split, tests=of_frames)
         found |= {
             "answer": found["answer"].assign(better="lower"),
             "scope": scope(errors),
             "ranks": ranks(errors),
-            "efficiency": data_efficiency(here, column, split=split, tests=of_frames),
+            "efficiency": data_efficiency(curves),
+            "enough": enough(curves),
             "sizes": sizes(of_all[of_all["model"] == EVERY_MODEL]),
         }
         add(metric, split, found)

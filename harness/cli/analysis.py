@@ -61,6 +61,33 @@ def analyze(
     console.print(f"tables: {kept}", soft_wrap=True, highlight=False)
 
 
+def compare(
+    before: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    after: Annotated[Path, typer.Argument(help="Folder of another: the same study after a change.")],
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", help="File to write; default: compared.html beside AFTER's table."),
+    ] = None,
+) -> None:
+    """Say what changed between two finished runs, and write a page that shows it cell by cell.
+
+    Example: `crossprune compare mo-before mo-after`
+
+    Errors of common cells are compared seed by seed; differences of options, versions and data are named.
+
+    Exit code 0, whether or not something changed; 2: one is no finished run, or they have no cell in common.
+    """
+    from crossprune.harness.cli.console import print_text
+    from crossprune.reports.several.stores import PAGE, finding, write_comparison
+
+    written = after / PAGE if page is None else page
+    changes = write_comparison(before, after, written)
+    print_text(console, finding(changes))
+    for cause in changes.causes:
+        print_text(console, f"- {cause}")
+    console.print(f"page: {written.resolve()}", soft_wrap=True, highlight=False)
+
+
 def _primary(tables: Mapping[str, pd.DataFrame], question: Asked) -> list[dict[Any, Any]]:
     """Return the row of the comparison that is asked for; none if there is nothing to compare."""
     from crossprune.harness.analysis.contrasts import EVERY_MODEL

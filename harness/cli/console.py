@@ -200,6 +200,8 @@ MAIN_OUTCOMES = ("force", "energy", "properties", "survival_temperature")
 """Those whose fractions are printed without being asked for."""
 TOLD_LABELS = 0.05
 """Labels that one side had more of than the other, as a share, from which on tables have a column of them."""
+PICTURES = ("matrix", "enough")
+"""Tables that the page draws; too long for a terminal unless they are asked for."""
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
 COLUMNS = (
@@ -226,7 +228,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
     """Print tables as plain text of `WIDTH` columns; of long ones only a digest, unless ``full``."""
     for name, whole in tables.items():
         title = f"{name}: {TITLES[name]}"
-        if name == "matrix" and not full:  # a picture of the page
+        if name in PICTURES and not full:
             continue
         if whole.empty:
             print_text(console, f"{title}: nothing to compare")

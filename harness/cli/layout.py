@@ -27,6 +27,7 @@ TITLES = {
     "choosers": "each way of choosing against random",
     "ranks": "average ranks, 1 is best (Friedman; critical difference of Nemenyi)",
     "efficiency": "fraction as good as the full set, to 5 %; data ratio: what random needs for equal errors",
+    "enough": "the same for other errors above the full set's (tolerance), and the labels that it takes",
     "outcomes": "own / other by every outcome (↑: higher is better); intervals hold for all of them together",
     "matrix": "every cell chooser × model against random; intervals hold for one fraction's cells together",
     "outcomes_by_fraction": "the same at each fraction; trend: the factor when data are doubled",

@@ -284,7 +284,7 @@ def nightly(
     from crossprune.harness.errors import StudyError
     from crossprune.harness.names import fault_of_name
     from crossprune.harness.store.objects import write_file
-    from crossprune.reports.history import write_history
+    from crossprune.reports.several.history import write_history
 
     if night is not None and (fault := fault_of_name(night)):
         raise StudyError(f"--night: {fault}")
@@ -340,6 +340,7 @@ for command in (
     commands.export,
     properties.properties,
     analysis.analyze,
+    analysis.compare,
     tuning.tune,
 ):
     app.command()(command)

@@ -108,9 +108,10 @@ def _tried_table(found: Tuned) -> Table:
         energy = f"{row[ENERGY]:.2f} ± {row[f'{ENERGY}_spread']:.2f}"
         force = f"{row[FORCE]:.4f} ± {row[f'{FORCE}_spread']:.4f}"
         view.add_row(escape(shown), energy, force, f"{row['score']:.4f}")
+    in_all = f"; in all: {escape(json.dumps(shared))}" if shared else ""
     view.caption = (
         "meV/atom and eV/Å on left-out folds of the training part, mean and deviation over folds; score: "
-        f"√(energy × force); in all: {escape(json.dumps(shared))}"
+        f"√(energy × force){in_all}"
     )
     return view
 

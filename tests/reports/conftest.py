@@ -59,6 +59,6 @@ def _row(cell: tuple[object, ...], value: float, reason: str) -> dict[str, objec
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_results() -> MakeResults:
     return make

@@ -171,7 +171,7 @@ def test_a_table_alone_says_what_it_cannot_show(make_results, tmp_path):
     )
     assert "so there is no map" in page.text
     assert "so there is nothing to compare" in page.text
-    assert "the intervals are over seeds alone" in page.text
+    assert "The interval is over seeds alone and too narrow" in page.text
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,7 @@ def test_names_that_look_like_formulas_are_texts_in_every_csv(make_results, tmp_
 
 def test_headline_is_readable_without_scripts(make_results, tmp_path):
     _, page = write(make_results(plain), tmp_path)
-    assert (
-        "Data chosen by the model's own descriptor against random data: no repeat tells one from the other"
-        in page.text
-    )
+    assert "own / other is open: no repeat tells one from the other" in page.text
     assert "0.439 ± 0.023" in page.text  # 10 %: mean 0.22, standard error 0.02/√3, both × 0.1^-0.3
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import way_of
 from crossprune.harness.analysis.comparisons import Estimated, estimate, inferred, laid_out
-from crossprune.harness.analysis.contrasts import Contrasts, pairs_with_random
+from crossprune.harness.analysis.contrasts import pairs_with_random
 from crossprune.harness.analysis.outcomes.scales import UNTESTED, Outcome
 from crossprune.harness.analysis.units import Case, TestErrors
 
@@ -55,37 +55,28 @@ def _of_outcome(
 ) -> Iterator[pd.DataFrame]:
     known = tests.get((one.name, one.part))
     pooled = bool(tests) and one.name in UNTESTED
-    for source, cells in one.cells.groupby("source", sort=True):
+    for (source, fraction), cells in one.cells.groupby(["source", "fraction"], sort=True):
         here = cells.reset_index(drop=True)
         pairs = pairs_with_random(here)
         of_frames = None if known is None else {name: known[name] for name in set(here["dataset"])}
-        compared = [
-            _compared(estimate(pairs, cases, of_frames, pooled=pooled), fraction)
-            for fraction, cases in _pictures(pairs)
-        ]
+        names = pairs.table[["model", "comparison"]].drop_duplicates().itertuples(index=False)
+        cases = [Case(str(model), str(comparison)) for model, comparison in names]
         table = _values(here)
-        if compared:
-            table = table.merge(pd.concat(compared), how="left", on=["fraction", "comparison", "model"])
-        head = {"outcome": one.name, "split": one.part, "better": one.better, "source": str(source)}
+        if cases:
+            found = _compared(estimate(pairs, cases, of_frames, pooled=pooled))
+            table = table.merge(found, how="left", on=["comparison", "model"])
+        head = {"outcome": one.name, "split": one.part, "better": one.better}
+        head |= {"source": str(source), "fraction": float(str(fraction))}
         yield table.assign(**head).reindex(columns=COLUMNS)
 
 
 def _values(cells: pd.DataFrame) -> pd.DataFrame:
     """Average the logarithms of each way and model over pools and seeds."""
-    by = ["fraction", "chooser", "method", "model", "relation"]
+    by = ["chooser", "method", "model", "relation"]
     table = cells.groupby(by, sort=True)["log_error"].mean().reset_index()
     named = table["chooser"] + " · " + table["method"] + " / random"
     return table.assign(value=np.exp(table["log_error"]), way=way_of(table), comparison=named)
 
 
-def _pictures(pairs: Contrasts) -> Iterator[tuple[float, list[Case]]]:
-    """Yield the cases of each fraction: one picture, whose intervals hold together."""
-    for fraction, here in pairs.table.groupby("fraction", sort=True):
-        names = here[["comparison", "model"]].drop_duplicates().itertuples(index=False)
-        share = float(str(fraction))
-        yield share, [Case(str(model), str(comparison), share) for comparison, model in names]
-
-
-def _compared(some: Estimated, fraction: float) -> pd.DataFrame:
-    table = laid_out(some, inferred([some])[0])[["comparison", "model", *NUMBERS]]
-    return table.assign(fraction=fraction)
+def _compared(some: Estimated) -> pd.DataFrame:
+    return laid_out(some, inferred([some])[0])[["comparison", "model", *NUMBERS]]

@@ -1,6 +1,10 @@
 // Start: everything follows the address.
 
-const goTo = (id) => document.getElementById(id)?.scrollIntoView();
+const goTo = (id) => {
+  const place = document.getElementById(id);
+  place?.closest("details")?.setAttribute("open", "");
+  place?.scrollIntoView();
+};
 const bar = document.getElementById("bar");
 new ResizeObserver(() => {
   const height = getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
@@ -13,6 +17,12 @@ panels.watch();
 matrix.start();
 cell.start();
 structure.start();
+tables.watch(document.body);
+words.start();
+drawings.offer(document);
+links.start();
+enough.start();
+copying.start();
 state.listen((changed) => {
   view.follow();
   panels.show();

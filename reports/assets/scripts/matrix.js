@@ -15,7 +15,7 @@ const matrix = (() => {
   const OUTLYING = 4; // times the middle one
   const MOST_TINT = 60;
   const short = (value) => (value >= 1000 || (value > 0 && value < 0.001) ? value.toExponential(1) : `${+value.toPrecision(3)}`);
-  const ratioText = (ratio) => (ratio >= 100 ? "≫ 1" : ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2));
+  const ratioText = (ratio) => (ratio >= 10 ? `${+ratio.toPrecision(2)}` : ratio.toFixed(2));
   const isRandom = (way) => way.split(" · ").pop().split(", ")[0] === "random";
 
   /** Return the picture that the switches ask for, or null. */
@@ -54,7 +54,7 @@ const matrix = (() => {
     if (ratio === null) return element("td", { class: own && "own" }, element("button", { ...attributes, "aria-label": label }, "–"));
     const size = Math.abs(Math.log2(ratio)) / span;
     const sure = isSure(picture.verdict[row][column]);
-    const kinds = [isGain(outcome, ratio) ? "gain" : "loss", own && "own", sure && "sure", size > 1.001 && "beyond"];
+    const kinds = [isGain(outcome, ratio) ? "gain" : "loss", own && "own", sure && "certain", size > 1.001 && "beyond"];
     const tint = Math.round(MOST_TINT * Math.min(size, 1) * (sure ? 1 : 0.45));
     const shown = `${ratioText(ratio)}${sure ? "*" : ""}`;
     return element(
@@ -89,9 +89,9 @@ const matrix = (() => {
       picture.models.forEach((_, column) => line.append(cell(outcome, picture, span, row, column)));
       return line;
     });
-    const caption = element("caption", {}, `${outcome.label}: data chosen by a descriptor against random data`);
-    const made = element("table", { class: "matrix" }, caption, element("thead", {}, head), element("tbody", {}, ...rows));
-    return [element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made), legend(outcome, span)];
+    const title = `${outcome.label}: data chosen by a descriptor against random data`;
+    const made = element("table", { class: "matrix", "aria-label": title }, element("thead", {}, head), element("tbody", {}, ...rows));
+    return [element("h3", {}, title), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made), legend(outcome, span)];
   };
 
   /** Return the cell that the address names, or the first model on its own data, or the first that there is. */

@@ -68,6 +68,8 @@ def test_every_table_is_made_and_stored(root):
         "choosers",
         "ranks",
         "efficiency",
+        "enough",
+        "matrix",
         "sizes",
         "fractions",
         "scope",

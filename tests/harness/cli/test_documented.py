@@ -27,6 +27,8 @@ COMMAND = re.compile(r"(?:^|&&|\bsrun)\s*crossprune\s+(?P<words>[a-z](?:(?!\s(?:
 PLACEHOLDERS = {
     "STUDY.toml": "mo.toml",
     "STORE": "mo",
+    "BEFORE": "mo-before",
+    "AFTER": "mo-after",
     "STORE-or-SET": "si-pbe",
     "SET": "si-pbe",
     "CARD": "si-pbe",
@@ -276,6 +278,7 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
     if words[0] == "properties" and "--name" not in words:
         words = [*words, "--name", "lattice"]
     stores = words[1:2] if words[0] in ("report", "analyze") else []
+    stores = words[1:3] if words[0] == "compare" else stores
     for store in [*stores, *({"results", "mo-from-cluster"} & set(words))]:
         if not (workspace / store).exists():
             shutil.copytree(workspace / "mo", workspace / store)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.analysis import efficiency as module
-from crossprune.harness.analysis.curves import inverse, log_saving
-from crossprune.harness.analysis.efficiency import COLUMNS, TOLERANCE, data_efficiency
+from crossprune.harness.analysis.efficiency import drawn as module
+from crossprune.harness.analysis.efficiency.curves import inverse, log_saving
+from crossprune.harness.analysis.efficiency.drawn import drawn_curves
+from crossprune.harness.analysis.efficiency.enough import LADDER, enough
+from crossprune.harness.analysis.efficiency.saving import COLUMNS, TOLERANCE, data_efficiency
 from crossprune.harness.analysis.units import TestErrors as Errors
 
 FRACTIONS = np.array([0.025, 0.05, 0.1, 0.2, 0.5, 1.0])
@@ -15,8 +17,12 @@ WAYS = {"fps": ("gap", 0.06), "random": ("random", 0.12)}
 """Method → chooser and scatter of seeds at the smallest fraction, as measured (docs/statistics.md)."""
 
 
-def table(errors, keys=None):
-    """Lay out errors, method → shape (n_seeds, n_fractions), as a results table; NaN: the cell failed."""
+def table(errors, keys=None, n_full=None):
+    """Lay out errors, method → shape (n_seeds, n_fractions), as a results table; NaN: the cell failed.
+
+    With ``n_full`` it says how many configurations, and labels (three each), are chosen.
+    """
+    sizes = {} if n_full is None else {"n_configurations": n_full, "n_labels": 3 * n_full}
     rows = [
         {
             "dataset": "x",
@@ -30,6 +36,7 @@ def table(errors, keys=None):
             "status": "done" if np.isfinite(error) else "failed",
             "fit_key": f"{method}/{seed}/{place}" if keys is None else keys[method][seed][place],
             FORCE: error,
+            **{name: fraction * size for name, size in sizes.items()},
         }
         for method, square in errors.items()
         for seed, line in enumerate(square)
@@ -39,7 +46,7 @@ def table(errors, keys=None):
 
 
 def efficiency(errors, **options):
-    found = data_efficiency(table(errors), FORCE, **options)
+    found = data_efficiency(drawn_curves(table(errors), FORCE, **options))
     assert list(found.columns) == COLUMNS
     return {row["method"]: row for row in found.to_dict("records")}
 
@@ -126,6 +133,60 @@ def test_errors_of_a_fit_that_are_missing_are_named():
         efficiency({"fps": spread(planted(0.1), [-0.02, 0.02])}, tests=tests)
 
 
+def ladder(errors, **options):
+    return enough(drawn_curves(table(errors, **options), FORCE))
+
+
+def test_the_ladder_says_at_its_tolerance_what_the_table_of_efficiency_says():
+    errors = {"fps": spread(planted(0.04), [-0.1, 0, 0.1]), "random": spread(planted(0.2), [0.03, 0, -0.03])}
+    curves = drawn_curves(table(errors), FORCE)
+    for tolerance in LADDER:
+        here = enough(curves).query("tolerance == @tolerance").reset_index(drop=True)
+        whole = data_efficiency(curves, tolerance)
+        shared = ["dataset", "model", "chooser", "method", "fraction", "low", "high", "n_seeds"]
+        pd.testing.assert_frame_equal(here[shared], whole[shared], rtol=1e-6)
+
+
+def test_who_accepts_more_needs_no_more_data():
+    source = np.random.default_rng(0)
+    noisy = np.exp(planted(0.2) + 0.1 * source.normal(size=(4, len(FRACTIONS))))
+    found = ladder({"fps": noisy})
+    assert found["tolerance"].tolist() == list(LADDER)
+    for name in ("fraction", "low", "high", "n_configurations", "n_labels"):
+        assert (np.diff(found[name].to_numpy(), prepend=np.inf)[1:] <= 0).all() or found[name].isna().all()
+    assert (found["low"] <= found["fraction"]).all()
+    assert (found["fraction"] <= found["high"]).all()
+    assert found["fraction"].max() <= 1, "the full set is as good as itself"
+
+
+def test_a_fraction_of_the_ladder_is_where_a_fine_grid_first_meets_the_target():
+    errors = spread(planted(0.3, slope=0.8), [-0.01, 0, 0.01])
+    found = ladder({"fps": errors})
+    grid = np.linspace(np.log(FRACTIONS[0]), 0.0, 20001)
+    curve = np.interp(grid, np.log(FRACTIONS), np.log(errors).mean(axis=0))
+    for row in found[found["tolerance"] > 0].to_dict("records"):
+        reached = curve <= curve[-1] + np.log1p(row["tolerance"])
+        assert row["fraction"] == pytest.approx(np.exp(grid[reached][0]), rel=1e-3)
+
+
+def test_labels_lie_between_those_of_the_studys_fractions_and_stay_censored():
+    found = ladder({"fps": spread(planted(0.1), [-0.02, 0, 0.02])}, n_full=1000).set_index("tolerance")
+    row = found.loc[0.05]
+    assert row["n_labels"] == pytest.approx(3 * 1000 * row["fraction"])
+    assert row["n_configurations"] == pytest.approx(1000 * row["fraction"])
+    assert row["n_labels_low"] < row["n_labels"] < row["n_labels_high"]
+    assert found.loc[1.0, "fraction"] == found.loc[1.0, "n_labels"] == -np.inf
+    assert ladder({"fps": spread(planted(0.1), [-0.02, 0, 0.02])})["n_labels"].iloc[:4].isna().all()
+
+
+def test_a_curve_of_which_no_seed_is_whole_has_rows_that_know_nothing():
+    errors = spread(planted(0.1), [-0.02, 0.02])
+    errors[0, 0] = errors[1, 1] = np.nan
+    found = ladder({"fps": errors})
+    assert len(found) == len(LADDER)
+    assert found[["fraction", "low", "high"]].isna().all(axis=None)
+
+
 def simulate(source, knees, n_seeds):
     """Simulate a study: table, and errors per test configuration.
 
@@ -158,7 +219,8 @@ def promises(n_studies, n_seeds, knees):
     found, covered = [], []
     for study in range(n_studies):
         results, tests = simulate(np.random.default_rng([study, n_seeds]), knees, n_seeds)
-        rows = data_efficiency(results, FORCE, tests=tests, seed=study).set_index("method")
+        curves = drawn_curves(results, FORCE, tests=tests, seed=study)
+        rows = data_efficiency(curves).set_index("method")
         numbers = [rows.loc[method, ["fraction", "low", "high"]] for method in WAYS]
         numbers.append(rows.loc["fps", ["data_ratio", "data_ratio_low", "data_ratio_high"]])
         found.append([float(one.iloc[0]) for one in numbers])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossprune.harness.analysis.curves import ends, inverse, log_saving, monotone, seed_moves
+from crossprune.harness.analysis.efficiency.curves import ends, inverse, log_saving, monotone, seed_moves
 from scipy import stats
 from scipy.optimize import isotonic_regression
 

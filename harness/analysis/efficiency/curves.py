@@ -136,9 +136,12 @@ def seed_moves(log_errors: FloatArray, normals: FloatArray, quantiles: FloatArra
     return moves / scales[:, None]
 
 
-def ends(least: FloatArray, most: FloatArray) -> tuple[float, float]:
-    """Return the central interval of draws, each known to lie between two values; ±inf is a value."""
+def ends(least: FloatArray, most: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the central interval of draws, each known to lie between two values; ±inf is a value.
+
+    Draws are along the first axis.
+    """
     tails = (1 - CONFIDENCE) / 2
-    low = np.quantile(least, tails, method="inverted_cdf")
-    high = np.quantile(most, 1 - tails, method="inverted_cdf")
-    return float(low), float(high)
+    low = np.quantile(least, tails, axis=0, method="inverted_cdf")
+    high = np.quantile(most, 1 - tails, axis=0, method="inverted_cdf")
+    return low, high

@@ -1,0 +1,1 @@
+"""Data efficiency: how much data a way of choosing needs."""

@@ -1,0 +1,103 @@
+"""The slider of the page: how much data is enough for what somebody accepts, and what it costs in labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from crossprune.harness.analysis.cells import way_of
+from crossprune.harness.analysis.efficiency.saving import TOLERANCE
+from crossprune.reports.pictures import key_of, measure
+from crossprune.reports.tables import random_first
+from crossprune.reports.wording import split_name
+
+BELOW = -1
+"""Stands in the page's data for −inf: less than the study's smallest fraction does."""
+LISTS = {
+    "f": "fraction",
+    "low": "low",
+    "high": "high",
+    "c": "n_configurations",
+    "n": "n_labels",
+    "nlow": "n_labels_low",
+    "nhigh": "n_labels_high",
+}
+"""Name in the page's data → column of the table ``enough``; each a list over the tolerances."""
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What the section shows: data for the slider, and a table for those without a script."""
+
+    data: Mapping[str, Any]
+    table: pd.DataFrame
+    """At the tolerance that the efficiency of the statistics is for."""
+    tolerance: float = TOLERANCE
+
+
+def savings(table: pd.DataFrame | None, kept: pd.DataFrame) -> Savings | None:
+    """Lay the table ``enough`` of an analysis out for the page; None where there is none.
+
+    Parameters
+    ----------
+    table
+        Of `crossprune.harness.analysis.efficiency.enough.enough`, with ``metric`` and ``split``.
+    kept
+        Of `crossprune.reports.tables.data_kept`: what the smallest fractions and the full set cost.
+
+    Returns
+    -------
+    Savings
+        Its ``data``: ``tolerances``; and ``outcomes``: ``force:test`` → ``text`` and ``sets``: data set →
+        ``smallest`` (fraction), ``full`` (labels), ``ways``, ``models`` and ``cells``: model → way →
+        `LISTS`, and ``least`` (configurations and labels of the smallest fraction).
+    """
+    if table is None or table.empty:
+        return None
+    named = table.assign(way=way_of(table))
+    sizes = kept.assign(way=way_of(kept))
+    outcomes = {}
+    for (metric, split), here in named.groupby(["metric", "split"], sort=False):
+        known = measure(str(metric))
+        sets = {
+            str(name): _set(one, sizes[sizes["dataset"] == name]) for name, one in here.groupby("dataset")
+        }
+        text = f"{known.label}, {split_name(str(split))}"
+        outcomes[key_of(str(metric), str(split))] = {"text": text, "sets": sets}
+    data = {"tolerances": sorted(set(table["tolerance"])), "outcomes": outcomes}
+    return Savings(data, _table(named))
+
+
+def _set(table: pd.DataFrame, sizes: pd.DataFrame) -> dict[str, Any]:
+    order = random_first(table["chooser"])
+    ranked = table.sort_values("chooser", key=lambda names: names.map(order.index), kind="stable")
+    smallest = float(sizes["fraction"].min())
+    least = sizes[sizes["fraction"] == smallest].set_index("way")[["n_configurations", "n_labels"]]
+    cells: dict[str, dict[str, Any]] = {}
+    for (model, way), one in ranked.groupby(["model", "way"], sort=False):
+        rungs = one.sort_values("tolerance")
+        lists: dict[str, Any] = {name: _list(rungs[column]) for name, column in LISTS.items()}
+        lists["seeds"] = int(rungs["n_seeds"].iloc[0])
+        lists["least"] = least.loc[way].tolist() if way in least.index else [math.nan, math.nan]
+        cells.setdefault(str(model), {})[str(way)] = lists
+    return {
+        "smallest": smallest,
+        "full": float(sizes.loc[sizes["fraction"] > 1 - 1e-9, "n_labels"].mean()),
+        "ways": list(dict.fromkeys(ranked["way"])),
+        "models": sorted(cells),
+        "cells": cells,
+    }
+
+
+def _list(values: pd.Series[float]) -> list[float]:
+    """Round to what is shown; labels beyond a thousand have no digits that tell anything."""
+    return [BELOW if one == -math.inf else float(f"{one:.4g}") for one in values]
+
+
+def _table(named: pd.DataFrame) -> pd.DataFrame:
+    here = named[(named["tolerance"] - TOLERANCE).abs() < 1e-9]
+    columns = ["dataset", "metric", "split", "model", "way", "fraction", "low", "high"]
+    return here[[*columns, "n_configurations", "n_labels", "n_seeds"]]

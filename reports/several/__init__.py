@@ -1,0 +1,1 @@
+"""Pages of several runs: two stores side by side, and nights in a row."""
