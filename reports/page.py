@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
@@ -178,7 +179,7 @@ def render(
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
     structures = frame_data(details)
-    data = {
+    data: dict[str, Mapping[str, Any]] = {
         "matrix": pictures,
         "curves": curves_data(summaries, sources, pictures),
         **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),
