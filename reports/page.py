@@ -166,7 +166,10 @@ def render(
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
     paper = supplement(results, provenance, statistics)
-    data = {"matrix": pictures, "curves": curves_data(summaries, sources, pictures)}
+    data: dict[str, Mapping[str, object]] = {
+        "matrix": pictures,
+        "curves": curves_data(summaries, sources, pictures),
+    }
     data |= {} if enough is None else {"enough": enough.data}
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return made.get_template("page.html.jinja").render(
