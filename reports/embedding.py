@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
-SCRIPTS = ("base", "state", "draw", "map", "view", "panels", "matrix", "enough", "supplement", "main")
+SCRIPTS = (
+    *("shared/base", "shared/state", "structure", "shared/files", "shared/draw", "map", "view", "panels"),
+    *("matrix", "enough", "behind", "cell", "words", "formats", "tables", "drawings", "links"),
+    *("supplement", "main"),
+)
 """Scripts of the page in the order in which they are joined."""
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 from crossprune.harness.analysis.answer import stored_statistics
-from crossprune.harness.analysis.artefacts import Artefacts, gather
 from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.details.artefacts import Artefacts, gather
+from crossprune.harness.analysis.details.gathered import Details, details_of
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import n_owners
 from crossprune.harness.analysis.spaces.verdicts import sentences
@@ -19,6 +20,7 @@ from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
 from crossprune.reports import published, spaces, tables
+from crossprune.reports.definitions import WORDS, heading, word_of
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.drawing.forest import forest_plot
@@ -32,6 +34,7 @@ from crossprune.reports.embedding import (
     packed,
     packed_json,
     script,
+    source,
     styles,
 )
 from crossprune.reports.findings.asked import primary_of
@@ -39,6 +42,8 @@ from crossprune.reports.findings.questions import against_random, questions
 from crossprune.reports.findings.savings import savings
 from crossprune.reports.headline import headline, title_of
 from crossprune.reports.matrices import Block, blocks_of
+from crossprune.reports.opened.cells import cell_data
+from crossprune.reports.opened.structures import frame_data
 from crossprune.reports.paper.supplement import supplement
 from crossprune.reports.pictures import choices, curves_data, matrix_data
 from crossprune.reports.properties import (
@@ -53,6 +58,7 @@ from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
     comparison_rows,
+    exact,
     provenance_rows,
     rounded,
     split_name,
@@ -61,6 +67,9 @@ from crossprune.reports.wording import (
 PAGE = "report.html"
 TABLE = "results.csv"
 NOTHING = Artefacts()
+NO_DETAILS = Details()
+TABLES = "vendor/datatables.min.js"
+VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
 MAX_FAILURES = 200
 """Failures listed on the page; their file has all."""
@@ -121,12 +130,14 @@ def write_report(
         If the table lacks a column.
     """
     tables.check_columns(results)
+    artefacts = gather(folder, results)
     page = render(
         results,
         provenance,
         stored_statistics(folder, results),
         question=asked(folder),
-        artefacts=gather(folder, results),
+        artefacts=artefacts,
+        details=details_of(folder, results, artefacts, whole),
         properties=properties,
         md=md,
         beside=beside,
@@ -144,17 +155,18 @@ def render(
     *,
     question: Asked = BY_DEFAULT,
     artefacts: Artefacts = NOTHING,
+    details: Details = NO_DETAILS,
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
     beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
-    from plotly.offline import get_plotlyjs
-
     made = environment(
         csv_uri=csv_uri, split_name=split_name, rounded=rounded, asked=sentence, error_tint=error_tint
     )
-    results = by_pool(labelled(results[results["group"] == ALL]))
+    made.filters |= {"exact": exact, "heading": heading, "word_of": word_of}
+    overall = by_pool(results[results["group"] == ALL])
+    results = labelled(overall)
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
     panels = _panels(results, cell_costs(cells), known)
@@ -165,19 +177,23 @@ def render(
     enough = savings(statistics.get("enough"), tables.data_kept(results))
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
-    paper = supplement(results, provenance, statistics)
+    structures = frame_data(details)
     data: dict[str, Mapping[str, object]] = {
         "matrix": pictures,
         "curves": curves_data(summaries, sources, pictures),
+        **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),
+        **structures,
     }
     data |= {} if enough is None else {"enough": enough.data}
+    paper = supplement(results, provenance, statistics)
     kinds, worth = artefacts.spaces.get("composition"), artefacts.spaces.get("worth")
     return made.get_template("page.html.jinja").render(
         title=title_of(list(dict.fromkeys(sources.values())), str(provenance.get("study", "without a name"))),
         headline=headline(statistics.get("answer"), question, n_owners(results)),
         style=styles(),
+        words=WORDS,
         script=script(),
-        libraries={"plotly": packed(get_plotlyjs())} if panels or artefacts.maps else {},
+        libraries=_libraries(plots=bool(panels or artefacts.maps), structures=bool(structures)),
         data={name: packed_json(one) for name, one in data.items() if one},
         only_chosen=bool(len(cells)) and (cells["model"] == "").all(),
         statuses=cells["status"].value_counts().to_dict(),
@@ -234,6 +250,22 @@ def _sources(results: pd.DataFrame, shown: Iterable[str]) -> dict[str, str]:
     table = results if "source" in results else results.assign(source=results["dataset"])
     known = dict(zip(table["dataset"], table["source"], strict=True))
     return {name: str(known.get(name, name)) for name in shown}
+
+
+def _libraries(*, plots: bool, structures: bool) -> dict[str, str]:
+    """Pack the libraries that the page runs when it first draws something."""
+    from plotly.offline import get_plotlyjs
+
+    found = {"tables": packed(source(TABLES))}
+    if plots:
+        found["plotly"] = packed(get_plotlyjs())
+    if structures:
+        found["3dmol"] = packed(source(VIEWER))
+    return found
+
+
+def _refits(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    return None if table is None else refits(table)
 
 
 def _published(table: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -306,7 +338,8 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
                 "better": table["better"].iloc[0],
                 "rows": comparison_rows(table),
                 "chooser_rows": comparison_rows(by_chooser[by_chooser["model"] == EVERY_MODEL]),
-                "table": pd.concat([table, by_chooser]),
+                "table": table,
+                "chooser_table": by_chooser,
             }
         )
     return blocks

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.comparisons import PRIMARY, SQUARE
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from markupsafe import Markup
 
 KNOWN_PROVENANCE = ("command", "toml")
 """Keys of the provenance that are shown as text blocks."""
@@ -92,6 +93,19 @@ def rounded(value: object) -> str:
     if math.isinf(value) or float(value).is_integer():
         return f"{value:.0f}"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def exact(value: object) -> Markup:
+    """Return the attribute by which a table sorts a number that `rounded` shows with fewer digits.
+
+    Examples
+    --------
+    >>> exact(0.12345), exact(0.123), exact("mean")
+    (Markup(' data-order="0.12345"'), Markup(''), Markup(''))
+    """
+    if not isinstance(value, float) or not math.isfinite(value) or float(rounded(value)) == value:
+        return Markup("")
+    return Markup(' data-order="{:.6g}"').format(value)
 
 
 def answer(rows: Sequence[Mapping[Hashable, Any]]) -> list[str]:

@@ -1,14 +1,17 @@
-"""What tests ask for that may be absent: optional packages and published data."""
+"""What tests ask for that may be absent: optional packages, published data and a browser."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 DATA_VARIABLE = "CROSSPRUNE_DATA"
+BROWSER = "browser"
+"""What tests of the report's page need, under this name in ``--require``."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,8 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="adapter whose packages must be installed: missing is a failure instead of a skip; "
-        "'all' for every adapter; may be repeated",
+        help="adapter whose packages must be installed, or 'browser' for Chromium: missing is a failure "
+        "instead of a skip; 'all' for everything; may be repeated",
     )
     parser.addoption(
         "--kills",
@@ -41,15 +44,28 @@ def pytest_configure(config: pytest.Config) -> None:
     if names := config.getoption("--require"):
         from crossprune.harness.errors import unknown_name
 
+        known = {"all", BROWSER, *known_adapters()}
         for name in names:
-            if name != "all" and name not in known_adapters():
-                raise pytest.UsageError(f"--require: {unknown_name('adapter', name, known_adapters())}")
+            if name not in known:
+                raise pytest.UsageError(f"--require: {unknown_name('adapter', name, known)}")
 
 
 @pytest.fixture(scope="session")
-def require_adapter(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Return ``require(name)``: skip if a package of adapter ``name`` is missing, fail if it is required."""
+def absent(request: pytest.FixtureRequest) -> Callable[[str, str], NoReturn]:
+    """Return ``absent(name, message)``: fail if ``name`` is required, skip if not."""
     required = request.config.getoption("--require")
+
+    def absent(name: str, message: str) -> NoReturn:
+        if name in required or "all" in required:
+            pytest.fail(f"required: {message}", pytrace=False)
+        pytest.skip(message)
+
+    return absent
+
+
+@pytest.fixture(scope="session")
+def require_adapter(absent: Callable[[str, str], NoReturn]) -> Callable[[str], None]:
+    """Return ``require(name)``: skip if a package of adapter ``name`` is missing, fail if it is required."""
 
     def require(name: str) -> None:
         if name not in known_adapters():
@@ -57,10 +73,7 @@ def require_adapter(request: pytest.FixtureRequest) -> Callable[[str], None]:
         missing = missing_packages(name)
         if not missing:
             return
-        message = f"{name!r} needs {', '.join(missing)}, which is not installed"
-        if name in required or "all" in required:
-            pytest.fail(f"required adapter: {message}", pytrace=False)
-        pytest.skip(message)
+        absent(name, f"{name!r} needs {', '.join(missing)}, which is not installed")
 
     return require
 

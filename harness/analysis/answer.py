@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.artefacts import all_predictions_held
 from crossprune.harness.analysis.cells import labelled, partial_errors
 from crossprune.harness.analysis.comparisons import compare
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
+from crossprune.harness.analysis.details.artefacts import all_predictions_held
 from crossprune.harness.analysis.efficiency.drawn import drawn_curves
 from crossprune.harness.analysis.efficiency.enough import enough
 from crossprune.harness.analysis.efficiency.saving import data_efficiency

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -314,13 +315,18 @@ def to_toml(document: Mapping[str, Any]) -> str:
 
 def _toml_lines(table: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[str]:
     if place:
-        yield f"[{'.'.join(map(as_toml, place))}]"
+        yield f"[{'.'.join(map(_toml_key, place))}]"
     for key, value in table.items():
         if value is not None and not isinstance(value, Mapping):
-            yield f"{as_toml(key)} = {as_toml(value)}"
+            yield f"{_toml_key(key)} = {as_toml(value)}"
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _toml_lines(value, (*place, key))
+
+
+def _toml_key(key: str) -> str:
+    """Write a key bare where TOML allows it."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else as_toml(key)
 
 
 def as_toml(value: object) -> str:

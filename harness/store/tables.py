@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,12 @@ def write_csv(pieces: Iterable[pd.DataFrame], path: Path) -> None:
     write_file(path, write)
 
 
-def read_pieces(path: Path, columns: Columns = ANY, size: int = 20_000) -> Iterator[pd.DataFrame]:
+def read_pieces(
+    path: Path, columns: Columns = ANY, size: int = 20_000, *, only: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
     """Read a table that a run wrote, some rows at a time; one without rows is one piece.
+
+    With ``only``, read those of these columns that there are.
 
     Raises
     ------
@@ -115,8 +119,9 @@ def read_pieces(path: Path, columns: Columns = ANY, size: int = 20_000) -> Itera
     """
     try:
         with parquet.ParquetFile(_file(path), page_checksum_verification=True) as file:
-            batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(size))
-            for piece in batches if file.metadata.num_rows else [file.read()]:
+            names = None if only is None else [name for name in file.schema_arrow.names if name in only]
+            batches = (pa.Table.from_batches([batch]) for batch in file.iter_batches(size, columns=names))
+            for piece in batches if file.metadata.num_rows else [file.read(names)]:
                 table = piece.to_pandas()
                 columns.check(table)
                 yield table

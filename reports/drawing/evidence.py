@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
+from crossprune.harness.analysis.details.artefacts import N_BINS, LatentMap, Parity
 from crossprune.reports.drawing.figures import MARKERS, OKABE_ITO, Figure, layout
 from crossprune.reports.matrices import MAX_TINT
 from crossprune.reports.tables import RANDOM
@@ -93,6 +93,8 @@ def map_data(maps: Sequence[LatentMap]) -> list[tuple[str, dict[str, Any]]]:
                         for (way, fraction), chosen in first.chosen.items()
                     ],
                     "seed": first.seed,
+                    "dataset": dataset,
+                    "frames": first.frames.tolist(),
                     "shown": f"{len(first.groups)} of {first.n_all}",
                     "spaces": [
                         {
@@ -137,7 +139,9 @@ def _energies(one: Parity) -> Figure:
         "x": one.energies[:, 0].tolist(),
         "y": one.energies[:, 1].tolist(),
         "marker": {"size": 5, "color": OKABE_ITO[0], "opacity": 0.6},
-        "hovertemplate": "label %{x:.3f}<br>model %{y:.3f} eV/atom<extra></extra>",
+        "customdata": one.frames.tolist(),
+        "meta": {"frames": one.dataset},
+        "hovertemplate": "label %{x:.3f}<br>model %{y:.3f} eV/atom<br>frame %{customdata}<extra></extra>",
     }
     return {"data": [trace], "layout": _square(f"{_title(one)}: energy", "eV/atom", low, high)}
 

@@ -9,7 +9,7 @@ from crossprune.harness.store.objects import write_file
 from crossprune.reports.embedding import csv_uri, environment, packed, script, styles
 from crossprune.reports.wording import rounded, split_name
 
-SCRIPTS = ("base", "state", "draw", "view", "panels", "several")
+SCRIPTS = ("shared/base", "shared/state", "shared/draw", "view", "panels", "several")
 """Of the report's scripts, those that such a page runs."""
 
 

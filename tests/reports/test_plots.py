@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from crossprune.harness.analysis.artefacts import N_BINS, LatentMap, Parity
+from crossprune.harness.analysis.details.artefacts import N_BINS, LatentMap, Parity
 from crossprune.reports import tables
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures
@@ -84,7 +84,9 @@ def parity() -> Parity:
     counts = np.zeros((N_BINS, N_BINS), dtype=np.int64)
     counts[3, 5] = 7
     energies = np.array([[-1.0, -1.1], [-2.0, -2.0]])
-    return Parity("x", "test", "snap", "random", 0.1, 0, energies, (-1.0, 1.0), counts, 2)
+    return Parity(
+        "x", "test", "snap", "random", 0.1, 0, np.arange(len(energies)), energies, (-1.0, 1.0), counts, 2
+    )
 
 
 def test_plotly_knows_every_key(drawn):
@@ -110,7 +112,9 @@ def test_a_front_holds_every_pair_of_every_fraction(drawn):
 
 def test_a_mask_has_a_bit_for_every_configuration():
     chosen = {("snap · fps", 0.5): np.array([0, 5, 8])}
-    one = LatentMap("x", "snap", np.zeros((9, 2)), (0.5, 0.2), ("a", "b", "a") * 3, chosen, 0, 20)
+    one = LatentMap(
+        "x", "snap", np.zeros((9, 2)), (0.5, 0.2), np.arange(9), ("a", "b", "a") * 3, chosen, 0, 20
+    )
     ((_, data),) = map_data([one])
     digits = data["sets"][0]["mask"]
     bits = [int(digits[index >> 2], 16) >> (3 - (index & 3)) & 1 for index in range(9)]  # as page.js does

@@ -15,6 +15,12 @@ view.start();
 panels.show();
 panels.watch();
 matrix.start();
+cell.start();
+structure.start();
+tables.watch(document.body);
+words.start();
+drawings.offer(document);
+links.start();
 enough.start();
 copying.start();
 state.listen((changed) => {

@@ -20,8 +20,9 @@ const drawMap = (box, known) => {
     x: indices.map((one) => axes.x[one]),
     y: indices.map((one) => axes.y[one]),
     text: indices.map((one) => escaped(known.groups[known.group[one]])),
-    customdata: indices,
-    hovertemplate: "%{text}<extra></extra>",
+    customdata: indices.map((one) => known.frames[one]),
+    meta: { frames: known.dataset },
+    hovertemplate: "%{text}, frame %{customdata}<extra></extra>",
     marker: {
       ...marker,
       color: indices.map((one) => colour(known.group[one])),
@@ -37,6 +38,23 @@ const drawMap = (box, known) => {
     marker: { color: colour(group), symbol: symbol(group), size: 9 },
   }));
 
+  /** A ring around the frame whose structure is open. */
+  const opened = (axes) => {
+    const [dataset, index] = structure.named();
+    const place = dataset === known.dataset ? known.frames.indexOf(index) : -1;
+    const marker = { size: 20, symbol: "circle-open", line: { width: 3 }, color: "#D55E00" };
+    return place < 0 ? [] : [{ type: "scatter", mode: "markers", showlegend: false, hoverinfo: "skip", x: [axes.x[place]], y: [axes.y[place]], marker }];
+  };
+
+  /** A field for the number of a frame: what a click on its point does, by keyboard. */
+  const addField = () => {
+    const field = element("input", { type: "number", min: known.frames[0], max: known.frames.at(-1), step: "1", placeholder: known.frames[0] });
+    const go = () => field.value && structure.open(known.dataset, +field.value);
+    field.addEventListener("change", (event) => event.stopPropagation()); // nothing else to draw
+    controls.addEventListener("submit", go);
+    controls.append(element("label", {}, "frame ", field), element("button", { type: "submit" }, "Show structure"));
+  };
+
   const draw = async () => {
     const axes = known.spaces[space.value];
     const set = known.sets.find((one) => one.way === way.value && one.fraction === +share.value);
@@ -51,6 +69,7 @@ const drawMap = (box, known) => {
       data: [
         points(axes, all.filter((one) => !isChosen(one)), { size: 5, opacity: 0.45 }),
         points(axes, chosen, { size: 10, opacity: 1, line: { width: 1, color: "#555" } }),
+        ...opened(axes),
         ...legend,
       ],
       layout: {
@@ -63,7 +82,9 @@ const drawMap = (box, known) => {
       },
     }, `map-${axes.name}`);
   };
+  addField();
   controls.addEventListener("change", draw);
+  state.listen((changed) => changed.has("frame") && draw());
   const own = [...way.options].find((one) => one.value.startsWith(`${known.spaces[0].name} · `));
   if (own) way.value = own.value;
   if (share.options.length > 1) share.selectedIndex = 1;

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from crossprune.harness.analysis.artefacts import gather
+from crossprune.harness.analysis.details.artefacts import gather
 from crossprune.harness.analysis.spaces.described import diagnostics_of
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.analysis.answer import statistics_of
-from crossprune.harness.analysis.artefacts import Artefacts, gather, principal_axes
+from crossprune.harness.analysis.details.artefacts import Artefacts, gather, principal_axes
 from crossprune.harness.analysis.spaces.predictions import predicted
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor

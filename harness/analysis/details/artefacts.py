@@ -39,6 +39,8 @@ class LatentMap:
     """Standardised means over atoms, on principal axes, shape (n, 2), no unit."""
     shares: tuple[float, float]
     """Share of the variance along each axis."""
+    frames: IntArray
+    """Which configurations of the data set, ascending, shape (n,)."""
     groups: tuple[str, ...]
     """Group of each configuration."""
     chosen: Mapping[tuple[str, float], IntArray]
@@ -59,8 +61,10 @@ class Parity:
     way: str
     fraction: float
     seed: int
+    frames: IntArray
+    """Which configurations of the data set have an energy here, shape (n,), thinned."""
     energies: FloatArray
-    """Label and prediction, eV/atom, shape (n, 2), thinned."""
+    """Label and prediction of these, eV/atom, shape (n, 2)."""
     edges: tuple[float, float]
     """Ends of the histogram of force components, eV/Å; what lies beyond is counted in the outermost bins."""
     counts: IntArray
@@ -79,6 +83,8 @@ class Artefacts:
     """As `crossprune.harness.analysis.spaces.latent.overlap`."""
     spaces: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """As `crossprune.harness.analysis.spaces.described.diagnostics_of`, but for what compares spaces."""
+    subsets: pd.DataFrame | None = None
+    """As `crossprune.harness.analysis.spaces.chosen.chosen_subsets`."""
     per_configuration: bool = False
     """Whether every finished cell's predictions are stored."""
 
@@ -97,6 +103,7 @@ def gather(root: Path, results: pd.DataFrame) -> Artefacts:
         maps=tuple(latent_maps(root, first, subsets)),
         parity=tuple(parities(store, first)),
         overlap=overlap(subsets),
+        subsets=subsets,
         spaces={**of_chosen(root, subsets), **of_errors(root, results, subsets)},
         per_configuration=all_predictions_held(root, results),
     )
@@ -115,6 +122,7 @@ def latent_maps(root: Path, results: pd.DataFrame, subsets: pd.DataFrame) -> Ite
             space=space,
             points=points[shown],
             shares=shares,
+            frames=train[shown],
             groups=tuple(dataset.groups[index] for index in train[shown]),
             chosen={
                 (str(row["way"]), float(row["fraction"])): np.flatnonzero(
@@ -191,6 +199,7 @@ def _parity(store: Store, dataset: frames.DataSet, name: str, split: str, cell: 
     low, high = float(labels.min()), float(labels.max())
     margin = 0.05 * (high - low) or 1.0
     low, high = low - margin, high + margin
+    shown = _thinned(len(chosen), MAX_CONFIGURATIONS // 4)
     counts, *_ = np.histogram2d(
         labels, np.clip(forces.ravel(), low, high), bins=N_BINS, range=[[low, high], [low, high]]
     )
@@ -201,7 +210,8 @@ def _parity(store: Store, dataset: frames.DataSet, name: str, split: str, cell: 
         way=str(cell["way"]),
         fraction=float(cell["fraction"]),
         seed=int(cell["seed"]),
-        energies=per_atom[_thinned(len(chosen), MAX_CONFIGURATIONS // 4)],
+        frames=chosen[shown],
+        energies=per_atom[shown],
         edges=(low, high),
         counts=counts.astype(np.int64),
         n_beyond=int(np.count_nonzero((forces < low) | (forces > high))),

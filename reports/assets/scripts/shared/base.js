@@ -44,7 +44,7 @@ const remembered = (make) => {
 
 /** Return a promise of the data that `<script data-name="…">` holds; null if the page has none. */
 const data = remembered(async (name) => {
-  const script = document.querySelector(`script[data-name="${name}"]`);
+  const script = [...document.querySelectorAll("script[data-name]")].find((one) => one.dataset.name === name);
   return script && canUnpack ? JSON.parse(await unpack(script)) : null;
 });
 

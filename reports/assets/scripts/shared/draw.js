@@ -31,15 +31,18 @@ const dressed = (layout) => ({
   yaxis: { ...axis, ...layout.yaxis },
 });
 
-/** Save a figure as a file; on the screen it may have no background, in a file it has. */
+/** Save a figure as a file: on white, and with what stands above it on the page. */
 const save = async (box, format, name) => {
-  const figure = { data: box.data, layout: { ...box.layout, paper_bgcolor: "white", plot_bgcolor: "white" } };
-  const size = { width: box.clientWidth, height: box.clientHeight };
-  const address = await Plotly.toImage(figure, { format, ...size, scale: format === "png" ? 3 : 1 });
-  download(address, `${name}.${format}`);
+  const place = box.closest(".panel")?.querySelector("h3")?.textContent ?? "";
+  const { margin, title = {} } = box.layout;
+  const more = place ? 18 : 0;
+  const text = [place && `<sub>${escaped(place)}</sub>`, title.text].filter(Boolean).join("<br>");
+  const paper = { paper_bgcolor: "white", plot_bgcolor: "white", font: { ...box.layout.font, color: "#1b1f24" } };
+  const layout = { ...box.layout, ...paper, title: { ...title, text }, margin: { ...margin, t: margin.t + more } };
+  const size = { width: box.clientWidth, height: box.clientHeight + more };
+  const address = await Plotly.toImage({ data: box.data, layout }, { format, ...size, scale: format === "png" ? 3 : 1 });
+  download(address, `${fileName([name, place, title.text ?? ""].filter(Boolean).join("-"))}.${format}`);
 };
-
-const download = (address, name) => element("a", { href: address, download: name }).click();
 
 // A histogram comes as its filled bins; rows of a heat-map are its y.
 const unfold = (trace) => {
@@ -58,5 +61,6 @@ const unfold = (trace) => {
 /** Draw a figure into a box, or draw it anew; `name` is that of the file that it is saved as. */
 const plot = async (box, figure, name = "figure") => {
   await library("plotly");
-  return Plotly.react(box, figure.data.map(unfold), dressed(figure.layout), config(name));
+  await Plotly.react(box, figure.data.map(unfold), dressed(figure.layout), config(name));
+  structure.listenTo(box);
 };
