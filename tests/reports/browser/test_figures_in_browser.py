@@ -36,7 +36,9 @@ def from_plotly(page: Page, figure: Locator, form: str) -> tuple[str, bytes]:
 
 
 def colours_of_texts(drawing: ElementTree.Element) -> list[str]:
-    texts = [one for one in drawing.iter("{http://www.w3.org/2000/svg}text") if "".join(one.itertext()).strip()]
+    texts = [
+        one for one in drawing.iter("{http://www.w3.org/2000/svg}text") if "".join(one.itertext()).strip()
+    ]
     assert texts
     found = [re.search(r"fill:\s*rgb\((\d+), (\d+), (\d+)\)", one.get("style", "")) for one in texts]
     return [",".join(one.groups()) for one in found if one is not None]
@@ -50,7 +52,9 @@ def test_plots_are_saved_with_dark_text_on_white(small, open_page, dark):
     assert re.fullmatch(r"curves-mlearn-Mo-.*\.svg", name)
     drawing = ElementTree.fromstring(text)
     assert "mlearn-Mo · Force MAE" in "".join(drawing.itertext())
-    assert all(np.mean([int(one) for one in rgb.split(",")]) < 255 * LIGHT for rgb in colours_of_texts(drawing))
+    assert all(
+        np.mean([int(one) for one in rgb.split(",")]) < 255 * LIGHT for rgb in colours_of_texts(drawing)
+    )
     name, content = from_plotly(page, figure, "PNG")
     assert name.endswith(".png")
     assert_has_dark_text_on_white(content, least_width=900)

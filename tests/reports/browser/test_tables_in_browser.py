@@ -143,7 +143,9 @@ def check_latex(text: str) -> list[list[str]]:
     assert begun == ended[::-1]
     columns = re.search(r"\\begin{(?:tabular|longtable)}{([lr]+)}", text)
     assert columns is not None
-    rows = [line.strip()[:-3] for line in text.splitlines() if line.startswith("    ") and line.endswith(r" \\")]
+    rows = [
+        line.strip()[:-3] for line in text.splitlines() if line.startswith("    ") and line.endswith(r" \\")
+    ]
     cells = [re.split(r"(?<!\\)&", row) for row in rows]
     assert {len(one) for one in cells} == {len(columns[1])}
     return [[undone(one.strip()) for one in row] for row in cells]
