@@ -2,7 +2,7 @@
 
 const goTo = (id) => {
   const place = document.getElementById(id);
-  place?.closest("details")?.setAttribute("open", "");
+  for (let one = place?.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
   place?.scrollIntoView();
 };
 const bar = document.getElementById("bar");

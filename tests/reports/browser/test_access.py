@@ -40,10 +40,10 @@ def test_axe_finds_no_serious_fault(demo, open_page, draw_all, size, dark):
 
 
 def test_axe_finds_no_serious_fault_in_menus(small, open_page):
-    page = open_page(small)
+    page = open_page(small, "#at=by-fraction")
     page.locator('table[data-name="fractions"]').scroll_into_view_if_needed()
     for name in ("Columns", "LaTeX, Markdown"):
-        page.locator("#statistics .tools").first.get_by_role("button", name=name).click()
+        page.locator("#by-fraction .tools").get_by_role("button", name=name).click()
         expect(page.locator(".menu:popover-open")).to_have_count(1)
         assert grave_faults(page) == []
         page.keyboard.press("Escape")
@@ -57,7 +57,7 @@ def test_axe_sees_a_fault(small, open_page):
 
 
 def test_the_keyboard_sorts_filters_and_saves(small, open_page):
-    page = open_page(small)
+    page = open_page(small, "#at=by-fraction")
     table = page.locator('table[data-name="fractions"]')
     table.scroll_into_view_if_needed()
     tools = page.locator('.tabled:has(table[data-name="fractions"]) .tools')
