@@ -14,11 +14,15 @@ from urllib.parse import quote
 
 import pandas as pd
 from crossprune.harness.store.spreadsheet import without_formulas
+from crossprune.reports.definitions import heading, word_of
+from crossprune.reports.wording import exact, rounded, split_name
 from markupsafe import Markup
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+TABLES = "vendor/datatables.min.js"
+"""Sorts, filters and hides columns of tables."""
 CSV_SAFE = ",:;/()=+*!$'@~"
 """Characters that an address may hold as they are: the fewer are escaped, the smaller the page."""
 
@@ -31,7 +35,10 @@ SCRIPTS = (
 
 
 def environment(**filters: Callable[..., object]) -> Environment:
-    """Return where the templates of the folder ``assets`` are rendered: whatever they show is escaped."""
+    """Return where the templates of the folder ``assets`` are rendered: whatever they show is escaped.
+
+    ``filters`` are those that the macros do not need.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(
@@ -41,7 +48,15 @@ def environment(**filters: Callable[..., object]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(filters)
+    made.filters |= {
+        "csv_uri": csv_uri,
+        "exact": exact,
+        "heading": heading,
+        "rounded": rounded,
+        "split_name": split_name,
+        "word_of": word_of,
+        **filters,
+    }
     return made
 
 

@@ -20,16 +20,16 @@ from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.store.objects import write_file
 from crossprune.harness.store.tables import read_pieces, write_csv
 from crossprune.reports import published, spaces, tables
-from crossprune.reports.definitions import WORDS, heading, word_of
+from crossprune.reports.definitions import WORDS
 from crossprune.reports.drawing import figures
 from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figures, shown_overlaps
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
 from crossprune.reports.embedding import (
+    TABLES,
     Bundle,
     bundle,
-    csv_uri,
     environment,
     packed,
     packed_json,
@@ -58,9 +58,7 @@ from crossprune.reports.tables import METRICS, SPLITS, Metric
 from crossprune.reports.wording import (
     KNOWN_PROVENANCE,
     comparison_rows,
-    exact,
     provenance_rows,
-    rounded,
     split_name,
 )
 
@@ -68,7 +66,6 @@ PAGE = "report.html"
 TABLE = "results.csv"
 NOTHING = Artefacts()
 NO_DETAILS = Details()
-TABLES = "vendor/datatables.min.js"
 VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
 MAX_FAILURES = 200
@@ -161,10 +158,7 @@ def render(
     beside: pd.DataFrame | None = None,
 ) -> str:
     """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
-    made = environment(
-        csv_uri=csv_uri, split_name=split_name, rounded=rounded, asked=sentence, error_tint=error_tint
-    )
-    made.filters |= {"exact": exact, "heading": heading, "word_of": word_of}
+    made = environment(asked=sentence, error_tint=error_tint)
     overall = by_pool(results[results["group"] == ALL])
     results = labelled(overall)
     cells = tables.cells(results)
@@ -178,7 +172,7 @@ def render(
     sources = _sources(results, [*(one.dataset for one in panels), *(one.dataset for one in artefacts.maps)])
     summaries = [(one.metric.column, one.split, one.table) for one in panels]
     structures = frame_data(details)
-    data = {
+    data: dict[str, Mapping[str, object]] = {
         "matrix": pictures,
         "curves": curves_data(summaries, sources, pictures),
         **cell_data(overall, details, properties=_refits(properties), md=_refits(md)),

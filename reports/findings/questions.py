@@ -86,11 +86,10 @@ def _percent(share: float) -> str:
 
 def _of_asked(table: pd.DataFrame, asked: Asked) -> pd.DataFrame:
     """Return the rows of the outcome and part that were asked for, or of the first that there is."""
-    here = table[(table["metric"] == asked.primary.outcome) & (table["split"] == asked.primary.split)]
-    if len(here):
-        return here
-    first = table.iloc[0]
-    return table[(table["metric"] == first["metric"]) & (table["split"] == first["split"])]
+    is_asked = (table["metric"] == asked.primary.outcome) & (table["split"] == asked.primary.split)
+    if is_asked.any():
+        return table[is_asked]
+    return table[(table[["metric", "split"]] == table[["metric", "split"]].iloc[0]).all(axis=1)]
 
 
 def _head(table: pd.DataFrame) -> str:
@@ -220,9 +219,10 @@ def _large_enough(tables: Tables, asked: Asked) -> str:
     table = table[table["comparison"] == asked.primary.comparison].sort_values("effect", ascending=False)
     if table.empty:
         return "Not known: nothing tells how far it scatters."
-    parts = [f"{100 * (1 - row.effect):.0f} % in {100 * row.power:.0f}" for row in table.itertuples()]
+    rows = table.to_dict("records")
+    parts = [f"{100 * (1 - row['effect']):.0f} % in {100 * row['power']:.0f}" for row in rows]
     text = f"Such a study finds a difference of {', one of '.join(parts)} of 100 cases"
-    row = table.iloc[0].to_dict()
+    row = rows[0]
     if row["power"] >= ENOUGH_POWER:
         return f"{text}."
     needed = [

@@ -75,13 +75,14 @@ def _set(table: pd.DataFrame, sizes: pd.DataFrame) -> dict[str, Any]:
     order = random_first(table["chooser"])
     ranked = table.sort_values("chooser", key=lambda names: names.map(order.index), kind="stable")
     smallest = float(sizes["fraction"].min())
-    least = sizes[sizes["fraction"] == smallest].set_index("way")[["n_configurations", "n_labels"]]
+    of_least = sizes[sizes["fraction"] == smallest]
+    least = dict(zip(of_least["way"], of_least[["n_configurations", "n_labels"]].to_numpy(), strict=True))
     cells: dict[str, dict[str, Any]] = {}
     for (model, way), one in ranked.groupby(["model", "way"], sort=False):
         rungs = one.sort_values("tolerance")
         lists: dict[str, Any] = {name: _list(rungs[column]) for name, column in LISTS.items()}
         lists["seeds"] = int(rungs["n_seeds"].iloc[0])
-        lists["least"] = least.loc[way].tolist() if way in least.index else [math.nan, math.nan]
+        lists["least"] = least[way].tolist() if way in least else [math.nan, math.nan]
         cells.setdefault(str(model), {})[str(way)] = lists
     return {
         "smallest": smallest,

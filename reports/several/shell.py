@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from crossprune.harness.store.objects import write_file
-from crossprune.reports.embedding import csv_uri, environment, packed, script, styles
-from crossprune.reports.wording import rounded, split_name
+from crossprune.reports.definitions import WORDS
+from crossprune.reports.embedding import TABLES, environment, packed, script, source, styles
 
-SCRIPTS = ("shared/base", "shared/state", "shared/draw", "view", "panels", "several")
+SCRIPTS = (
+    *("shared/base", "shared/state", "structure", "shared/files", "shared/draw"),
+    *("view", "panels"),
+    *("words", "formats", "tables", "links", "several"),
+)
 """Of the report's scripts, those that such a page runs."""
 
 
@@ -17,9 +21,16 @@ def write_page(path: Path, template: str, **shown: Any) -> Path:
     """Render a template of the folder ``several`` into a file that opens offline; return the file."""
     from plotly.offline import get_plotlyjs
 
-    made = environment(csv_uri=csv_uri, rounded=rounded, split_name=split_name)
-    text = made.get_template(f"several/{template}.html.jinja").render(
-        style=styles(), script=script(SCRIPTS), libraries={"plotly": packed(get_plotlyjs())}, **shown
+    text = (
+        environment()
+        .get_template(f"several/{template}.html.jinja")
+        .render(
+            style=styles(),
+            script=script(SCRIPTS),
+            libraries={"plotly": packed(get_plotlyjs()), "tables": packed(source(TABLES))},
+            words=WORDS,
+            **shown,
+        )
     )
     write_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return path

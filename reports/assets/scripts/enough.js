@@ -62,9 +62,10 @@ const enough = (() => {
 
   const table = (caption, head, rows) => {
     const cells = head.map((text) => element("th", { scope: "col" }, text));
-    const made = element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...cells)), element("tbody", {}, ...rows));
-    const tools = element("div", { class: "tools" }, tables.saving(made, "enough"));
-    return element("div", {}, tools, element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made));
+    const made = element("table", { "data-name": `enough-${state.get("model", "all")}` }, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...cells)), element("tbody", {}, ...rows));
+    const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
+    const tools = "popover" in made && element("div", { class: "tools" }, tables.saving(made));
+    return element("div", { class: "tabled" }, tools || null, scroll);
   };
   const row = (way, cells) => element("tr", {}, element("th", { scope: "row" }, way), ...cells);
 

@@ -92,8 +92,8 @@ const matrix = (() => {
     const title = `${outcome.label}: data chosen by a descriptor against random data`;
     const made = element("table", { class: "matrix", "aria-label": title }, element("thead", {}, head), element("tbody", {}, ...rows));
     const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made);
-    const tools = element("div", { class: "tools" }, tables.saving(made, "matrix"));
-    return [element("h3", {}, title), scroll, legend(outcome, span), tools];
+    const tools = "popover" in made && element("div", { class: "tools" }, tables.saving(made, "matrix"));
+    return [element("h3", {}, title), scroll, legend(outcome, span), tools || ""];
   };
 
   /** Return the cell that the address names, or the first model on its own data, or the first that there is. */

@@ -3,6 +3,9 @@
 view.start();
 panels.show();
 panels.watch();
+tables.watch(document.body);
+words.start();
+links.start();
 state.listen(() => {
   view.follow();
   panels.show();

@@ -10,8 +10,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
-TABLE = 'table[data-name="fractions"]'
-OPEN_ALL = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
 GRAVE = ("serious", "critical")
 OPTIONS = {"resultTypes": ["violations"], "preload": False}
 
@@ -36,17 +34,16 @@ def grave_faults(page: Page) -> list[str]:
 )
 def test_axe_finds_no_serious_fault(demo, open_page, draw_all, size, dark):
     page = open_page(demo, size=size, dark=dark)
-    page.evaluate(OPEN_ALL)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     draw_all(page)
     assert grave_faults(page) == []
 
 
 def test_axe_finds_no_serious_fault_in_menus(small, open_page):
-    page = open_page(small)
-    page.evaluate(OPEN_ALL)
-    page.locator(TABLE).scroll_into_view_if_needed()
+    page = open_page(small, "#at=by-fraction")
+    page.locator('table[data-name="fractions"]').scroll_into_view_if_needed()
     for name in ("Columns", "LaTeX, Markdown"):
-        page.locator(f".tabled:has({TABLE}) .tools").get_by_role("button", name=name).click()
+        page.locator("#by-fraction .tools").get_by_role("button", name=name).click()
         expect(page.locator(".menu:popover-open")).to_have_count(1)
         assert grave_faults(page) == []
         page.keyboard.press("Escape")
@@ -60,11 +57,10 @@ def test_axe_sees_a_fault(small, open_page):
 
 
 def test_the_keyboard_sorts_filters_and_saves(small, open_page):
-    page = open_page(small)
-    page.evaluate(OPEN_ALL)
-    table = page.locator(TABLE)
+    page = open_page(small, "#at=by-fraction")
+    table = page.locator('table[data-name="fractions"]')
     table.scroll_into_view_if_needed()
-    tools = page.locator(f".tabled:has({TABLE}) .tools")
+    tools = page.locator('.tabled:has(table[data-name="fractions"]) .tools')
     search = tools.get_by_role("searchbox")
     search.focus()
     page.keyboard.type("own / other")
