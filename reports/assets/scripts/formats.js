@@ -14,6 +14,13 @@ const formats = (() => {
     return (caption?.textContent ?? table.ariaLabel ?? "").trim().replace(/\s+/g, " ");
   };
 
+  /** Return the caption with what a panel has in the headings above it. */
+  const titleOf = (table) => {
+    const panel = table.closest(".panel");
+    const above = panel && [panel.closest("section")?.querySelector("h2"), panel.querySelector("h3")];
+    return [...(above ?? []).map((one) => one?.textContent.trim()), captionOf(table)].filter(Boolean).join(": ");
+  };
+
   /** Read a table: caption, headings, and rows of which some are headings as well. */
   const read = (table) => {
     const rows = [...table.rows]
@@ -25,7 +32,7 @@ const formats = (() => {
     const width = Math.max(...rows.map((row) => row.cells.length));
     rows.forEach((row) => row.cells.push(...Array(width - row.cells.length).fill("")));
     const [head, ...body] = rows;
-    return { caption: captionOf(table), head: head.cells, body, width };
+    return { caption: titleOf(table), head: head.cells, body, width };
   };
 
   const SPECIAL = {

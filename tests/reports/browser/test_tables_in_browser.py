@@ -171,6 +171,7 @@ def test_the_picture_of_the_first_screen_is_a_table_as_well(small, open_page, tm
     saved.value.save_as(tmp_path / "matrix.tex")
     head, *rows = check_latex((tmp_path / "matrix.tex").read_text(encoding="utf-8"))
     assert head[1:] == [ATTACK, "snap"]
+    assert r"mlearn-Mo, 10 \% kept}" in (tmp_path / "matrix.tex").read_text(encoding="utf-8")
     assert len(rows) == page.locator("#first .matrix tbody tr").count()
 
 
