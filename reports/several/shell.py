@@ -12,7 +12,7 @@ from crossprune.reports.embedding import TABLES, environment, packed, script, so
 SCRIPTS = (
     *("shared/base", "shared/state", "structure", "shared/files", "shared/draw"),
     *("view", "panels"),
-    *("words", "formats", "tables", "links", "several"),
+    *("words", "formats", "filters", "tables", "links", "several"),
 )
 """Of the report's scripts, those that such a page runs."""
 
