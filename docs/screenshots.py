@@ -9,47 +9,86 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from browser import Page, chromium, find_browser
+from playwright.sync_api import Browser, Page, sync_playwright
 
-DESKTOP, PHONE = 1280, 390
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+DESKTOP, PHONE = (1280, 1000), (390, 844)
 SECTIONS = {
-    "report-answer.png": "#answer",
     "report-fronts.png": "#fronts",
     "report-parity.png": "#parity",
     "report-map.png": "#map",
     "report-overlap.png": "#overlap",
 }
-"""Pictures at desktop width, by the section they show."""
+"""Pictures at desktop width, by the section they show; the first screen is `report-answer.png`."""
 MAX_HEIGHT = 1100
 MAX_BYTES = 300_000
+UNDRAWN = """[...document.querySelectorAll(".figure")].filter((one) => {
+  const place = one.getBoundingClientRect();
+  const inView = one.checkVisibility() && place.top < innerHeight && place.bottom > 0;
+  return inView && !one.querySelector(".main-svg");
+}).length"""
 
 
 def main() -> None:
     """Write the pictures beside this file."""
     report = Path(sys.argv[1]).resolve() / "report.html"
-    browser = find_browser()
-    if browser is None or not report.is_file():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None or not report.is_file():
         raise SystemExit(f"needs Chromium and {report}")
     folder = Path(__file__).with_name("images")
     folder.mkdir(exist_ok=True)
-    with chromium(browser) as page:
-        page.open(report, width=DESKTOP, height=1000)
-        for name, selector in SECTIONS.items():
-            page.picture(folder / name, selector, max_height=MAX_HEIGHT)
-        page.open(report, width=DESKTOP, height=1000, dark=True)
-        page.picture(folder / "report-dark.png", "#matrix", max_height=MAX_HEIGHT)
-        page.open(report, width=PHONE, height=844)
-        page.picture(folder / "report-phone.png")
-        page.picture(folder / "report-phone-map.png", "#map", max_height=MAX_HEIGHT)
-        page.open(report, width=DESKTOP)
-        print_pages(page, folder)
-        if page.problems:
-            raise SystemExit("the console says: " + "\n".join(page.problems))
-    for path in folder.glob("report-*.png"):
-        if path.stat().st_size > MAX_BYTES:
-            raise SystemExit(f"{path.name} is larger than {MAX_BYTES} bytes")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        with opened(browser, report, DESKTOP) as page:
+            page.screenshot(path=folder / "report-answer.png")
+            for name, selector in SECTIONS.items():
+                picture(page, folder / name, selector)
+            print_pages(page, folder)
+        with opened(browser, report, DESKTOP, dark=True) as page:
+            page.screenshot(path=folder / "report-dark.png")
+        with opened(browser, report, PHONE) as page:
+            page.screenshot(path=folder / "report-phone.png")
+            picture(page, folder / "report-phone-map.png", "#map")
+        browser.close()
+    for found in folder.glob("report-*.png"):
+        if found.stat().st_size > MAX_BYTES:
+            raise SystemExit(f"{found.name} is larger than {MAX_BYTES} bytes")
+
+
+@contextmanager
+def opened(browser: Browser, report: Path, size: tuple[int, int], *, dark: bool = False) -> Iterator[Page]:
+    """Open the page in a window of this size (pixels); end if its console says anything."""
+    page = browser.new_page(
+        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
+    )
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(report.as_uri())
+    page.wait_for_function(f"{UNDRAWN} === 0")
+    yield page
+    page.close()
+    if said:
+        raise SystemExit("the console says: " + "\n".join(said))
+
+
+def picture(page: Page, path: Path, selector: str) -> None:
+    """Save one section, cut at the largest height, once all of it is drawn."""
+    section = page.locator(selector)
+    section.evaluate("(one) => one.scrollIntoView()")
+    page.wait_for_timeout(500)
+    page.wait_for_function(f"{UNDRAWN} === 0")
+    box = section.bounding_box()
+    size = page.viewport_size
+    if box is None or size is None:
+        raise SystemExit(f"{selector} is not shown")
+    top = box["y"] + page.evaluate("scrollY")
+    clip = {"x": 0, "y": top, "width": size["width"], "height": min(box["height"] + 12, MAX_HEIGHT)}
+    page.screenshot(path=path, clip=clip, full_page=True)
 
 
 def print_pages(page: Page, folder: Path) -> None:
@@ -58,7 +97,7 @@ def print_pages(page: Page, folder: Path) -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         paper = Path(scratch) / "report.pdf"
-        page.pdf(paper)
+        page.pdf(path=paper, format="A4", print_background=True)
         call = ["pdftoppm", "-png", "-r", "70", "-f", "1", "-l", "1", "-singlefile"]
         subprocess.run([*call, paper, folder / "report-print"], check=True)
 

@@ -236,7 +236,7 @@ def print_analysis(console: Console, tables: Mapping[str, pd.DataFrame], *, full
         table = whole if full else _digest(name, whole)
         print_text(console, title)
         shared = [one for one in ("metric", "split", "source") if one in table]
-        if full and "outcome" in table:
+        if full and {"outcome", "comparison"} <= set(table):
             shared.append("comparison")
         for key, part in table.groupby(shared, sort=False) if shared else [((), table)]:
             head = [", ".join(str(one) or "properties and dynamics" for one in key)] if shared else []

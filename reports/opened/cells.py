@@ -229,7 +229,7 @@ def _add_groups(by_model: Tree, groups: pd.DataFrame) -> None:
 
 
 def _add_fits(by_model: Tree, details: Details) -> None:
-    """Add what the first seed of each cell predicted: part → way → fraction."""
+    """Add what the first seed of each cell predicted (part → way → fraction), and ``keys`` of fits."""
     labels: Mapping[tuple[str, str], FloatArray] = {
         (row["source"], row["part"]): np.asarray(row["labels"]) for row in records(details.parts)
     }
@@ -237,13 +237,13 @@ def _add_fits(by_model: Tree, details: Details) -> None:
         errors = 1e3 * (np.asarray(row["energies"]) - labels[row["source"], row["part"]])
         known = {
             "seed": int(row["seed"]),
-            "key": row["fit_key"],
             "errors": few_digits(errors, 3),
             "filled": np.diff(np.asarray(row["filled"]), prepend=0).tolist(),
             "counts": np.asarray(row["counts"]).tolist(),
             "beyond": int(row["n_beyond"]),
             "by_force": few_digits(row["force_mae"], 3),
         }
-        keys = ["fits", row["part"], row["way"], key_of(row["fraction"])]
+        keys = [row["way"], key_of(row["fraction"])]
         if (tree := by_model.get(f"{row['source']}/{row['model']}")) is not None:
-            put(tree, keys, known)
+            put(tree, ["fits", row["part"], *keys], known)
+            put(tree, ["keys", *keys], row["fit_key"])

@@ -21,11 +21,11 @@ PARTS = ("test", "ood")
 CELL = ["source", "way", "fraction", "model"]
 MOST_FITS = 1000
 """Fits whose predictions are looked at; of more, those at the fractions nearest to a tenth."""
-MOST_POINTS = 100_000
+MOST_POINTS = 60_000
 """Energies on the page, over all fits and parts: of many fits fewer of each."""
 FEW, MANY = 40, 300
 """Energies of one fit and part on the page, at least and at most."""
-SIDE, SIDE_OF_MANY = 40, 24
+SIDE, SIDE_OF_MANY = 40, 20
 """Bins along each axis of the histogram of force components; the second for over a hundred fits."""
 FITS = [*CELL, "part", "seed", "fit_key", "energies", "filled", "counts", "n_beyond", "force_mae"]
 LABELS = [
@@ -118,7 +118,8 @@ def nearest(fits: pd.DataFrame, most: int = MOST_FITS) -> pd.DataFrame:
 
 def _tables(store: Store, fits: pd.DataFrame) -> dict[str, pd.DataFrame]:
     rows, labels = [], []
-    fits = fits[[holds_predictions(store.path("fit", key)) for key in fits["fit_key"]]]
+    held = [key for key in fits["fit_key"] if holds_predictions(store.path("fit", str(key)))]
+    fits = fits[fits["fit_key"].isin(held)]
     points = int(np.clip(MOST_POINTS // max(1, 2 * len(fits)), FEW, MANY))
     side = SIDE if len(fits) <= 100 else SIDE_OF_MANY
     for (source, key), mine in fits.groupby(["source", "dataset_key"]):

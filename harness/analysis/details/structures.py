@@ -18,8 +18,8 @@ from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store
 from numpy.typing import NDArray
 
-MOST_ATOMS = 60_000
-"""Atoms on a page, over all data sets: about a megabyte; of more, frames are drawn at random."""
+MOST_ATOMS = 40_000
+"""Atoms on a page, over all data sets: some 700 kB; of more, frames are drawn at random."""
 
 
 @dataclass(frozen=True)

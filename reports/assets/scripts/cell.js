@@ -66,7 +66,7 @@ const cell = (() => {
       return [percent(+share), null, value(known.way), value("random")];
     });
     const file = known.outcome.key?.startsWith("properties") ? "properties.parquet" : "md.parquet";
-    const why = `${known.outcome.label} is a mean over many values of each model, so single repeats are no curve; they are in ${file}.`;
+    const why = `${known.outcome.label}: this outcome rests on many values of each model, so single repeats are no curve here; they are in ${file}.`;
     return section("Learning curve", missing(why), rows.length ? behind.compared(`${known.outcome.label} by what is kept`, ["kept", "", "random", known.outcome.unit], rows) : null);
   };
 
@@ -178,6 +178,8 @@ const cell = (() => {
     const toml = `${shared.study}${how.study}fractions = [${shared.fractions[fraction]}]\n${own.study}`;
     const file = element("a", { download: "cell.toml", href: `data:text/plain;charset=utf-8,${encodeURIComponent(toml)}` }, "cell.toml");
     const seed = own.fits?.[part]?.[way]?.[fraction]?.seed ?? 0;
+    const key = own.keys?.[way]?.[fraction];
+    const folder = key && `STORE/objects/fit/${key.slice(0, 2)}/${key}/potential`;
     const alike = Object.values(shared.ways).filter((one) => one.chooser === how.chooser && one.method === how.method);
     const which = `--data ${quoted(source)} --chooser ${quoted(how.chooser)} --method ${quoted(how.method)} --fraction ${shared.fractions[fraction]} --seed ${seed}`;
     return section(
@@ -185,10 +187,11 @@ const cell = (() => {
       element("p", {}, "From nothing: save ", file, " and run"),
       copied("crossprune run cell.toml --store cell"),
       element("details", {}, element("summary", {}, "The study of this cell"), copied(toml)),
+      ...(key ? [element("p", {}, `From the run's folder, here called STORE: the errors of seed ${seed} again, from its potential.`), copied(`crossprune evaluate ${folder}`)] : []),
       ...(alike.length > 1
         ? [note(`${how.chooser} chose by ${how.method} in ${alike.length} ways, which the commands that take frames or a potential out of a store cannot tell apart: repeat the cell.`)]
         : [
-            element("p", {}, "From the run's folder, here called STORE: the frames that were chosen, and the potential, ready for LAMMPS or ASE."),
+            element("p", {}, "The frames that were chosen, and the potential ready for LAMMPS."),
             copied(`crossprune export STORE ${which} --output chosen.extxyz`),
             copied(`crossprune export-potential STORE --model ${quoted(model)} ${which} --output ${quoted(`${model}-potential`)}`),
           ]),

@@ -15,8 +15,6 @@ view.start();
 panels.show();
 panels.watch();
 matrix.start();
-cell.start();
-structure.start();
 tables.watch(document.body);
 words.start();
 drawings.offer(document);
@@ -29,6 +27,8 @@ state.listen((changed) => {
   matrix.follow(changed);
   if (changed.has("at")) goTo(state.get("at"));
 });
+cell.start(); // they follow the address too, after the switches
+structure.start();
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.('a[href^="#"]');
   if (!link || link.hash.includes("=")) return;

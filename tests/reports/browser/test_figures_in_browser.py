@@ -1,4 +1,4 @@
-"""Figures are saved on white in readable colours, zoom and reset; every section has a link to what it shows."""
+"""Figures are saved on white, zoom and reset; every section has a link to what it shows."""
 
 from __future__ import annotations
 

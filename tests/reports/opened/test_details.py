@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossprune.harness.analysis.details import fits
-from crossprune.harness.analysis.details.artefacts import Artefacts
+from crossprune.harness.analysis.details.artefacts import Artefacts, gather
 from crossprune.harness.analysis.details.fits import errors_of_fits, fits_of, looked_at, nearest, part_of
 from crossprune.harness.analysis.details.gathered import details_of
 from crossprune.harness.analysis.details.groups import ERRORS, errors_of_groups
 from crossprune.harness.analysis.details.structures import files_of, within
 from crossprune.harness.data.frames import energy_of, forces_of
+from crossprune.harness.engine.results import read_overall
 from crossprune.harness.engine.stored import stored_dataset, stored_potential, stored_subset
 from crossprune.harness.engine.study import parse_study
 
@@ -171,3 +172,24 @@ def test_files_are_those_of_the_part_where_card_or_study_says():
     }
     own = files_of(study("runs/pool.extxyz", {"test": "runs/tested.extxyz"}), "runs/pool.extxyz")
     assert own == {"train": ("pool.extxyz",), "test": ("tested.extxyz",), "ood": ("pool.extxyz",)}
+
+
+def test_a_study_that_only_chooses_has_structures_and_no_fits(finished, tmp_path):
+    text = """
+    [study]
+    name = "chosen"
+    datasets = ["si-pbe"]
+    models = []
+    choosers = ["composition"]
+    fractions = [0.5]
+    seeds = [0]
+    [data.si-pbe]
+    smoke = true
+    """
+    root = finished(tmp_path, text)
+    overall = read_overall(root / "results.parquet")
+    found = details_of(root, overall, gather(root, overall), root / "results.parquet")
+    assert found.n_fits == len(found.fits) == len(found.parts) == len(found.groups) == 0
+    (one,) = found.structures
+    assert set(one.frames) == set(one.dataset.indices("train")), "the points of the map"
+    assert set(found.chosen) == {("si-pbe", "random", 0.5), ("si-pbe", "composition · fps", 0.5)}

@@ -64,7 +64,7 @@ def test_a_cell_holds_its_groups_and_the_predictions_of_its_first_seed(opened, c
     fit = own["fits"]["test"]["mean · fps, max pooling"]["0.5"]
     fits = opened.details.fits
     row = fits[
-        (fits["fit_key"] == fit["key"])
+        (fits["fit_key"] == own["keys"]["mean · fps, max pooling"]["0.5"])
         & (fits["part"] == "test")
         & (fits["way"] == "mean · fps, max pooling")
     ]

@@ -9,15 +9,17 @@ const saveAs = (content, name, type = "text/plain;charset=utf-8") => {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 };
 
-/** Say something to everyone: shown for a moment, and read out. */
+/** Say something to everyone: shown for a moment above all else, and read out. */
 const announce = (() => {
-  const box = element("p", { id: "said", role: "status" });
-  document.body.append(box);
+  const box = element("p", { id: "said", role: "status", popover: "manual" });
   let timer;
   return (text) => {
     clearTimeout(timer);
+    // What a dialog covers is neither seen nor read out.
+    (document.querySelector("dialog[open]") ?? document.body).append(box);
+    box.showPopover();
     box.textContent = text;
-    timer = setTimeout(() => (box.textContent = ""), 3000);
+    timer = setTimeout(() => box.remove(), 3000);
   };
 })();
 
