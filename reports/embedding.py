@@ -28,7 +28,7 @@ CSV_SAFE = ",:;/()=+*!$'@~"
 
 SCRIPTS = (
     *("shared/base", "shared/state", "structure", "shared/files", "shared/draw", "map", "view", "panels"),
-    *("matrix", "enough", "behind", "cell", "words", "formats", "tables", "drawings", "links"),
+    *("matrix", "enough", "behind", "cell", "words", "formats", "filters", "tables", "drawings", "links"),
     *("supplement", "main"),
 )
 """Scripts of the page in the order in which they are joined."""

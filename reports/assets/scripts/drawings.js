@@ -2,8 +2,18 @@
 
 const drawings = (() => {
   const STYLES = [
-    "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-opacity", "opacity",
-    "font-family", "font-size", "font-weight", "text-anchor", "dominant-baseline",
+    "fill",
+    "fill-opacity",
+    "stroke",
+    "stroke-width",
+    "stroke-dasharray",
+    "stroke-opacity",
+    "opacity",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "text-anchor",
+    "dominant-baseline",
   ];
   const LINE = 16;
   const SCALE = 3;
@@ -79,7 +89,8 @@ const drawings = (() => {
   };
   const save = async (figure, format) => {
     const drawn = standalone(figure);
-    const content = format === "svg" ? new Blob([drawn.text], { type: "image/svg+xml" }) : await bitmap(drawn);
+    const content =
+      format === "svg" ? new Blob([drawn.text], { type: "image/svg+xml" }) : await bitmap(drawn);
     saveAs(content, `${nameOf(figure)}.${format}`);
   };
 
@@ -89,7 +100,11 @@ const drawings = (() => {
       const about = figure.querySelector("figcaption")?.textContent.trim() ?? "drawing";
       const buttons = ["svg", "png"].map((format) => {
         const label = `Save ${about} as ${format.toUpperCase()}`;
-        return element("button", { type: "button", "aria-label": label, onclick: () => save(figure, format) }, format.toUpperCase());
+        return element(
+          "button",
+          { type: "button", "aria-label": label, onclick: () => save(figure, format) },
+          format.toUpperCase(),
+        );
       });
       figure.append(element("div", { class: "tools" }, ...buttons));
     }

@@ -11,7 +11,13 @@ const links = (() => {
       if (!title) continue;
       const name = title.textContent.trim();
       const label = `Copy a link to this view: ${name}`;
-      title.after(element("button", { type: "button", class: "view-link", "aria-label": label, onclick: () => copyLink(section, name) }, "Copy link"));
+      title.after(
+        element(
+          "button",
+          { type: "button", class: "view-link", "aria-label": label, onclick: () => copyLink(section, name) },
+          "Copy link",
+        ),
+      );
     }
   };
   return { start };

@@ -79,7 +79,7 @@ const matrix = (() => {
     );
   };
 
-  const table = (outcome, picture) => {
+  const table = (outcome, picture, now) => {
     const span = spanOf(picture);
     const head = element("tr", {}, element("th", { scope: "col" }, "chosen by ↓  model →"));
     picture.models.forEach((model) => head.append(element("th", { scope: "col" }, model)));
@@ -90,8 +90,12 @@ const matrix = (() => {
       return line;
     });
     const title = `${outcome.label}: data chosen by a descriptor against random data`;
-    const made = element("table", { class: "matrix", "aria-label": title }, element("thead", {}, head), element("tbody", {}, ...rows));
-    return [element("h3", {}, title), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made), legend(outcome, span)];
+    const label = `${title}, ${now.dataset}, ${percent(+now.fraction)} kept`;
+    const [top, body] = [element("thead", {}, head), element("tbody", {}, ...rows)];
+    const made = element("table", { class: "matrix", "aria-label": label }, top, body);
+    const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Matrix" }, made);
+    const tools = "popover" in made && element("div", { class: "tools" }, tables.saving(made, "matrix"));
+    return [element("h3", {}, title), scroll, legend(outcome, span), tools || ""];
   };
 
   /** Return the cell that the address names, or the first model on its own data, or the first that there is. */
@@ -178,7 +182,7 @@ const matrix = (() => {
       place.replaceChildren(element("p", { class: "notice" }, "Nothing to compare here: no cell of this data set, outcome and fraction has a result beside random."));
       return;
     }
-    place.replaceChildren(...table(known[now.outcome], picture));
+    place.replaceChildren(...table(known[now.outcome], picture, now));
     await drawBeside(known[now.outcome], picture, now);
   };
 

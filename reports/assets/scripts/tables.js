@@ -1,12 +1,7 @@
-// Tables sort, filter and hide columns (DataTables), and are saved or copied as LaTeX and Markdown.
+// Tables sort, filter and hide columns once they are in view (DataTables), and are saved or copied.
 
 const tables = (() => {
-  const MEASURED = /^[<>]?([−-]?(?:\d[\d.]*(?:e[+-]?\d+)?|inf))(?:\s*(?:±|to\b|%|of\b|×|\().*)?$/i;
-  const NONE = /^(–|)$/;
-  const number = (text) => Number(text.replace("−", "-").replace("inf", "Infinity"));
-  const valueOf = (text) => number(MEASURED.exec(text)?.[1] ?? "NaN");
   const SORTED_FROM = 2;
-  const FILTERED_FROM = 6;
 
   const prepare = remembered(async () => {
     await library("tables");
@@ -24,11 +19,10 @@ const tables = (() => {
     const [body] = table.tBodies;
     const columns = [...table.tHead.rows[0].cells].map((_, at) => [...body.rows].map((row) => row.cells[at]));
     const texts = columns.map((cells) => cells.map((cell) => cell.textContent.trim()));
-    const isNumeric = (all) => all.some((one) => !NONE.test(one)) && all.every((one) => NONE.test(one) || MEASURED.test(one));
-    const found = texts.flatMap((all, at) => (isNumeric(all) ? [at] : []));
+    const found = texts.flatMap((all, at) => (filters.areNumbers(all) ? [at] : []));
     for (const at of found) {
       columns[at].forEach((cell, row) => {
-        const value = valueOf(texts[at][row]);
+        const value = filters.valueOf(texts[at][row]);
         cell.dataset.order ??= isNaN(value) ? "" : value;
       });
     }
@@ -59,91 +53,25 @@ const tables = (() => {
     return known;
   };
 
-  /** Keep a condition such as `> 0.9` for numbers, or else a text that is to be found. */
-  const condition = (text) => {
-    const [, sign, limit] = /^\s*(<=|>=|<|>|=)\s*([−-]?[\d.]+(?:e[+-]?\d+)?)\s*$/i.exec(text) ?? [];
-    if (!sign) return (cell) => cell.toLowerCase().includes(text.trim().toLowerCase());
-    const test = {
-      "<": (a, b) => a < b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "=": (a, b) => a === b,
-    }[sign];
-    return (cell) => test(valueOf(cell.trim()), number(limit));
-  };
-
-  // What is sorted, found and hidden is in the address, under the name of the table.
-  const KEYS = ["sort", "find", "hide", "where"];
-  const keyOf = (kind, table) => `${kind}.${table.dataset.name}`;
-  const listOf = (text) => text.split(".").filter(Boolean).map(Number);
-  const conditionsOf = (text) => new Map(text.split("&").filter(Boolean).map((one) => [parseInt(one), one.slice(one.indexOf(":") + 1)]));
-
-  /** Show what the address says of a table. */
-  const follow = (table, known) => {
-    const said = (kind) => state.get(keyOf(kind, table));
-    const [, column, direction] = /^(\d+)\.(asc|desc)$/.exec(said("sort")) ?? [];
-    const order = column === undefined ? [] : [[+column, direction]];
-    if (JSON.stringify(known.order()) !== JSON.stringify(order)) known.order(order);
-    const hidden = listOf(said("hide"));
-    const conditions = conditionsOf(said("where"));
-    known.columns().every(function (at) {
-      this.visible(!hidden.includes(at), false);
-      const text = conditions.get(at) ?? "";
-      this.search.fixed("condition", text ? condition(text) : null);
-    });
-    known.search(said("find")).draw();
-  };
-
-  const names = (known) => known.columns().titles().toArray();
-
-  /** Make the switches of a table; they change the address, which the table follows. */
-  const controls = (table, known) => {
-    const set = (kind, value) => state.set({ [keyOf(kind, table)]: value });
-    const about = formats.captionOf(table);
-    const all = known.rows().count();
-    const find = element("input", {
-      type: "search", placeholder: "Filter rows", "aria-label": `Filter the rows of: ${about}`, autocomplete: "off",
-      oninput: () => set("find", find.value),
-    });
-    const count = element("output");
-    const columns = names(known).map((name, at) => {
-      const shown = element("input", {
-        type: "checkbox",
-        onchange: () => set("hide", columns.flatMap((one, index) => (one.shown.checked ? [] : [index])).join(".")),
-      });
-      const where = element("input", {
-        type: "text", placeholder: "any", "aria-label": `Condition on ${name}`, autocomplete: "off",
-        oninput: () => set("where", columns.flatMap((one, index) => (one.where.value ? [`${index}:${one.where.value}`] : [])).join("&")),
-      });
-      return { shown, where, row: element("li", {}, element("label", {}, shown, ` ${name}`), where) };
-    });
-    const refresh = () => {
-      const hidden = listOf(state.get(keyOf("hide", table)));
-      const conditions = conditionsOf(state.get(keyOf("where", table)));
-      const filled = (box, text) => box.value !== text && (box.value = text);
-      filled(find, state.get(keyOf("find", table)));
-      columns.forEach((one, at) => {
-        one.shown.checked = !hidden.includes(at);
-        filled(one.where, conditions.get(at) ?? "");
-      });
-      const n = known.rows({ search: "applied" }).count();
-      count.textContent = n === all ? `${all} rows` : `${n} of ${all} rows`;
-    };
-    known.on("order", () => {
-      const [first] = known.order();
-      set("sort", first?.[1] ? `${first[0]}.${first[1]}` : "");
-    });
-    const help = element("p", {}, "What is shown, and of which rows: a text that a column has, or a condition such as > 0.9");
-    const chooser = menu("Columns", `Columns of: ${about}`, help, element("ul", {}, ...columns.map((one) => one.row)));
-    return { parts: all < FILTERED_FROM ? [chooser] : [find, count, chooser], refresh };
-  };
-
   /** Make the menu that saves or copies what is shown of a table. */
-  const saving = (table) => {
+  const saving = (table, name = table.dataset.name) => {
     const about = formats.captionOf(table);
-    const kinds = [["LaTeX", "tex", formats.latex], ["Markdown", "md", formats.markdown]];
-    const rows = kinds.map(([name, ending, write]) => {
-      const text = () => write(table, document.title);
-      const button = (verb, onclick) => element("button", { type: "button", "aria-label": `${verb} as ${name}`, onclick }, verb);
-      const file = `${fileName(table.dataset.name)}.${ending}`;
-      return element("li", {}, name, button("Save", () => saveAs(text(), file)), button("Copy", () => copy(text(), `${about}, ${name}`)));
+    const kinds = [
+      ["LaTeX", "tex", formats.latex],
+      ["Markdown", "md", formats.markdown],
+    ];
+    const rows = kinds.map(([kind, ending, write]) => {
+      const text = () => write(table, name);
+      const button = (verb, onclick) =>
+        element("button", { type: "button", "aria-label": `${verb} as ${kind}`, onclick }, verb);
+      const file = `${fileName(name)}.${ending}`;
+      return element(
+        "li",
+        {},
+        kind,
+        button("Save", () => saveAs(text(), file)),
+        button("Copy", () => copy(text(), `${about}, ${kind}`)),
+      );
     });
     return menu("LaTeX, Markdown", `Save or copy: ${about}`, element("ul", {}, ...rows));
   };
@@ -156,14 +84,7 @@ const tables = (() => {
     holder.append(bar, scroll);
     if (canSort(table)) {
       const known = await sorted(table);
-      const { parts, refresh } = controls(table, known);
-      bar.append(...parts);
-      const all = () => {
-        follow(table, known);
-        refresh();
-      };
-      state.listen((changed) => KEYS.some((kind) => changed.has(keyOf(kind, table))) && all());
-      all();
+      bar.append(...filters.controls(table, known));
     }
     bar.append(saving(table));
   });
@@ -171,8 +92,12 @@ const tables = (() => {
   /** Let the keyboard scroll what is wider than its box. */
   const letScroll = (box) => {
     if (box.scrollWidth <= box.clientWidth) return;
-    const name = box.querySelector("table")?.caption ? formats.captionOf(box.querySelector("table")) : box.closest("section, dialog")?.id;
-    Object.entries({ tabindex: 0, role: "region", "aria-label": name ?? "table" }).forEach((one) => box.setAttribute(...one));
+    const name = box.querySelector("table")?.caption
+      ? formats.captionOf(box.querySelector("table"))
+      : box.closest("section, dialog")?.id;
+    Object.entries({ tabindex: 0, role: "region", "aria-label": name ?? "table" }).forEach((one) =>
+      box.setAttribute(...one),
+    );
   };
 
   /** Enhance the tables inside an element when they come into view. */

@@ -12,7 +12,11 @@ const putBeside = (box, anchor) => {
 
 /** Make a button and the box that it opens. */
 const menu = (label, about, ...content) => {
-  const box = element("div", { class: "menu", popover: "auto", role: "group", "aria-label": about }, ...content);
+  const box = element(
+    "div",
+    { class: "menu", popover: "auto", role: "group", "aria-label": about },
+    ...content,
+  );
   const button = element("button", { type: "button", "aria-label": `${label}: ${about}` }, label);
   button.popoverTargetElement = box;
   box.addEventListener("toggle", () => box.matches(":popover-open") && putBeside(box, button));
@@ -47,7 +51,9 @@ const words = (() => {
     document.body.append(box);
     document.querySelectorAll("button[data-word]").forEach((one) => describe(one, one));
     for (const name of ["pointerover", "focusin", "click"]) {
-      document.addEventListener(name, (event) => (marked(event) ? show(marked(event)) : box.contains(event.target) || hide()));
+      document.addEventListener(name, (event) =>
+        marked(event) ? show(marked(event)) : box.contains(event.target) || hide(),
+      );
     }
     document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
     window.addEventListener("scroll", hide, { passive: true, capture: true });

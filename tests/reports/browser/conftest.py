@@ -128,10 +128,6 @@ def small(make_results, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def demo(require_adapter, tmp_path_factory) -> Path:
     """Run the demo study at its smoke size through the command line, and return its page."""
-    import os  # TEMP
-
-    if "W2DEMO" in os.environ:
-        return Path(os.environ["W2DEMO"])  # TEMP
     require_adapter("snap")
     folder = tmp_path_factory.mktemp("demo")
     text = files("crossprune.harness.cli").joinpath("demo.toml").read_text()

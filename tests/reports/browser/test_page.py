@@ -40,7 +40,7 @@ def test_switches_show_another_outcome_and_another_space(demo, open_page):
 
 def test_every_csv_is_a_table(demo, open_page):
     page = open_page(demo)
-    links = page.locator("a.csv")
+    links = page.locator("a.csv[download$='.csv']")
     assert links.count() > 10
     assert links.count() == len(set(links.evaluate_all("(all) => all.map((one) => one.download)")))
     read = "(all) => Promise.all(all.map((one) => fetch(one.href).then((found) => found.text())))"

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+ATTACK = "<img src=x onerror=alert(1)> & 50% of a_b"
 TABLE = 'table[data-name="fractions"]'
 TOOLS = f".tabled:has({TABLE}) .tools"
 
@@ -79,8 +80,12 @@ def test_rows_are_filtered_by_text_and_by_conditions(small, open_page):
 def test_a_link_restores_order_filter_and_columns(small, open_page):
     page = open_page(small)
     table = table_of(page)
-    table.locator("thead th", has_text="ratio").first.click()
+    table.locator("thead th", has_text="comparison").click()
+    table.locator("thead th", has_text="ratio").first.click(modifiers=["Shift"])
     page.locator(TOOLS).get_by_role("searchbox").fill("force")
+    page.locator(TOOLS).get_by_role("button", name="Columns").click()
+    page.get_by_label("Condition on fraction").locator("visible=true").fill("<= 0.5")
+    page.keyboard.press("Escape")
     page.locator(TOOLS).get_by_role("button", name="Columns").click()
     page.get_by_role("checkbox", name="verdict").locator("visible=true").uncheck()
     page.keyboard.press("Escape")
@@ -89,8 +94,9 @@ def test_a_link_restores_order_filter_and_columns(small, open_page):
     again = table_of(open_page(small, address))
     expect(again.locator("thead th", has_text="verdict")).to_have_count(0)
     assert again.locator("tbody tr").all_inner_texts() == table.locator("tbody tr").all_inner_texts()
-    ratios = exact(again, "ratio")
-    assert ratios == sorted(ratios)
+    rows = list(zip(column(again, "comparison"), exact(again, "ratio"), strict=True))
+    assert rows == sorted(rows)
+    assert set(column(again, "fraction")) == {"0.1", "0.5"}
 
 
 def test_latex_is_what_is_shown_and_well_formed(small, open_page, tmp_path):
@@ -152,7 +158,21 @@ def check_latex(text: str) -> list[list[str]]:
 
 
 def undone(text: str) -> str:
-    return re.sub(r"\\([&%$#_{}])", r"\1", text).replace("--", "–")
+    plain = text.replace(r"\textless{}", "<").replace(r"\textgreater{}", ">").replace("--", "–")
+    return re.sub(r"\\([&%$#_{}])", r"\1", plain)
+
+
+def test_the_picture_of_the_first_screen_is_a_table_as_well(small, open_page, tmp_path):
+    page = open_page(small)
+    page.locator("#first .tools").get_by_role("button", name="LaTeX, Markdown").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save as LaTeX").locator("visible=true").click()
+    assert saved.value.suggested_filename == "matrix.tex"
+    saved.value.save_as(tmp_path / "matrix.tex")
+    head, *rows = check_latex((tmp_path / "matrix.tex").read_text(encoding="utf-8"))
+    assert head[1:] == [ATTACK, "snap"]
+    assert r"mlearn-Mo, 10 \% kept}" in (tmp_path / "matrix.tex").read_text(encoding="utf-8")
+    assert len(rows) == page.locator("#first .matrix tbody tr").count()
 
 
 def test_markdown_is_copied(small, open_page):

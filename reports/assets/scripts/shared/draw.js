@@ -37,10 +37,12 @@ const save = async (box, format, name) => {
   const { margin, title = {} } = box.layout;
   const more = place ? 18 : 0;
   const text = [place && `<sub>${escaped(place)}</sub>`, title.text].filter(Boolean).join("<br>");
-  const paper = { paper_bgcolor: "white", plot_bgcolor: "white", font: { ...box.layout.font, color: "#1b1f24" } };
-  const layout = { ...box.layout, ...paper, title: { ...title, text }, margin: { ...margin, t: margin.t + more } };
+  const font = { ...box.layout.font, color: "#1b1f24" };
+  const paper = { paper_bgcolor: "white", plot_bgcolor: "white", font, margin: { ...margin, t: margin.t + more } };
+  const layout = { ...box.layout, ...paper, title: { ...title, text } };
   const size = { width: box.clientWidth, height: box.clientHeight + more };
-  const address = await Plotly.toImage({ data: box.data, layout }, { format, ...size, scale: format === "png" ? 3 : 1 });
+  const scale = format === "png" ? 3 : 1;
+  const address = await Plotly.toImage({ data: box.data, layout }, { format, ...size, scale });
   download(address, `${fileName([name, place, title.text ?? ""].filter(Boolean).join("-"))}.${format}`);
 };
 
