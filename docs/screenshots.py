@@ -16,14 +16,13 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-DESKTOP, PHONE = (1280, 1000), (390, 844)
-SECTIONS = {
-    "report-fronts.png": "#fronts",
-    "report-parity.png": "#parity",
-    "report-map.png": "#map",
-    "report-overlap.png": "#overlap",
-}
+DESKTOP, PHONE = (1280, 800), (390, 844)
+SECTIONS = {"report-fronts.png": "#fronts", "report-map.png": "#map"}
 """Pictures at desktop width, by the section they show; the first screen is `report-answer.png`."""
+CELL = "#way=snap · fps&model=gap&open=cell"
+STRUCTURE = "#frame=si-pbe/5"
+SOFTWARE_DRAWING = "GL Driver Message (OpenGL, Performance"
+"""Chromium says so of itself where no graphics card draws a structure."""
 MAX_HEIGHT = 1100
 MAX_BYTES = 300_000
 UNDRAWN = """[...document.querySelectorAll(".figure")].filter((one) => {
@@ -48,8 +47,12 @@ def main() -> None:
             for name, selector in SECTIONS.items():
                 picture(page, folder / name, selector)
             print_pages(page, folder)
-        with opened(browser, report, DESKTOP, dark=True) as page:
-            page.screenshot(path=folder / "report-dark.png")
+        with opened(browser, report, DESKTOP, fragment=CELL) as page:
+            page.screenshot(path=folder / "report-cell.png")
+        with opened(browser, report, DESKTOP, fragment=STRUCTURE, dark=True) as page:
+            page.wait_for_selector("#structure canvas")
+            page.wait_for_timeout(1000)
+            page.screenshot(path=folder / "report-structure.png")
         with opened(browser, report, PHONE) as page:
             page.screenshot(path=folder / "report-phone.png")
             picture(page, folder / "report-phone-map.png", "#map")
@@ -60,15 +63,19 @@ def main() -> None:
 
 
 @contextmanager
-def opened(browser: Browser, report: Path, size: tuple[int, int], *, dark: bool = False) -> Iterator[Page]:
+def opened(
+    browser: Browser, report: Path, size: tuple[int, int], *, fragment: str = "", dark: bool = False
+) -> Iterator[Page]:
     """Open the page in a window of this size (pixels); end if its console says anything."""
     page = browser.new_page(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
     )
     said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+    page.on(
+        "console", lambda message: said.append(message.text) if SOFTWARE_DRAWING not in message.text else None
+    )
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(report.as_uri())
+    page.goto(report.as_uri() + fragment)
     page.wait_for_function(f"{UNDRAWN} === 0")
     yield page
     page.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import way_of
 from crossprune.harness.analysis.efficiency.saving import TOLERANCE
@@ -22,8 +23,6 @@ LISTS = {
     "high": "high",
     "c": "n_configurations",
     "n": "n_labels",
-    "nlow": "n_labels_low",
-    "nhigh": "n_labels_high",
 }
 """Name in the page's data → column of the table ``enough``; each a list over the tolerances."""
 
@@ -72,30 +71,29 @@ def savings(table: pd.DataFrame | None, kept: pd.DataFrame) -> Savings | None:
 
 
 def _set(table: pd.DataFrame, sizes: pd.DataFrame) -> dict[str, Any]:
-    order = random_first(table["chooser"])
-    ranked = table.sort_values("chooser", key=lambda names: names.map(order.index), kind="stable")
+    """Lay one data set out; all its curves have the same tolerances."""
+    ranked = table.sort_values(["model", "way", "tolerance"], kind="stable")
+    n = ranked["tolerance"].nunique()
+    numbers = ranked[list(LISTS.values())].replace(-np.inf, BELOW).to_numpy().reshape(-1, n, len(LISTS))
     smallest = float(sizes["fraction"].min())
     of_least = sizes[sizes["fraction"] == smallest]
     least = dict(zip(of_least["way"], of_least[["n_configurations", "n_labels"]].to_numpy(), strict=True))
     cells: dict[str, dict[str, Any]] = {}
-    for (model, way), one in ranked.groupby(["model", "way"], sort=False):
-        rungs = one.sort_values("tolerance")
-        lists: dict[str, Any] = {name: _list(rungs[column]) for name, column in LISTS.items()}
-        lists["seeds"] = int(rungs["n_seeds"].iloc[0])
-        lists["least"] = least[way].tolist() if way in least else [math.nan, math.nan]
-        cells.setdefault(str(model), {})[str(way)] = lists
+    heads = ranked[["model", "way", "n_seeds"]].iloc[::n].itertuples(index=False)
+    for (model, way, n_seeds), one in zip(heads, numbers, strict=True):
+        lists = dict(zip(LISTS, one.T.tolist(), strict=True))
+        taken = least[way].tolist() if way in least else [math.nan, math.nan]
+        cells.setdefault(str(model), {})[str(way)] = {**lists, "seeds": n_seeds, "least": taken}
+    known = table[["chooser", "way"]].drop_duplicates().sort_values("way")
     return {
         "smallest": smallest,
         "full": float(sizes.loc[sizes["fraction"] > 1 - 1e-9, "n_labels"].mean()),
-        "ways": list(dict.fromkeys(ranked["way"])),
+        "ways": [
+            way for name in random_first(known["chooser"]) for way in known["way"][known["chooser"] == name]
+        ],
         "models": sorted(cells),
         "cells": cells,
     }
-
-
-def _list(values: pd.Series[float]) -> list[float]:
-    """Round to what is shown; labels beyond a thousand have no digits that tell anything."""
-    return [BELOW if one == -math.inf else float(f"{one:.4g}") for one in values]
 
 
 def _table(named: pd.DataFrame) -> pd.DataFrame:

@@ -137,7 +137,8 @@ def test_all_failed_says_so_and_carries_no_plotly(make_results, tmp_path):
     text, page = write(make_results(failed, reason=ATTACK), tmp_path)
     assert "No cell finished with a test error" in page.text
     assert "54 failed" in page.text
-    assert len(text) < 200_000
+    assert 'data-library="plotly"' not in text
+    assert len(text) < 300_000
 
 
 @pytest.mark.slow

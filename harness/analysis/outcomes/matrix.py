@@ -65,9 +65,8 @@ def _of_outcome(
         if cases:
             found = _compared(estimate(pairs, cases, of_frames, pooled=pooled))
             table = table.merge(found, how="left", on=["comparison", "model"])
-        head = {"outcome": one.name, "split": one.part, "better": one.better}
-        head |= {"source": str(source), "fraction": float(str(fraction))}
-        yield table.assign(**head).reindex(columns=COLUMNS)
+        head = {"outcome": one.name, "split": one.part, "better": one.better, "source": str(source)}
+        yield table.assign(**head, fraction=float(str(fraction))).reindex(columns=COLUMNS)
 
 
 def _values(cells: pd.DataFrame) -> pd.DataFrame:

@@ -81,7 +81,7 @@ const enough = (() => {
         element("td", {}, `${costText(cell.n[at], cell.least[1])}${labels}`),
       ]);
     });
-    return table(caption, ["chosen by", "part of the pool", "95 % interval", "configurations", "labels"], rows);
+    return table(caption, ["chosen by", `part of the pool (line: ${share(set.smallest)} to 100 %)`, "95 % interval", "configurations", "labels"], rows);
   };
 
   /** All models: parts of the pool, intervals and labels below them. */

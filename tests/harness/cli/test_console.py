@@ -88,6 +88,15 @@ def test_intervals_of_data_efficiency_stand_beside_their_numbers():
     assert "2 (–)" in output.getvalue()
 
 
+@pytest.mark.parametrize("name", ["matrix", "enough"])
+def test_what_the_page_draws_is_printed_if_it_is_asked_for(name):
+    table = pd.DataFrame({"dataset": ["x"], "model": ["snap"], "tolerance": [0.05], "fraction": [0.2]})
+    for full in (False, True):
+        output = io.StringIO()
+        print_analysis(Console(file=output, width=100), {name: table}, full=full)
+        assert (f"{name}: " in output.getvalue()) == full
+
+
 def test_the_matrix_averages_over_pools_and_not_over_their_seeds():
     shared = {
         "dataset": "x",
