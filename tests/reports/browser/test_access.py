@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 DESKTOP, PHONE = (1280, 800), (390, 844)
 GRAVE = ("serious", "critical")
-OPTIONS = {"resultTypes": ["violations"], "preload": False}
+OPTIONS = {"resultTypes": ["violations"]}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
