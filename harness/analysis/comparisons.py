@@ -177,8 +177,9 @@ def estimate(
     used = [rows & np.isfinite(log_ratios) for rows in planned]
     units, weights = by_seed(contrasts, log_ratios, cases, used)
     moved = {} if tests is None else influences(contrasts, weights, tests)
-    n_pairs = np.array([int(table.loc[rows, "n_pairs"].sum()) for rows in used])
-    n_planned = np.array([int(table.loc[rows, "n_planned"].sum()) for rows in planned])
+    pairs, all_pairs = table["n_pairs"].to_numpy(), table["n_planned"].to_numpy()
+    n_pairs = np.array([int(pairs[rows].sum()) for rows in used])
+    n_planned = np.array([int(all_pairs[rows].sum()) for rows in planned])
     by_source = _by_data_set(units, moved, errors, pooled=pooled)
     told = [np.isfinite(one) for one, _ in by_source.values()]
     several = max(map(len, _pools_of(units, errors).values()), default=0) > 1
