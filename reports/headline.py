@@ -58,6 +58,7 @@ def headline(table: pd.DataFrame | None, question: Asked, n_owners: int) -> Head
     known = {str(row["comparison"]): row for row in rows}
     asked = known.get(question.primary.comparison)
     limits = [_too_few(n_owners)] if question.primary.comparison == "own / other" else []
+    limits = [f"{one} {_by_model(table, question)}".strip() for one in limits if one]
     if asked is not None and asked["design"] != SQUARE and asked["comparison"] == "own / other":
         limits.append(
             "The study is no square of choosers and models: what is good in a chooser for every model "
@@ -80,13 +81,30 @@ def _of_question(table: pd.DataFrame, question: Asked) -> list[dict[Hashable, An
     return table[here].to_dict("records")
 
 
+def _by_model(table: pd.DataFrame | None, question: Asked) -> str:
+    """Say for whom own data came out better in this study, sure or not."""
+    if table is None:
+        return ""
+    here = (table["metric"] == question.primary.outcome) & (table["split"] == question.primary.split)
+    here &= (table["comparison"] == question.primary.comparison) & (table["model"] != EVERY_MODEL)
+    rows = table[here & table["ratio"].notna()]
+    if len(rows) < 2:
+        return ""
+    is_better = (rows["ratio"] < 1) == (rows["better"] == "lower")
+    sides = ((is_better, "on their own data"), (~is_better, "on others' data"))
+    parts = [f"{' and '.join(rows['model'][side])} {words}" for side, words in sides if side.any()]
+    sure = rows["verdict"].isin(["lower", "higher"])
+    doubt = ", none of it beyond chance" if not sure.any() else ", not all of it beyond chance"
+    return f"Here {', '.join(parts)} did better{'' if sure.all() else doubt}."
+
+
 def _finding(row: Mapping[Hashable, Any] | None, comparison: str) -> str:
     first, second = SIDES[comparison]
     verdict = "no pairs" if row is None else str(row["verdict"])
     if row is None or verdict in UNKNOWN:
         return f"Not decided: do models do better on {first} than {second}? Here {UNKNOWN[verdict]}."
     if verdict == "none found":
-        return f"No difference found between training models on {first} and {second}."
+        return f"No difference found in {_noun(row)} between models on {first} and {second}."
     better = (verdict == "lower") == (row.get("better", "lower") == "lower")
     return (
         f"Models do {'better' if better else 'worse'} on {first} than {second}: "

@@ -246,5 +246,9 @@ def _outcome(key: str, parts: Sequence[tuple[str, str]]) -> dict[str, str]:
     name, _, split = key.partition(":")
     known = measure(name)
     text = known.label + (f", {split_name(split)}" if split else "")
-    panel = (BY_NAME[name].column, split) if name in BY_NAME else next(iter(parts), ("", ""))
-    return {"key": key, "text": text, "metric": panel[0], "split": panel[1]}
+    if name in BY_NAME:
+        return {"key": key, "text": text, "metric": BY_NAME[name].column, "split": split, "stands": ""}
+    metric, part = next(iter(parts), ("", ""))
+    labels = {one.column: one.label for one in METRICS}
+    stands = f"{labels[metric]}, {split_name(part)}" if metric else ""
+    return {"key": key, "text": text, "metric": metric, "split": part, "stands": stands}

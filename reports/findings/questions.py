@@ -110,10 +110,11 @@ def verdicts_in_words(table: pd.DataFrame) -> str:
     is_told = table["verdict"].isin(["lower", "higher"])
     gains = int((is_told & (table["verdict"] == better)).sum())
     losses = int(is_told.sum()) - gains
-    n, open_ = len(table), len(table) - gains - losses
-    if open_ == n:
+    n, same = len(table), int(table["verdict"].isin(["none found", "all alike"]).sum())
+    if same == n:
         return f"no difference found in any of {n}" if n > 1 else "no difference found"
-    parts = [(gains, "better"), (losses, "worse"), (open_, "no difference found")]
+    unknown = n - gains - losses - same
+    parts = [(gains, "better"), (losses, "worse"), (same, "no difference found"), (unknown, "not testable")]
     return ", ".join(f"{word} in {count} of {n}" for count, word in parts if count)
 
 

@@ -51,7 +51,7 @@ def test_lower_errors_are_better_and_higher_survival_is():
 
 def test_no_difference_found_says_how_large_one_may_be():
     found = said(row(verdict="none found", ratio=0.99, low=0.95, high=1.03))
-    assert found.finding.startswith("No difference found")
+    assert found.finding.startswith("No difference found in force errors")
     assert "0.950 to 1.030" in found.sureness
     assert "may still be there" in found.sureness
 
@@ -75,6 +75,14 @@ def test_few_choosers_cannot_settle_it(n_owners, words):
     assert words in limit
     assert "cannot settle whose should choose" in limit
     assert said(row(), n_owners=4).limits == ()
+
+
+def test_what_came_out_for_each_model_is_told_where_it_settles_nothing():
+    rows = [row(), row(model="a", ratio=0.9), row(model="b", ratio=1.1, verdict="none found")]
+    [limit] = said(*rows, n_owners=2).limits
+    assert limit.endswith(
+        "Here a on their own data, b on others' data did better, not all of it beyond chance."
+    )
 
 
 def test_what_was_asked_afterwards_and_what_is_no_square_limit_the_finding():

@@ -71,7 +71,8 @@ def test_findings_are_those_of_the_tables(found, tables):
         ),
         (["higher"], "higher", "better in 1 of 1"),
         (["none found", "all alike"], "lower", "no difference found in any of 2"),
-        (["too few seeds"], "lower", "no difference found"),
+        (["too few seeds"], "lower", "not testable in 1 of 1"),
+        (["none found", "needs pools"], "lower", "no difference found in 1 of 2, not testable in 1 of 2"),
     ],
 )
 def test_directions_are_gains_by_what_is_better(verdicts, better, text):

@@ -40,6 +40,7 @@ if (state.get("at")) goTo(state.get("at"));
 
 window.addEventListener("beforeprint", () => {
   document.querySelectorAll("details").forEach((one) => (one.open = true));
+  panels.drawAll();
   // On paper a drawing keeps the width that it has here: tell the style sheet.
   document.querySelectorAll(".figure").forEach((box) => {
     if (box._fullLayout) box.style.setProperty("--drawn", `${box._fullLayout.width}px`);

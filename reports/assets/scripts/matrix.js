@@ -75,7 +75,7 @@ const matrix = (() => {
       element("b", {}, "*"),
       ` the 95 % interval excludes 1 (all cells of the picture together); pale: it does not. `,
       element("b", { class: "framed" }, "framed"),
-      ` the model’s own descriptor. ▲▼ beyond the scale.`,
+      ` the model’s own descriptor. ▲▼ beyond the scale. Means over repeats are geometric.`,
     );
   };
 
@@ -84,12 +84,12 @@ const matrix = (() => {
     const head = element("tr", {}, element("th", { scope: "col" }, "chosen by ↓  model →"));
     picture.models.forEach((model) => head.append(element("th", { scope: "col" }, model)));
     const rows = picture.ways.map((way, row) => {
-      const name = isRandom(way) ? `${way} (${outcome.unit})` : way;
+      const name = isRandom(way) ? `${way}, mean (${outcome.unit})` : way;
       const line = element("tr", {}, element("th", { scope: "row" }, name));
       picture.models.forEach((_, column) => line.append(cell(outcome, picture, span, row, column)));
       return line;
     });
-    const title = `${outcome.label}: data chosen by a descriptor against random data`;
+    const title = `${view.now().text}: ratio to random data, ${percent(+view.now().fraction)} kept`;
     const label = `${title}, ${now.dataset}, ${percent(+now.fraction)} kept`;
     const [top, body] = [element("thead", {}, head), element("tbody", {}, ...rows)];
     const made = element("table", { class: "matrix", "aria-label": label }, top, body);
@@ -106,6 +106,7 @@ const matrix = (() => {
     return all.find(([row, column]) => picture.own[row][column]) ?? all[0] ?? null;
   };
 
+  const FAINT = { mode: "lines", line: { color: "rgba(128,128,128,0.45)", width: 1 } };
   const LINE = { random: { color: "#808080", width: 3 } };
   const curve = (outcome, lines, way, fraction) => {
     const trace = (name, style) => ({
@@ -124,7 +125,7 @@ const matrix = (() => {
     const bold = names.filter((one) => one === way);
     return {
       data: [
-        ...faint.map((one) => trace(one, { mode: "lines", line: { color: "rgba(128,128,128,0.45)", width: 1 }, showlegend: false })),
+        ...faint.map((one, at) => trace(one, { ...FAINT, name: "other choosers", legendgroup: "others", showlegend: at === 0 })),
         ...names.filter(isRandom).map((one) => trace(one, { line: LINE.random, marker: { symbol: "circle-open", size: 8 }, error_y: bars(one) })),
         ...bold.map((one) => trace(one, { line: { color: "#0072B2", width: 3 }, marker: { size: 8 }, error_y: bars(one) })),
       ],
@@ -166,6 +167,7 @@ const matrix = (() => {
       element("h3", {}, `${model} on data chosen by ${way}`),
       element("p", {}, `${percent(+now.fraction)} kept: ${sentence(outcome, picture, row, column)}`),
       canvas,
+      element("p", { class: "note" }, "Bars: one standard error over repeats, of each curve by itself; the interval above is of their ratio."),
       open,
     );
     const lines = (await data("curves"))?.[now.outcome]?.[now.dataset]?.[model];

@@ -22,7 +22,16 @@ const panels = (() => {
     const isOf = (value, one) => !one || value === undefined || value === one;
     return isOf(view.sourceOf(dataset), wanted.dataset) && isOf(metric, wanted.metric) && isOf(split, wanted.split);
   };
-  const show = () => all().forEach((panel) => (panel.hidden = !shown(panel)));
+  /** Show the panels of what is chosen, and say where they stand in for an outcome that they do not know. */
+  const show = () => {
+    all().forEach((panel) => (panel.hidden = !shown(panel)));
+    const { outcome, stands, text } = view.now();
+    document.querySelectorAll(".stands-in").forEach((note) => {
+      note.hidden = !outcome || !stands;
+      note.textContent = `Not drawn for ${text}: this section shows ${stands}.`;
+    });
+    prepare();
+  };
 
   const watch = () => {
     const boxes = document.querySelectorAll(".figures > .figure, .figures > .map");
@@ -43,10 +52,17 @@ const panels = (() => {
   };
 
   /** Draw all that is shown, whether in view or not. */
-  const drawAll = () =>
-    Promise.all(
-      [...document.querySelectorAll(".panel:not([hidden]) .figures > *:not(script)")].map((box) => draw(box)),
-    );
+  const drawAll = () => {
+    if (!canUnpack) return;
+    document.querySelectorAll(".panel:not([hidden]) .figures > *:not(script)").forEach((box) => draw(box));
+  };
 
-  return { show, watch, drawAll };
+  /** Read what is shown when there is nothing else to do: printing waits for nothing that is still to be read. */
+  const prepare = () => {
+    const idle = window.requestIdleCallback ?? setTimeout;
+    const holders = document.querySelectorAll(".panel:not([hidden]) .figures");
+    if (canUnpack && holders.length) idle(() => Promise.all([library("plotly"), ...[...holders].map(read)]));
+  };
+
+  return { show, watch, drawAll, prepare };
 })();

@@ -13,8 +13,8 @@ const view = (() => {
     if (!form) return {};
     const value = (name) => form.elements[name]?.value ?? "";
     const outcome = known.find((one) => one.key === value("outcome")) ?? {};
-    const { key, metric, split } = outcome;
-    return { dataset: value("dataset"), outcome: key, fraction: value("fraction"), metric, split };
+    const { key, text, metric, split, stands } = outcome;
+    return { dataset: value("dataset"), outcome: key, fraction: value("fraction"), metric, split, text, stands };
   };
 
   /** Let the switches follow the address. */

@@ -66,3 +66,26 @@ def test_it_prints_with_every_section_open(demo, open_page, draw_all):
     printed = page.pdf(format="A4", print_background=True)
     assert len(printed) > 100_000
     assert page.locator("details:not([open])").count() == 0
+
+
+def test_paper_has_what_was_never_in_view(open_page, demo):
+    """Printing waits for nothing: what is shown has been read before, and is drawn when it begins."""
+    page = open_page(demo)
+    page.wait_for_function("window.Plotly")
+    page.wait_for_timeout(2000)
+    undrawn = """() => {
+      dispatchEvent(new Event("beforeprint"));
+      const boxes = [...document.querySelectorAll(".panel:not([hidden]) .figures > .figure")];
+      const left = () => boxes.filter((one) => !one.querySelector(".main-svg")).length;
+      return new Promise((done) => setTimeout(() => done(left()), 0));
+    }"""
+    assert page.evaluate(undrawn) == 0
+
+
+def test_sections_that_stand_in_for_an_outcome_say_so(open_page, demo):
+    page = open_page(demo, "#outcome=properties")
+    notes = page.locator(".stands-in:visible")
+    assert notes.count() == 3
+    assert "Not drawn for Properties: this section shows Force MAE, test set" in notes.first.inner_text()
+    page.select_option("#switches select[name=outcome]", "force:test")
+    assert page.locator(".stands-in:visible").count() == 0
