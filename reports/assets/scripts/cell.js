@@ -1,6 +1,7 @@
 // One cell of the matrix, opened: what its number rests on, and how to repeat it.
 
 const cell = (() => {
+  const N_FARTHEST = 5;
   const KEYS = ["open", "dataset", "outcome", "fraction", "way", "model"];
   const box = element("dialog", { id: "cell", "aria-labelledby": "cell-title" });
   const body = element("div", { class: "body" });
@@ -86,7 +87,19 @@ const cell = (() => {
     plot(places[0], behind.energies(known.dataset, labels, fit, random), `parity-energy-${known.model}-${known.way}`);
     plot(places[1], behind.forces(labels, fit), `parity-force-${known.model}-${known.way}`);
     const beside = random ? " Grey: the model on random data." : "";
-    return section("Parity", note(`Seed ${fit.seed}, part ${known.part}: frames that the model was not fitted to.${beside} A click on a point shows its structure.`), element("div", { class: "pair" }, ...places));
+    const farthest = labels.frames
+      .map((frame, at) => [frame, fit.errors[at]])
+      .filter(([, error]) => error !== null)
+      .sort(([, one], [, other]) => Math.abs(other) - Math.abs(one))
+      .slice(0, N_FARTHEST)
+      .map(([frame, error]) =>
+        element(
+          "button",
+          { type: "button", onclick: () => structure.open(known.dataset, frame) },
+          `frame ${frame}: ${short(error)} meV/atom`,
+        ),
+      );
+    return section("Parity", note(`Seed ${fit.seed}, part ${known.part}: frames that the model was not fitted to.${beside} A click on a point shows its structure.`), element("div", { class: "pair" }, ...places), element("p", { class: "farthest" }, "Energies farthest off: ", ...farthest));
   };
 
   const groupsOf = (known) => {

@@ -38,9 +38,9 @@ document.addEventListener("click", (event) => {
 });
 if (state.get("at")) goTo(state.get("at"));
 
-window.addEventListener("beforeprint", () => {
+window.addEventListener("beforeprint", async () => {
   document.querySelectorAll("details").forEach((one) => (one.open = true));
-  panels.drawAll();
+  await panels.drawAll(); // all of it has been read, so that this ends before paper is laid out
   // On paper a drawing keeps the width that it has here: tell the style sheet.
   document.querySelectorAll(".figure").forEach((box) => {
     if (box._fullLayout) box.style.setProperty("--drawn", `${box._fullLayout.width}px`);

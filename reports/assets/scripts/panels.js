@@ -52,9 +52,9 @@ const panels = (() => {
   };
 
   /** Draw all that is shown, whether in view or not. */
-  const drawAll = () => {
-    if (!canUnpack) return;
-    document.querySelectorAll(".panel:not([hidden]) .figures > *:not(script)").forEach((box) => draw(box));
+  const drawAll = async () => {
+    const boxes = document.querySelectorAll(".panel:not([hidden]) .figures > *:not(script)");
+    if (canUnpack) await Promise.all([...boxes].map(draw));
   };
 
   /** Read what is shown when there is nothing else to do: printing waits for nothing that is still to be read. */
