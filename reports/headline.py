@@ -12,7 +12,7 @@ from crossprune.harness.analysis.comparisons import SQUARE
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import Asked, sentence
 from crossprune.harness.analysis.scope import FEW
-from crossprune.reports.wording import MOST, OUTCOMES, interval
+from crossprune.reports.wording import MOST, OUTCOMES, VERDICTS, interval, is_unasked
 
 SIDES = {
     "own / other": ("data that their own descriptor chose", "on data that another's chose"),
@@ -59,7 +59,7 @@ def headline(table: pd.DataFrame | None, question: Asked, n_owners: int) -> Head
     asked = known.get(question.primary.comparison)
     limits = [_too_few(n_owners)] if question.primary.comparison == "own / other" else []
     limits = [f"{one} {_by_model(table, question)}".strip() for one in limits if one]
-    if asked is not None and asked["design"] != SQUARE and asked["comparison"] == "own / other":
+    if asked is not None and _is_confounded(asked):
         limits.append(
             "The study is no square of choosers and models: what is good in a chooser for every model "
             "is counted in."
@@ -98,9 +98,18 @@ def _by_model(table: pd.DataFrame | None, question: Asked) -> str:
     return f"Here {', '.join(parts)} did better{'' if sure.all() else doubt}."
 
 
+def _is_confounded(row: Mapping[Hashable, Any]) -> bool:
+    return row["comparison"] == "own / other" and row["design"] != SQUARE and not is_unasked(row)
+
+
 def _finding(row: Mapping[Hashable, Any] | None, comparison: str) -> str:
     first, second = SIDES[comparison]
     verdict = "no pairs" if row is None else str(row["verdict"])
+    if row is not None and is_unasked(row):
+        return (
+            f"Not decided: do models do better on {first} than {second}? This study does not tell: "
+            "it has no model with data of both kinds."
+        )
     if row is None or verdict in UNKNOWN:
         return f"Not decided: do models do better on {first} than {second}? Here {UNKNOWN[verdict]}."
     if verdict == "none found":
@@ -154,7 +163,7 @@ def _beside(known: Mapping[str, Mapping[Hashable, Any]], asked: str) -> str:
         if row is None or name == asked or math.isnan(row["ratio"]):
             continue
         sure = "" if math.isnan(row["low"]) else f" ({interval(row['low'], row['high'])})"
-        open_ = "" if row["verdict"] in ("lower", "higher") else ", no difference found"
+        open_ = "" if row["verdict"] in ("lower", "higher") else f", {VERDICTS[str(row['verdict'])]}"
         parts.append(f"{whose} {float(row['ratio']):.3f}{sure}{open_}")
     noun = _noun(known["own / random"]) if "own / random" in known else ""
     return f"Against random data, ratios of {noun}: {'; '.join(parts)}." if parts else ""

@@ -50,6 +50,11 @@ VERDICTS = {
 }
 
 
+def is_unasked(row: Mapping[Hashable, Any]) -> bool:
+    """Say whether a comparison has no pairs because the study has none: no chooser of another's, say."""
+    return str(row["verdict"]) == "no pairs" and int(row["n_missing"]) == 0
+
+
 def split_name(split: str) -> str:
     """Return a split's name for people."""
     return SPLIT_NAMES.get(split, split)

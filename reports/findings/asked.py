@@ -18,6 +18,7 @@ from crossprune.reports.wording import (
     UNDECIDED,
     comparison_rows,
     interval,
+    is_unasked,
 )
 
 Row = Mapping[Hashable, Any]
@@ -61,13 +62,15 @@ def primary_of(
     if table is None or row is None:
         return None
     here = table.loc[[int(str(row["place"]))]]
-    limits = [
-        *_repeats(row, per_configuration=per_configuration),
-        *_descriptors(row, n_owners),
-        _lost(row),
-        *_unequal(row),
-        _reach(row),
-    ]
+    limits = _descriptors(row, n_owners)
+    if not is_unasked(row):
+        limits = [
+            *_repeats(row, per_configuration=per_configuration),
+            *limits,
+            _lost(row),
+            *_unequal(row),
+            _reach(row),
+        ]
     return Primary(plain_sentence(row), comparison_rows(here), limits)
 
 
@@ -86,6 +89,8 @@ def plain_sentence(row: Row) -> str:
     """Say what the interval of a ratio allows to say, in one sentence without numbers beyond it."""
     first, second = (one.strip() for one in str(row["comparison"]).split("/"))
     verdict, ratio = str(row["verdict"]), float(row["ratio"])
+    if is_unasked(row):
+        return f"{first} / {second} is open: no model of this study has data of both kinds."
     if verdict in UNDECIDED or math.isnan(ratio):
         return f"{first} / {second} is open: {UNDECIDED.get(verdict, 'no cell that is compared has ended')}."
     ends = interval(row["low"], row["high"])
@@ -124,12 +129,14 @@ def _repeats(row: Row, *, per_configuration: bool) -> list[Limit]:
 def _descriptors(row: Row, n_owners: int) -> list[Limit]:
     if row["comparison"] != "own / other":
         return []
+    if not n_owners:
+        return [Limit("Descriptors", "None chooses for a model of its own here.", is_pitfall=True)]
     text = too_few(n_owners) or (
         f"{n_owners} choose for models of their own: of {math.factorial(n_owners)} ways to say whose, one is "
         "the true one."
     )
     found = [Limit("Descriptors", text, n_owners < FEW)]
-    if row["design"] != SQUARE:
+    if row["design"] != SQUARE and not is_unasked(row):
         confounded = (
             "The study is no square of choosers and models: a chooser that is good for every model cannot be "
             "told from one that is good for its own."

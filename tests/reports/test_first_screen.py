@@ -30,6 +30,7 @@ def row(comparison="own / other", verdict="lower", ratio=0.9, low=0.85, high=0.9
         "high_anywhere": math.nan,
         "design": "square",
         "better": "lower",
+        "n_missing": 1,
     } | changed
 
 
@@ -61,6 +62,23 @@ def test_what_is_not_decided_is_asked_again(verdict):
     found = said(row(verdict=verdict, ratio=math.nan, low=math.nan, high=math.nan))
     assert found.finding.startswith("Not decided: do models do better")
     assert found.sureness == ""
+
+
+def test_what_a_study_does_not_compare_is_not_said_to_be_unfinished():
+    found = said(
+        row(verdict="no pairs", ratio=math.nan, low=math.nan, n_missing=0, design="no square"), n_owners=5
+    )
+    assert "no model with data of both kinds" in found.finding
+    assert found.limits == (), "nothing is compared, so that nothing can be confounded"
+
+
+def test_without_an_interval_no_difference_is_not_said_to_be_sought():
+    one = row("own / random", verdict="too few seeds", ratio=1.08, low=math.nan, high=math.nan)
+    other = row("other / random", verdict="all alike", ratio=1.0, low=math.nan, high=math.nan)
+    assert said(one, other).beside == (
+        "Against random data, ratios of force errors: own 1.080, undecided: too few repeats; "
+        "another's 1.000, all alike."
+    )
 
 
 def test_nothing_to_compare_is_not_decided():

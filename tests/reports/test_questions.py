@@ -115,6 +115,14 @@ def test_nothing_is_warned_of_that_is_not_there(tables):
     assert len(primary.rows) == 1
 
 
+def test_what_a_study_does_not_compare_has_neither_repeats_nor_losses(tables):
+    nothing = {"verdict": "no pairs", "ratio": math.nan, "low": math.nan, "n_pairs": 0, "n_units": 0}
+    primary, known = limits(tables, n_owners=0, design="no square", n_missing=0, **nothing)
+    assert primary.sentence == "own / other is open: no model of this study has data of both kinds."
+    assert set(known) == {"Descriptors"}
+    assert known["Descriptors"].text == "None chooses for a model of its own here."
+
+
 def test_nothing_found_is_not_said_to_be_nothing(tables):
     primary, _ = limits(tables, verdict="none found", ratio=0.99, low=0.9, high=1.1)
     assert "no difference was found" in primary.sentence

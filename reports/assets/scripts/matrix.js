@@ -40,7 +40,7 @@ const matrix = (() => {
     const sure = at("low") === null ? "" : `, 95 % interval ${short(at("low"))} to ${short(at("high"))}`;
     const lost = at("missing") ? `, ${at("missing")} lost` : "";
     const found = isSure(at("verdict")) ? `${at("verdict")} ${outcome.noun}` : WORDS[at("verdict")];
-    return `${short(at("ratio"))} × random${sure}: ${found} (${at("pairs")} pairs${lost})`;
+    return `${short(at("ratio"))} × random${sure}: ${found} (${at("pairs")} ${at("pairs") === 1 ? "pair" : "pairs"}${lost})`;
   };
 
   const cell = (outcome, picture, span, row, column) => {
