@@ -12,7 +12,7 @@ from crossprune.harness.analysis.comparisons import SQUARE
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import Asked, sentence
 from crossprune.harness.analysis.scope import FEW
-from crossprune.reports.wording import MOST, OUTCOMES, VERDICTS, interval, is_unasked
+from crossprune.reports.wording import MOST, OUTCOMES, VERDICTS, interval, is_unasked, ratio_text
 
 SIDES = {
     "own / other": ("data that their own descriptor chose", "on data that another's chose"),
@@ -136,7 +136,7 @@ def _sureness(row: Mapping[Hashable, Any] | None, question: Asked) -> str:
     if row is None or math.isnan(row["ratio"]):
         return ""
     named = "Primary comparison" if not question.changed else "Compared"
-    said = f"{named}: {sentence(question.primary)}. Ratio {float(row['ratio']):.3f}"
+    said = f"{named}: {sentence(question.primary)}. Ratio {ratio_text(row['ratio'])}"
     if math.isnan(row["low"]):
         return f"{said}, without an interval."
     low, high = float(row["low"]), float(row["high"])
@@ -164,7 +164,7 @@ def _beside(known: Mapping[str, Mapping[Hashable, Any]], asked: str) -> str:
             continue
         sure = "" if math.isnan(row["low"]) else f" ({interval(row['low'], row['high'])})"
         open_ = "" if row["verdict"] in ("lower", "higher") else f", {VERDICTS[str(row['verdict'])]}"
-        parts.append(f"{whose} {float(row['ratio']):.3f}{sure}{open_}")
+        parts.append(f"{whose} {ratio_text(row['ratio'])}{sure}{open_}")
     noun = _noun(known["own / random"]) if "own / random" in known else ""
     return f"Against random data, ratios of {noun}: {'; '.join(parts)}." if parts else ""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from crossprune.harness.analysis.cells import budget_of, is_random
 from crossprune.harness.errors import DataError, unknown_name
 from crossprune.harness.evaluation.soundness import EXPLODED, UNDETERMINED, clipped
 
@@ -154,16 +155,17 @@ def summary(results: pd.DataFrame, metric: str, split: str = "test") -> pd.DataF
 
 
 def with_random(errors: pd.DataFrame) -> pd.DataFrame:
-    """Add ``ratio``: error over that of random with the same data set, fraction, seed and model.
+    """Add ``ratio``: error over that of random with the same data set, fraction, seed, model and budget.
 
     NaN where one of the two is missing or not positive (a ratio of errors needs both).
     """
-    pair = ["dataset", "fraction", "seed", "model"]
-    random = errors.loc[errors["method"] == RANDOM, [*pair, "error"]].drop_duplicates(pair)
-    joined = errors.merge(random.rename(columns={"error": "random_error"}), on=pair, how="left")
+    pair = ["dataset", "fraction", "seed", "model", "budget"]
+    told = errors.assign(budget=errors["method"].map(budget_of))
+    random = told.loc[told["method"].map(is_random), [*pair, "error"]].drop_duplicates(pair)
+    joined = told.merge(random.rename(columns={"error": "random_error"}), on=pair, how="left")
     usable = (joined["error"] > 0) & (joined["random_error"] > 0)
     joined["ratio"] = (joined["error"] / joined["random_error"]).where(usable)
-    return joined.drop(columns="random_error")
+    return joined.drop(columns=["budget", "random_error"])
 
 
 def learning_curves(results: pd.DataFrame, metric: str, *, dataset: str, split: str = "test") -> pd.DataFrame:

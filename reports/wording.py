@@ -124,7 +124,7 @@ def comparison_rows(table: pd.DataFrame) -> list[Sequence[str]]:
         (
             str(row["comparison"]) + ("" if row["model"] == EVERY_MODEL else f", model {row['model']}"),
             _found(row),
-            "–" if np.isnan(row["ratio"]) else f"{row['ratio']:.3f}",
+            "–" if np.isnan(row["ratio"]) else ratio_text(row["ratio"]),
             interval(row["low"], row["high"]),
             rounded(float(row["p"])),
             *(str(row[count]) for count in ("n_pairs", "n_units", "n_missing")),
@@ -170,7 +170,7 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
     known = f"95 % interval {interval(row['low'], row['high'])}, p {rounded(float(row['p']))}"
     if math.isnan(row["low"]):
         known = "no interval"
-    numbers = f"ratio {_ratio(ratio)}, {known}, {_pairs(row)}"
+    numbers = f"ratio {ratio_text(ratio)}, {known}, {_pairs(row)}"
     labels = float(row.get("label_ratio", np.nan))
     if abs(labels - 1.0) > TOLD_LABELS:
         numbers += f"; from {labels:.2f} times as many labels"
@@ -223,7 +223,7 @@ def _count(number: float, noun: str) -> str:
     return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
-def _ratio(ratio: float) -> str:
+def ratio_text(ratio: float) -> str:
     """Return a ratio with three decimals; beyond a factor of a thousand it tells nothing."""
     return interval(ratio, ratio).split(" to ")[0]
 

@@ -19,6 +19,7 @@ from crossprune.reports.wording import (
     comparison_rows,
     interval,
     is_unasked,
+    ratio_text,
 )
 
 Row = Mapping[Hashable, Any]
@@ -96,13 +97,13 @@ def plain_sentence(row: Row) -> str:
     ends = interval(row["low"], row["high"])
     if verdict == "none found":
         return (
-            f"Between {first} and {second} no difference was found: the ratio is {ratio:.3f}, and anything "
-            f"from {ends} fits the data."
+            f"Between {first} and {second} no difference was found: the ratio is {ratio_text(ratio)}, and "
+            f"anything from {ends} fits the data."
         )
     gain = (verdict == "lower") == (row.get("better", "lower") == "lower")
     return (
         f"{first.capitalize()} data are {'better' if gain else 'worse'} than {second}: the ratio is "
-        f"{ratio:.3f}, and anything from {ends} fits the data."
+        f"{ratio_text(ratio)}, and anything from {ends} fits the data."
     )
 
 

@@ -11,7 +11,7 @@ from crossprune.harness.analysis.comparisons import SHOWN
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked
 from crossprune.harness.analysis.units import TREND
-from crossprune.reports.wording import interval
+from crossprune.reports.wording import interval, ratio_text
 
 Tables = Mapping[str, pd.DataFrame]
 CAPTIONS = {
@@ -127,7 +127,7 @@ def _by_fraction(tables: Tables, asked: Asked) -> str:
     for row in table[is_trend].to_dict("records"):
         if math.isnan(row["low"]):
             continue
-        known = f"{row['ratio']:.3f} ({interval(row['low'], row['high'])})"
+        known = f"{ratio_text(row['ratio'])} ({interval(row['low'], row['high'])})"
         told = "" if row["verdict"] in ("lower", "higher") else ", no trend found"
         text += f"; when data are doubled the ratio changes by a factor of {known}{told}"
     return f"{text}."
@@ -154,7 +154,7 @@ def _by_model(tables: Tables, asked: Asked) -> str:
     for name in ("own / random", "other / random"):
         here = table[(table["comparison"] == name) & (table["model"] == EVERY_MODEL)]
         parts += [
-            f"{name} {row['ratio']:.3f} ({interval(row['low'], row['high'])})"
+            f"{name} {ratio_text(row['ratio'])} ({interval(row['low'], row['high'])})"
             for row in here.to_dict("records")
             if not math.isnan(row["ratio"])
         ]

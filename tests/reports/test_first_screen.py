@@ -114,6 +114,12 @@ def test_random_is_told_beside():
     assert found.beside == "Against random data, ratios of force errors: own 0.800 (0.700 to 0.900)."
 
 
+def test_a_ratio_beyond_all_sense_is_not_spelt_out():
+    found = said(row(ratio=5e300, low=4e300, high=6e300, verdict="higher"), row("own / random", ratio=1e-9))
+    assert "Ratio >1000; with 95 % confidence it is within >1000 to >1000" in found.sureness
+    assert "own <0.001" in found.beside
+
+
 def test_titles_name_data_and_study():
     assert title_of(["a", "b"], "mine") == "a, b · study mine"
     assert title_of(list("abcdef"), "mine") == "a, b, c, d and 2 more · study mine"

@@ -75,6 +75,8 @@ def test_a_table_without_a_finished_cell_is_a_page_of_failures(tmp_path, make_re
     text = write_report(results, tmp_path, {}).read_text()
     assert "No cell finished" in text
     assert "because it was so" in text
+    assert '<a class="skip" href="#first">' in text
+    assert 'id="first"' in text
 
 
 def test_a_table_without_rows_is_a_page(tmp_path, make_results):

@@ -100,3 +100,14 @@ def test_a_lacking_column_is_named(make_results):
 def test_a_misspelt_metric_gets_a_suggestion(make_results):
     with pytest.raises(DataError, match="did you mean 'force_mae_ev_per_angstrom'"):
         tables.cell_errors(make_results(error), "force_mae_ev_per_angstroem", "test")
+
+
+def test_ratios_are_to_random_of_the_same_budget(make_results):
+    frames = make_results(error)
+    atoms = frames.assign(method=frames["method"] + ", atoms mask")
+    atoms.loc[atoms["chooser"] == "random", FORCE] *= 2
+    both = pd.concat([frames, atoms], ignore_index=True)
+    square = tables.relative(both, FORCE, dataset="mlearn-Mo", fraction=0.1)
+    whole, masked = (square.loc[("snap", way), ("ratio", "snap")] for way in ("fps", "fps, atoms mask"))
+    assert masked == pytest.approx(whole / 2)
+    assert square.loc[("random", "random, atoms mask"), ("ratio", "snap")] == pytest.approx(1.0)

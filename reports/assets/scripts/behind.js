@@ -26,15 +26,16 @@ const behind = (() => {
     const runs = (name, colour) =>
       ways[name].values.map((values, at) => trace(sizes(name), values, `${name}, ${ways[name].runs[at]}`, colour, 1, { opacity: 0.55, showlegend: false, hovertemplate: tip }));
     const bold = (name, colour, legend) => trace(sizes(name), means(name), legend, colour, 3, { hovertemplate: tip });
-    const others = Object.keys(ways).filter((one) => one !== way && one !== "random");
+    const base = baseOf(Object.keys(ways), way);
+    const others = Object.keys(ways).filter((one) => one !== way && one !== base);
     const at = known.fractions.indexOf(fraction);
     const level = ways[way] ? means(way)[at] : null;
     const mark = { type: "scatter", mode: "markers", x: [sizes(way)?.[at]], y: [level], marker: { size: 16, symbol: "circle-open", color: MINE, line: { width: 3 } }, hoverinfo: "skip", showlegend: false };
     return {
       data: [
         ...others.map((one) => line(sizes(one), means(one), one, { mode: "lines", line: { color: "rgba(128,128,128,0.35)", width: 1 }, showlegend: false, hovertemplate: tip })),
-        ...(ways.random ? [...runs("random", RANDOM), bold("random", RANDOM, "random, mean")] : []),
-        ...(ways[way] && way !== "random" ? [...runs(way, MINE), bold(way, MINE, `${way}, mean`)] : []),
+        ...(base ? [...runs(base, RANDOM), bold(base, RANDOM, "random, mean")] : []),
+        ...(ways[way] && way !== base ? [...runs(way, MINE), bold(way, MINE, `${way}, mean`)] : []),
         ...(level === null ? [] : [mark]),
       ],
       layout: {

@@ -22,11 +22,14 @@ const cell = (() => {
     const picture = outcome.sets?.[source]?.[now.fraction] ?? outcome.sets?.[now.dataset]?.[now.fraction];
     const [row, column] = [picture?.ways.indexOf(way) ?? -1, picture?.models.indexOf(model) ?? -1];
     const at = (name) => (row < 0 || column < 0 ? null : picture[name][row][column]);
-    return { ...now, index, source, way, model, shared, own, outcome, at, part: now.outcome?.split(":")[1] || "test" };
+    const base = baseOf(Object.keys(shared?.ways ?? {}), way);
+    return { ...now, index, source, way, base, model, shared, own, outcome, at, part: now.outcome?.split(":")[1] || "test" };
   };
 
   /** Say how far a ratio is from 1: `8.9 % lower`, `3.1 times as high`. */
   const change = (ratio) => {
+    if (ratio > 100) return "over 100 times as high";
+    if (ratio < 0.01) return "over 99 % lower";
     if (ratio >= 2) return `${short(ratio)} times as high`;
     const size = Math.abs(100 * (ratio - 1));
     return size < 0.05 ? "equally high" : `${+size.toPrecision(2)} % ${ratio < 1 ? "lower" : "higher"}`;
@@ -37,7 +40,7 @@ const cell = (() => {
     const [ratio, low, high] = ["ratio", "low", "high"].map(at);
     const value = at("value");
     const worth = value === null ? "" : `${outcome.label}: ${short(value)} ${outcome.unit} (geometric mean over repeats). `;
-    if (way === "random") return `${worth}This is random data, which all others are compared with.`;
+    if (isRandom(way)) return `${worth}This is random data, which all others are compared with.`;
     if (ratio === null) return `${worth}There is no ratio to random: no repeat has a result both here and with random data.`;
     const found = `Beside random data, the ${outcome.noun} are ${change(ratio)} (ratio ${short(ratio)}`;
     if (low === null) return `${worth}${found}). It has no interval: the repeats are too few, or all alike, so nothing is known of its certainty.`;
@@ -64,7 +67,7 @@ const cell = (() => {
     const fractions = Object.entries(known.outcome.sets?.[known.source] ?? {}).sort(([one], [other]) => one - other);
     const rows = fractions.map(([share, picture]) => {
       const value = (way) => picture.value[picture.ways.indexOf(way)]?.[picture.models.indexOf(known.model)] ?? null;
-      return [percent(+share), null, value(known.way), value("random")];
+      return [percent(+share), null, value(known.way), value(known.base)];
     });
     const file = known.outcome.key?.startsWith("properties") ? "properties.parquet" : "md.parquet";
     const why = `${known.outcome.label}: this outcome rests on many values of each model, so single repeats are no curve here; they are in ${file}.`;
@@ -82,7 +85,7 @@ const cell = (() => {
     const fit = known.own.fits?.[known.part]?.[known.way]?.[known.fraction];
     const labels = known.shared.parts[known.part];
     if (!fit || !labels) return section("Parity", missing(noFit(known)));
-    const random = known.way === "random" ? null : known.own.fits[known.part].random?.[known.fraction];
+    const random = known.way === known.base ? null : known.own.fits[known.part][known.base]?.[known.fraction];
     const places = [figure(), figure()];
     plot(places[0], behind.energies(known.dataset, labels, fit, random), `parity-energy-${known.model}-${known.way}`);
     plot(places[1], behind.forces(labels, fit), `parity-force-${known.model}-${known.way}`);
@@ -106,7 +109,7 @@ const cell = (() => {
     const groups = known.own.groups?.[known.part];
     const mine = groups?.ways[known.way]?.[known.fraction];
     if (!mine) return section("Errors by group", missing(`The table has no errors by group of this cell on the part ${known.part}.`));
-    const random = groups.ways.random?.[known.fraction];
+    const random = groups.ways[known.base]?.[known.fraction];
     const table = (which, caption, unit) => {
       const rows = groups.names.map((name, at) => [name, groups.frames[at], mine[which][at], random?.[which][at] ?? null]);
       const sorted = rows.filter(([, , one]) => one !== null).sort((one, other) => other[2] - one[2]);
@@ -119,7 +122,7 @@ const cell = (() => {
     const fit = known.own.fits?.[known.part]?.[known.way]?.[known.fraction];
     const labels = known.shared.parts[known.part];
     if (!fit || !labels) return section("Errors by size of the force", missing(noFit(known)));
-    const random = known.own.fits[known.part].random?.[known.fraction];
+    const random = known.own.fits[known.part][known.base]?.[known.fraction];
     const ends = [0, ...labels.edges, null];
     const rows = labels.sizes.map((size, at) => {
       const range = ends[at + 1] === null ? `above ${short(ends[at])}` : `${short(ends[at])} to ${short(ends[at + 1])}`;
@@ -143,7 +146,7 @@ const cell = (() => {
     if (!all) return section("Properties", missing("The study asked for no properties of this model."));
     const mine = all.ways?.[known.way]?.[known.fraction];
     if (!mine) return section("Properties", missing(all.left_out ? `There are too many for the page: see ${all.left_out}.` : "No property of this cell was computed."));
-    const random = all.ways.random?.[known.fraction];
+    const random = all.ways[known.base]?.[known.fraction];
     const rows = all.names.map(([structure, property], at) => {
       const [value, reference] = [mine.value[at], all.reference[at]];
       const off = value !== null && reference ? `${short((100 * (value - reference)) / Math.abs(reference))} %` : "–";
@@ -221,7 +224,7 @@ const cell = (() => {
     const known = await gathered();
     const title = `${known.model} on ${known.fraction ? percent(+known.fraction) : "a part"} of ${known.dataset}, chosen by ${known.way}`;
     box.querySelector("h2").textContent = title;
-    if (!known.own || !known.shared?.ways[known.way]) {
+    if (!known.own || !known.shared || !Object.hasOwn(known.shared.ways, known.way)) {
       return body.replaceChildren(missing(`The study has no such cell: ${known.way} · ${known.model} · ${known.dataset}. Choose one in the matrix.`));
     }
     const models = Object.values(known.outcome.sets?.[known.source] ?? {})[0]?.models ?? [known.model];
@@ -246,7 +249,12 @@ const cell = (() => {
   const start = () => {
     const shut = element("button", { type: "button", class: "close", "aria-label": "Close the cell", onclick: () => box.close() }, "×");
     box.append(element("header", {}, element("h2", { id: "cell-title" }), shut), body);
-    box.addEventListener("close", () => state.get("open") === "cell" && state.set({ open: null, frame: null }, { step: true }));
+    box.addEventListener("close", () => {
+      if (state.get("open") === "cell") state.set({ open: null, frame: null }, { step: true });
+      // What had the focus is gone if the matrix was drawn anew: the cell that was open is beside it.
+      const now = document.activeElement;
+      if (now === document.body || box.contains(now)) document.querySelector('#picture [aria-pressed="true"]')?.focus();
+    });
     state.listen((changed) => KEYS.some((one) => changed.has(one)) && follow());
     if (state.get("open") === "cell") follow();
   };

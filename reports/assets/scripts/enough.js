@@ -4,7 +4,6 @@ const enough = (() => {
   const [BELOW, FIRST] = [-1, 0.05];
   const box = document.getElementById("enough-view");
   const whole = (value) => Math.round(+value.toPrecision(2)).toLocaleString("en");
-  const isBase = (way) => way.split(" · ").pop().split(", ")[0] === "random";
   const share = (value) => +(100 * value).toPrecision(2);
   const held = { known: null, parts: {} };
 
@@ -103,8 +102,8 @@ const enough = (() => {
     const known = set.ways.map((way) => [way, set.cells[model][way]]).filter(([, cell]) => cell && cell.f[at] !== null);
     if (!known.length) return "Nothing is known here: no way of choosing has all fractions and the full set.";
     const say = ([, cell]) => `${partText(cell.f[at], set)} of the pool (95 % interval: ${intervalText(cell, at, set)}), ${costText(cell.n[at], cell.least[1])} labels`;
-    const others = known.filter(([way]) => !isBase(way));
-    const base = known.find(([way]) => isBase(way));
+    const others = known.filter(([way]) => !isRandom(way));
+    const base = known.find(([way]) => isRandom(way));
     const least = [...others].sort((one, two) => one[1].f[at] - two[1].f[at])[0];
     const luck = others.length > 1 ? ` That it is the least of ${others.length} ways is partly luck.` : "";
     return [least && `Least data with ${least[0]}: ${say(least)}.${luck}`, base && `At random: ${say(base)}.`].filter(Boolean).join(" ");

@@ -5,6 +5,15 @@ const goTo = (id) => {
   for (let one = place?.closest("details"); one; one = one.parentElement.closest("details")) one.open = true;
   place?.scrollIntoView();
 };
+/** Go to a place as a link does, which is where the next press of Tab starts from. */
+const enter = (id) => {
+  goTo(id);
+  const place = document.getElementById(id);
+  if (!place || place.hasAttribute("tabindex")) return place?.focus({ preventScroll: true });
+  place.tabIndex = -1;
+  place.addEventListener("blur", () => place.removeAttribute("tabindex"), { once: true });
+  return place.focus({ preventScroll: true });
+};
 const bar = document.getElementById("bar");
 new ResizeObserver(() => {
   const height = getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
@@ -34,7 +43,7 @@ document.addEventListener("click", (event) => {
   if (!link || link.hash.includes("=")) return;
   event.preventDefault();
   state.set({ at: link.hash.slice(1) }, { step: true });
-  goTo(link.hash.slice(1));
+  enter(link.hash.slice(1));
 });
 if (state.get("at")) goTo(state.get("at"));
 

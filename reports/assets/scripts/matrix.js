@@ -16,7 +16,6 @@ const matrix = (() => {
   const MOST_TINT = 60;
   const short = (value) => (value >= 1000 || (value > 0 && value < 0.001) ? value.toExponential(1) : `${+value.toPrecision(3)}`);
   const ratioText = (ratio) => (ratio >= 10 ? `${+ratio.toPrecision(2)}` : ratio.toFixed(2));
-  const isRandom = (way) => way.split(" · ").pop().split(", ")[0] === "random";
 
   /** Return the picture that the switches ask for, or null. */
   const pictureOf = (known, now) => known?.[now.outcome]?.sets[now.dataset]?.[now.fraction] ?? null;

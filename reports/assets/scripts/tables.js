@@ -80,8 +80,10 @@ const tables = (() => {
     const bar = element("div", { class: "tools" });
     const scroll = table.closest(".scroll") ?? table;
     const holder = element("div", { class: "tabled" });
+    const focused = scroll.contains(document.activeElement) ? document.activeElement : null;
     scroll.replaceWith(holder);
     holder.append(bar, scroll);
+    focused?.focus({ preventScroll: true }); // what moves loses it
     if (canSort(table)) {
       const known = await sorted(table);
       bar.append(...filters.controls(table, known));

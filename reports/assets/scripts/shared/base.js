@@ -3,6 +3,17 @@
 const unique = (values) => [...new Set(values)];
 const percent = (share) => `${+(100 * share).toPrecision(3)} %`;
 
+/** Say whether a way of choosing is the random base line, of whatever budget. */
+const isRandom = (way) => way.split(" · ").pop().split(", ")[0] === "random";
+
+/** Return the random way that has the budget and the mask of another, or undefined. */
+const baseOf = (ways, way) => {
+  const labels = (one) => one.split(", ").slice(1);
+  const bases = ways.filter(isRandom);
+  const told = labels(way).filter((label) => bases.some((one) => labels(one).includes(label)));
+  return bases.find((one) => `${labels(one)}` === `${told}`);
+};
+
 /** Make text safe inside plotly's labels, which read some HTML. */
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
 
