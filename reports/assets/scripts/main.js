@@ -48,6 +48,7 @@ document.addEventListener("click", (event) => {
 if (state.get("at")) goTo(state.get("at"));
 
 window.addEventListener("beforeprint", () => {
+  if (canUnpack) panels.drawAll(); // no browser waits for it: what was never in view is on the next print
   document.querySelectorAll("details").forEach((one) => (one.open = true));
   // On paper a drawing keeps the width that it has here: tell the style sheet.
   document.querySelectorAll(".figure").forEach((box) => {
