@@ -79,3 +79,26 @@ def test_long_names_of_groups_wrap(demo, open_page):
     name = page.locator("#composition .legend span").first
     name.evaluate("(one) => one.append('x'.repeat(200))")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+
+
+def test_the_first_curve_is_whole_on_paper(small, open_page):
+    page = open_page(small)
+    expect(page.locator("#beside .main-svg").first).to_be_visible()
+    page.emulate_media(media="print")
+    page.locator("#first").evaluate("(one) => (one.style.width = '703px')")  # A4 less its margins
+    both = "[...document.querySelectorAll('#beside, #beside .main-svg')]"
+    beside, *drawn = page.evaluate(f"{both}.map((one) => one.getBoundingClientRect().right)")
+    assert max(drawn) <= beside + 1
+
+
+def test_what_is_not_drawn_when_it_is_printed_says_so_and_is_drawn_for_the_next(small, open_page):
+    page = open_page(small)
+    expect(page.locator("#first .matrix")).to_be_visible()
+    figure = page.locator("#curves .panel:not([hidden]) .figure").last
+    page.emulate_media(media="print")
+    assert "next print" in figure.evaluate("(one) => getComputedStyle(one, '::before').content")
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(figure.locator(".main-svg").first).to_be_attached()
+    page.emulate_media(media="print")
+    assert figure.evaluate("(one) => getComputedStyle(one, '::before').content") == "none"
