@@ -85,7 +85,7 @@ def test_paper_has_what_was_never_in_view(open_page, demo):
 def test_sections_that_stand_in_for_an_outcome_say_so(open_page, demo):
     page = open_page(demo, "#outcome=properties")
     notes = page.locator(".stands-in:visible")
-    assert notes.count() == 3
-    assert "Not drawn for Properties: this section shows Force MAE, test set" in notes.first.inner_text()
+    expect(notes).to_have_count(3)
+    expect(notes.first).to_contain_text("Not drawn for Properties: this section shows Force MAE, test set")
     page.select_option("#switches select[name=outcome]", "force:test")
-    assert page.locator(".stands-in:visible").count() == 0
+    expect(notes).to_have_count(0)

@@ -58,7 +58,9 @@ def test_a_link_leads_to_the_same_view(demo, open_page, size):
     page = open_page(demo, size=size)
     page.get_by_label("Outcome").select_option("energy:test")
     cell = open_cell(page)
-    title = cell.locator("h2").first.inner_text()
+    heading = cell.locator("h2").first
+    expect(heading).to_contain_text("chosen by")
+    title = heading.inner_text()
     address = page.evaluate("location.hash")
     again = open_page(demo, address, size=size)
     expect(again.locator("dialog#cell[open] h2").first).to_have_text(title)
