@@ -91,11 +91,11 @@ def _by_model(table: pd.DataFrame | None, question: Asked) -> str:
     if len(rows) < 2:
         return ""
     is_better = (rows["ratio"] < 1) == (rows["better"] == "lower")
-    sides = ((is_better, "on their own data"), (~is_better, "on others' data"))
-    parts = [f"{' and '.join(rows['model'][side])} {words}" for side, words in sides if side.any()]
+    sides = (("better", is_better), ("worse", ~is_better))
+    parts = [f"{word} for {' and '.join(rows['model'][side])}" for word, side in sides if side.any()]
     sure = rows["verdict"].isin(["lower", "higher"])
     doubt = ", none of it beyond chance" if not sure.any() else ", not all of it beyond chance"
-    return f"Here {', '.join(parts)} did better{'' if sure.all() else doubt}."
+    return f"Here own data came out {', '.join(parts)}{'' if sure.all() else doubt}."
 
 
 def _is_confounded(row: Mapping[Hashable, Any]) -> bool:

@@ -98,9 +98,7 @@ def test_few_choosers_cannot_settle_it(n_owners, words):
 def test_what_came_out_for_each_model_is_told_where_it_settles_nothing():
     rows = [row(), row(model="a", ratio=0.9), row(model="b", ratio=1.1, verdict="none found")]
     [limit] = said(*rows, n_owners=2).limits
-    assert limit.endswith(
-        "Here a on their own data, b on others' data did better, not all of it beyond chance."
-    )
+    assert limit.endswith("Here own data came out better for a, worse for b, not all of it beyond chance.")
 
 
 def test_what_was_asked_afterwards_and_what_is_no_square_limit_the_finding():

@@ -148,7 +148,7 @@ def test_a_table_alone_is_enough_for_the_command(make_results, tmp_path):
     done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "54 cells: 54 done" in page.text
+    assert "54 fits, one for each chooser, fraction, seed and model: 54 done" in page.text
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "report.html",
         "results.csv",

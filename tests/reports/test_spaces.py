@@ -57,7 +57,8 @@ def chosen(tmp_path_factory):
 @pytest.mark.slow
 def test_a_study_that_only_chooses_has_a_page_worth_looking_at(chosen):
     _, page, sections = chosen
-    assert sections == ["spaces", "composition", "map", "overlap", "failures", "kept", "provenance"]
+    of_choices = ["spaces", "composition", "map", "overlap"]
+    assert sections == [*of_choices, "failures", "kept", "provenance", "supplement", "words"]
     assert "What do latent spaces choose? Nothing is fitted. 30 choices: 30 done." in page
     assert "No result" not in page
     assert "2 of 62 have a copy by symmetry in train" in page
@@ -79,8 +80,8 @@ def test_a_study_that_only_chooses_has_a_page_worth_looking_at(chosen):
 def test_a_study_with_models_has_them_beside_its_answer(tmp_path):
     page, sections = ran(tmp_path, '["mean"]')
     assert {"answer", "matrix", "spaces", "composition", "map", "overlap", "cost"} <= set(sections)
-    answer = page[page.index('<section id="answer">') : page.index("</section>")]
-    assert "have a copy by symmetry in train" in answer
+    head = page[page.index('<section id="statistics">') : page.index('<section id="answer">')]
+    assert "have a copy by symmetry in train" in head
     assert page.count("0.4 times") <= 1, "a notice comes once"
 
 
