@@ -12,7 +12,18 @@ from crossprune.harness.analysis.comparisons import SQUARE
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.primary import Asked, sentence
 from crossprune.harness.analysis.scope import FEW
-from crossprune.reports.wording import MOST, OUTCOMES, VERDICTS, interval, is_unasked, ratio_text
+from crossprune.reports.wording import (
+    BEYOND,
+    HERE,
+    MOST,
+    OPEN,
+    OUTCOMES,
+    VERDICTS,
+    interval,
+    is_unasked,
+    ratio_text,
+    reach,
+)
 
 SIDES = {
     "own / other": ("data that their own descriptor chose", "on data that another's chose"),
@@ -25,6 +36,11 @@ UNKNOWN = {
     "too few seeds": "it takes repeats that differ to tell",
     "needs pools": "only several pools can tell (pools = 4)",
     "no pairs": "no cell that is compared has ended",
+}
+REACHES = {
+    HERE: "It speaks of the data of this study alone.",
+    BEYOND: "It holds beyond the data sets of this study.",
+    OPEN: "It speaks of the data sets of this study; for others it is open.",
 }
 NUMBERS = ("No descriptor", "One descriptor", "Two descriptors", "Three descriptors")
 
@@ -143,16 +159,7 @@ def _sureness(row: Mapping[Hashable, Any] | None, question: Asked) -> str:
     said += f"; with 95 % confidence it is within {interval(low, high)}"
     if row["verdict"] == "none found":
         said += ", so that a difference of that size may still be there"
-    return f"{said}. {_reach(row)}"
-
-
-def _reach(row: Mapping[Hashable, Any]) -> str:
-    low, high = float(row["low_anywhere"]), float(row["high_anywhere"])
-    if math.isnan(low):
-        return "It speaks of the data of this study alone."
-    if low > 1 or high < 1:
-        return "It holds beyond the data sets of this study."
-    return "It speaks of the data sets of this study; for others it is open."
+    return f"{said}. {REACHES[reach(row)]}"
 
 
 def _beside(known: Mapping[str, Mapping[Hashable, Any]], asked: str) -> str:

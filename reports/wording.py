@@ -29,6 +29,13 @@ OUTCOMES = {"survival": "survival times", "survival_temperature": "survival temp
 """What is lower or higher, where it is no error."""
 MOST = 100.0
 """Ratio beyond which a percentage says nothing."""
+HERE, BEYOND, OPEN = "here", "beyond", "open"
+"""How far a difference reaches: nothing is known of other data sets, they have it as well, or it is open."""
+SCOPES = {
+    HERE: " on the data sets of this study, which are too few to speak of others",
+    BEYOND: ", also beyond the data sets of this study",
+    OPEN: " on the data sets of this study; for others it is open",
+}
 TOLD_AT_END = 0.01
 """Values on an end of their scale, as a share, from which on it is said."""
 TOLD_LABELS = 0.01
@@ -184,9 +191,7 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
         return f"{role}{found} ({numbers}).{confounded}"
     noun = OUTCOMES.get(str(row.get("metric")), "errors")
     change = f"{100 * abs(ratio - 1):.1f} %" if ratio < MOST else "many times"
-    return (
-        f"{role}{first} gives {change} {verdict} {noun} than {second}{_scope(row)} ({numbers}).{confounded}"
-    )
+    return f"{role}{first} gives {change} {verdict} {noun} than {second}{SCOPES[reach(row)]} ({numbers}).{confounded}"
 
 
 def interval(low: float, high: float, form: str = ".3f") -> str:
@@ -200,14 +205,12 @@ def interval(low: float, high: float, form: str = ".3f") -> str:
     return " to ".join(ends)
 
 
-def _scope(row: Mapping[Hashable, Any]) -> str:
-    """Say how far a difference reaches: other data sets only if their interval excludes 1 as well."""
+def reach(row: Mapping[Hashable, Any]) -> str:
+    """Say how far a difference reaches, `BEYOND` only if the interval of other data sets excludes 1 as well."""
     low, high = float(row["low_anywhere"]), float(row["high_anywhere"])
     if np.isnan(low):
-        return " on the data sets of this study, which are too few to speak of others"
-    if low > 1 or high < 1:
-        return ", also beyond the data sets of this study"
-    return " on the data sets of this study; for others it is open"
+        return HERE
+    return BEYOND if low > 1 or high < 1 else OPEN
 
 
 def _pairs(row: Mapping[Hashable, Any]) -> str:
