@@ -45,7 +45,7 @@ from crossprune.reports.matrices import Block, blocks_of
 from crossprune.reports.opened.cells import cell_data
 from crossprune.reports.opened.structures import frame_data
 from crossprune.reports.paper.supplement import supplement
-from crossprune.reports.pictures import choices, curves_data, matrix_data
+from crossprune.reports.pictures import BY_NAME, choices, curves_data, matrix_data
 from crossprune.reports.properties import (
     error_tint,
     property_errors,
@@ -341,5 +341,4 @@ def _headlines(statistics: Mapping[str, pd.DataFrame]) -> list[dict[str, object]
 
 def _metric_of(name: str) -> Metric:
     """Return the metric that an outcome goes by on the page."""
-    known = [one for one in METRICS if one.column.startswith(f"{name}_mae")]
-    return known[0] if known else Metric(name, name.replace("_", " ").capitalize(), "")
+    return BY_NAME.get(name) or Metric(name, name.replace("_", " ").capitalize(), "")

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import way_of
+from crossprune.harness.analysis.outcomes.matrix import WHOLE
+from crossprune.harness.analysis.outcomes.scales import ERRORS
 from crossprune.harness.engine.grid import OWN
 from crossprune.harness.engine.study import Primary
 from crossprune.reports.tables import METRICS, RANDOM
@@ -32,19 +34,9 @@ OTHERS = {
     "rdf": Measure("Radial distribution", "× noise"),
     "adf": Measure("Angular distribution", "× noise"),
 }
-ORDER = (
-    *("force", "energy", "properties", "survival", "survival_temperature", "stress"),
-    *("properties_seen", "properties_unseen", "rdf", "adf", "force_rmse", "energy_rmse"),
-)
-"""Outcomes as people ask for them."""
 TELLING = 0.1
 """The fraction that is shown first is the nearest to this one."""
-BY_NAME = {
-    one.column.partition("_mae")[0]
-    if "_mae" in one.column
-    else one.column.partition("_rmse")[0] + "_rmse": one
-    for one in METRICS
-}
+BY_NAME = {name: one for name, column in ERRORS.items() for one in METRICS if one.column == column}
 """Errors of the page by the outcome's name in a study."""
 
 
@@ -160,7 +152,7 @@ def key_of(outcome: str, split: str) -> str:
 
 def _rank(key: str) -> tuple[int, bool]:
     outcome, _, split = key.partition(":")
-    return ORDER.index(outcome), split == "ood"
+    return WHOLE.index(outcome), split == "ood"
 
 
 def _picture(cells: pd.DataFrame) -> dict[str, Any]:
