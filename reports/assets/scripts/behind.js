@@ -3,11 +3,6 @@
 const behind = (() => {
   const MINE = "#0072B2";
   const RANDOM = "#808080";
-  const short = (value) => {
-    if (value === null || value === undefined) return "–";
-    const size = Math.abs(value);
-    return size && (size >= 1e5 || size < 1e-3) ? value.toExponential(1) : `${+value.toPrecision(3)}`;
-  };
   const mean = (values) => {
     const known = values.filter((one) => one !== null && one !== undefined);
     return known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : null;
@@ -43,18 +38,11 @@ const behind = (() => {
         margin: { l: 10, r: 12, t: 8, b: 10 },
         ...legend,
         xaxis: { type: "log", title: { text: "configurations kept", standoff: 6 }, ...plain(known.fractions.flatMap((_, one) => sizes(way)?.[one] ?? [])) },
-        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, ...levels(Object.keys(ways).flatMap(means)) },
+        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, ...logTicks(Object.keys(ways).flatMap(means)) },
       },
     };
   };
   const plain = (values) => ({ tickvals: unique(values), ticktext: unique(values).map((one) => `${Math.round(one)}`) });
-  const levels = (values) => {
-    const all = values.filter((one) => one > 0);
-    const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
-    const places = Array.from({ length: 5 }, (_, at) => low + (at * (high - low)) / 4);
-    const shown = unique(places.map((one) => +(10 ** one).toPrecision(2)));
-    return { tickvals: shown, ticktext: shown.map(short) };
-  };
 
   const square = (title, unit, ends) => ({
     title: { text: title },
@@ -136,5 +124,5 @@ const behind = (() => {
     return headed(`${caption} (${unit})`, names.filter((one, at) => at !== 1 || size), size ? cells : cells.map(([name, , ...rest]) => [name, ...rest]));
   };
 
-  return { curves, energies, forces, headed, compared, short, mean };
+  return { curves, energies, forces, headed, compared, mean };
 })();

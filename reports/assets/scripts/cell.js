@@ -9,7 +9,6 @@ const cell = (() => {
   const missing = (text) => element("p", { class: "missing" }, text);
   const section = (title, ...children) => element("section", {}, element("h3", {}, title), ...children);
   const figure = () => element("div", { class: "figure" });
-  const { short } = behind;
 
   /** Gather all that is known of the cell that the address names. */
   const gathered = async () => {

@@ -14,7 +14,6 @@ const matrix = (() => {
   const MOST_SPAN = 1; // beyond a factor of two all colours are alike, and the cell says so
   const OUTLYING = 4; // times the middle one
   const MOST_TINT = 60;
-  const short = (value) => (value >= 1000 || (value > 0 && value < 0.001) ? value.toExponential(1) : `${+value.toPrecision(3)}`);
   const ratioText = (ratio) => (ratio >= 10 ? `${+ratio.toPrecision(2)}` : ratio.toFixed(2));
 
   /** Return the picture that the switches ask for, or null. */
@@ -134,17 +133,10 @@ const matrix = (() => {
         showlegend: true,
         legend: { orientation: "h", x: 0, y: 1.12 },
         xaxis: { type: "log", title: { text: "% of the pool kept", standoff: 6 }, ...ticks(lines) },
-        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, ...levels(lines) },
+        yaxis: { type: "log", title: { text: `${outcome.label} (${outcome.unit})`, standoff: 6 }, ...logTicks(Object.values(lines).flatMap((one) => one.y)) },
         shapes: [{ type: "line", x0: 100 * fraction, x1: 100 * fraction, yref: "paper", y0: 0, y1: 1, line: { color: "#808080", width: 1, dash: "dot" } }],
       },
     };
-  };
-  const levels = (lines) => {
-    const all = Object.values(lines).flatMap((one) => one.y).filter((one) => one > 0);
-    const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
-    const places = Array.from({ length: 5 }, (_, at) => low + (at * (high - low)) / 4);
-    const values = unique(places.map((one) => +(10 ** one).toPrecision(high - low > 1.5 ? 1 : 2)));
-    return { tickvals: values, ticktext: values.map((one) => short(one)) };
   };
   const ticks = (lines) => {
     const shares = unique(Object.values(lines).flatMap((one) => one.x)).sort((one, other) => one - other);

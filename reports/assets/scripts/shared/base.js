@@ -14,6 +14,13 @@ const baseOf = (ways, way) => {
   return bases.find((one) => `${labels(one)}` === `${told}`);
 };
 
+/** Write a number with three digits, – for none. */
+const short = (value) => {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  return size && (size >= 1e5 || size < 1e-3) ? value.toExponential(1) : `${+value.toPrecision(3)}`;
+};
+
 /** Make text safe inside plotly's labels, which read some HTML. */
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
 

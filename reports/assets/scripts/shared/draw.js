@@ -31,6 +31,15 @@ const dressed = (layout) => ({
   yaxis: { ...axis, ...layout.yaxis },
 });
 
+/** Return five round ticks of a logarithmic axis, evenly spread over the values. */
+const logTicks = (values) => {
+  const all = values.filter((one) => one > 0);
+  const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
+  const places = Array.from({ length: 5 }, (_, at) => low + (at * (high - low)) / 4);
+  const tickvals = unique(places.map((one) => +(10 ** one).toPrecision(high - low > 1.5 ? 1 : 2)));
+  return { tickvals, ticktext: tickvals.map(short) };
+};
+
 /** Save a figure as a file: on white, and with what stands above it on the page. */
 const save = async (box, format, name) => {
   const place = box.closest(".panel")?.querySelector("h3")?.textContent ?? "";
