@@ -191,7 +191,10 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
         return f"{role}{found} ({numbers}).{confounded}"
     noun = OUTCOMES.get(str(row.get("metric")), "errors")
     change = f"{100 * abs(ratio - 1):.1f} %" if ratio < MOST else "many times"
-    return f"{role}{first} gives {change} {verdict} {noun} than {second}{SCOPES[reach(row)]} ({numbers}).{confounded}"
+    return (
+        f"{role}{first} gives {change} {verdict} {noun} than {second}{SCOPES[reach(row)]} "
+        f"({numbers}).{confounded}"
+    )
 
 
 def interval(low: float, high: float, form: str = ".3f") -> str:
@@ -206,7 +209,7 @@ def interval(low: float, high: float, form: str = ".3f") -> str:
 
 
 def reach(row: Mapping[Hashable, Any]) -> str:
-    """Say how far a difference reaches, `BEYOND` only if the interval of other data sets excludes 1 as well."""
+    """Say how far a difference reaches: `BEYOND` only if the interval of other data sets excludes 1 too."""
     low, high = float(row["low_anywhere"]), float(row["high_anywhere"])
     if np.isnan(low):
         return HERE
