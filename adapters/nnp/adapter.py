@@ -10,9 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from crossprune.adapters.linear.offsets import element_energies
+from crossprune.adapters.nnp import data as gathered
+from crossprune.adapters.nnp import training
 from crossprune.adapters.nnp.functions import default_functions
+from crossprune.adapters.nnp.model import Model
 from crossprune.adapters.nnp.options import NnpOptions
 from crossprune.adapters.nnp.potential import NnpPotential
+from crossprune.adapters.nnp.whitening import Whitening
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -40,7 +44,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
     name = "nnp"
     capabilities = Capabilities(seeded=True, metric=True)
     options_type = NnpOptions
-    distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "torch")
+    distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     potential_type = NnpPotential
     smoke: ClassVar[Mapping[str, Any]] = {
         "cutoff": 4.5,
@@ -49,7 +53,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         "zetas": (1.0, 4.0),
         "hidden": (8, 8),
         "whitening": 1e-3,
-        "steps": 200,
+        "steps": 100,
     }
 
     def __init__(
@@ -97,8 +101,6 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
 
     def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
         """Whiten functions as for training, by all that can be chosen: what the networks see."""
-        from crossprune.adapters.nnp.model import Whitening  # imports torch
-
         k, found = self.functions.n_functions, np.zeros(vectors.shape)
         for kind in range(len(self.elements)):
             mine, block = kinds == kind, slice(kind * k, (kind + 1) * k)
@@ -148,10 +150,6 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         """
         if len(subset) < 2:
             raise TooFewFrames(f"adapter 'nnp' needs at least 2 frames, got {len(subset)}")
-        from crossprune.adapters.nnp import data as gathered  # torch takes seconds to import
-        from crossprune.adapters.nnp import training
-        from crossprune.adapters.nnp.model import Model
-
         # Starts have a stream of their own: they do not depend on how many frames were chosen.
         starts, rng = rng.spawn(2)
         frames = [prepared.frames[index] for index in subset]

@@ -3,17 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from crossprune.adapters.nnp.functions import SymmetryFunctions
-from crossprune.adapters.nnp.model import Whitening
 from crossprune.adapters.nnp.options import NnpOptions
-from crossprune.adapters.nnp.training import TrainingSet
 from crossprune.adapters.nnp.weak import Displaced, displace
+from crossprune.adapters.nnp.whitening import Whitening
 from crossprune.harness.contract import FloatArray, GroupWeight, IntArray, Prepared, Weights
 from crossprune.harness.data.frames import element_counts, energy_of, forces_of, group_of, offsets, stress_of
 from crossprune.harness.errors import DataError
+
+AT_ONCE = 2048
+"""Rows of derivatives that are whitened at a time."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Chosen frames, their labels with the weights of the loss, and their prepared derivatives.
+
+    ``inputs`` no unit, shape (n_atoms, k); ``jacobian`` 1/Å, shape (n_slots, 3, k); ``virial`` shape
+    (n_atoms, 6, k), empty if stress is not fitted; ``slot_atom`` numbers the atoms of this set;
+    ``energies`` eV, offsets subtracted; ``forces`` eV/Å; ``stresses`` eV/Å³, 0 where the label is missing.
+    ``energy_weight`` 1/eV, ``force_weight`` Å/eV, ``stress_weight`` Å³/eV: factors on residuals, per frame.
+    """
+
+    kinds: IntArray
+    starts: IntArray
+    volumes: FloatArray
+    inputs: FloatArray
+    jacobian: FloatArray
+    virial: FloatArray
+    slot_start: IntArray
+    slot_atom: IntArray
+    energies: FloatArray
+    forces: FloatArray
+    stresses: FloatArray
+    energy_weight: FloatArray
+    force_weight: FloatArray
+    stress_weight: FloatArray
+    displaced: Displaced | None = None
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.energies)
+
+    def rows(self, frames: IntArray) -> IntArray:
+        """Return the atoms of some frames, in the frames' order."""
+        return np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in frames])
+
+    def sizes(self, frames: IntArray) -> IntArray:
+        """Return the numbers of atoms of some frames."""
+        sizes: IntArray = self.starts[frames + 1] - self.starts[frames]
+        return sizes
 
 
 def training_set(
@@ -42,7 +86,7 @@ def training_set(
     ]
     dtype = np.dtype(options.precision)
     slot_kinds = np.repeat(kinds, np.diff(slot_start))
-    virial = prepared.arrays["virial"][atoms] if options.stress_weight else np.empty((0, 6, values.shape[1]))
+    stressed = atoms if options.stress_weight else atoms[:0]
     labels = _labels(frames, functions.elements, base, use_stress=options.stress_weight > 0)
     factors = _weights(frames, options, weights)
     pool = None
@@ -59,11 +103,9 @@ def training_set(
         kinds=kinds,
         starts=offsets(frames),
         volumes=np.array([abs(np.linalg.det(one.cell.array)) or 1.0 for one in frames]).astype(dtype),
-        inputs=_white(values, kinds, whitenings, centre=True).astype(dtype),
-        jacobian=_white(prepared.arrays["jacobian"][slots], slot_kinds, whitenings, centre=False).astype(
-            dtype
-        ),
-        virial=_white(virial, kinds, whitenings, centre=False).astype(dtype),
+        inputs=_white(values, np.arange(len(atoms)), kinds, whitenings, dtype, centre=True),
+        jacobian=_white(prepared.arrays["jacobian"], slots, slot_kinds, whitenings, dtype, centre=False),
+        virial=_white(prepared.arrays["virial"], stressed, kinds, whitenings, dtype, centre=False),
         slot_start=slot_start,
         slot_atom=slot_atom,
         **{name: array.astype(dtype) for name, array in (labels | factors).items()},
@@ -128,15 +170,23 @@ def _weights(frames: Sequence[Atoms], options: NnpOptions, weights: Weights) -> 
 
 
 def _white(
-    array: FloatArray, kinds: IntArray, whitenings: Sequence[Whitening], *, centre: bool
+    array: FloatArray,
+    rows: IntArray,
+    kinds: IntArray,
+    whitenings: Sequence[Whitening],
+    dtype: np.dtype[np.floating],
+    *,
+    centre: bool,
 ) -> FloatArray:
-    """Map the last axis of ``array`` by the whitening of each row's element."""
-    result = np.zeros(array.shape)
-    if len(array) == 0:
-        return result
-    for kind, whitening in enumerate(whitenings):
-        rows = kinds == kind
-        result[rows] = (array[rows] - whitening.centre if centre else array[rows]) @ whitening.matrix
+    """Map the last axis of rows of ``array`` by the whitening of each one's element, a few at a time."""
+    result = np.empty((len(rows), *array.shape[1:]), dtype)
+    for start in range(0, len(rows), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        for kind in np.unique(kinds[part][: len(rows) - start]):
+            mine = np.flatnonzero(kinds[part] == kind) + start
+            whitening = whitenings[kind]
+            raw = np.asarray(array[rows[mine]])
+            result[mine] = (raw - whitening.centre if centre else raw) @ whitening.matrix
     return result
 
 
@@ -144,7 +194,8 @@ def _white_pool(
     raw: Displaced, kinds: IntArray, whitenings: Sequence[Whitening], dtype: np.dtype[np.floating]
 ) -> Displaced:
     def white(draws: FloatArray, *, centre: bool) -> FloatArray:
-        return np.stack([_white(draw, kinds, whitenings, centre=centre) for draw in draws]).astype(dtype)
+        every = np.arange(len(kinds))
+        return np.stack([_white(draw, every, kinds, whitenings, dtype, centre=centre) for draw in draws])
 
     return Displaced(
         white(raw.first, centre=True),

@@ -326,15 +326,3 @@ def contract(
                 for column in range(n_functions):
                     total += jacobian[slot, x, column] * slopes[row, column]
                 gradient[slot_atom[slot], x] += total
-
-
-@compiled
-def spread(jacobian: Any, slot_start: Any, slot_atom: Any, pull: Any, centres: Any, slopes: Any) -> None:
-    """Add the transpose of `contract`: ``slopes[i] += ∂G_i/∂r · pull``, ``pull`` of shape (n_atoms, 3)."""
-    n_functions = slopes.shape[1]
-    for row in range(len(centres)):
-        for slot in range(slot_start[centres[row]], slot_start[centres[row] + 1]):
-            for x in range(3):
-                weight = pull[slot_atom[slot], x]
-                for column in range(n_functions):
-                    slopes[row, column] += weight * jacobian[slot, x, column]

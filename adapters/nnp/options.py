@@ -34,21 +34,25 @@ class NnpOptions:
     """Weight of a force component, 1/(eV/Å)."""
     stress_weight: float = 0.0
     """Weight of a stress component, 1/(eV/Å³); 0 leaves stress out of the fit."""
-    steps: int = 25000
-    """Optimiser steps at most, whatever the size of the subset."""
-    batch_size: int = 4
-    """Configurations per step."""
-    learning_rate: float = 5e-3
-    """Largest learning rate of Adam."""
-    patience: int = 8000
-    """Steps without a better validation loss after which the learning rate is halved."""
+    steps: int = 100
+    """Gauss-Newton steps for 10,000 atoms; a subset gets as many times the fourth root of its size over that,
+    and 20 at least."""
+    batch_size: int = 16
+    """Configurations per step, with their energies."""
+    batch_atoms: int = 256
+    """Atoms of these whose forces count in the step; never more than an eighth of the subset's."""
+    step: float = 0.3
+    """First step's part of the Gauss-Newton step; it falls to 0.005 as a cosine."""
+    damping: float = 1e-3
+    """First step's damping over the mean curvature; it falls to a hundredth."""
+    weight_decay: float = 0.3
+    """Penalty on the square of all weights, over the number of force components; the loss of zero
+    energies and forces is 1."""
     validation_fraction: float = 0.1
     """Part of the chosen subset on which the best weights are chosen; it is not trained on."""
-    clip: float = 1.0
-    """Largest norm of a gradient."""
     whitening: float = 1e-4
     """Relative variance below which a direction of the inputs is not scaled up further."""
-    precision: Literal["float64", "float32"] = "float64"
+    precision: Literal["float64", "float32"] = "float32"
     """Numbers in training; prediction is always in double precision."""
     n_networks: int = 1
     """Networks that are trained from different starts and averaged; their spread is the uncertainty."""
@@ -63,13 +67,20 @@ class NnpOptions:
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
-        for name in ("cutoff", "learning_rate", "clip", "whitening", "displacement"):
+        for name in ("cutoff", "step", "damping", "whitening", "displacement"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("energy_weight", "force_weight", "stress_weight", "taylor_weight", "spatial_weight"):
+        for name in (
+            "energy_weight",
+            "force_weight",
+            "stress_weight",
+            "taylor_weight",
+            "spatial_weight",
+            "weight_decay",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("n_radial", "steps", "batch_size", "patience", "n_networks", "n_displacements"):
+        for name in ("n_radial", "steps", "batch_size", "batch_atoms", "n_networks", "n_displacements"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.n_functions < 0:

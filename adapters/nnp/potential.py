@@ -1,4 +1,4 @@
-"""Networks on symmetry functions as a potential: predictions without torch, uncertainty, saving."""
+"""Networks on symmetry functions as a potential: predictions, uncertainty, saving."""
 
 from __future__ import annotations
 

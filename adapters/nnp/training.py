@@ -1,35 +1,34 @@
-"""Train networks on prepared symmetry functions with energies, forces and stress in the loss, in torch."""
+"""Train networks by stochastic Gauss-Newton steps on energies, forces and stress."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from crossprune.adapters.nnp import kernels
-from crossprune.adapters.nnp.model import Model, Tensor
-from crossprune.adapters.nnp.weak import Displaced
-from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.errors import MissingPackage
+from crossprune.adapters.nnp.curvature import Dense, Rows
+from crossprune.adapters.nnp.data import TrainingSet
+from crossprune.adapters.nnp.model import Model
+from crossprune.adapters.nnp.residuals import Residuals
+from crossprune.harness.contract import IntArray
+from scipy.linalg import LinAlgError
 
-try:
-    import torch
-except ModuleNotFoundError:
-    raise MissingPackage("adapter 'nnp'", "torch", "crossprune[nnp]") from None
-
-WARM_UP = 50
-"""Steps over which the learning rate rises to its start value."""
-AVERAGE = 0.995
-"""Memory of the running mean of the weights: 200 steps, a few epochs of a small subset."""
-ANNEALED = 0.1
-"""Part of the learning rate below which weights are candidates: the last fifth of the cosine."""
-SMALLEST = 0.01
-"""Part of the learning rate below which training stops: seven times halved."""
-TINY = 1e-12
-"""Mean square of labels or forces below which there is nothing to scale by."""
+LAST = 0.005
+"""Last step's part of the Gauss-Newton step; `Settings.step` is the first one's."""
+EASED = 0.01
+"""Last step's damping over the first one's."""
+LONGEST = 0.5
+"""Longest step over the length of all weights."""
+REFERENCE = 10_000
+"""Atoms that `Settings.steps` is for; others get as many times the fourth root of their number over this."""
+LEAST = 20
+"""Steps that the smallest subset gets."""
+PART = 8
+"""A step takes the forces of no more than this part of all atoms, so that batches differ."""
+EVERY = 5
+"""Steps between two looks at the validation part."""
+DENSE = 4096
+"""Weights up to which curvature is kept as a matrix, of 64 MiB then."""
 
 
 @dataclass(frozen=True)
@@ -38,98 +37,27 @@ class Settings:
 
     steps: int
     batch_size: int
-    learning_rate: float
-    patience: int
-    clip: float
+    batch_atoms: int
+    step: float
+    damping: float
+    weight_decay: float
     taylor_weight: float
     spatial_weight: float
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """Chosen frames, their labels with the weights of the loss, and their prepared derivatives.
-
-    ``inputs`` no unit, shape (n_atoms, k); ``jacobian`` 1/Å, shape (n_slots, 3, k); ``virial`` shape
-    (n_atoms, 6, k), empty if stress is not fitted; ``slot_atom`` numbers the atoms of this set;
-    ``energies`` eV, offsets subtracted; ``forces`` eV/Å; ``stresses`` eV/Å³, 0 where the label is missing.
-    ``energy_weight`` 1/eV, ``force_weight`` Å/eV, ``stress_weight`` Å³/eV: factors on residuals, per frame.
-    """
-
-    kinds: IntArray
-    starts: IntArray
-    volumes: FloatArray
-    inputs: FloatArray
-    jacobian: FloatArray
-    virial: FloatArray
-    slot_start: IntArray
-    slot_atom: IntArray
-    energies: FloatArray
-    forces: FloatArray
-    stresses: FloatArray
-    energy_weight: FloatArray
-    force_weight: FloatArray
-    stress_weight: FloatArray
-    displaced: Displaced | None = None
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return len(self.energies)
-
-    def rows(self, frames: IntArray) -> IntArray:
-        """Return the atoms of some frames, in the frames' order."""
-        return np.concatenate([np.arange(self.starts[i], self.starts[i + 1]) for i in frames])
-
-    def sizes(self, frames: IntArray) -> IntArray:
-        """Return the numbers of atoms of some frames."""
-        sizes: IntArray = self.starts[frames + 1] - self.starts[frames]
-        return sizes
-
-
-class _Contract(torch.autograd.Function):
-    """dE/dr of a batch from dE/dx: the compiled product with the Jacobian, and its transpose."""
-
-    @staticmethod
-    def forward(ctx: Any, slopes: Tensor, data: TrainingSet, rows: IntArray) -> Tensor:
-        ctx.data, ctx.rows = data, rows
-        gradient = np.zeros_like(data.forces)
-        kernels.contract(
-            data.jacobian, data.slot_start, data.slot_atom, slopes.detach().numpy(), rows, gradient
-        )
-        return torch.from_numpy(gradient[rows])
-
-    @staticmethod
-    def backward(ctx: Any, *pulls: Tensor) -> tuple[Tensor, None, None]:
-        data, rows = ctx.data, ctx.rows
-        pull = np.zeros_like(data.forces)
-        pull[rows] = pulls[0].numpy()
-        slopes = np.zeros((len(rows), data.jacobian.shape[2]), dtype=data.jacobian.dtype)
-        kernels.spread(data.jacobian, data.slot_start, data.slot_atom, pull, rows, slopes)
-        return torch.from_numpy(slopes), None, None
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: its matrices here are small, and waiting threads cost more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@one_thread()
 def train(
     data: TrainingSet, model: Model, settings: Settings, validation: IntArray, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Adam over shuffled batches; keep the running mean of the weights that is best on ``validation``.
+    """Take damped Gauss-Newton steps on batches; keep the weights that are best on ``validation``.
 
-    The learning rate warms up and decays as a cosine; it is halved whenever ``patience`` steps pass without
-    a better validation loss, so that a subset that overfits early is annealed early. Only weights at a low
-    learning rate are candidates: at a high one, a low loss on few frames is luck.
-    Adam: Kingma and Ba 2015, arXiv 1412.6980; cosine: Loshchilov and Hutter 2017, arXiv 1608.03983;
-    mean of the weights: Polyak and Juditsky 1992, doi:10.1137/0330046.
+    A batch is some frames with their energies, and the forces of some of their atoms. Its curvature JᵀJ
+    joins a running mean over the batches before it, whose memory grows as steps shrink. On a linear problem
+    that is recursive least squares; the extended Kalman filter, with which networks have long been trained
+    (Singhal and Wu 1989, doi:10.1109/ICASSP.1989.266646; for potentials Singraber 2019,
+    doi:10.1021/acs.jctc.8b01092), keeps the inverse instead and takes a label at a time.
+
+    Steps shrink as a cosine, damping as a power; both follow the number of atoms, not of frames.
+    Only weights of the second half are candidates: before, a low loss on few frames is luck.
 
     Returns
     -------
@@ -142,177 +70,84 @@ def train(
         If the loss stops being finite, or the best model is no better than zero energies and forces.
     """
     training = np.setdiff1d(np.arange(data.n_frames), validation)
-    loss = Loss(data, model, settings, rng)
-    _match_scale(loss, training)
-    optimiser = torch.optim.Adam(model.parameters, lr=settings.learning_rate)
-    n_batches = math.ceil(len(training) / settings.batch_size)
-    # Validation costs as much as a tenth of an epoch; never more often than every 20 steps.
-    every = n_batches * max(1, round(20 / n_batches))
-    average = _copy(model)
-    best, best_step, kept = math.inf, 0, average
-    step, last_change, factor, lowest = 0, 0, 1.0, math.inf
-    while step < settings.steps and factor >= SMALLEST:
-        order = rng.permutation(training)
-        for batch in range(n_batches):
-            optimiser.param_groups[0]["lr"] = factor * _learning_rate(settings, step)
-            optimiser.zero_grad()
-            value = loss(order[batch::n_batches], weak=True)
-            if not math.isfinite(float(value.detach())):
-                raise RuntimeError(_diverged(f"the loss is {float(value.detach())} at step {step}"))
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters, settings.clip)
-            optimiser.step()
-            _follow(average, model, max(1 - AVERAGE, 1 / (step + 1)))
-            step += 1
-        if step % every and step < settings.steps:
-            continue
-        score = _score(loss, validation, average)
-        if score < lowest:
-            lowest, last_change = score, step
-        elif step - last_change > settings.patience:
-            factor, last_change = factor / 2, step
-        cool = factor * _learning_rate(settings, step) <= ANNEALED * settings.learning_rate
-        if score < best and cool:
-            best, best_step, kept = score, step, [one.clone() for one in average]
-    _restore(model, kept)
-    with torch.no_grad():
-        final = float(loss(training))
+    n_atoms = int(data.sizes(training).sum())
+    steps = max(LEAST, round(settings.steps * (n_atoms / REFERENCE) ** 0.25))
+    batch_atoms = max(1, min(settings.batch_atoms, n_atoms // PART))
+    residuals = Residuals(
+        data,
+        model,
+        taylor_weight=settings.taylor_weight,
+        spatial_weight=settings.spatial_weight,
+        rng=rng,
+    )
+    residuals.match_scale(training)
+    curvature = (Dense if model.weights.size <= DENSE else Rows)(model.weights.size, model.dtype)
+    deck = _Deck(training, rng)
+    best, best_step, kept = math.inf, 0, model.weights
+    for step in range(steps):
+        part = step / (steps - 1)
+        size = LAST + (settings.step - LAST) * 0.5 * (1 + math.cos(math.pi * part))
+        frames = deck.draw(settings.batch_size)
+        atoms = data.rows(frames)
+        if len(atoms) > batch_atoms:
+            atoms = np.sort(rng.choice(atoms, batch_atoms, replace=False))
+        found, derivatives = residuals.linearise(frames, atoms)
+        if not np.isfinite(found).all():
+            raise RuntimeError(_diverged(f"a prediction is not finite at step {step}"))
+        try:
+            direction = curvature.direction(
+                derivatives,
+                found,
+                model.weights.ravel(),
+                share=max(size, 1 / (step + 1)),
+                damping=settings.damping * EASED**part,
+                decay=settings.weight_decay / (3 * n_atoms),
+            )
+        except LinAlgError as error:
+            raise RuntimeError(_diverged(f"{error}, at step {step}")) from None
+        change = -size * direction.reshape(model.weights.shape)
+        length = float(np.linalg.norm(change)) / (LONGEST * float(np.linalg.norm(model.weights)))
+        model.weights = model.weights + change / max(1.0, length)
+        if (step + 1) % EVERY == 0 or step == steps - 1:
+            score = residuals.loss(validation)
+            if score < best and part >= 0.5:
+                best, best_step, kept = score, step + 1, model.weights
+    model.weights = kept
+    final = residuals.loss(training)
     if not (math.isfinite(final) and final < 1):
         raise RuntimeError(
-            _diverged(f"after {step} steps the loss is {final:.3g} of that of zero predictions")
+            _diverged(f"after {steps} steps the loss is {final:.3g} of that of zero predictions")
         )
     return {
         "validation_loss": best,
         "training_loss": final,
-        "steps": float(step),
+        "steps": float(steps),
         "best_step": float(best_step),
     }
 
 
-class Loss:
-    """Weighted mean squares of the residuals of some frames, over the mean squares of the labels."""
+class _Deck:
+    """Frames in random order, shuffled again whenever all were drawn."""
 
-    def __init__(self, data: TrainingSet, model: Model, settings: Settings, rng: np.random.Generator) -> None:
-        self.data, self.model, self.settings, self.rng = data, model, settings, rng
-        self.inputs = torch.from_numpy(data.inputs)
-        self.norm = 1.0
-        size = self._sum(
-            np.arange(data.n_frames),
-            torch.from_numpy(data.energies),
-            torch.from_numpy(data.forces),
-            torch.from_numpy(data.stresses),
-        )
-        self.norm = max(float(size), TINY)
+    def __init__(self, frames: IntArray, rng: np.random.Generator) -> None:
+        self._frames, self._rng = frames, rng
+        self._left = np.empty(0, dtype=np.int64)
 
-    def __call__(self, frames: IntArray, *, weak: bool = False) -> Tensor:
-        """Return the loss of ``frames``; with the weakly supervised terms, if these are asked for."""
-        data = self.data
-        rows = data.rows(frames)
-        energies, slopes = self.model.evaluate(self.inputs[rows], data.kinds[rows])
-        forces = -_Contract.apply(slopes, data, rows)
-        number = torch.from_numpy(np.repeat(np.arange(len(frames)), data.sizes(frames)))
-        energies = energies.new_zeros(len(frames)).index_add(0, number, energies)
-        total = self._sum(
-            frames,
-            energies - torch.from_numpy(data.energies[frames]),
-            forces - torch.from_numpy(data.forces[rows]),
-            self._stresses(frames, rows, slopes, number) - torch.from_numpy(data.stresses[frames]),
-        )
-        if weak and data.displaced is not None:
-            total = total + self._weak(data.displaced, frames, rows, number, energies, slopes) / self.norm
-        return total
-
-    def _stresses(self, frames: IntArray, rows: IntArray, slopes: Tensor, number: Tensor) -> Tensor:
-        stresses = slopes.new_zeros((len(frames), 6))
-        if len(self.data.virial) == 0:
-            return stresses
-        atomic = torch.einsum("ivk,ik->iv", torch.from_numpy(self.data.virial[rows]), slopes)
-        return stresses.index_add(0, number, atomic) / torch.from_numpy(self.data.volumes[frames, None])
-
-    def _sum(self, frames: IntArray, energies: Tensor, forces: Tensor, stresses: Tensor) -> Tensor:
-        data = self.data
-        force_weight = np.repeat(data.force_weight[frames], data.sizes(frames))
-        parts = [
-            (torch.from_numpy(data.energy_weight[frames]) * energies).square().mean(),
-            (torch.from_numpy(force_weight[:, None]) * forces).square().mean(),
-        ]
-        if len(data.virial):
-            parts.append((torch.from_numpy(data.stress_weight[frames, None]) * stresses).square().mean())
-        return sum(parts) / self.norm
-
-    def _weak(
-        self,
-        displaced: Displaced,
-        frames: IntArray,
-        rows: IntArray,
-        number: Tensor,
-        energies: Tensor,
-        slopes: Tensor,
-    ) -> Tensor:
-        """Taylor and spatial consistency of one displacement drawn from the pool, weighted."""
-        one = displaced.pick(int(self.rng.integers(displaced.n_draws)), rows)
-        first, second, toward, between = (torch.from_numpy(array) for array in one)
-        kinds = self.data.kinds[rows]
-
-        def total(atomic: Tensor) -> Tensor:
-            return energies.new_zeros(len(frames)).index_add(0, number, atomic)
-
-        there = total(self.model.evaluate(first, kinds)[0])
-        weight = torch.from_numpy(self.data.energy_weight[frames])
-        taylor = there - energies - total((slopes * toward).sum(dim=1))
-        result = self.settings.taylor_weight * (weight * taylor).square().mean()
-        if self.settings.spatial_weight:
-            elsewhere, elsewhere_slopes = self.model.evaluate(second, kinds)
-            spatial = there - total(elsewhere) - total((elsewhere_slopes * between).sum(dim=1))
-            result = result + self.settings.spatial_weight * (weight * spatial).square().mean()
-        return result
-
-
-def _match_scale(loss: Loss, frames: IntArray) -> None:
-    """Set the output scale so that the untrained forces are as large as the labels."""
-    data = loss.data
-    with torch.no_grad():
-        rows = data.rows(frames)
-        _, slopes = loss.model.evaluate(loss.inputs[rows], data.kinds[rows])
-        given = float(_Contract.apply(slopes, data, rows).square().mean())
-    wanted = float(np.mean(data.forces[rows] ** 2))
-    loss.model.scale = math.sqrt(wanted / given) if wanted > 0 and given > TINY else 1.0
-
-
-def _learning_rate(settings: Settings, step: int) -> float:
-    decay = 0.5 * (1 + math.cos(math.pi * min(1.0, step / settings.steps)))
-    return settings.learning_rate * max(decay, 1e-4) * min(1.0, (step + 1) / WARM_UP)
+    def draw(self, count: int) -> IntArray:
+        count = min(count, len(self._frames))
+        if len(self._left) < count:
+            fresh = self._rng.permutation(self._frames)
+            again = np.isin(fresh, self._left)
+            self._left = np.concatenate([self._left, fresh[~again], fresh[again]])
+        drawn, self._left = self._left[:count], self._left[count:]
+        return drawn
 
 
 def _diverged(what: str) -> str:
     return (
-        f"training of adapter 'nnp' failed: {what}; lower learning_rate, or look for wrong labels or "
+        f"training of adapter 'nnp' failed: {what}; lower step or raise damping, or look for wrong labels or "
         "overlapping atoms in the chosen frames"
     )
 
 
-def _score(loss: Loss, frames: IntArray, weights: Sequence[Tensor]) -> float:
-    """Return the loss of ``frames`` with other weights than the model's own."""
-    own = _copy(loss.model)
-    _restore(loss.model, weights)
-    with torch.no_grad():
-        score = float(loss(frames))
-    _restore(loss.model, own)
-    return score
-
-
-def _follow(average: Sequence[Tensor], model: Model, step: float) -> None:
-    """Move the running mean by the part ``step`` towards the model's weights."""
-    with torch.no_grad():
-        for mean, tensor in zip(average, model.parameters, strict=True):
-            mean.lerp_(tensor, step)
-
-
-def _copy(model: Model) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in model.parameters]
-
-
-def _restore(model: Model, kept: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for tensor, value in zip(model.parameters, kept, strict=True):
-            tensor.copy_(value)
+__all__ = ["Settings", "train"]

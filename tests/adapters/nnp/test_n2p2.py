@@ -18,7 +18,7 @@ pytest.importorskip("torch", reason="needs torch: pip install 'crossprune[nnp]'"
 from crossprune.adapters.nnp import Nnp, NnpOptions, read_potential
 
 OPTIONS = NnpOptions(
-    cutoff=4.2, n_radial=3, angular_sharpness=(1.0,), zetas=(1.0, 4.0), hidden=(6, 5), steps=200
+    cutoff=4.2, n_radial=3, angular_sharpness=(1.0,), zetas=(1.0, 4.0), hidden=(6, 5), steps=20
 )
 
 

@@ -126,7 +126,7 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
         table = options.setdefault(name, {})
         family = table.get("adapter", name)
         if family == "nnp":
-            table |= {"steps": 300, "patience": 300}
+            table["steps"] = 20
         if family == "ace":
             table["max_degrees"] = [6, 4, 3, 2][: len(table.get("max_degrees", "123"))]
         if family == "gap":

@@ -41,7 +41,7 @@ angular_sharpness = [1.0]
 zetas = [1.0, 4.0]
 hidden = [8, 8]
 whitening = 1e-3
-steps = 200
+steps = 40
 [options.snap]
 twojmax = 4
 cutoff = 4.5

@@ -29,7 +29,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/programs/compiling.py": {"ace", "chimes", "euler", "nnp"},
     "adapters/programs/lammps.py": {"snap"},
     "adapters/programs/launchers.py": {"ace", "gap", "snap"},
-    "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "nnp", "snap"},
+    "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "snap"},
     "adapters/programs/pair_commands.py": {"snap"},
     "adapters/programs/neighbours.py": {"ace", "euler"},
     "adapters/programs/pacemaker_frames.py": {"ace"},
