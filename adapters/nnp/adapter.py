@@ -80,11 +80,12 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
 
     @classmethod
     def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
-        """Three cutoffs with two numbers of radial functions; a fit takes a minute."""
+        """Three cutoffs, two numbers of radial functions, two weights of energies."""
         return [
-            {"cutoff": round(factor * spacing, 2), "n_radial": n_radial}
+            {"cutoff": round(factor * spacing, 2), "n_radial": n_radial, "energy_weight": weight}
             for factor in (2.0, 2.2, 2.35)
             for n_radial in (12, 14)
+            for weight in (10.0, 30.0)
         ]
 
     def features(self, atoms: Atoms) -> FloatArray:

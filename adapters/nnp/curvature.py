@@ -50,7 +50,7 @@ class Dense:
         """
         # Only the upper triangle is computed and read.
         self._mean = self._add(share, derivatives.T, beta=1 - share, c=self._mean, overwrite_c=1)
-        gradient = derivatives.T @ residuals + (decay * weights).astype(residuals.dtype)
+        gradient: FloatArray = derivatives.T @ residuals + decay * weights
         return _solve(self._mean, gradient, damping, decay)
 
 
@@ -96,7 +96,7 @@ def _solve(matrix: FloatArray, right: FloatArray, damping: float, shift: float) 
             factor = cho_factor(copy, overwrite_a=True, check_finite=False)
         except LinAlgError:
             continue
-        solution: FloatArray = cho_solve(factor, right, check_finite=False)
+        solution: FloatArray = cho_solve(factor, right.astype(matrix.dtype), check_finite=False)
         return solution
     raise LinAlgError("the curvature of the loss is not positive definite")
 

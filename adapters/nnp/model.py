@@ -71,7 +71,7 @@ class Model:
         self.activation, self.dtype = activation, dtype
         self.sizes = (n_inputs, *hidden, 1)
         self.weights = np.stack([_start(self.sizes, rng) for _ in range(n_elements)])
-        """θ, no unit: an element's matrices (n_in, n_out) and biases, layer by layer; shape (n_elements, n)."""
+        """θ, no unit: an element's matrices (n_in, n_out) and biases by layers; shape (n_elements, n)."""
         self.scale = 1.0
         """eV."""
 
