@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from crossprune.harness.contract import FloatArray
 from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve
@@ -21,8 +23,8 @@ class Dense:
     """
 
     def __init__(self, n_weights: int, dtype: np.dtype[np.floating]) -> None:
-        self._mean = np.zeros((n_weights, n_weights), dtype, order="F")
-        self._add = blas.ssyrk if dtype == np.float32 else blas.dsyrk
+        self._mean: FloatArray = np.zeros((n_weights, n_weights), dtype, order="F")
+        self._add: Any = blas.ssyrk if dtype == np.float32 else blas.dsyrk
 
     def direction(
         self,
