@@ -74,7 +74,7 @@ def in_order(found):
 
 @pytest.mark.parametrize("pbc", [True, (True, True, False), False])
 def test_kept_lists_of_moving_atoms_have_the_pairs_of_new_ones(pbc):
-    """Small steps and large ones, atoms that cross the cell's faces, a cell that changes, another structure."""
+    """Small and large steps, atoms that cross the cell's faces, a cell that changes, another structure."""
     rng = np.random.default_rng(0)
     lists: dict[float, object] = {}
     atoms = bulk("Cu", cubic=True).repeat((2, 2, 2))
