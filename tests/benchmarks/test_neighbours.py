@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 @pytest.mark.parametrize("skin", [False, True], ids=["new", "skin"])
 @pytest.mark.parametrize("repeat", [3, 17])
 def test_search(benchmark: BenchmarkFixture, repeat: int, skin: bool) -> None:
-    """Time per atom is in the extra columns; 54 and 9,826 atoms of Mo within 5.2 Å, moved a little each time."""
+    """Time per atom is in the extra columns: 54 and 9,826 atoms of Mo, 5.2 Å, moved a little each time."""
     atoms = bulk("Mo", "bcc", 3.17, cubic=True).repeat(repeat)
     atoms.rattle(0.05, seed=1)
     rng, lists = np.random.default_rng(0), {}
