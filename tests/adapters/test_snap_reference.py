@@ -143,7 +143,8 @@ def test_molecules_feel_the_reference_too():
 
 
 def test_the_components_of_an_atom_alone_shift_the_offset_only():
-    kept, subtracted = (fitted(dataclasses.replace(SMALL, bzeroflag=flag, ridge=0.0))[2] for flag in (False, True))
+    options = dataclasses.replace(SMALL, ridge=0.0)
+    kept, subtracted = (fitted(dataclasses.replace(options, bzeroflag=flag))[2] for flag in (False, True))
     np.testing.assert_allclose(kept.coefficients, subtracted.coefficients, rtol=1e-3, atol=1e-7)
     assert np.abs(kept.offsets - subtracted.offsets).max() > 0.01
     atoms = compound(20)
@@ -185,7 +186,8 @@ def test_other_commands_are_refused(reference, message):
 
 def test_what_lammps_refuses_is_said_with_the_reference():
     adapter = Snap(["In", "P"], dataclasses.replace(SMALL, reference=("pair_style morse 4.0",)))
-    with pytest.raises(StudyError, match=r"LAMMPS refuses reference = \['pair_style morse 4.0'\]: .*morse is not used"):
+    said = r"LAMMPS refuses reference = \['pair_style morse 4.0'\]: .*morse is not used"
+    with pytest.raises(StudyError, match=said):
         adapter.rows(compound(0))
 
 
