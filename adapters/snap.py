@@ -10,10 +10,17 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.linear.fitter import LinearFitter, LinearOptions, LinearPotential, Rows
 from crossprune.adapters.linear.least_squares import Solution
-from crossprune.adapters.programs.lammps import Box, LammpsPotential, Session, require_lammps
+from crossprune.adapters.programs.lammps import (
+    BAR_PER_EV_PER_CUBIC_ANGSTROM,
+    Box,
+    LammpsPotential,
+    Session,
+    require_lammps,
+)
+from crossprune.adapters.programs.overlays import overlaid, require_reference
 from crossprune.adapters.programs.pair_commands import FOLDER
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, IntArray, require_elements
-from crossprune.harness.errors import DataError
+from crossprune.harness.errors import DataError, StudyError
 
 ENERGY_ROWS, STRESS_ROWS = 1, 6
 COEFFICIENTS, PARAMETERS = "model.snapcoeff", "model.snapparam"
@@ -46,9 +53,20 @@ class SnapOptions(LinearOptions):
     element_weights: Mapping[str, float] = field(default_factory=dict)
     """Neighbour density weight per element; default: evenly spaced from 1 down to 0.5."""
 
+    bzeroflag: bool = True
+    """Subtract the components of an atom alone, so that the offset is a free atom's energy."""
+    reference: tuple[str, ...] = ()
+    """Pair commands of LAMMPS for a potential under the fit, which learns what that leaves, atom types in
+    alphabetical order: ("pair_style zbl 4.0 4.8",), or with pair_coeff lines. Styles without files."""
+
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
         super().__post_init__()
+        if self.reference:
+            try:
+                require_reference(self.reference)
+            except DataError as error:
+                raise ValueError(f"reference: {error}") from None
         if not 1 <= self.twojmax <= 14:
             raise ValueError(f"twojmax must be between 1 and 14, got {self.twojmax}")
         if self.cutoff <= self.rmin0:
@@ -81,6 +99,8 @@ class SnapPotential(LammpsPotential, LinearPotential):
             _require_parameters(files)
             blocks = _read_coefficients(files[COEFFICIENTS], len(elements))
             offsets, coefficients = blocks[:, 0], blocks[:, 1:].ravel()
+            if commands[0].split()[1] == "hybrid/overlay":
+                coefficients = np.append(coefficients, 1.0)
         self.coefficients = coefficients
         self.offsets = offsets
 
@@ -122,15 +142,21 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         ]
 
     @property
+    def n_known(self) -> int:  # type: ignore[override]
+        """The reference's column, where there is one."""
+        return 1 if self.options.reference else 0
+
+    @property
     def n_columns(self) -> int:
-        """Number of coefficients of all elements."""
-        return len(self.elements) * self._per_element(quadratic=self.options.quadratic)
+        """Number of coefficients of all elements, and the reference."""
+        return len(self.elements) * self._per_element(quadratic=self.options.quadratic) + self.n_known
 
     def column_kinds(self) -> IntArray:
         """Return 0 for bispectrum components, 1 for their products."""
         linear = self._per_element(quadratic=False)
         block = np.arange(self._per_element(quadratic=self.options.quadratic)) >= linear
-        return np.tile(block.astype(np.int64), len(self.elements))
+        kinds = np.tile(block.astype(np.int64), len(self.elements))
+        return np.append(kinds, np.zeros(self.n_known, dtype=np.int64))
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the bispectrum components of each atom (dimensionless); never their products."""
@@ -155,9 +181,17 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         return found
 
     def rows(self, atoms: Atoms) -> Rows:
-        """Read the design rows off ``compute snap``: energy, forces and virial in one pass."""
+        """Read the design rows off ``compute snap``: energy, forces and virial in one pass.
+
+        The last column is the reference's, where there is one.
+        """
         box = self._load(atoms, "snap", quadratic=self.options.quadratic)
-        table = self._session.lammps.numpy.extract_compute("descriptor", GLOBAL, ARRAY)[:, :-1]
+        table = np.array(self._session.lammps.numpy.extract_compute("descriptor", GLOBAL, ARRAY))
+        table[-STRESS_ROWS:, -1] *= (
+            atoms.get_volume() / BAR_PER_EV_PER_CUBIC_ANGSTROM if all(box.pbc) else 0.0
+        )
+        if not self.n_known:
+            table = table[:, :-1]
         energy = np.array(table[0])
         forces = table[ENERGY_ROWS:-STRESS_ROWS].reshape(len(atoms), 3, -1)
         forces = np.einsum("xy,ayk->axk", box.rotation, forces).reshape(3 * len(atoms), -1)
@@ -172,24 +206,26 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
     def potential(self, solution: Solution) -> SnapPotential:
         """Write the coefficients in LAMMPS's format, 17 digits each."""
         names = " ".join(self.elements)
-        commands = [
-            "pair_style snap",
-            f"pair_coeff * * {FOLDER}{COEFFICIENTS} {FOLDER}{PARAMETERS} {names}",
-        ]
+        files = f"{FOLDER}{COEFFICIENTS} {FOLDER}{PARAMETERS} {names}"
+        commands = ["pair_style snap", f"pair_coeff * * {files}"]
+        if self.options.reference:
+            over = f"pair_coeff * * snap {files}"
+            commands = overlaid(self.options.reference, self.elements, "snap", [over])
         blocks = solution.coefficients.reshape(len(self.elements), -1)
         lines = ["# fitted by crossprune", f"{len(self.elements)} {blocks.shape[1] + 1}"]
         for element, offset, block in zip(self.elements, solution.offsets, blocks, strict=True):
             lines.append(f"{element} {self._radius(element):.17g} {self._weight(element):.17g}")
             lines += [f"{value:.17g}" for value in (offset, *block)]
-        files = {COEFFICIENTS: "\n".join(lines) + "\n", PARAMETERS: self._parameters()}
+        texts = {COEFFICIENTS: "\n".join(lines) + "\n", PARAMETERS: self._parameters()}
+        coefficients = np.append(solution.coefficients, np.ones(self.n_known))
         return SnapPotential(
-            self.elements, commands, files, coefficients=solution.coefficients, offsets=solution.offsets
+            self.elements, commands, texts, coefficients=coefficients, offsets=solution.offsets
         )
 
     def _parameters(self) -> str:
         options = self.options
         lengths = [f"{value:.17g}" for value in (options.cutoff, options.rfac0, options.rmin0)]
-        switches = [1, int(options.quadratic), int(options.explicit_multi_element)]
+        switches = map(int, (options.bzeroflag, options.quadratic, options.explicit_multi_element))
         values = [lengths[0], options.twojmax, *lengths[1:], *switches]
         lines = [f"{key} {value}\n" for key, value in zip(KEYS, values, strict=True)]
         return "# fitted by crossprune\n" + "".join(lines)
@@ -207,14 +243,17 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
             else ""
         )
         listing = " ".join(f"{value:.17g}" for value in (*radii, *weights))
-        session.lammps.commands_string(
+        pairs = [f"pair_style zero {reach + 0.01:.17g} nocoeff", "pair_coeff * *"]
+        if options.reference and style == "snap":
+            zero = f"zero {reach + 0.01:.17g} nocoeff"
+            pairs = overlaid(options.reference, self.elements, zero, ["pair_coeff * * zero"])
+        self._command(
             "\n".join(
                 [
-                    f"pair_style zero {reach + 0.01:.17g} nocoeff",
-                    "pair_coeff * *",
+                    *pairs,
                     f"compute descriptor all {style} {options.cutoff:.17g} {options.rfac0:.17g} "
-                    f"{options.twojmax} {listing} rmin0 {options.rmin0:.17g} bzeroflag 1 "
-                    f"quadraticflag {int(quadratic)}{chem}",
+                    f"{options.twojmax} {listing} rmin0 {options.rmin0:.17g} "
+                    f"bzeroflag {int(options.bzeroflag)} quadraticflag {int(quadratic)}{chem}",
                     "compute all all reduce sum c_descriptor[1]" if style == "sna/atom" else "",
                     f"thermo_style custom step {'c_all' if style == 'sna/atom' else 'c_descriptor[1][1]'}",
                     "run 0 post no",
@@ -222,6 +261,18 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
             )
         )
         return box
+
+    def _command(self, commands: str) -> None:
+        """Give LAMMPS commands; it raises a bare `Exception` when it gives up."""
+        try:
+            self._session.lammps.commands_string(commands)
+        except Exception as error:
+            if not self.options.reference:
+                raise
+            reason = " ".join(str(error).split())
+            raise StudyError(
+                f"adapter 'snap': LAMMPS refuses reference = {list(self.options.reference)}: {reason}"
+            ) from None
 
     def _per_element(self, *, quadratic: bool) -> int:
         """Count the components per element (Thompson 2015, section 2.2)."""

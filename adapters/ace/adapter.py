@@ -21,7 +21,6 @@ from crossprune.adapters.ace.rows import derivatives, values
 from crossprune.adapters.linear.fitter import LinearFitter, Rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.linear.offsets import element_energies
-from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -34,6 +33,7 @@ from crossprune.harness.contract import (
     require_elements,
 )
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, label, offsets, stress_of
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import StudyError, TooFewFrames
 
 CUTOFF = 2.0

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers, covalent_radii
-from ase.neighborlist import neighbor_list
 from crossprune.adapters.chimes.model import KCAL_PER_MOL
 from crossprune.adapters.chimes.parameters import (
     BODIES,
@@ -23,6 +22,7 @@ from crossprune.adapters.chimes.parameters import (
 from crossprune.adapters.chimes.solvers import Solver
 from crossprune.adapters.linear.fitter import LinearOptions
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import StudyError
 
 BELOW_SHORTEST = 0.98
@@ -141,7 +141,8 @@ def with_lengths_of(
     found: dict[tuple[int, int], list[FloatArray]] = {}
     for atoms in frames:
         kinds = np.array([elements.index(symbol) for symbol in atoms.get_chemical_symbols()])
-        first, second, distance = neighbor_list("ijd", atoms, options.cutoff)
+        near = find_neighbours(atoms, options.cutoff)
+        first, second, distance = near.centres, near.index, near.distances
         for a, b in type_sets(len(elements), 2):
             chosen = distance[(kinds[first] == a) & (kinds[second] == b)]
             if len(chosen):

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.programs.compiling import compiler
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
+from crossprune.harness.data.neighbours import find_neighbours
 
 compiled = compiler("euler")
 TOLERANCE = 1e-6
@@ -72,15 +73,12 @@ def simplices(atoms: Atoms, elements: tuple[str, ...], cutoff: float, n_radii: i
     FloatArray
         Shape (3, 1 + n_elements, n_radii): of all atoms, then of those of each element alone.
     """
-    from crossprune.adapters.programs.neighbours import find_neighbours  # `compiled` says what is missing
-
     kinds = np.searchsorted(elements, atoms.get_chemical_symbols()).astype(np.int64)
     found = find_neighbours(atoms, cutoff + TOLERANCE)
-    lengths = np.linalg.norm(found.vectors, axis=1)
     counts = np.zeros((3, 1 + len(elements), n_radii))
     counts[0, 0, 0] = len(atoms)
     counts[0, 1:, 0] = np.bincount(kinds, minlength=len(elements))
-    count(found.starts, kinds, kinds[found.index], found.vectors, lengths, cutoff, counts)
+    count(found.starts, kinds, kinds[found.index], found.vectors, found.distances, cutoff, counts)
     counts[1] /= 2.0  # an edge is found from both ends,
     counts[2] /= 3.0  # a triangle from three corners
     summed: FloatArray = counts.cumsum(axis=2)

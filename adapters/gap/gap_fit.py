@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.neighborlist import neighbor_list
 from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.programs import quip
 from crossprune.adapters.programs.quip import boxed, virial_of
 from crossprune.harness.contract import FloatArray, GroupWeight, IntArray
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import MissingPackage
 
 ENERGY, FORCES, VIRIAL, NAME = "cp_energy", "cp_forces", "cp_virial", "cp_weights"
@@ -118,8 +118,9 @@ def count_distances(frames: Sequence[Atoms], cutoff: float, enough: int) -> dict
     found: dict[tuple[str, str], FloatArray] = {}
     for atoms in frames:
         symbols = np.array(atoms.get_chemical_symbols())
-        first, second, distances = neighbor_list("ijd", atoms, cutoff)
-        pairs = np.sort([symbols[first], symbols[second]], axis=0).T
+        near = find_neighbours(atoms, cutoff)
+        distances = near.distances
+        pairs = np.sort([symbols[near.centres], symbols[near.index]], axis=0).T
         for one, other in np.unique(pairs, axis=0).tolist():
             known = found.get((one, other), np.empty(0))
             if len(known) < enough:

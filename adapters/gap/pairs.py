@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.neighborlist import neighbor_list
 from crossprune.adapters.gap.environments import N_STRAINS, VOIGT
 from crossprune.adapters.gap.gap_fit import DISTANCE_DIGITS
 from crossprune.adapters.gap.options import GapOptions
 from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.data.neighbours import find_neighbours
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -31,10 +31,9 @@ class Pairs:
 
 def find_pairs(atoms: Atoms, cutoff: float) -> Pairs:
     """Find the pairs closer than ``cutoff`` (Å): of each pair and its reverse, one."""
-    first, second, shift, vectors = neighbor_list("ijSD", atoms, cutoff)
-    sign = np.sign(shift @ np.array([1 << 40, 1 << 20, 1]))  # of the first shift that is not 0
-    once = (first < second) | ((first == second) & (sign > 0))
-    return Pairs(np.stack([first[once], second[once]], axis=1).astype(np.int64), vectors[once])
+    found = find_neighbours(atoms, cutoff)
+    once = found.once()
+    return Pairs(np.stack([found.centres[once], found.index[once]], axis=1), found.vectors[once])
 
 
 @dataclass(frozen=True)

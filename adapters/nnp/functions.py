@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from crossprune.adapters.nnp import kernels
-from crossprune.adapters.nnp.neighbours import neighbours
 from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import DataError
 
 TOO_CLOSE = 1e-6
@@ -154,8 +154,9 @@ class SymmetryFunctions:
         """
         order = {element: number for number, element in enumerate(self.elements)}
         kinds = np.array([order[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.int64)
-        i, j, vectors = neighbours(atoms, self.cutoff)
-        if len(vectors) and (vectors**2).sum(axis=1).min() < TOO_CLOSE**2:
+        near = find_neighbours(atoms, self.cutoff)
+        i, j, vectors = near.centres, near.index, near.vectors
+        if near.distances.min(initial=np.inf) < TOO_CLOSE:
             raise DataError(f"structure {atoms.get_chemical_formula()} has two atoms at the same place")
         n = len(atoms)
         own = np.arange(n)
@@ -168,7 +169,7 @@ class SymmetryFunctions:
             vectors=vectors,
             kind=kinds[j],
             slot=(inverse[n:] - slot_start[i]).astype(np.int64),
-            start=np.searchsorted(i, np.arange(n + 1)).astype(np.int64),
+            start=near.starts,
             atom=j,
             centre_kind=kinds,
             slot_start=slot_start,

@@ -35,6 +35,8 @@ def read_potential(spec: str) -> LammpsPotential:
     if not style or not name:
         raise StudyError(f"'lammps:{spec}': expected lammps:<pair_style>:<files>, such as lammps:sw:Si.sw")
     path = _find(style, name)
+    if path.suffix == ".snapcoeff":
+        return _alone(path, symbols)
     text = _text(path)
     if any(line.split()[:1] in (["pair_style"], ["pair_coeff"]) for line in text.splitlines()):
         script = read_script(text, str(path))
@@ -49,6 +51,19 @@ def read_potential(spec: str) -> LammpsPotential:
             f"{', '.join(elements) or 'none'}); append them, as in ...:Si,C"
         )
     return _potential(path, elements, script)
+
+
+def _alone(path: Path, symbols: str) -> LammpsPotential:
+    """Read a SNAP that comes as coefficients and parameters, without an input that names them."""
+    parameters = path.with_suffix(".snapparam")
+    if not parameters.is_file():
+        raise DataError(f"{path}: the parameters {parameters.name} do not lie beside it")
+    lines = [line.split("#")[0].split() for line in _text(path).splitlines()]
+    elements = symbols.split(",") if symbols else _symbols(line[0] for line in lines if len(line) == 3)
+    names = [path.name, parameters.name, *elements]
+    if not elements:
+        raise DataError(f"{path}: no line of an element, its radius and its weight; is it damaged?")
+    return _potential(path, elements, [["pair_style", "snap"], ["pair_coeff", "*", "*", *names]])
 
 
 def _potential(path: Path, elements: Sequence[str], script: Sequence[Sequence[str]]) -> LammpsPotential:
@@ -82,10 +97,14 @@ def _text(path: Path) -> str:
 def _find(style: str, name: str) -> Path:
     folders = [Path(), potentials_folder()]
     for folder in folders:
-        for candidate in (folder / name, folder / f"{name}.{style}"):
+        for candidate in (folder / name, folder / f"{name}.{style}", folder / f"{name}.{style}coeff"):
             if candidate.is_file():
                 return candidate
-    shipped = {path.name.removesuffix(f".{style}") for path in folders[1].glob(f"*.{style}")}
+    shipped = {
+        path.name.removesuffix(ending)
+        for ending in (f".{style}", f".{style}coeff")
+        for path in folders[1].glob(f"*{ending}")
+    }
     raise StudyError(f"{unknown_name(f'{style} potential', name, shipped)} (or give the path of a file)")
 
 

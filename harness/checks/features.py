@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from ase import Atoms
 from crossprune.harness.checks.subject import (
     SEED,
+    NotClaimed,
     Subject,
     bare,
     close,
@@ -60,3 +62,38 @@ def features_of_a_batch_equal_single_ones(subject: Subject) -> None:
     frames = [bare(atoms) for atoms in subject.frames[:3]]
     single = np.concatenate([subject.descriptor.features(atoms) for atoms in frames])
     close(subject.descriptor.features_many(frames), single, 1e-12, "batch")
+
+
+def features_tell_apart_what_the_model_does(subject: Subject) -> None:
+    """Features: where the fitted energy of two clusters differs, so do their features.
+
+    Dimers over the range of distances, and trimers over the range of angles at the same two distances.
+    """
+    if not subject.cls.capabilities.fits:
+        raise NotClaimed("has no fitter")
+    for what, clusters in (("distance", _dimers(subject)), ("angle", _trimers(subject))):
+        energies = np.array([subject.potential.predict(atoms).energy for atoms in clusters])
+        features = [subject.descriptor.features(atoms) for atoms in clusters]
+        changes = np.abs(np.diff(energies))
+        for place in np.flatnonzero(changes > 0.002 * max(float(np.ptp(energies)), 1e-3)).tolist():
+            apart = float(np.abs(features[place + 1] - features[place]).max())
+            assert apart > 1e-9, (
+                f"the model's energy of a cluster changes by {1e3 * changes[place]:.3g} meV with the {what}, "
+                "and no feature does: whoever chooses by them cannot see what the model sees"
+            )
+
+
+def _dimers(subject: Subject) -> list[Atoms]:
+    return [
+        Atoms(subject.elements[:1] * 2, positions=[[0, 0, 0], [0, 0, r]]) for r in np.linspace(2.2, 5.0, 15)
+    ]
+
+
+def _trimers(subject: Subject) -> list[Atoms]:
+    return [
+        Atoms(
+            subject.elements[:1] * 3,
+            positions=[[2.6, 0, 0], [0, 0, 0], [2.6 * np.cos(angle), 2.6 * np.sin(angle), 0]],
+        )
+        for angle in np.radians(np.linspace(60, 180, 13))
+    ]

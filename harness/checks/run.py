@@ -12,6 +12,7 @@ from crossprune.harness.checks.features import (
     features_have_constant_length,
     features_ignore_the_choice_of_cell,
     features_of_a_batch_equal_single_ones,
+    features_tell_apart_what_the_model_does,
 )
 from crossprune.harness.checks.fits import (
     alloys_work,
@@ -27,6 +28,7 @@ from crossprune.harness.checks.fits import (
     subset_refit_is_exact,
     wrong_elements_are_refused,
 )
+from crossprune.harness.checks.learning import alloys_are_learned, stress_labels_are_learned
 from crossprune.harness.checks.masks import (
     a_mask_hides_forces_and_stress,
     a_mask_of_nothing_is_none,
@@ -67,6 +69,7 @@ DESCRIPTOR_CHECKS: tuple[Callable[[Subject], None], ...] = (
     features_are_invariant,
     features_ignore_the_choice_of_cell,
     features_of_a_batch_equal_single_ones,
+    features_tell_apart_what_the_model_does,
     rows_are_derivatives_of_one_energy,
     rows_turn_with_the_structure,
     metric_gives_distances,
@@ -91,6 +94,8 @@ FITTER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     export_writes_native_files,
     few_frames_fit_or_say_so,
     missing_labels_are_refused,
+    stress_labels_are_learned,
+    alloys_are_learned,
 )
 CHECKS = (*DESCRIPTOR_CHECKS, *FITTER_CHECKS, inputs_stay_untouched, wrong_elements_are_refused, alloys_work)
 """All checks of the contract, in the order in which they are run."""

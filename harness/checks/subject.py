@@ -41,9 +41,10 @@ class Subject:
         self.elements = elements
         self.frames = sample_frames(elements, 16)
 
-    def make(self) -> Any:
-        """Construct the adapter with its smoke options."""
-        options = from_table(self.cls.options_type, self.cls.smoke, f"{self.cls.__name__}.smoke")
+    def make(self, **changes: Any) -> Any:
+        """Construct the adapter with its smoke options, some of them changed."""
+        table = {**self.cls.smoke, **changes}
+        options = from_table(self.cls.options_type, table, f"{self.cls.__name__}.smoke")
         return self.cls(self.elements, options)
 
     @functools.cached_property

@@ -17,8 +17,8 @@ from crossprune.harness.data.frames import (
     forces_of,
     stress_of,
 )
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.data.rough_model import implied
-from crossprune.harness.data.validation import neighbours
 
 HARTREE_BOHR = units.Hartree / units.Bohr
 KCAL, KJ = units.mol / units.kcal, units.mol / units.kJ
@@ -89,7 +89,8 @@ def _distances(frames: Sequence[Atoms]) -> list[str]:
     """Compare the distance of each atom's nearest neighbour with covalent radii."""
     ratios: list[float] = []
     for atoms in _sample(frames):
-        first, second, distances, _ = neighbours(atoms, NEIGHBOURS)
+        near = find_neighbours(atoms, NEIGHBOURS)
+        first, second, distances = near.centres, near.index, near.distances
         bonded = ~(np.isin(atoms.numbers[first], NOBLE) | np.isin(atoms.numbers[second], NOBLE))
         radii = covalent_radii[atoms.numbers]
         nearest = np.full(len(atoms), np.inf)

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.frames import forces_of
-from crossprune.harness.data.validation import neighbours
+from crossprune.harness.data.neighbours import find_neighbours
 from scipy.sparse import csc_matrix
 
 CUTOFF = 6.0
@@ -53,7 +53,8 @@ def implied(frames: Sequence[Atoms]) -> tuple[FloatArray, FloatArray, float]:
 
 def _rows(atoms: Atoms, kinds: Sequence[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return what each term gives: energy (n,), forces (3 n_atoms, n), stress (6, n)."""
-    first, second, distances, vectors = neighbours(atoms, CUTOFF)
+    found = find_neighbours(atoms, CUTOFF)
+    first, second, distances, vectors = found.centres, found.index, found.distances, found.vectors
     unit = vectors / distances[:, None]
     pairs = np.arange(len(first))
     places = [3 * atom[:, None] + np.arange(3) for atom in (first, second)]

@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import energy_of, forces_of
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.data.structures import duplicates
-from crossprune.harness.data.validation import neighbours
 
 CUTOFF = 5.0
 """Å; at least two shells of neighbours, which tell crystals and their strains apart."""
@@ -84,8 +84,9 @@ def _kind(atoms: Atoms) -> str:
 
 def _distances(atoms: Atoms) -> dict[tuple[int, int], FloatArray]:
     """Return the sorted distances of neighbours per pair of elements."""
-    first, second, distances, _ = neighbours(atoms, CUTOFF)
-    low, high = np.sort([atoms.numbers[first], atoms.numbers[second]], axis=0)
+    near = find_neighbours(atoms, CUTOFF)
+    low, high = np.sort([atoms.numbers[near.centres], atoms.numbers[near.index]], axis=0)
+    distances = near.distances
     found = {}
     for one, other in set(zip(low.tolist(), high.tolist(), strict=True)):
         found[one, other] = np.sort(distances[(low == one) & (high == other)])

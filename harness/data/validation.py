@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 from ase.geometry import minkowski_reduce
-from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -168,38 +168,6 @@ def closed_cell(atoms: Atoms) -> FloatArray:
     cell: FloatArray = Cell(periodic).complete().array.copy()
     cell[~atoms.pbc] *= np.linalg.norm(periodic, axis=1).max() or 10.0
     return cell
-
-
-def neighbours(atoms: Atoms, cutoff: float) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
-    """Find all pairs closer than ``cutoff`` (Å), each in both directions, images of an atom among them.
-
-    The reduced cell of the same lattice is searched: the number of images to look at grows with the skew
-    of a cell (b, b + a, b + 2 a, …), the pairs do not.
-
-    Returns
-    -------
-    tuple
-        First and second atoms, shape (n_pairs,); their distances (Å), shape (n_pairs,), and the vectors
-        from first to second (Å), shape (n_pairs, 3).
-    """
-    positions, periodic = atoms.positions, atoms.pbc
-    images, atom, itself = positions, np.arange(len(atoms)), np.arange(len(atoms))
-    if periodic.any():
-        cell = minkowski_reduce(closed_cell(atoms), pbc=periodic)[0]
-        inside = np.linalg.solve(cell.T, positions.T).T
-        inside[:, periodic] %= 1.0
-        reach = np.where(periodic, cutoff / heights(cell) + 1e-9, np.inf)
-        n_images = np.where(periodic, np.ceil(reach), 0).astype(int)
-        shifts = np.array(list(np.ndindex(*(2 * n_images + 1)))) - n_images
-        places = (inside + shifts[:, None]).reshape(-1, 3)
-        near = np.flatnonzero(np.all((places >= -reach) & (places <= 1 + reach), axis=1))
-        positions, images, atom = inside @ cell, places[near] @ cell, near % len(atoms)
-        itself = np.searchsorted(near, np.arange(len(atoms)) + len(shifts) // 2 * len(atoms))
-    found = cKDTree(positions).sparse_distance_matrix(cKDTree(images), cutoff, output_type="ndarray")
-    first, image = found["i"], found["j"]
-    kept = itself[first] != image
-    first, image = first[kept], image[kept]
-    return first, atom[image], found["v"][kept], images[image] - positions[first]
 
 
 def heights(cell: FloatArray) -> FloatArray:

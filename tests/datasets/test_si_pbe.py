@@ -18,7 +18,7 @@ from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
 from crossprune.harness.data.structures import first_copies
-from crossprune.harness.data.validation import neighbours
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.evaluation.phonons import CUBE, POINTS
 from crossprune.harness.evaluation.references import setting_of
 from crossprune.harness.evaluation.surfaces import build_slab
@@ -126,8 +126,8 @@ def shells(atoms, scale):
     cell = Atoms(
         atoms.numbers, scaled_positions=atoms.get_scaled_positions(), cell=atoms.cell * scale, pbc=True
     )
-    centres, _, distances = neighbours(cell, 6.5)[:3]
-    return np.mean([np.sort(distances[centres == one])[:24] for one in range(len(cell))], axis=0)
+    found = find_neighbours(cell, 6.5)
+    return np.mean([np.sort(found.distances[found.centres == one])[:24] for one in range(len(cell))], axis=0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -10,6 +12,7 @@ from ase.md.nose_hoover_chain import IsotropicMTKNPT
 from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
 from crossprune.harness.contract import Dynamics, MotionState, Potential, Thermostat
+from crossprune.harness.data.neighbours import moving
 
 LONGEST_STRIDE = 2.0
 """Å per step; an atom that moves farther, or nowhere, may make a neighbour list hang or crash."""
@@ -51,6 +54,7 @@ class AseDynamics(Dynamics):
         self._atoms = atoms.copy()
         self._atoms.calc = calculator
         self._thermostat, self._done = thermostat, 0
+        self._lists: dict[float, Any] = {}
         self._volume = atoms.get_volume() if relaxed else None
         self._engine: VelocityVerlet | Langevin | IsotropicMTKNPT
         if thermostat is None:
@@ -80,7 +84,8 @@ class AseDynamics(Dynamics):
             self._done += 1
             if isinstance(self._engine, Langevin) and self._thermostat and self._thermostat.ramp_steps:
                 self._engine.set_temperature(temperature_K=self._thermostat.target(self._done))
-            self._engine.run(1)
+            with moving(self._lists):
+                self._engine.run(1)
             stride = self._atoms.get_velocities() * self._engine.dt
             if not (np.abs(stride) < LONGEST_STRIDE).all() or self._left():
                 break

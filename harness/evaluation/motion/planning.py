@@ -11,8 +11,8 @@ from ase import Atoms
 from crossprune.harness.data.cards import Card, DataOptions, load_dataset
 from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.data.schema import Protocol
-from crossprune.harness.data.validation import neighbours
 from crossprune.harness.evaluation.motion.runs import CRYSTAL, Ensemble, Frame, MdOptions, MdRun
 from crossprune.harness.evaluation.motion.structure import Reference
 from crossprune.harness.evaluation.properties import VACANCY_REPEAT
@@ -81,7 +81,7 @@ def shortest_distance(frames: Sequence[Atoms]) -> float:
     """Return the shortest distance (Å) between two atoms in any of ``frames``."""
     shortest = np.inf
     for atoms in frames:
-        distances = neighbours(atoms, min(shortest, NEIGHBOURS))[2]
+        distances = find_neighbours(atoms, min(shortest, NEIGHBOURS)).distances
         shortest = min(shortest, distances.min(initial=np.inf))
     return float(shortest)
 

@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 from ase.units import fs, kB
 from crossprune.harness.contract import FloatArray, MotionState, Potential
-from crossprune.harness.data.validation import neighbours
+from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import MotionLost
 from crossprune.harness.evaluation.motion import dynamics
 from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdRun
@@ -209,7 +209,7 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun, done: int) -> tuple[Fa
         ratio = frame.get_volume() / seen.frames[0].get_volume()
         if not 1 / dynamics.LOOSEST <= ratio <= dynamics.LOOSEST:
             return "volume", f"the volume is {ratio:.3g} times that at the start"
-    distances = neighbours(frame, CLOSEST * run.shortest_distance)[2]
+    distances = find_neighbours(frame, CLOSEST * run.shortest_distance).distances
     if len(distances):
         return "too_close", (
             f"two atoms {distances.min():.2f} Å apart, below {CLOSEST:g} times the shortest distance in "

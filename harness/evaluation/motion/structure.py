@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.units import GPa, fs, kB
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.frames import forces_of, stress_of
-from crossprune.harness.data.validation import neighbours
+from crossprune.harness.data.neighbours import find_neighbours
 
 RANGE, N_BINS = 6.0, 120
 """Å and bins of 0.05 Å: the first shells, within which models and snapshots have structure to compare."""
@@ -30,7 +30,7 @@ def radial_distribution(frames: Sequence[Atoms]) -> FloatArray:
     shells = 4 / 3 * np.pi * np.diff(edges**3)
     total = np.zeros(N_BINS)
     for atoms in frames:
-        counts = np.histogram(neighbours(atoms, RANGE)[2], edges)[0]
+        counts = np.histogram(find_neighbours(atoms, RANGE).distances, edges)[0]
         total += counts / (shells * len(atoms) ** 2 / atoms.get_volume())
     return total / len(frames)
 
@@ -58,9 +58,8 @@ def angular_distribution(frames: Sequence[Atoms], shell: float) -> FloatArray:
 
 def bond_angles(atoms: Atoms, shell: float) -> FloatArray:
     """Return the angles (°) between every two bonds of an atom, for all atoms, shape (n_angles,)."""
-    first, _, distances, vectors = neighbours(atoms, shell)
-    order = np.argsort(first, kind="stable")
-    centres, directions = first[order], vectors[order] / distances[order, None]
+    found = find_neighbours(atoms, shell)
+    centres, directions = found.centres, found.vectors / found.distances[:, None]
     ends = np.searchsorted(centres, centres, side="right")
     n_later = ends - 1 - np.arange(len(centres))  # bonds of the same atom that come after each
     one = np.repeat(np.arange(len(centres)), n_later)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from ase.neighborlist import neighbor_list
 
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
 
@@ -15,7 +14,6 @@ from crossprune.adapters.ace.basis import DegreeRule, build_functions
 from crossprune.adapters.ace.coupling import clebsch_gordan, couple, independent_momenta
 from crossprune.adapters.ace.harmonics import harmonics, norms
 from crossprune.adapters.linear.fitter import Solution
-from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import forces_of, label
 from crossprune.harness.errors import DataError
@@ -179,25 +177,6 @@ def test_four_elements_fit_and_predict(data_folder):
     labels = np.concatenate([forces_of(atoms) for atoms in frames[60:]])
     assert np.abs(found.forces - labels).mean() < 0.5 * np.abs(labels).mean()
     assert potential.predict(frames[-1]).energy == pytest.approx(found.energies[-1], rel=1e-9)
-
-
-def test_neighbours_are_ases():
-    rng = np.random.default_rng(11)
-    for trial in range(40):
-        count = int(rng.integers(1, 30))
-        cell = rng.normal(size=(3, 3)) * 2 + 6 * np.eye(3)
-        atoms = Atoms(
-            f"H{count}", positions=rng.uniform(-8, 8, (count, 3)), cell=cell, pbc=rng.integers(0, 2, 3)
-        )
-        if trial % 8 == 0:
-            atoms = Atoms(atoms.symbols, positions=atoms.positions)
-        cutoff = rng.uniform(1.0, 6.0)
-        first, second, vectors = neighbor_list("ijD", atoms, cutoff)
-        found = find_neighbours(atoms, cutoff)
-        centres = np.repeat(np.arange(count), np.diff(found.starts))
-        expected = sorted(map(tuple, np.round(np.column_stack([first, second, vectors]), 8).tolist()))
-        given = np.round(np.column_stack([centres, found.index, found.vectors]), 8) + 0.0
-        np.testing.assert_allclose(sorted(map(tuple, given.tolist())), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize(

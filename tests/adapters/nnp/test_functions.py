@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from ase.neighborlist import neighbor_list
 from crossprune.harness.errors import DataError
 
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[nnp]'")
@@ -14,7 +13,6 @@ pytest.importorskip("torch", reason="needs torch: pip install 'crossprune[nnp]'"
 
 from crossprune.adapters.nnp import kernels
 from crossprune.adapters.nnp.functions import Angular, Radial, SymmetryFunctions, default_functions
-from crossprune.adapters.nnp.neighbours import neighbours
 from crossprune.adapters.nnp.weak import displace
 
 
@@ -145,22 +143,6 @@ def test_straight_and_folded_angles_are_finite():
         description = functions.description(functions.environment(chain))
         assert np.isfinite(description.values).all()
         assert np.isfinite(description.jacobian).all()
-
-
-@pytest.mark.parametrize("pbc", [(True,) * 3, (True, False, True), (False,) * 3])
-def test_neighbours_are_those_of_ase(alloy, pbc):
-    alloy.pbc = pbc
-    alloy.positions += np.random.default_rng(0).normal(0, 5, 3)
-    alloy.positions[3] += 4 * alloy.cell.array[0] if pbc[0] else 0.0
-    for cutoff in (2.0, 6.5):
-        i, j, vectors = neighbours(alloy, cutoff)
-        expected = neighbor_list("ijD", alloy, cutoff)
-        assert (np.diff(i) >= 0).all()
-        order = np.lexsort((*vectors.round(6).T, j, i))
-        other = np.lexsort((*expected[2].round(6).T, expected[1], expected[0]))
-        np.testing.assert_array_equal(i[order], expected[0][other])
-        np.testing.assert_array_equal(j[order], expected[1][other])
-        np.testing.assert_allclose(vectors[order], expected[2][other], atol=1e-10)
 
 
 def test_atoms_on_top_of_each_other_are_refused():

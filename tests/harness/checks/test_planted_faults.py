@@ -63,7 +63,12 @@ def outcome(check, cls):
     return run_check(check, Subject(cls))
 
 
-LOCAL = [check for check in CHECKS if check is not fits.saved_potential_predicts_the_same]
+# The planted potentials cannot be pickled, and see distances that the features of `Mean` do not.
+LOCAL = [
+    check
+    for check in CHECKS
+    if check not in (fits.saved_potential_predicts_the_same, features.features_tell_apart_what_the_model_does)
+]
 
 
 @pytest.mark.parametrize("check", LOCAL, ids=lambda check: check.__name__)

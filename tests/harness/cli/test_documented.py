@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 from ase.io import read, write
+from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.cli.main import app
 from typer.testing import CliRunner
 
@@ -300,6 +301,11 @@ def test_every_study_runs(tmp_path, monkeypatch, needs_data, name):
     monkeypatch.chdir(tmp_path)
     Path("study.toml").write_text(smoke_study(STUDIES[name]))
     needs_data(Path("study.toml").read_text())
+    for own in re.findall(r'"([\w.-]+\.extxyz\.gz)"', STUDIES[name]):  # a file of the user's
+        frames, groups = sample_frames(["Cu"], 24), list(tomllib.loads(STUDIES[name]).get("weights", "x"))
+        for number, atoms in enumerate(frames):
+            atoms.info["group"] = groups[number % len(groups)]
+        write(own, frames)
     code, said = invoke(["run", "study.toml", "--store", "out", "--workers", "0"])
     assert code == 0, said
     assert Path("out/report.html").is_file()

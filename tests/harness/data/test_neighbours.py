@@ -1,17 +1,21 @@
-"""Neighbours in skewed cells: the same pairs, in the same time."""
+"""The list of neighbours: the same pairs as ASE's in any cell, from both ends or one, in little time."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.neighborlist import neighbor_list
 from crossprune.harness.data.audit import audit
 from crossprune.harness.data.frames import forces_of, label
+from crossprune.harness.data.neighbours import SKIN, find_neighbours, moving
 from crossprune.harness.data.twins import twins
-from crossprune.harness.data.validation import neighbours
+from crossprune.harness.errors import DataError
 
 
 def skewed(atoms, n):
@@ -21,22 +25,97 @@ def skewed(atoms, n):
     return atoms
 
 
+def assert_same_pairs(atoms, cutoff):
+    found = find_neighbours(atoms, cutoff)
+    assert found.starts[0] == 0
+    assert len(found.starts) == len(atoms) + 1
+    first, second, vectors = neighbor_list("ijD", atoms, cutoff)
+    expected = np.column_stack([first, second, vectors.round(7) + 0.0])
+    given = np.column_stack([found.centres, found.index, found.vectors.round(7) + 0.0])
+    np.testing.assert_allclose(
+        given[np.lexsort(given.T[::-1])], expected[np.lexsort(expected.T[::-1])], atol=2e-7
+    )
+    np.testing.assert_allclose(found.distances, np.linalg.norm(found.vectors, axis=1))
+    return found
+
+
 @pytest.mark.parametrize("n", [0, 1, 5])
 @pytest.mark.parametrize("pbc", [True, (True, True, False), (True, False, False), False])
-def test_pairs_are_those_of_the_cell_as_it_is(n, pbc):
+def test_pairs_of_skewed_slabs_are_those_of_ase(n, pbc):
     atoms = fcc111("Cu", (2, 2, 3), vacuum=4.0)
     atoms.rattle(0.1, seed=0)
     atoms.pbc = pbc
-    atoms = skewed(atoms, n)
-    found, expected = neighbours(atoms, 4.0), neighbor_list("ijdD", atoms, 4.0)
-    for one, other in zip(found[:2], expected[:2], strict=True):
-        np.testing.assert_array_equal(np.bincount(one), np.bincount(other))
-    np.testing.assert_allclose(np.sort(found[2]), np.sort(expected[2]))
-    np.testing.assert_allclose(np.linalg.norm(found[3], axis=1), found[2])
-    turned = atoms.positions[found[1]] - atoms.positions[found[0]] - found[3]
-    periodic = np.where(np.asarray(atoms.pbc)[:, None], atoms.cell.array, 0.0)
-    images = turned @ np.linalg.pinv(periodic)
-    np.testing.assert_allclose(images, images.round(), atol=1e-8)
+    assert_same_pairs(skewed(atoms, n), 4.0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pairs_of_random_cells_are_those_of_ase(seed):
+    """Atoms far outside, cells far smaller than the cutoff, open directions with and without a vector."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 30))
+    cell = rng.normal(size=(3, 3)) * 2 + 6 * np.eye(3)
+    atoms = Atoms(f"H{count}", positions=rng.uniform(-8, 8, (count, 3)), cell=cell, pbc=rng.integers(0, 2, 3))
+    if seed % 8 == 0:
+        atoms = Atoms(atoms.symbols, positions=atoms.positions)
+    elif seed % 8 == 1:
+        atoms.cell[~atoms.pbc] = 0.0
+    found = assert_same_pairs(atoms, rng.uniform(1.0, 9.0))
+    once = found.once()
+    assert 2 * once.sum() == len(once)
+    ends = np.sort([found.centres, found.index], axis=0)
+    pairs = np.column_stack([*ends, np.abs(found.vectors).round(7)])
+    assert len(np.unique(pairs, axis=0)) == len(np.unique(pairs[once], axis=0))
+
+
+def in_order(found):
+    rows = np.column_stack([found.centres, found.index, found.vectors])
+    return rows[np.lexsort(rows.round(6).T[::-1])]
+
+
+@pytest.mark.parametrize("pbc", [True, (True, True, False), False])
+def test_kept_lists_of_moving_atoms_have_the_pairs_of_new_ones(pbc):
+    """Small and large steps, atoms that cross the cell's faces, a cell that changes, another structure."""
+    rng = np.random.default_rng(0)
+    lists: dict[float, object] = {}
+    atoms = bulk("Cu", cubic=True).repeat((2, 2, 2))
+    atoms.pbc = pbc
+    other = bulk("Cu", cubic=True)
+    for step in range(60):
+        atoms.positions += rng.normal(0, 0.02 if step % 10 else 0.4, atoms.positions.shape)
+        if step % 7 == 0:
+            atoms.wrap()
+        if step % 20 == 19:
+            atoms.set_cell(atoms.cell * 1.01, scale_atoms=True)
+        for cutoff in (3.0, 5.5):
+            with moving(lists):
+                kept = find_neighbours(atoms, cutoff)
+                if step % 15 == 0:
+                    np.testing.assert_allclose(
+                        in_order(find_neighbours(other, cutoff)).shape[0], 4 * {3.0: 12, 5.5: 54}[cutoff]
+                    )
+            np.testing.assert_allclose(in_order(kept), in_order(find_neighbours(atoms, cutoff)), atol=1e-9)
+    assert sorted(lists) == [3.0, 5.5]
+    assert SKIN > 0
+
+
+def test_nothing_has_no_neighbours():
+    assert len(find_neighbours(Atoms(), 5.0).starts) == 1
+    alone = find_neighbours(Atoms("Cu"), 5.0)
+    assert alone.starts.tolist() == [0, 0]
+    assert len(find_neighbours(bulk("Cu"), 0.0).index) == 0
+
+
+def test_a_thin_gas_takes_no_memory_for_its_volume():
+    """Two dimers a millimetre apart: bins of the cutoff's size would be 1e18."""
+    atoms = Atoms("H4", positions=[[0, 0, 0], [0, 0, 1], [1e7, 1e7, 1e7], [1e7, 1e7, 1e7 + 1]])
+    assert find_neighbours(atoms, 3.0).index.tolist() == [1, 0, 3, 2]
+
+
+def test_cells_without_an_inside_and_lost_atoms_are_refused():
+    with pytest.raises(DataError, match="no proper cell along a periodic direction"):
+        find_neighbours(Atoms("Cu", cell=[3.0, 3.0, 0.0], pbc=True), 3.0)
+    with pytest.raises(DataError, match="Cu2 has positions that are not finite"):
+        find_neighbours(Atoms("Cu2", positions=[[0, 0, 0], [0, 0, np.nan]]), 3.0)
 
 
 @pytest.mark.parametrize("n", [2000, 200_000])
@@ -53,3 +132,13 @@ def test_skewed_cells_are_audited_and_compared_at_once(n):
     copy = label(skewed(frames[0], n), energy=0.0, forces=forces_of(frames[0]), stress=None, group="x")
     assert twins([*frames, copy]) == [*range(12), 0]
     assert time.monotonic() - began < 5.0
+
+
+def test_torch_is_not_imported_for_neighbours():
+    program = (
+        "import sys; from ase.build import bulk; "
+        "from crossprune.harness.data.neighbours import find_neighbours; "
+        "find_neighbours(bulk('Cu'), 3.0); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

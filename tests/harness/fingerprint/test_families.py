@@ -31,7 +31,6 @@ SHARED: dict[str, set[str]] = {
     "adapters/programs/launchers.py": {"ace", "gap", "snap"},
     "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "snap"},
     "adapters/programs/pair_commands.py": {"snap"},
-    "adapters/programs/neighbours.py": {"ace", "euler"},
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
     "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},

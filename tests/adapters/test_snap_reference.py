@@ -1,0 +1,241 @@
+"""SNAP over a reference potential, and FitSNAP's example of tantalum with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from crossprune.adapters.programs import read_potential
+from crossprune.adapters.programs.lammps import potentials_folder
+from crossprune.adapters.programs.overlays import overlaid
+from crossprune.adapters.snap import Snap, SnapOptions, SnapPotential
+from crossprune.harness.checks.subject import bare
+from crossprune.harness.contract import GroupWeight
+from crossprune.harness.data.frames import label
+from crossprune.harness.engine.study import parse_study
+from crossprune.harness.errors import DataError, StudyError
+
+ROOT = Path(__file__).parents[2]
+SMALL = SnapOptions(twojmax=4, cutoff=4.2, ridge=1e-10, stress_weight=1.0)
+ZBL = ("pair_style zbl 2.0 3.5",)
+MIXED = (
+    "pair_style hybrid/overlay zbl 2.0 3.5 morse 4.0",
+    "pair_coeff 1 1 zbl 49 49",
+    "pair_coeff 1 2 zbl 49 15",
+    "pair_coeff 2 2 zbl 15 15",
+    "pair_coeff 1 2 morse 0.4 1.5 2.4",
+)
+
+
+@pytest.fixture(autouse=True)
+def _lammps(require_adapter):
+    require_adapter("snap")
+
+
+def compound(seed, pbc=True):
+    """Strained, rattled zinc blende of eight atoms, dense enough that the reference matters."""
+    rng = np.random.default_rng(seed)
+    atoms = bulk("InP", "zincblende", 5.2, cubic=True)
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(0, 0.05, (3, 3))), scale_atoms=True)
+    atoms.positions += rng.normal(0, 0.15, atoms.positions.shape)
+    atoms.pbc = pbc
+    return atoms
+
+
+def labelled(n_frames):
+    """Structures with labels of a published potential, which has a ZBL under it."""
+    potential, frames = read_potential("snap:InP_JCPA2020"), []
+    for seed in range(n_frames):
+        atoms = compound(seed)
+        found = potential.predict(atoms)
+        frames.append(label(atoms, energy=found.energy, forces=found.forces, stress=found.stress, group="x"))
+    return frames
+
+
+def fitted(options, n_frames=12):
+    adapter = Snap(["In", "P"], options)
+    prepared = adapter.prepare(labelled(n_frames))
+    rng = np.random.default_rng(0)
+    return adapter, prepared, adapter.fit(prepared, np.arange(n_frames - 2), weights={}, rng=rng)
+
+
+@pytest.mark.parametrize("reference", [ZBL, MIXED], ids=["zbl", "mixed"])
+def test_rows_of_the_reference_are_derivatives_of_its_energy(reference):
+    adapter, atoms, h = Snap(["In", "P"], dataclasses.replace(SMALL, reference=reference)), compound(1), 1e-4
+    rows = adapter.rows(atoms)
+
+    def energy(moved):
+        return adapter.rows(moved).energy[-1]
+
+    assert abs(energy(atoms)) > 0.1
+    for atom, axis in ((0, 0), (5, 2)):
+        ends = []
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[atom, axis] += sign * h
+            ends.append(energy(moved))
+        assert rows.forces[3 * atom + axis, -1] == pytest.approx(-(ends[0] - ends[1]) / (2 * h), rel=1e-6)
+    for place, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
+        ends = []
+        for sign in (1, -1):
+            strain = np.zeros((3, 3))
+            strain[i, j] += sign * h / 2
+            strain[j, i] += sign * h / 2
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            ends.append(energy(moved))
+        expected = (ends[0] - ends[1]) / (2 * h) / atoms.get_volume()
+        assert rows.stress[place, -1] == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("reference", [(), ZBL, MIXED], ids=["none", "zbl", "mixed"])
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_lammps_gives_what_the_rows_say_also_of_what_was_written(reference, quadratic, tmp_path):
+    options = dataclasses.replace(SMALL, reference=reference, quadratic=quadratic, twojmax=2)
+    adapter, prepared, potential = fitted(options)
+    found = adapter.predict(potential, prepared, np.array([11]))
+    for model in (potential, _saved(potential, tmp_path)):
+        one = model.predict(bare(prepared.frames[11]))
+        assert one.energy == pytest.approx(found.energies[0], abs=1e-9)
+        np.testing.assert_allclose(one.forces, found.forces, atol=1e-9)
+        np.testing.assert_allclose(one.stress, found.stresses[0], atol=1e-11)
+        np.testing.assert_array_equal(model.coefficients, potential.coefficients)
+
+
+def _saved(potential, folder):
+    potential.save(folder / "saved")
+    return SnapPotential.load(folder / "saved")
+
+
+def test_the_fit_learns_what_the_reference_leaves():
+    """Labels of a reference alone are fitted by nothing: coefficients and offsets are zero."""
+    options = dataclasses.replace(SMALL, reference=MIXED)
+    adapter, frames = Snap(["In", "P"], options), []
+    for seed in range(8):
+        atoms, rows = compound(seed), adapter.rows(compound(seed))
+        frames.append(
+            label(
+                atoms,
+                energy=float(rows.energy[-1]),
+                forces=rows.forces[:, -1].reshape(-1, 3),
+                stress=rows.stress[:, -1],
+                group="x",
+            )
+        )
+    potential = adapter.fit(adapter.prepare(frames), np.arange(8), weights={}, rng=np.random.default_rng(0))
+    assert np.abs(potential.coefficients[:-1]).max() < 1e-9
+    assert np.abs(potential.offsets).max() < 1e-9
+    assert potential.coefficients[-1] == 1
+
+
+def test_molecules_feel_the_reference_too():
+    adapter = Snap(["In", "P"], dataclasses.replace(SMALL, reference=ZBL))
+    dimer = Atoms("InP", positions=[[0, 0, 0], [0, 0, 1.5]])
+    rows = adapter.rows(dimer)
+    assert rows.stress is None
+    assert rows.energy[-1] > 1.0
+    assert rows.forces[5, -1] > 1.0
+
+
+def test_the_components_of_an_atom_alone_shift_the_offset_only():
+    options = dataclasses.replace(SMALL, ridge=0.0)
+    kept, subtracted = (fitted(dataclasses.replace(options, bzeroflag=flag))[2] for flag in (False, True))
+    np.testing.assert_allclose(kept.coefficients, subtracted.coefficients, rtol=1e-3, atol=1e-7)
+    assert np.abs(kept.offsets - subtracted.offsets).max() > 0.01
+    atoms = compound(20)
+    assert kept.predict(atoms).energy == pytest.approx(subtracted.predict(atoms).energy, abs=1e-5)
+
+
+def test_lines_of_fitsnap_are_taken_as_they_are():
+    found = overlaid(
+        [
+            "pair_style hybrid/overlay zero 10.0 zbl 4.0 4.8",
+            "pair_coeff * * zero",
+            "pair_coeff * * zbl 73 73",
+        ],
+        ["Ta"],
+        "snap",
+        ["pair_coeff * * snap a b Ta"],
+    )
+    assert found == [
+        "pair_style hybrid/overlay zbl 4.0 4.8 snap",
+        "pair_coeff * * zbl 73 73",
+        "pair_coeff * * snap a b Ta",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (("pair_style eam",), "eam takes a parameter file, and a reference has none; allowed: born, "),
+        (("pair_style python zbl",), "unknown or unsafe pair style 'python'"),
+        (("pair_coeff * * 73 73",), "expected pair_style, then pair_coeff"),
+        (("pair_style zbl 4 4.8", "shell rm -r x"), "LAMMPS is given no other command"),
+        (("pair_style zbl 4 4.8", "pair_style morse 3"), "expected one pair_style, first"),
+    ],
+)
+def test_other_commands_are_refused(reference, message):
+    with pytest.raises(ValueError, match=message):
+        SnapOptions(reference=reference)
+
+
+def test_what_lammps_refuses_is_said_with_the_reference():
+    adapter = Snap(["In", "P"], dataclasses.replace(SMALL, reference=("pair_style morse 4.0",)))
+    said = r"LAMMPS refuses reference = \['pair_style morse 4.0'\]: .*morse is not used"
+    with pytest.raises(StudyError, match=said):
+        adapter.rows(compound(0))
+
+
+def test_every_snap_of_the_wheel_is_read():
+    """All that have coefficients, with an input that names them or without one."""
+    names = {path.name.removesuffix(".snapcoeff") for path in potentials_folder().glob("*.snapcoeff")}
+    names |= {path.name.removesuffix(".snap") for path in potentials_folder().glob("*.snap")}
+    assert len(names) >= 18
+    for name in names:
+        potential = read_potential(f"snap:{name}")
+        atoms = bulk("Cu", "fcc", 4.3, cubic=True)
+        atoms.symbols[:] = (list(potential.elements) * 4)[:4]
+        assert np.isfinite(potential.predict(atoms).energy), name
+
+
+def test_coefficients_without_parameters_are_refused(tmp_path):
+    (tmp_path / "own.snapcoeff").write_text("1 2\nTa 0.5 1.0\n0.0\n1.0\n")
+    with pytest.raises(DataError, match=r"the parameters own\.snapparam do not lie beside it"):
+        read_potential(f"snap:{tmp_path / 'own.snapcoeff'}")
+
+
+@pytest.mark.slow
+def test_the_example_of_tantalum_has_fitsnaps_coefficients_and_errors(data_folder):
+    """Settings are those of the study; trained and scored on all 363 frames, as in the example."""
+    from ase.io import read
+
+    folder = data_folder("fitsnap")
+    study = parse_study(tomllib.loads((ROOT / "studies" / "fitsnap-ta.toml").read_text()), "fitsnap-ta.toml")
+    frames = [
+        label(
+            atoms,
+            energy=atoms.get_potential_energy(),
+            forces=atoms.get_forces(),
+            stress=atoms.get_stress(),
+            group=atoms.info["group"],
+        )
+        for atoms in read(folder / "Ta.extxyz.gz", ":")
+    ]
+    adapter = Snap(["Ta"], SnapOptions(**study.options["snap"]))
+    prepared, every = adapter.prepare(frames), np.arange(len(frames))
+    weights = {name: GroupWeight(**vars(weight)) for name, weight in study.weights.items()}
+    potential = adapter.fit(prepared, every, weights=weights, rng=np.random.default_rng(0))
+    text = (folder / "Ta-example" / "Ta_pot.snapcoeff").read_text()
+    published = np.array([float(line.split()[0]) for line in text.splitlines() if "B[" in line])
+    np.testing.assert_allclose([*potential.offsets, *potential.coefficients[:-1]], published, rtol=1e-5)
+    found = adapter.predict(potential, prepared, every)
+    sizes = np.array([len(atoms) for atoms in frames])
+    energies = np.array([atoms.get_potential_energy() for atoms in frames])
+    forces = np.concatenate([atoms.get_forces() for atoms in frames])
+    assert np.abs((found.energies - energies) / sizes).mean() == pytest.approx(0.112787, abs=1e-6)
+    assert np.abs(found.forces - forces).mean() == pytest.approx(0.0757576, abs=1e-7)
