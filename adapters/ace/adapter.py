@@ -32,8 +32,8 @@ from crossprune.harness.contract import (
     Weights,
     require_elements,
 )
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, label, offsets, stress_of
-from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import StudyError, TooFewFrames
 
 CUTOFF = 2.0

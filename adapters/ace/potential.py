@@ -17,7 +17,7 @@ from crossprune.adapters.ace.text import read_text
 from crossprune.adapters.ace.write import write_yace, write_yaml
 from crossprune.adapters.linear.fitter import LinearPotential
 from crossprune.harness.contract import FloatArray, IntArray, Potential, Prediction
-from crossprune.harness.data.neighbours import Neighbours, find_neighbours
+from crossprune.harness.contract.neighbours import Neighbours, find_neighbours
 from crossprune.harness.errors import DataError, unknown_name
 
 FORMATS: dict[str, Callable[[Path], tuple[AceModel, dict[str, str]]]] = {

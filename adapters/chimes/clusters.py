@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.chimes.compiled import compiled
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 from numpy.typing import NDArray
 
 Int32Array = NDArray[np.int32]
@@ -30,8 +30,8 @@ class Neighbours:
 def half_neighbours(atoms: Atoms, reach: float) -> Neighbours:
     """List the neighbours within ``reach`` (Å) that come after an atom.
 
-    An atom or image comes after another if its index is larger or, for images of one atom, as
-    `crossprune.harness.data.neighbours.Neighbours.once` says. The first member of a cluster is then the same
+    An atom or image comes after another if its index is larger or, for images of one atom, as `once` of
+    `crossprune.harness.contract.neighbours.Neighbours` says. The first member of a cluster is then the same
     whatever cell it is seen from, so clusters taken from one atom's half list are found exactly once, in
     cells of any size.
 

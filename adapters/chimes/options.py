@@ -22,7 +22,7 @@ from crossprune.adapters.chimes.parameters import (
 from crossprune.adapters.chimes.solvers import Solver
 from crossprune.adapters.linear.fitter import LinearOptions
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.errors import StudyError
 
 BELOW_SHORTEST = 0.98

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.programs.compiling import compiler
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, require_elements
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 
 compiled = compiler("euler")
 TOLERANCE = 1e-6

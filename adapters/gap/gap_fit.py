@@ -16,8 +16,8 @@ from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.programs import quip
 from crossprune.adapters.programs.quip import boxed, virial_of
 from crossprune.harness.contract import FloatArray, GroupWeight, IntArray
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
-from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.errors import MissingPackage
 
 ENERGY, FORCES, VIRIAL, NAME = "cp_energy", "cp_forces", "cp_virial", "cp_weights"

@@ -12,7 +12,7 @@ from crossprune.adapters.gap.environments import N_STRAINS, VOIGT
 from crossprune.adapters.gap.gap_fit import DISTANCE_DIGITS
 from crossprune.adapters.gap.options import GapOptions
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 

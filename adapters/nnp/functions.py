@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.nnp import kernels
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.errors import DataError
 
 TOO_CLOSE = 1e-6

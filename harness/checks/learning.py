@@ -48,8 +48,8 @@ def stress_labels_are_learned(subject: Subject) -> None:
     fitter = own.make(**known)
     prepared = fitter.prepare(own.frames[:N_FITTED])
     potential = fitter.fit(prepared, np.arange(N_FITTED), weights={}, rng=np.random.default_rng(SEED))
-    found = np.array([potential.predict(bare(atoms)).stress for atoms in own.frames[:N_FITTED]])
-    left = _size(found - labels) / max(_size(labels), 1e-6)
+    fitted = np.array([potential.predict(bare(atoms)).stress for atoms in own.frames[:N_FITTED]])
+    left = _size(fitted - labels) / max(_size(labels), 1e-6)
     assert left <= OFF, (
         f"stresses that were fitted come back {100 * left:.0f} % off, allowed {100 * OFF:.0f} %; labels are "
         "in eV/Å³, positive under tension: does the fit read other units, signs or another order?"

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.data import covalent_radii
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import (
     beyond_composition,
     element_counts,
@@ -17,7 +18,6 @@ from crossprune.harness.data.frames import (
     forces_of,
     stress_of,
 )
-from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.data.rough_model import implied
 
 HARTREE_BOHR = units.Hartree / units.Bohr

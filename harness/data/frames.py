@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from crossprune.harness.contract import FloatArray, IntArray, save_arrays
-from crossprune.harness.data.validation import closed_cell, heights
+from crossprune.harness.contract.neighbours import closed_cell, heights
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree

@@ -9,8 +9,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import forces_of
-from crossprune.harness.data.neighbours import find_neighbours
 from scipy.sparse import csc_matrix
 
 CUTOFF = 6.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.data.validation import closed_cell, heights
+from crossprune.harness.contract.neighbours import closed_cell, heights
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 from ase import Atoms
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import energy_of, forces_of
-from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.data.structures import duplicates
 
 CUTOFF = 5.0

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.cell import Cell
 from ase.geometry import minkowski_reduce
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract.neighbours import closed_cell, heights
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -160,20 +160,6 @@ def too_close(atoms: Atoms) -> bool:
             return True
         return _pair_too_close(*_thick(cell, atoms.positions, atoms.pbc), atoms.pbc)
     return _pair_too_close(cell, atoms.positions, atoms.pbc)
-
-
-def closed_cell(atoms: Atoms) -> FloatArray:
-    """Return the cell with vectors normal to it, as long as the rest, along open directions."""
-    periodic = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
-    cell: FloatArray = Cell(periodic).complete().array.copy()
-    cell[~atoms.pbc] *= np.linalg.norm(periodic, axis=1).max() or 10.0
-    return cell
-
-
-def heights(cell: FloatArray) -> FloatArray:
-    """Return the distances between opposite faces, Å."""
-    apart: FloatArray = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return apart
 
 
 def _image_too_close(cell: FloatArray, pbc: BoolArray) -> bool:

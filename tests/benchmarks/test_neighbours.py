@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
-from crossprune.harness.data.neighbours import find_neighbours, moving
+from crossprune.harness.contract.neighbours import find_neighbours, moving
 from pytest_benchmark.fixture import BenchmarkFixture
 
 

@@ -18,7 +18,7 @@ from crossprune.harness.data.files.formats import read_file
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import energy_of, forces_of, stress_of
 from crossprune.harness.data.structures import first_copies
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.evaluation.phonons import CUBE, POINTS
 from crossprune.harness.evaluation.references import setting_of
 from crossprune.harness.evaluation.surfaces import build_slab

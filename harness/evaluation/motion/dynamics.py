@@ -12,7 +12,7 @@ from ase.md.nose_hoover_chain import IsotropicMTKNPT
 from ase.md.verlet import VelocityVerlet
 from ase.units import fs, kB
 from crossprune.harness.contract import Dynamics, MotionState, Potential, Thermostat
-from crossprune.harness.data.neighbours import moving
+from crossprune.harness.contract.neighbours import moving
 
 LONGEST_STRIDE = 2.0
 """Å per step; an atom that moves farther, or nowhere, may make a neighbour list hang or crash."""

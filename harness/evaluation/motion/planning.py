@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.cards import Card, DataOptions, load_dataset
 from crossprune.harness.data.crystals import ATOMS_PER_CUBE, Crystal, Prototype
 from crossprune.harness.data.frames import DataSet, group_of
-from crossprune.harness.data.neighbours import find_neighbours
 from crossprune.harness.data.schema import Protocol
 from crossprune.harness.evaluation.motion.runs import CRYSTAL, Ensemble, Frame, MdOptions, MdRun
 from crossprune.harness.evaluation.motion.structure import Reference

@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 from ase.units import fs, kB
 from crossprune.harness.contract import FloatArray, MotionState, Potential
-from crossprune.harness.data.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.errors import MotionLost
 from crossprune.harness.evaluation.motion import dynamics
 from crossprune.harness.evaluation.motion.runs import FS_PER_PS, MdRun

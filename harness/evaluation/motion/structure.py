@@ -10,8 +10,8 @@ import numpy as np
 from ase import Atoms
 from ase.units import GPa, fs, kB
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import forces_of, stress_of
-from crossprune.harness.data.neighbours import find_neighbours
 
 RANGE, N_BINS = 6.0, 120
 """Å and bins of 0.05 Å: the first shells, within which models and snapshots have structure to compare."""

@@ -14,8 +14,8 @@ pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'"
 from crossprune.adapters.ace import read_potential
 from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
 from crossprune.adapters.ace.rows import derivatives, values
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.cards import load_dataset
-from crossprune.harness.data.neighbours import find_neighbours
 
 FOLDER = Path(__file__).parent / "data"
 NAMES = (

@@ -8,8 +8,8 @@ from crossprune.harness.checks import Subject, run_check
 from crossprune.harness.checks.features import features_tell_apart_what_the_model_does
 from crossprune.harness.checks.learning import alloys_are_learned, stress_labels_are_learned
 from crossprune.harness.contract import Capabilities
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import energy_of, forces_of, label, stress_of
-from crossprune.harness.data.neighbours import find_neighbours
 
 CHECKS = (alloys_are_learned, stress_labels_are_learned, features_tell_apart_what_the_model_does)
 

@@ -11,9 +11,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.neighborlist import neighbor_list
+from crossprune.harness.contract.neighbours import SKIN, find_neighbours, moving
 from crossprune.harness.data.audit import audit
 from crossprune.harness.data.frames import forces_of, label
-from crossprune.harness.data.neighbours import SKIN, find_neighbours, moving
 from crossprune.harness.data.twins import twins
 from crossprune.harness.errors import DataError
 
@@ -137,7 +137,7 @@ def test_skewed_cells_are_audited_and_compared_at_once(n):
 def test_torch_is_not_imported_for_neighbours():
     program = (
         "import sys; from ase.build import bulk; "
-        "from crossprune.harness.data.neighbours import find_neighbours; "
+        "from crossprune.harness.contract.neighbours import find_neighbours; "
         "find_neighbours(bulk('Cu'), 3.0); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -30,6 +30,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/programs/lammps.py": {"snap"},
     "adapters/programs/launchers.py": {"ace", "gap", "snap"},
     "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "snap"},
+    "adapters/programs/overlays.py": {"snap"},
     "adapters/programs/pair_commands.py": {"snap"},
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
@@ -38,12 +39,12 @@ SHARED: dict[str, set[str]] = {
     "harness/contract/arrays.py": EVERY,
     "harness/contract/claims.py": EVERY,
     "harness/contract/motion.py": EVERY,
+    "harness/contract/neighbours.py": FITTED | {"euler"},
     "harness/contract/potential.py": EVERY,
     "harness/contract/prediction.py": EVERY,
     "harness/contract/saved.py": EVERY,
     "harness/contract/vanishing.py": LINEAR,
     "harness/data/frames.py": FITTED,
-    "harness/data/validation.py": FITTED,
     "harness/tables.py": LINEAR,
 }
 """Families whose keys change with a file outside their own room; a file that is not named changes none."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.cell import Cell
 from ase.geometry import minkowski_reduce
-from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.data.validation import closed_cell, heights
+from crossprune.harness.contract.arrays import FloatArray, IntArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 
@@ -84,6 +84,20 @@ def find_neighbours(atoms: Atoms, cutoff: float) -> Neighbours:
     return Neighbours(starts, second.astype(np.int64), vectors)
 
 
+def closed_cell(atoms: Atoms) -> FloatArray:
+    """Return the cell with vectors normal to it, as long as the rest, along open directions."""
+    periodic = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+    cell: FloatArray = Cell(periodic).complete().array.copy()
+    cell[~atoms.pbc] *= np.linalg.norm(periodic, axis=1).max() or 10.0
+    return cell
+
+
+def heights(cell: FloatArray) -> FloatArray:
+    """Return the distances between opposite faces, Å."""
+    apart: FloatArray = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    return apart
+
+
 def _cell(atoms: Atoms) -> FloatArray:
     """Return the cell to search: the reduced one of the same lattice where that has fewer images."""
     cell, periodic = closed_cell(atoms), np.asarray(atoms.pbc)
@@ -144,4 +158,4 @@ def _vesin() -> Any:
     return vesin
 
 
-__all__ = ["Neighbours", "find_neighbours", "moving"]
+__all__ = ["Neighbours", "closed_cell", "find_neighbours", "heights", "moving"]
