@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.linear.fitter import LinearFitter, Rows
 from crossprune.adapters.linear.least_squares import Solution
+from crossprune.adapters.pod.files import Coefficients
 from crossprune.adapters.pod.options import PodOptions
 from crossprune.adapters.pod.potential import PodPotential
 from crossprune.adapters.pod.rows import Describer
@@ -89,4 +90,4 @@ class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
     def potential(self, solution: Solution) -> PodPotential:
         """Write the coefficients in LAMMPS's format, 17 digits each."""
         model = solution.coefficients.reshape(len(self.elements), -1)
-        return PodPotential.of(self.basis, solution.offsets, model)
+        return PodPotential.of(self.basis, Coefficients(solution.offsets, model, np.empty(0)))

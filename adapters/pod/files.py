@@ -124,8 +124,8 @@ def _value(key: str, words: Sequence[str], place: str) -> float:
     """Read the one number of a key: a length, or a whole number."""
     if key not in DEFAULTS:
         raise DataError(
-            f"{place}: {unknown_name('key', key[:60], {*DEFAULTS, 'species', 'pbc'})}; files of LAMMPS before "
-            "2024 have others, and today's LAMMPS does not read them"
+            f"{place}: {unknown_name('key', key[:60], {*DEFAULTS, 'species', 'pbc'})}; files of LAMMPS "
+            "before 2024 have others, and today's LAMMPS does not read them"
         )
     try:
         (word,) = words
@@ -138,10 +138,21 @@ def _value(key: str, words: Sequence[str], place: str) -> float:
     return value
 
 
-def coefficients_text(offsets: FloatArray, model: FloatArray) -> str:
-    """Write coefficients as LAMMPS reads them, 17 digits each; shapes as in `Coefficients`."""
-    values = np.column_stack([offsets, model]).ravel()
-    return f"{FITTED}model_coefficients: {len(values)} 0 0\n" + "".join(f"{value:.17g}\n" for value in values)
+def coefficients_text(basis: Basis, given: Coefficients) -> str:
+    """Write coefficients as LAMMPS reads them, 17 digits each."""
+    values = np.concatenate([np.column_stack([given.offsets, given.model]).ravel(), given.rest])
+    head = f"{FITTED}model_coefficients: {' '.join(map(str, numbers_of(basis)))}\n"
+    return head + "".join(f"{value:.17g}\n" for value in values)
+
+
+def numbers_of(basis: Basis) -> list[int]:
+    """Return how many coefficients, projections and centroids a potential has."""
+    n = len(basis.elements)
+    found = [n * (1 + basis.n_per_element), 0, 0]
+    if basis.n_clusters > 1:
+        found[1] = n * basis.n_components * basis.n_descriptors
+        found[2] = n * basis.n_components * basis.n_clusters
+    return found
 
 
 def read_coefficients(text: str, basis: Basis, where: str) -> Coefficients:
@@ -160,13 +171,7 @@ def read_coefficients(text: str, basis: Basis, where: str) -> Coefficients:
     if len(words) != 4 or not all(word.isascii() and word.isdigit() and len(word) < 10 for word in words[1:]):
         raise DataError(f"{where}: expected 'model_coefficients: N 0 0' first, got {' '.join(words)[:60]!r}")
     announced = [int(word) for word in words[1:]]
-    n = len(basis.elements)
-    needed = [n * (1 + basis.n_per_element), 0, 0]
-    if basis.n_clusters > 1:
-        needed[1:] = [
-            basis.n_components * basis.n_descriptors * n,
-            basis.n_components * basis.n_clusters * n,
-        ]
+    needed = numbers_of(basis)
     if announced != needed or len(lines) != 1 + sum(needed):
         raise DataError(
             f"{where} announces {announced} numbers (coefficients, projections, centroids) and has "
@@ -179,5 +184,5 @@ def read_coefficients(text: str, basis: Basis, where: str) -> Coefficients:
         raise DataError(f"{where}: {error}; is it damaged?") from None
     if not np.isfinite(values).all():
         raise DataError(f"{where} holds NaN or infinity; fit it again, or fetch a whole copy")
-    blocks = values[: needed[0]].reshape(n, -1)
+    blocks = values[: needed[0]].reshape(len(basis.elements), -1)
     return Coefficients(blocks[:, 0].copy(), blocks[:, 1:].copy(), values[needed[0] :])

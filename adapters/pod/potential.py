@@ -14,6 +14,7 @@ from crossprune.adapters.pod.basis import Basis
 from crossprune.adapters.pod.files import (
     COEFFICIENTS,
     PARAMETERS,
+    Coefficients,
     coefficients_text,
     parameters_text,
     read_coefficients,
@@ -22,7 +23,7 @@ from crossprune.adapters.pod.files import (
 from crossprune.adapters.pod.rows import Describer
 from crossprune.adapters.programs.lammps import LammpsPotential, potentials_folder
 from crossprune.adapters.programs.pair_commands import FOLDER
-from crossprune.harness.contract import Dynamics, FloatArray, Prediction, Thermostat
+from crossprune.harness.contract import Dynamics, Prediction, Thermostat
 from crossprune.harness.data.frames import element_counts
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
@@ -64,9 +65,9 @@ class PodPotential(LammpsPotential, LinearPotential):
         self._describer = Describer(self.basis, files[COEFFICIENTS] if has_clusters else "")
 
     @classmethod
-    def of(cls, basis: Basis, offsets: FloatArray, model: FloatArray) -> PodPotential:
-        """Make the potential of fitted coefficients; shapes as in `Coefficients`."""
-        files = {PARAMETERS: parameters_text(basis), COEFFICIENTS: coefficients_text(offsets, model)}
+    def of(cls, basis: Basis, coefficients: Coefficients) -> PodPotential:
+        """Make the potential of fitted coefficients."""
+        files = {PARAMETERS: parameters_text(basis), COEFFICIENTS: coefficients_text(basis, coefficients)}
         return cls(basis.elements, commands_of(basis.elements), files)
 
     def predict(self, atoms: Atoms) -> Prediction:
@@ -101,8 +102,8 @@ def commands_of(elements: Sequence[str]) -> list[str]:
 def is_sound(basis: Basis, atoms: Atoms) -> bool:
     """Tell whether the first atom has enough neighbours for ``pair_style pod``.
 
-    LAMMPS makes the buffers of the pair style by the neighbours of the first atom and only lets them grow; with
-    too few of them it crashes, or writes where other data are (`Basis.fewest_neighbours`).
+    LAMMPS makes the buffers of the pair style by the neighbours of the first atom and only lets them grow;
+    with too few it crashes, or writes where other data are (`Basis.fewest_neighbours`).
     """
     return _neighbours_of_first(atoms, NEAR * basis.cutoff) >= basis.fewest_neighbours
 
@@ -146,12 +147,7 @@ def read_potential(spec: str) -> PodPotential:
     basis = read_parameters(_text(path), str(path))
     beside = _find(second) if second else _beside(path)
     found = read_coefficients(_text(beside), basis, str(beside))
-    lines = [
-        f"{value:.17g}" for value in (*np.column_stack([found.offsets, found.model]).ravel(), *found.rest)
-    ]
-    n_projections = basis.n_components * basis.n_descriptors * len(basis.elements) if found.rest.size else 0
-    head = f"model_coefficients: {len(lines) - found.rest.size} {n_projections} {found.rest.size - n_projections}"
-    files = {PARAMETERS: parameters_text(basis), COEFFICIENTS: "\n".join([head, *lines]) + "\n"}
+    files = {PARAMETERS: parameters_text(basis), COEFFICIENTS: coefficients_text(basis, found)}
     return PodPotential(basis.elements, commands_of(basis.elements), files, {"source": path.name})
 
 

@@ -9,7 +9,7 @@ from crossprune.adapters.pod.potential import PodPotential
 from crossprune.adapters.programs.recipe import recipe_of as pair_recipe
 from crossprune.harness.contract import Recipe
 
-REMARK = "LAMMPS up to 22 July 2025 (update 4) crashes if the first atom has no neighbours, or very few, at the start"
+REMARK = "LAMMPS up to 22 July 2025 (update 4) crashes if the first atom has no or few neighbours"
 
 
 def recipe_of(potential: PodPotential) -> Recipe:
