@@ -18,6 +18,8 @@ from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, In
 
 CUTOFF = 1.95
 """Cutoff over the spacing of atoms; see docs/tuning.md."""
+INNER_CUTOFF = 0.4
+"""Inner cutoff over the spacing of atoms: below the distances of all data at hand."""
 
 
 class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
@@ -50,8 +52,8 @@ class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
 
     @classmethod
     def geometry(cls, spacing: float) -> Mapping[str, Any]:
-        """Scale the cutoff with the spacing of atoms, Å."""
-        return {"cutoff": round(CUTOFF * spacing, 2)}
+        """Scale the cutoffs with the spacing of atoms, Å."""
+        return {"cutoff": round(CUTOFF * spacing, 2), "inner_cutoff": round(INNER_CUTOFF * spacing, 2)}
 
     @classmethod
     def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:

@@ -13,23 +13,25 @@ from crossprune.adapters.pod.basis import BODIES, Basis
 class PodOptions(LinearOptions):
     """Descriptors and fit (Nguyen and Rohskopf 2023, doi:10.1016/j.jcp.2023.112030)."""
 
+    ridge: float = 1e-11
+    """Ridge strength, relative to the squared norm of each weighted column (dimensionless)."""
     cutoff: float = 5.0
     """Distance at which a neighbour's contribution ends, Å."""
-    inner_cutoff: float = 0.5
-    """Distance at which the radial functions begin, Å; below the shortest one in the data."""
+    inner_cutoff: float = 1.0
+    """Distance from which on the radial functions are optimal, Å; below the shortest one in the data."""
     bessel_polynomial_degree: int = 4
     """Bessel functions per scale, of which there are three."""
     inverse_polynomial_degree: int = 8
     """Inverse powers of the distance."""
-    twobody_radial_functions: int = 8
+    twobody_radial_functions: int = 10
     """Radial functions of pairs: the leading principal components of Bessel functions and inverse powers."""
-    threebody_radial_functions: int = 6
+    threebody_radial_functions: int = 8
     """Radial functions of triplets; 0 leaves triplets and all that follows out."""
-    threebody_angular_degree: int = 5
+    threebody_angular_degree: int = 6
     """Largest power of the cosine in a triplet."""
     fourbody_radial_functions: int = 4
     """Radial functions of quadruplets, at most those of triplets; 0 leaves them out."""
-    fourbody_angular_degree: int = 3
+    fourbody_angular_degree: int = 5
     """Largest degree in the three cosines of a quadruplet."""
     fivebody_radial_functions: int = 0
     """Limit of radial functions in products of two three-body terms; 0 leaves them out."""

@@ -80,7 +80,9 @@ class PodPotential(LammpsPotential, LinearPotential):
         stress = None if rows.stress is None else rows.stress @ k
         return Prediction(float(energy), (rows.forces @ k).reshape(-1, 3), stress)
 
-    def dynamics(self, atoms: Atoms, *, timestep: float, thermostat: Thermostat | None) -> Dynamics | None:
+    def dynamics(  # type: ignore[override]  # None is in the contract; only LammpsPotential rules it out
+        self, atoms: Atoms, *, timestep: float, thermostat: Thermostat | None
+    ) -> Dynamics | None:
         """Run molecular dynamics in LAMMPS itself, where ``pair_style pod`` is sound at the start.
 
         Its buffers only grow, so that later steps are sound as well.

@@ -90,7 +90,8 @@ class Describer:
         by_atom = table[1:].reshape(n_all, -1)
         fold = csr_matrix((np.ones(n_all), (owners, np.arange(n_all))), shape=(n, n_all))
         rotation = self._box.rotation
-        forces = rotation @ self._without_atoms((fold @ by_atom).reshape(n, 3, -1))
+        folded: FloatArray = np.asarray(fold @ by_atom)
+        forces = rotation @ self._without_atoms(folded.reshape(n, 3, -1))
         energy = self._without_atoms(table[0])
         stress = None
         if all(self._box.pbc):

@@ -243,7 +243,7 @@ def test_parameter_files_out_of_range_are_refused(text, says):
     [
         (lambda text: text[: len(text) // 2], "is it cut off"),
         (
-            lambda text: text.replace("model_coefficients: 73", "model_coefficients: 7300000000"),
+            lambda text: text.replace("model_coefficients: 131", "model_coefficients: 13100000000"),
             "expected 'model_coe",
         ),
         (lambda text: text.replace("\n", "\nnan\n", 2), "expected 'model_coefficients"),

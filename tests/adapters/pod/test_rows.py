@@ -220,8 +220,8 @@ def test_foreign_elements_are_refused():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"cutoff": 0.4}, "below the cutoff, got 0.5 and 0.4 Å"),
-        ({"fourbody_radial_functions": 7}, "must not exceed the three-body one, got 7 > 6"),
+        ({"cutoff": 0.4}, "below the cutoff, got 1.0 and 0.4 Å"),
+        ({"fourbody_radial_functions": 9}, "must not exceed the three-body one, got 9 > 8"),
         ({"fivebody_radial_functions": 5}, "five-body number of radial functions must not exceed the four"),
         ({"threebody_angular_degree": 13}, "three-body angular degree must be between 0 and 12, got 13"),
         ({"twobody_radial_functions": 21}, "must be between 0 and 20, got 21"),
