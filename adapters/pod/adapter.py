@@ -16,7 +16,7 @@ from crossprune.adapters.pod.rows import Describer
 from crossprune.adapters.programs.lammps import require_lammps
 from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, IntArray, require_elements
 
-CUTOFF = 1.95
+CUTOFF = 1.83
 """Cutoff over the spacing of atoms; see docs/tuning.md."""
 INNER_CUTOFF = 0.4
 """Inner cutoff over the spacing of atoms: below the distances of all data at hand."""
@@ -60,7 +60,7 @@ class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
         """Three cutoffs, each with weak and strong energies."""
         return [
             {"cutoff": round(factor * spacing, 2), "energy_weight": weight}
-            for factor in (1.8, 1.95, 2.1)
+            for factor in (1.7, 1.83, 1.96)
             for weight in (100.0, 300.0)
         ]
 

@@ -16,7 +16,7 @@ from ase import Atoms
 from crossprune.adapters.linear.fitter import Rows
 from crossprune.adapters.pod.basis import Basis
 from crossprune.adapters.pod.files import COEFFICIENTS, PARAMETERS, parameters_text
-from crossprune.adapters.programs.lammps import Session
+from crossprune.adapters.programs.lammps import Box, Session
 from crossprune.harness.contract import FloatArray
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -55,7 +55,7 @@ class Describer:
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the descriptors of each atom, shape (n_atoms, n_descriptors), no unit."""
-        lammps = self._load(atoms)
+        lammps, _ = self._load(atoms)
         lammps.command(self._compute("pod/atom"))
         lammps.command("run 0 post no")
         n = len(atoms)
@@ -65,7 +65,7 @@ class Describer:
 
     def rows(self, atoms: Atoms) -> Rows:
         """Return the rows of all coefficients but those of the atoms themselves; see `Rows`."""
-        lammps, n = self._load(atoms), len(atoms)
+        n, (lammps, box) = len(atoms), self._load(atoms)
         lammps.command("run 0 post no")  # makes the images, whose number is needed
         n_all = n + int(lammps.extract_global("nghost"))
         with _counted(lammps, n, n_all):
@@ -80,23 +80,21 @@ class Describer:
         pointer = lammps.extract_compute("descriptor", GLOBAL, ARRAY)
         tags[n:] = owners[n:] + 1
         table = _array(pointer, 1 + 3 * n_all, n_elements * width)
-        return self._folded(atoms, table, owners, positions)
+        return self._folded(box, table, owners, positions)
 
-    def _folded(
-        self, atoms: Atoms, table: FloatArray, owners: NDArray[np.int64], positions: FloatArray
-    ) -> Rows:
+    def _folded(self, box: Box, table: FloatArray, owners: NDArray[np.int64], positions: FloatArray) -> Rows:
         """Add the rows of images to those of their atoms, turn them back, and sum the virial."""
-        n, n_all, n_elements = len(atoms), len(owners), len(self.basis.elements)
+        n, n_all, n_elements = len(box.positions), len(owners), len(self.basis.elements)
         by_atom = table[1:].reshape(n_all, -1)
         fold = csr_matrix((np.ones(n_all), (owners, np.arange(n_all))), shape=(n, n_all))
-        rotation = self._box.rotation
+        rotation = box.rotation
         folded: FloatArray = np.asarray(fold @ by_atom)
         forces = rotation @ self._without_atoms(folded.reshape(n, 3, -1))
         energy = self._without_atoms(table[0])
         stress = None
-        if all(self._box.pbc):
+        if all(box.pbc):
             virial = (-positions.T @ by_atom).reshape(3, 3, n_elements, -1)[..., 1:].reshape(3, 3, -1)
-            tensor = np.einsum("ax,xyk,by->abk", rotation, virial / atoms.get_volume(), rotation)
+            tensor = np.einsum("ax,xyk,by->abk", rotation, virial / np.linalg.det(box.cell), rotation)
             tensor = (tensor + tensor.transpose(1, 0, 2)) / 2  # equal up to rounding
             stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
         return Rows(energy, forces.reshape(3 * n, -1), stress)
@@ -107,14 +105,14 @@ class Describer:
         kept = columns.reshape(*shape, len(self.basis.elements), -1)[..., 1:]
         return np.array(kept).reshape(*shape, -1)  # a copy: LAMMPS uses its memory again
 
-    def _load(self, atoms: Atoms) -> Any:
+    def _load(self, atoms: Atoms) -> tuple[Any, Box]:
         """Load ``atoms`` with a pair style that makes the neighbour list and nothing else."""
-        self._box = self._session.load(atoms, self.basis.elements)
+        box = self._session.load(atoms, self.basis.elements)
         lammps = self._session.lammps
         lammps.commands_string(
             f"neighbor 0.0 bin\npair_style zero {self.basis.cutoff + MARGIN:.17g} nocoeff\npair_coeff * *"
         )
-        return lammps
+        return lammps, box
 
     def _compute(self, style: str) -> str:
         if self._folder is None:
