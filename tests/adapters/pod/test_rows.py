@@ -228,7 +228,7 @@ def test_foreign_elements_are_refused():
         ({"twobody_radial_functions": 0}, "must be between 1 and 20, got 0"),
         ({"bessel_polynomial_degree": 0}, "Bessel functions must be between 1 and 16, got 0"),
         (
-            {"sevenbody_radial_functions": 4, "sevenbody_angular_degree": 4},
+            {"sevenbody_radial_functions": 4, "sevenbody_angular_degree": 6},
             "must not exceed the four-body one",
         ),
     ],
