@@ -76,6 +76,14 @@ FAMILIES: tuple[Family, ...] = (
         recipe="crossprune.adapters.nnp.recipe:recipe_of",
     ),
     Family(
+        name="pod",
+        adapter="crossprune.adapters.pod:Pod",
+        about="Proper orthogonal descriptors as latent space and as the basis of a linear model.",
+        requires="crossprune[pod]",
+        readers={"pod": "crossprune.adapters.pod:read_potential"},
+        recipe="crossprune.adapters.pod.recipe:recipe_of",
+    ),
+    Family(
         name="snap",
         adapter="crossprune.adapters.snap:Snap",
         about="Bispectrum components as latent space and as the basis of a linear model.",

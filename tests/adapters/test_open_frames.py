@@ -20,6 +20,7 @@ WITH_STRESS = {
     "gap, gap_fit": {"use_stress": True, "fitter": "gap_fit"},
     "mean": {},
     "nnp": {"stress_weight": 1.0},
+    "pod": {"stress_weight": 1.0},
     "snap": {"stress_weight": 1.0},
 }
 N_CHOSEN = 12

@@ -21,6 +21,8 @@ WRONG = [
     ("chimes", {"svd_smallest": -1.0}, r"svd_smallest must be in \[0, 1\), got -1"),
     ("chimes", {"path_end": 1.0}, r"path_end must be in \[0, 1\), got 1"),
     ("nnp", {"angular_sharpness": [1.0, -1.0]}, "angular_sharpness must not be negative"),
+    ("pod", {"inner_cutoff": -0.1}, "inner cutoff must be at least 0"),
+    ("pod", {"fourbody_radial_functions": 9}, "must not exceed the three-body one, got 9 > 8"),
     ("snap", {"rfac0": 0.0}, r"rfac0 must be in \(0, 1\], got 0"),
     ("snap", {"rmin0": -0.1}, "rmin0 must not be negative, got -0.1"),
     ("snap", {"radii": {"Cu": -0.5}}, "radii must be positive"),

@@ -25,6 +25,7 @@ FILES = {
     "gap": ("cutoff.txt", "gap.xml", "gap.xml.sparseX.GAP_crossprune1", "gap.xml.sparseX.GAP_crossprune2"),
     "mean": ("mean.json",),
     "nnp": ("nnp.npz",),
+    "pod": ("lammps.json", "model_coeff.pod", "model_param.pod"),
     "snap": ("lammps.json", "model.snapcoeff", "model.snapparam"),
 }
 COMPILED = ("ace", "chimes", "nnp")

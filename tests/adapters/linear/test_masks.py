@@ -19,6 +19,12 @@ ATOMS = [np.array(one) for one in KEPT.values()]
 WEIGHTS = {"odd": GroupWeight(energy=2.0, forces=0.5)}
 FAMILIES = {
     "snap": {"twojmax": 4, "cutoff": 4.5},
+    "pod": {
+        "threebody_radial_functions": 3,
+        "threebody_angular_degree": 2,
+        "fourbody_radial_functions": 0,
+        "cutoff": 4.5,
+    },
     "chimes": {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0},
     "ace": {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0), "regularisation": "ridge", "core_fraction": 0.0},
 }
@@ -57,7 +63,7 @@ def by_hand(adapter, frames):
 
 
 @pytest.mark.parametrize("elements", [("Cu",), ("Au", "Cu")])
-@pytest.mark.parametrize("name", ["snap", "chimes"])
+@pytest.mark.parametrize("name", ["snap", "pod", "chimes"])
 def test_a_masked_fit_is_least_squares_on_the_kept_rows(name, elements, require_adapter):
     adapter, frames = made(name, require_adapter, elements, ridge=1e-4), sample_frames(elements, 16)
     fitted = masked(adapter, frames)

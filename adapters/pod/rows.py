@@ -1,0 +1,161 @@
+"""Descriptors and their derivatives from LAMMPS's POD computes, the virial among them."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters.linear.fitter import Rows
+from crossprune.adapters.pod.basis import Basis
+from crossprune.adapters.pod.files import COEFFICIENTS, PARAMETERS, parameters_text
+from crossprune.adapters.programs.lammps import Box, Session
+from crossprune.harness.contract import FloatArray
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+GLOBAL, ATOM, ARRAY, N_ROWS, N_COLUMNS = 0, 1, 2, 4, 5
+"""LAMMPS's constants for what ``extract_compute`` returns."""
+MARGIN = 0.01
+"""Å by which the pair style that makes the neighbour list reaches further than the descriptors."""
+
+
+class Describer:
+    """Runs the POD computes of LAMMPS with some hyper-parameters.
+
+    ``compute pod/global`` adds forces on images of an atom up by the atom's number, so that no virial can be
+    told from them. Here images get numbers, and rows, of their own once LAMMPS has made them: the virial is
+    then the sum of position times force, to rounding, at no further pass over the neighbours.
+
+    Parameters
+    ----------
+    basis
+        Hyper-parameters; atom types are numbered as its elements.
+    coefficients
+        Coefficient file with the environment clusters; empty without them.
+    """
+
+    def __init__(self, basis: Basis, coefficients: str = "") -> None:
+        self.basis = basis
+        self._coefficients = coefficients
+        self._session = Session()
+        self._folder: Path | None = None
+        self._checked = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the temporary folder: another process writes its own."""
+        return {**self.__dict__, "_folder": None, "_checked": False}
+
+    def features(self, atoms: Atoms) -> FloatArray:
+        """Return the descriptors of each atom, shape (n_atoms, n_descriptors), no unit."""
+        lammps, _ = self._load(atoms)
+        lammps.command(self._compute("pod/atom"))
+        lammps.command("run 0 post no")
+        n = len(atoms)
+        pointer = lammps.extract_compute("descriptor", ATOM, ARRAY)
+        order = np.argsort(lammps.numpy.extract_atom("id", nelem=n))
+        return _array(pointer, n, self.basis.n_descriptors)[order]
+
+    def rows(self, atoms: Atoms) -> Rows:
+        """Return the rows of all coefficients but those of the atoms themselves; see `Rows`."""
+        n, (lammps, box) = len(atoms), self._load(atoms)
+        lammps.command("run 0 post no")  # makes the images, whose number is needed
+        n_all = n + int(lammps.extract_global("nghost"))
+        with _counted(lammps, n, n_all):
+            lammps.command(self._compute("pod/global"))
+        lammps.command("run 0 post no")
+        n_elements, width = len(self.basis.elements), 1 + self.basis.n_per_element
+        self._check(lammps, 1 + 3 * n_all, n_elements * width)
+        tags = lammps.numpy.extract_atom("id", nelem=n_all)
+        owners = np.array(tags, dtype=np.int64) - 1
+        positions = np.array(lammps.numpy.extract_atom("x", nelem=n_all, dim=3))
+        tags[n:] = np.arange(n + 1, n_all + 1)
+        pointer = lammps.extract_compute("descriptor", GLOBAL, ARRAY)
+        tags[n:] = owners[n:] + 1
+        table = _array(pointer, 1 + 3 * n_all, n_elements * width)
+        return self._folded(box, table, owners, positions)
+
+    def _folded(self, box: Box, table: FloatArray, owners: NDArray[np.int64], positions: FloatArray) -> Rows:
+        """Add the rows of images to those of their atoms, turn them back, and sum the virial."""
+        n, n_all, n_elements = len(box.positions), len(owners), len(self.basis.elements)
+        by_atom = table[1:].reshape(n_all, -1)
+        fold = csr_matrix((np.ones(n_all), (owners, np.arange(n_all))), shape=(n, n_all))
+        rotation = box.rotation
+        folded: FloatArray = np.asarray(fold @ by_atom)
+        forces = rotation @ self._without_atoms(folded.reshape(n, 3, -1))
+        energy = self._without_atoms(table[0])
+        stress = None
+        if all(box.pbc):
+            virial = (-positions.T @ by_atom).reshape(3, 3, n_elements, -1)[..., 1:].reshape(3, 3, -1)
+            tensor = np.einsum("ax,xyk,by->abk", rotation, virial / np.linalg.det(box.cell), rotation)
+            tensor = (tensor + tensor.transpose(1, 0, 2)) / 2  # equal up to rounding
+            stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        return Rows(energy, forces.reshape(3 * n, -1), stress)
+
+    def _without_atoms(self, columns: FloatArray) -> FloatArray:
+        """Leave out the coefficients of the atoms themselves, the first of each element."""
+        shape = columns.shape[:-1]
+        kept = columns.reshape(*shape, len(self.basis.elements), -1)[..., 1:]
+        return np.array(kept).reshape(*shape, -1)  # a copy: LAMMPS uses its memory again
+
+    def _load(self, atoms: Atoms) -> tuple[Any, Box]:
+        """Load ``atoms`` with a pair style that makes the neighbour list and nothing else."""
+        box = self._session.load(atoms, self.basis.elements)
+        lammps = self._session.lammps
+        lammps.commands_string(
+            f"neighbor 0.0 bin\npair_style zero {self.basis.cutoff + MARGIN:.17g} nocoeff\npair_coeff * *"
+        )
+        return lammps, box
+
+    def _compute(self, style: str) -> str:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="crossprune-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            (self._folder / PARAMETERS).write_text(parameters_text(self.basis))
+            (self._folder / COEFFICIENTS).write_text(self._coefficients)
+        coefficients = self._folder / COEFFICIENTS if self._coefficients else ""
+        elements = " ".join(self.basis.elements)
+        return f'compute descriptor all {style} "{self._folder / PARAMETERS}" "{coefficients}" {elements}'
+
+    def _check(self, lammps: Any, n_rows: int, n_columns: int) -> None:
+        """Compare LAMMPS's table with what is expected, once: beyond it there is memory of others.
+
+        Asked for a size, LAMMPS computes the table, so this costs as much as rows.
+        """
+        if self._checked:
+            return
+        found = tuple(lammps.extract_compute("descriptor", GLOBAL, which) for which in (N_ROWS, N_COLUMNS))
+        if found != (n_rows, n_columns):
+            raise RuntimeError(
+                f"LAMMPS {lammps.version()} gives POD rows of shape {found}, expected {(n_rows, n_columns)}; "
+                "install the version of the package lammps that crossprune was tested with"
+            )
+        self._checked = True
+
+
+@contextmanager
+def _counted(lammps: Any, n_atoms: int, n_rows: int) -> Iterator[None]:
+    """Let LAMMPS count images as atoms while a compute sizes its table by their number."""
+    extract = lammps.lib.lammps_extract_global
+    extract.restype = ctypes.POINTER(ctypes.c_int64)
+    pointer = extract(lammps.lmp, b"natoms")
+    if pointer[0] != n_atoms:
+        raise RuntimeError(f"LAMMPS {lammps.version()} does not keep its number of atoms in 64 bits")
+    pointer[0] = n_rows
+    try:
+        yield
+    finally:
+        pointer[0] = n_atoms
+
+
+def _array(pointer: Any, n_rows: int, n_columns: int) -> FloatArray:
+    """View one of LAMMPS's arrays; it is the next structure's memory as well."""
+    array: FloatArray = np.ctypeslib.as_array(pointer[0], shape=(n_rows, n_columns))
+    return array
