@@ -40,7 +40,7 @@ from crossprune.harness.contract import (
 from crossprune.harness.data.frames import group_of
 from scipy.linalg import solve_triangular
 
-CUTOFF, CUTOFF_3B = 2.2, 1.65
+CUTOFF, CUTOFF_3B = 2.2, 1.8
 """Cutoffs of pairs and triples over the spacing of atoms; see docs/tuning.md."""
 
 
@@ -87,17 +87,16 @@ class Uf3(Descriptor[Uf3Options], LinearFitter[Uf3Options]):
 
     @classmethod
     def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
-        """Three cutoffs of triples with weak and strong energies and weak and strong curvatures."""
+        """Three cutoffs of triples with coarse and fine knots and with weak and strong energies."""
         return [
             {
                 **_cutoffs(CUTOFF * spacing, factor * spacing),
+                "resolution_3b": resolution,
                 "energy_weight": weight,
-                "curvature_2b": curvature,
-                "curvature_3b": curvature,
             }
-            for factor in (1.5, 1.65, 1.8)
+            for factor in (1.6, 1.8, 2.0)
+            for resolution in (8, 11)
             for weight in (100.0, 300.0)
-            for curvature in (1e-9, 1e-8, 1e-7)
         ]
 
     @property

@@ -21,14 +21,14 @@ class Uf3Options(LinearOptions):
     """Distance at which pairs end, Å."""
     resolution_2b: int = 20
     """Intervals between knots of pairs, from ``inner_fraction`` to the cutoff; more go on below."""
-    cutoff_3b: float = 4.2
+    cutoff_3b: float = 4.5
     """Distance at which the two neighbours of a centre stop to count in triples, Å; theirs from each other
     ends at twice this, as LAMMPS asks."""
-    resolution_3b: int = 9
+    resolution_3b: int = 10
     """Intervals of these two distances, twice as many for the third; 0 leaves triples out."""
     knot_spacing: KnotSpacing = "linear"
     """Knots even in r, in r² (``lammps``), ln r (``geometric``) or 1/r (``inverse``)."""
-    inner_fraction: float = 0.5
+    inner_fraction: float = 0.45
     """Where data may begin, in sums of two covalent radii: triples start there, and knots are even above."""
     core_fraction: float = 0.6
     """Below this fraction of the sum of covalent radii pairs are drawn to the repulsion of bare nuclei, not

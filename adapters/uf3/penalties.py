@@ -51,7 +51,7 @@ def differences(columns: IntArray, *, free_start: bool) -> FloatArray:
         lines = np.moveaxis(columns, axis, -1).reshape(-1, columns.shape[axis])
         padded = np.pad(lines, ((0, 0), (0 if free_start else 1, 1)), constant_values=-1)
         stencil = np.stack([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], axis=-1).reshape(-1, 3)
-        stencil = np.unique(stencil[(stencil >= 0).any(axis=1)], axis=0)  # equal by symmetry: once
+        stencil = stencil[(stencil >= 0).any(axis=1)]
         rows = np.repeat(np.arange(len(stencil)), 3)
         weights = np.tile([1.0, -2.0, 1.0], len(stencil))
         kept = stencil.ravel() >= 0
@@ -68,6 +68,8 @@ def core_values(parameters: Parameters, reaches: FloatArray, numbers: IntArray) 
 
     ZBL (Ziegler, Biersack and Littmark 1985, The Stopping and Range of Ions in Solids), less its value and
     slope at ``reaches``, where it so begins without a step; half, as each pair is counted from both atoms.
+    Taken where the functions stand, it makes splines that are as convex as it is, and where knots are wide
+    stronger (de Boor 1978, chapter XI: Schoenberg's approximation).
 
     Parameters
     ----------
