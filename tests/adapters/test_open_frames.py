@@ -21,6 +21,7 @@ WITH_STRESS = {
     "mean": {},
     "nnp": {"stress_weight": 1.0},
     "snap": {"stress_weight": 1.0},
+    "uf3": {"stress_weight": 1.0},
 }
 N_CHOSEN = 12
 

@@ -26,8 +26,9 @@ FILES = {
     "mean": ("mean.json",),
     "nnp": ("nnp.npz",),
     "snap": ("lammps.json", "model.snapcoeff", "model.snapparam"),
+    "uf3": ("uf3.json",),
 }
-COMPILED = ("ace", "chimes", "nnp")
+COMPILED = ("ace", "chimes", "nnp", "uf3")
 """Families whose first fit compiles its kernels, which takes seconds."""
 
 

@@ -52,7 +52,7 @@ def energy_by_definition(parameters, atoms) -> float:
             total += 0.0 if np.isnan(value) else float(value)
         for j, k in combinations(others, 2):
             if place[j] > place[k]:
-                j, k = k, j  # noqa: PLW2901
+                j, k = k, j
             triple = triples[place[i], place[j], place[k]]
             lengths = (distance[i, j], distance[i, k], distance[j, k])
             if any(not t[0] <= r < t[-1] for t, r in zip(triple.knots, lengths, strict=True)):
@@ -182,9 +182,7 @@ def test_the_fit_is_the_minimum_of_the_penalised_problem():
     rows = adapter.rows(alloy_of_copper())
     energy = rows.energy @ expected[:-1]
     assert rows.energy @ found.coefficients == pytest.approx(energy, rel=1e-7)
-    np.testing.assert_allclose(
-        found.coefficients, expected[:-1], rtol=0, atol=1e-5 * np.abs(expected).max()
-    )
+    np.testing.assert_allclose(found.coefficients, expected[:-1], rtol=0, atol=1e-5 * np.abs(expected).max())
     assert len(pair.coefficients) == n_pair + 3
 
 
