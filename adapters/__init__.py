@@ -92,5 +92,13 @@ FAMILIES: tuple[Family, ...] = (
         potentials={"lammps": "crossprune.adapters.programs:LammpsPotential"},
         recipe="crossprune.adapters.programs.recipe:recipe_of",
     ),
+    Family(
+        name="uf3",
+        adapter="crossprune.adapters.uf3:Uf3",
+        about="B-splines of pairs and triples as latent space and as the basis of a linear model.",
+        requires="crossprune[uf3]",
+        readers={"uf3": "crossprune.adapters.uf3:read_potential"},
+        recipe="crossprune.adapters.uf3.recipe:recipe_of",
+    ),
 )
 """The families of this package, sorted by name; packages from outside use the entry-point group."""

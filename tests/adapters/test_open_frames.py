@@ -22,6 +22,7 @@ WITH_STRESS = {
     "nnp": {"stress_weight": 1.0},
     "pod": {"stress_weight": 1.0},
     "snap": {"stress_weight": 1.0},
+    "uf3": {"stress_weight": 1.0},
 }
 N_CHOSEN = 12
 

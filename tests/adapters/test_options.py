@@ -26,6 +26,8 @@ WRONG = [
     ("snap", {"rfac0": 0.0}, r"rfac0 must be in \(0, 1\], got 0"),
     ("snap", {"rmin0": -0.1}, "rmin0 must not be negative, got -0.1"),
     ("snap", {"radii": {"Cu": -0.5}}, "radii must be positive"),
+    ("uf3", {"curvature_2b": 0.0}, "curvature_2b must be positive, got 0"),
+    ("uf3", {"resolution_3b": 2}, "resolution_3b must be 0 or between 4 and 50, got 2"),
 ]
 
 

@@ -27,8 +27,9 @@ FILES = {
     "nnp": ("nnp.npz",),
     "pod": ("lammps.json", "model_coeff.pod", "model_param.pod"),
     "snap": ("lammps.json", "model.snapcoeff", "model.snapparam"),
+    "uf3": ("uf3.json",),
 }
-COMPILED = ("ace", "chimes", "nnp")
+COMPILED = ("ace", "chimes", "nnp", "uf3")
 """Families whose first fit compiles its kernels, which takes seconds."""
 
 

@@ -18,6 +18,7 @@ FAMILIES = {
     "snap": {"adapter": "snap", "twojmax": 8, "cutoff": 4.6},
     "snap-quadratic": {"adapter": "snap", "twojmax": 6, "cutoff": 5.2, "quadratic": True},
     "chimes": {"adapter": "chimes"},
+    "uf3": {"adapter": "uf3"},
 }
 
 

@@ -15,6 +15,7 @@ FAMILIES = {
     "pod": [{}],
     "chimes": [{}],
     "ace": [{}],
+    "uf3": [{}],
 }
 CASES = [(name, changes) for name, several in FAMILIES.items() for changes in several]
 

@@ -101,7 +101,7 @@ def test_one_displaced_frame_brings_the_columns_back():
     assert np.all(fit(frames, **ACE).coefficients != 0)
 
 
-@pytest.mark.parametrize(("name", "size"), [("chimes", {"order_3b": 4}), ("ace", ACE)])
+@pytest.mark.parametrize(("name", "size"), [("chimes", {"order_3b": 4}), ("ace", ACE), ("uf3", {})])
 def test_kinds_fit_the_columns(name, size):
     adapter = resolve("model", {"model": {"adapter": name, **size}}).make(("Cu", "Zr"), None)
     assert adapter.column_kinds().shape == (adapter.n_columns,)
