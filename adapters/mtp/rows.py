@@ -172,11 +172,11 @@ def radial_gradient(
             dadjoint[tables.scalars[alpha]] += coefficient
         for t in range(tables.product[z, 1] - 1, tables.product[z, 0] - 1, -1):
             a, b, c = tables.products[t, 0], tables.products[t, 1], tables.products[t, 2]
-            first, second = tables.factors[t] * adjoint[c], tables.factors[t] * dadjoint[c]
-            adjoint[a] += first * moments[b] + second * tangent[b]
-            adjoint[b] += first * moments[a] + second * tangent[a]
-            dadjoint[a] += second * moments[b]
-            dadjoint[b] += second * moments[a]
+            by_moment, by_tangent = tables.factors[t] * adjoint[c], tables.factors[t] * dadjoint[c]
+            adjoint[a] += by_moment * moments[b] + by_tangent * tangent[b]
+            adjoint[b] += by_moment * moments[a] + by_tangent * tangent[a]
+            dadjoint[a] += by_tangent * moments[b]
+            dadjoint[b] += by_tangent * moments[a]
         for k in range(n_neighbours):
             by_value[:] = 0.0
             by_slope[:] = 0.0

@@ -24,10 +24,11 @@ FILES = {
     "chimes": ("chimes.json", "params.txt"),
     "gap": ("cutoff.txt", "gap.xml", "gap.xml.sparseX.GAP_crossprune1", "gap.xml.sparseX.GAP_crossprune2"),
     "mean": ("mean.json",),
+    "mtp": ("potential.mtp",),
     "nnp": ("nnp.npz",),
     "snap": ("lammps.json", "model.snapcoeff", "model.snapparam"),
 }
-COMPILED = ("ace", "chimes", "nnp")
+COMPILED = ("ace", "chimes", "mtp", "nnp")
 """Families whose first fit compiles its kernels, which takes seconds."""
 
 

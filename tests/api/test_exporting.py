@@ -21,6 +21,7 @@ OPTIONS = {
     "snap": {"twojmax": 4, "cutoff": 4.5},
     "ace": {"max_degrees": [6, 4]},
     "chimes": {"order_3b": 0},
+    "mtp": {"level": 8},
     "gap": {"cutoff": 4.2, "pair_cutoff": 4.2, "n_max": 4, "l_max": 3, "n_sparse": 20},
     "nnp": {"steps": 50, "patience": 50, "n_networks": 1},
 }
@@ -114,7 +115,7 @@ def test_quippy_reads_the_exported_gap(fitted):
     assert any("ML-QUIP" in note for note in exported.notes)
 
 
-@pytest.mark.parametrize("model", ["ace", "nnp", "chimes", "snap"])
+@pytest.mark.parametrize("model", ["ace", "nnp", "chimes", "mtp", "snap"])
 def test_the_line_of_python_reads_the_exported_files(fitted, model):
     row, exported, folder = fitted(model, format="native")
     space = {"crossprune": crossprune}

@@ -14,6 +14,7 @@ FAMILIES = {
     "snap": [{}, {"quadratic": True}],
     "chimes": [{}],
     "ace": [{}],
+    "mtp": [{}, {"radial": "fitted"}],
 }
 CASES = [(name, changes) for name, several in FAMILIES.items() for changes in several]
 

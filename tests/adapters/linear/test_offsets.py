@@ -30,6 +30,7 @@ FITS = {
     "chimes, svd": {"order_2b": 6, "order_3b": 0, "order_4b": 0, "cutoff": 4.0, "solver": "svd"},
     "chimes, lasso": {"order_2b": 6, "order_3b": 0, "order_4b": 0, "cutoff": 4.0, "solver": "lasso"},
     "chimes, lars": {"order_2b": 6, "order_3b": 0, "order_4b": 0, "cutoff": 4.0, "solver": "lars"},
+    "mtp": {"level": 8, "cutoff": 4.0},
     "gap": {"cutoff": 3.0, "pair_cutoff": 3.0, "n_max": 2, "l_max": 1, "n_sparse": 10},
 }
 

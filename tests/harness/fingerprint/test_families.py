@@ -13,7 +13,7 @@ from crossprune.harness.fingerprint.source import hash_of_code
 
 ROOT = Path(__file__).parents[3]
 EVERY = {family.name for family in FAMILIES}
-LINEAR = {"ace", "chimes", "snap"}
+LINEAR = {"ace", "chimes", "mtp", "snap"}
 DESCRIPTORS = {"composition", "dscribe", "euler", "featomic"}
 FITTED = EVERY - DESCRIPTORS - {"broken"}
 SHARED: dict[str, set[str]] = {
@@ -26,12 +26,12 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/offsets.py": FITTED,
     "adapters/linear/options.py": LINEAR,
     "adapters/linear/reweighting.py": LINEAR,
-    "adapters/programs/compiling.py": {"ace", "chimes", "euler", "nnp"},
+    "adapters/programs/compiling.py": {"ace", "chimes", "euler", "mtp", "nnp"},
     "adapters/programs/lammps.py": {"snap"},
     "adapters/programs/launchers.py": {"ace", "gap", "snap"},
     "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "nnp", "snap"},
     "adapters/programs/pair_commands.py": {"snap"},
-    "adapters/programs/neighbours.py": {"ace", "euler"},
+    "adapters/programs/neighbours.py": {"ace", "euler", "mtp"},
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
     "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},
