@@ -149,7 +149,8 @@ def fit(
     Parameters
     ----------
     adapter
-        Name of the family: ``ace``, ``chimes``, ``gap``, ``mean``, ``mtp``, ``nnp``, ``snap``, or an installed one.
+        Name of the family: ``ace``, ``chimes``, ``gap``, ``mean``, ``mtp``, ``nnp``, ``snap``, or an
+        installed one.
     frames
         Structures with energy and forces (and stress, where it is known) from any calculator; the group of
         a frame is ``info["group"]``.

@@ -143,7 +143,7 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
     ) -> MtpPotential:
-        """Solve the weighted linear problem; before, fit the radial functions if asked. ``rng`` is not used."""
+        """Solve the weighted linear problem, with own radial functions if asked; ``rng`` is not used."""
         if self.options.radial == "fixed":
             return _mtp(super().fit(prepared, subset, weights=weights, rng=rng))
         own, alone, facts = self._with_own_radial(prepared, np.sort(subset), None, weights)
@@ -179,7 +179,7 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
         return super().group_weights(prepared, subset, folds)
 
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:
-        """Predict prepared frames by their rows, or from scratch if these belong to other radial functions."""
+        """Predict prepared frames by their rows, or anew if these belong to other radial functions."""
         if self.options.radial == "fitted" or not self._has_rows_of(potential):
             return potential.predict_many([prepared.frames[index] for index in indices])
         return super().predict(potential, prepared, indices)

@@ -71,8 +71,9 @@ def parse(text: str, name: str) -> tuple[Model, tuple[str, ...]]:
     """Turn the text of a ``.mtp`` file into a model and elements; ``name`` stands in messages."""
     reader = _Reader(name, text)
     reader.read()
-    n_species, n_radial = reader.integer("species_count", MOST_SPECIES), reader.integer(
-        "radial_funcs_count", MOST_RADIAL
+    n_species, n_radial = (
+        reader.integer("species_count", MOST_SPECIES),
+        reader.integer("radial_funcs_count", MOST_RADIAL),
     )
     low, cutoff = reader.number("min_dist"), reader.number("max_dist")
     if not 0 <= low < cutoff:
@@ -97,9 +98,7 @@ def _plan(reader: _Reader, n_radial: int) -> Plan:
     if not len(basic):
         reader.fail("alpha_index_basic", "no basic moments")
     if basic[:, 0].max() >= n_radial or basic[:, 1:].max() > HIGHEST_POWER:
-        reader.fail(
-            "alpha_index_basic", f"μ must be below {n_radial} and powers at most {HIGHEST_POWER}"
-        )
+        reader.fail("alpha_index_basic", f"μ must be below {n_radial} and powers at most {HIGHEST_POWER}")
     n_moments, n_basic = reader.integer("alpha_moments_count", 10**9), len(basic)
     if n_basic > n_moments or n_moments > n_basic + len(products):
         reader.fail(

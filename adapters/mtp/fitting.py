@@ -215,6 +215,8 @@ def _compressed(parts: Sequence[FloatArray]) -> FloatArray:
     """Return R of the QR factorisation of stacked rows."""
     rows = np.concatenate(parts)
     if not np.isfinite(rows).all():
-        raise DataError("a design row or a label is not finite; look for NaN or overlapping atoms in the data")
+        raise DataError(
+            "a design row or a label is not finite; look for NaN or overlapping atoms in the data"
+        )
     triangle: FloatArray = np.asarray(qr(rows, mode="r", overwrite_a=True, check_finite=False)[0])
     return triangle[: rows.shape[1]]

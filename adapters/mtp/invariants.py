@@ -130,8 +130,10 @@ def level_of(product: Sequence[Contraction], step: int) -> int:
     return sum(one.level(step) for one in product)
 
 
-def _moments(level: int, step: int, most: int, least: tuple[int, int]) -> Iterator[tuple[tuple[int, int], ...]]:
-    """Yield all multisets of up to ``most`` moments (μ, ν) from ``least`` on, of at most this level in all."""
+def _moments(
+    level: int, step: int, most: int, least: tuple[int, int]
+) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Yield all multisets of up to ``most`` moments (μ, ν) from ``least`` on, of at most this level."""
     for mu in range(least[0], (level - 2) // step + 1):
         for nu in range(least[1] if mu == least[0] else 0, level - 2 - step * mu + 1):
             yield ((mu, nu),)

@@ -66,7 +66,9 @@ def scratch(starts: Any, tables: Any, n_chebyshev: int) -> Any:
 
 
 @compiled
-def expand(z: int, kinds: Any, vectors: Any, radial: Any, low: float, cutoff: float, tables: Any, s: Any) -> None:
+def expand(
+    z: int, kinds: Any, vectors: Any, radial: Any, low: float, cutoff: float, tables: Any, s: Any
+) -> None:
     """Fill the scratch ``s`` of a centre: radial functions and monomials by neighbour, and basic moments."""
     base, dbase, f, df, y, dy, unit, work, moments = s
     first = tables.basic[z, 0]

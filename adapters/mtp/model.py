@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ class Radial:
     """
 
     coefficients: FloatArray
-    """c, 1/Å², shape (n_elements, n_elements, n_radial, n_chebyshev): first the centre, then the neighbour."""
+    """c, 1/Å², shape (n_elements, n_elements, n_radial, n_chebyshev): the centre, then the neighbour."""
     min_distance: float
     """Å."""
     cutoff: float
@@ -69,8 +70,6 @@ class Tables(NamedTuple):
     n_columns: int
     n_moments: int
     """Largest number of moments of an element."""
-    n_basic: int
-    n_scalars: int
     n_radial: int
     highest: int
     """Highest power of a coordinate."""
@@ -82,40 +81,55 @@ def tables_of(plan: Plan, radial: FloatArray) -> Tables:
     monomial = monomial.reshape(-1)
     seen = np.any(radial != 0.0, axis=(1, 3))  # by centre and radial function
     patterns: dict[bytes, int] = {}
-    parts, places = [], []
+    parts: list[_Part] = []
+    places = []
     for row in seen:
         if row.tobytes() not in patterns:
             patterns[row.tobytes()] = len(parts)
             parts.append(_part(plan, row, monomial))
         places.append(patterns[row.tobytes()])
-    ranges = []
-    for kind in (0, 2, 4):
-        ends = np.cumsum([0, *(len(part[kind]) for part in parts)])
-        ranges.append(np.column_stack([ends[:-1], ends[1:]])[places].astype(np.int64))
-    joined = [np.ascontiguousarray(np.concatenate([part[k] for part in parts])) for k in range(6)]
+    ranges = [
+        _ranges([len(part.mu) for part in parts], places),
+        _ranges([len(part.products) for part in parts], places),
+        _ranges([len(part.scalars) for part in parts], places),
+    ]
     return Tables(
         basic=ranges[0],
         product=ranges[1],
         scalar=ranges[2],
-        mu=joined[0],
-        monomial=joined[1],
+        mu=np.concatenate([part.mu for part in parts]),
+        monomial=np.concatenate([part.monomial for part in parts]),
         powers=powers,
-        products=joined[2],
-        factors=joined[3].astype(np.float64),
-        scalars=joined[4],
-        columns=joined[5],
+        products=np.concatenate([part.products for part in parts]),
+        factors=np.concatenate([part.factors for part in parts]).astype(np.float64),
+        scalars=np.concatenate([part.scalars for part in parts]),
+        columns=np.concatenate([part.columns for part in parts]),
         n_columns=len(plan.scalars),
-        n_moments=max(1, *(len(part[0]) + part[6] for part in parts)),
-        n_basic=max(len(part[0]) for part in parts),
-        n_scalars=max(len(part[4]) for part in parts),
+        n_moments=max(len(part.mu) + part.n_formed for part in parts),
         n_radial=radial.shape[2],
         highest=int(powers.max(initial=0)),
     )
 
 
-def _part(
-    plan: Plan, seen: NDArray[np.bool_], monomial: IntArray
-) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray, int]:
+class _Part(NamedTuple):
+    """What the tables hold for one element; moments are numbered for it."""
+
+    mu: IntArray
+    monomial: IntArray
+    products: IntArray
+    factors: IntArray
+    scalars: IntArray
+    columns: IntArray
+    n_formed: int
+
+
+def _ranges(lengths: Sequence[int], places: Sequence[int]) -> IntArray:
+    """Return first and last + 1 of parts that stand one after another, for the part of each element."""
+    ends = np.cumsum([0, *lengths])
+    return np.column_stack([ends[:-1], ends[1:]])[list(places)].astype(np.int64)
+
+
+def _part(plan: Plan, seen: NDArray[np.bool_], monomial: IntArray) -> _Part:
     """Return what is left of a plan when only some radial functions are not zero."""
     n_basic = len(plan.basic)
     basic = np.flatnonzero(seen[plan.basic[:, 0]])
@@ -131,12 +145,12 @@ def _part(
     number[basic], number[formed] = np.arange(len(basic)), len(basic) + np.arange(len(formed))
     products = plan.products[kept]
     columns = np.flatnonzero(alive[plan.scalars])
-    return (
-        plan.basic[basic, 0],
-        monomial[basic],
-        number[products[:, [0, 1, 3]]],
-        products[:, 2],
-        number[plan.scalars[columns]],
-        columns,
-        len(formed),
+    return _Part(
+        mu=plan.basic[basic, 0],
+        monomial=monomial[basic],
+        products=np.ascontiguousarray(number[products[:, [0, 1, 3]]]),
+        factors=products[:, 2],
+        scalars=number[plan.scalars[columns]],
+        columns=columns,
+        n_formed=len(formed),
     )

@@ -8,7 +8,8 @@ from typing import Literal
 from crossprune.adapters.linear.options import LinearOptions
 
 HIGHEST_LEVEL = 16
-MOST_INVARIANTS = 2000
+MOST_INVARIANTS = 1200
+"""Of all elements together: rows are dense."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class MtpOptions(LinearOptions):
     level: int = 16
     """Largest level Σ (2 + radial_step μ + ν) of a product of moments: even, 2 to 16."""
     radial_step: int = 4
-    """What a unit of μ counts in the level: 4 as published; less gives more radial functions to fixed ones."""
+    """What a unit of μ counts in the level: 4 as published; less gives more radial functions."""
     cutoff: float = 5.0
     """Radius of an atom's environment, Å."""
     min_distance: float = 1.8

@@ -16,7 +16,7 @@ from crossprune.harness.contract import IntArray
 
 @dataclass(frozen=True)
 class Plan:
-    """Basic moments, products of two moments, and which moments are invariants: the tables of a ``.mtp`` file.
+    """Basic moments, products of two moments, and which are invariants: the tables of a ``.mtp`` file.
 
     A moment is Σ factor · moment · moment over its rows of ``products``, and every row stands behind
     those that make its factors. Basic moments are M = Σ_j f_μ(r_j) x^a y^b z^c / r^(a+b+c).

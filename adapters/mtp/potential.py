@@ -113,7 +113,7 @@ def read_potential(spec: str | Path) -> MtpPotential:
     ----------
     spec
         The file, or ``FILE:El,El`` with the elements of its species 0, 1, ... Without them they are those
-        that ``potential_tag`` lists, as in files written here, or for one species the file's name (``Mo.mtp``).
+        that ``potential_tag`` lists, as in files written here, or for one species the name of the file.
 
     Raises
     ------

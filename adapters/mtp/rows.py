@@ -70,9 +70,7 @@ def derivatives(
 
 
 @compiled
-def _scatter(
-    i: int, index: Any, vectors: Any, columns: Any, found: Any, forces: Any, virial: Any
-) -> None:
+def _scatter(i: int, index: Any, vectors: Any, columns: Any, found: Any, forces: Any, virial: Any) -> None:
     """Add a centre's derivatives by its neighbours' positions to force and virial rows."""
     for k in range(len(found) // 3):
         j = index[k]

@@ -109,8 +109,8 @@ def test_truncated_and_untrained_files_are_refused(text, tmp_path):
     path.write_text("".join(line for line in lines if not line.startswith("moment_coeffs")))
     with pytest.raises(DataError, match="an untrained potential, fit it first"):
         mtp.read_potential(path)
-    with pytest.raises(DataError, match="cannot read the .mtp file"):
+    with pytest.raises(DataError, match=r"cannot read the \.mtp file"):
         mtp.read_potential(tmp_path / "none.mtp")
     path.write_bytes(b"MTP\n\xff\xfe")
-    with pytest.raises(DataError, match="cannot read the .mtp file"):
+    with pytest.raises(DataError, match=r"cannot read the \.mtp file"):
         mtp.read_potential(path)
