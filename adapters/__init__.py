@@ -68,6 +68,14 @@ FAMILIES: tuple[Family, ...] = (
         about="Energies per element by least squares; features are the element and the number density.",
     ),
     Family(
+        name="mtp",
+        adapter="crossprune.adapters.mtp:Mtp",
+        about="Contractions of moment tensors as latent space and as the basis of a model.",
+        requires="crossprune[mtp]",
+        readers={"mtp": "crossprune.adapters.mtp:read_potential"},
+        recipe="crossprune.adapters.mtp.recipe:recipe_of",
+    ),
+    Family(
         name="nnp",
         adapter="crossprune.adapters.nnp:Nnp",
         about="Symmetry functions as latent space and as inputs of a network per element.",

@@ -56,8 +56,8 @@ def load_potential(source: Source, *, store: str | Path | None = None) -> Calcul
     source
         A row of `results` (a pandas Series, or a mapping with its ``fit_key``), the folder of a saved
         potential, a published potential as ``SCHEME:...`` (``lammps:snap:Mo_Zuo_JPCA2020``, ``ace:FILE``,
-        ``chimes:FILE``, ``nnp:FOLDER``, ``pod:FILE``,
-        ``uf3:FILE``), or what `fit` returned.
+        ``chimes:FILE``, ``mtp:FILE``, ``nnp:FOLDER``,
+        ``pod:FILE``, ``uf3:FILE``), or what `fit` returned.
     store
         Folder of the run that a row is of; rows of `results` say it themselves.
 
@@ -150,7 +150,8 @@ def fit(
     Parameters
     ----------
     adapter
-        Name of the family: ``ace``, ``chimes``, ``gap``, ``mean``, ``nnp``, ``pod``, ``snap``, ``uf3``, or an
+        Name of the family: ``ace``, ``chimes``, ``gap``, ``mean``, ``mtp``, ``nnp``, ``pod``,
+        ``snap``, ``uf3``, or an
         installed one.
     frames
         Structures with energy and forces (and stress, where it is known) from any calculator; the group of

@@ -158,7 +158,7 @@ def new_adapter(
 ) -> None:
     """Start an adapter from a worked example (a pair-distance histogram with ridge) that passes all checks.
 
-    Example: `crossprune new-adapter mtp` in a checkout, or `crossprune new-adapter mtp --outside my-mtp`
+    Example: `crossprune new-adapter eam` in a checkout, or `crossprune new-adapter eam --outside my-eam`
     """
     from crossprune.harness.cli import scaffold
 

@@ -52,8 +52,8 @@ def evaluate(
 
     Example: `crossprune evaluate lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
 
-    Schemes: lammps:STYLE:NAME, ace:FILE, chimes:FILE, nnp:FOLDER, pod:FILE, uf3:FILE, and those of
-    installed families.
+    Schemes: lammps:STYLE:NAME, ace:FILE, chimes:FILE, mtp:FILE, nnp:FOLDER, pod:FILE,
+    uf3:FILE, and those of installed families.
 
     A potential in a store is evaluated on its study's data, split as there: test, ood and remainder (of
     the training part, what was not chosen). Of other potentials nobody knows what they were fitted to.

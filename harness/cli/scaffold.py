@@ -76,7 +76,7 @@ def source(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9]*", name) or keyword.iskeyword(name):
         raise StudyError(
             f"{name!r} cannot name an adapter: lower-case letters and digits, not a keyword of Python; "
-            "such as 'mtp'"
+            "such as 'eam'"
         )
     if name in families():
         raise StudyError(f"there is an adapter {name!r} already: {families()[name].adapter}")

@@ -23,7 +23,7 @@ print(digest.hexdigest())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ace", "chimes", "nnp", "uf3"])
+@pytest.mark.parametrize("name", ["ace", "chimes", "mtp", "nnp", "uf3"])
 def test_a_cold_and_a_warm_cache_give_the_same_bits(name, require_adapter, tmp_path):
     require_adapter(name)
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}

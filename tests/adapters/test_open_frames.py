@@ -19,6 +19,8 @@ WITH_STRESS = {
     "gap, fast": {"use_stress": True, "fitter": "fast"},
     "gap, gap_fit": {"use_stress": True, "fitter": "gap_fit"},
     "mean": {},
+    "mtp": {"stress_weight": 1.0},
+    "mtp, fitted": {"stress_weight": 1.0, "radial": "fitted", "iterations": 5},
     "nnp": {"stress_weight": 1.0},
     "pod": {"stress_weight": 1.0},
     "snap": {"stress_weight": 1.0},

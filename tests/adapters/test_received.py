@@ -24,12 +24,13 @@ FILES = {
     "chimes": ("chimes.json", "params.txt"),
     "gap": ("cutoff.txt", "gap.xml", "gap.xml.sparseX.GAP_crossprune1", "gap.xml.sparseX.GAP_crossprune2"),
     "mean": ("mean.json",),
+    "mtp": ("potential.mtp",),
     "nnp": ("nnp.npz",),
     "pod": ("lammps.json", "model_coeff.pod", "model_param.pod"),
     "snap": ("lammps.json", "model.snapcoeff", "model.snapparam"),
     "uf3": ("uf3.json",),
 }
-COMPILED = ("ace", "chimes", "nnp", "uf3")
+COMPILED = ("ace", "chimes", "mtp", "nnp", "uf3")
 """Families whose first fit compiles its kernels, which takes seconds."""
 
 

@@ -22,6 +22,7 @@ OPTIONS = {
     "ace": {"max_degrees": [6, 4]},
     "chimes": {"order_3b": 0},
     "uf3": {"resolution_3b": 6},
+    "mtp": {"level": 8},
     "gap": {"cutoff": 4.2, "pair_cutoff": 4.2, "n_max": 4, "l_max": 3, "n_sparse": 20},
     "nnp": {"steps": 20, "n_networks": 1},
 }
@@ -115,7 +116,7 @@ def test_quippy_reads_the_exported_gap(fitted):
     assert any("ML-QUIP" in note for note in exported.notes)
 
 
-@pytest.mark.parametrize("model", ["ace", "nnp", "chimes", "snap", "uf3"])
+@pytest.mark.parametrize("model", ["ace", "nnp", "chimes", "mtp", "snap", "uf3"])
 def test_the_line_of_python_reads_the_exported_files(fitted, model):
     row, exported, folder = fitted(model, format="native")
     space = {"crossprune": crossprune}

@@ -309,7 +309,7 @@ def test_a_missing_package_is_a_line_too(tmp_path):
     )
     listing = run(folder, "adapters")
     assert listing.returncode == 0, listing.stderr
-    for name in ("ace", "chimes", "nnp", "uf3"):
+    for name in ("ace", "chimes", "mtp", "nnp", "uf3"):
         needs = f"adapter '{name}' needs numba: {pip_command(f'crossprune[{name}]')}"
         assert problem(listing.stdout, name) == f"{name}: {needs}"
         assert "–" in row(listing.stdout, name)

@@ -26,6 +26,7 @@ FAMILIES = {
         "cutoff": 4.5,
     },
     "chimes": {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0},
+    "mtp": {"level": 8, "cutoff": 4.5, "regularisation": "ridge"},
     "ace": {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0), "regularisation": "ridge", "core_fraction": 0.0},
 }
 

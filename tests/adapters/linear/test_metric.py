@@ -16,6 +16,7 @@ FAMILIES = {
     "chimes": [{}],
     "ace": [{}],
     "uf3": [{}],
+    "mtp": [{}, {"radial": "fitted"}],
 }
 CASES = [(name, changes) for name, several in FAMILIES.items() for changes in several]
 

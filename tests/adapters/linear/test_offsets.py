@@ -32,6 +32,7 @@ FITS = {
     "chimes, lasso": {"order_2b": 6, "order_3b": 0, "order_4b": 0, "cutoff": 4.0, "solver": "lasso"},
     "chimes, lars": {"order_2b": 6, "order_3b": 0, "order_4b": 0, "cutoff": 4.0, "solver": "lars"},
     "uf3": {"resolution_2b": 6, "resolution_3b": 0, "cutoff": 4.0},
+    "mtp": {"level": 8, "cutoff": 4.0},
     "gap": {"cutoff": 3.0, "pair_cutoff": 3.0, "n_max": 2, "l_max": 1, "n_sparse": 10},
 }
 

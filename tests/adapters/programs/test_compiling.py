@@ -19,7 +19,7 @@ from ase.build import bulk
 import crossprune.adapters
 from crossprune.harness.lookup import adapter_class
 assert crossprune.adapters.__file__.startswith(sys.argv[1]), crossprune.adapters.__file__
-for name in ("ace", "chimes", "nnp"):
+for name in ("ace", "chimes", "mtp", "nnp"):
     cls = adapter_class(name)
     values = cls(["Cu"], cls.options_type(**cls.smoke)).features(bulk("Cu"))
     print(name, float(values.sum()))
@@ -31,7 +31,7 @@ OBEYING = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory, require_adapter):
     """A copy of the package, and a home, that cannot be written."""
-    for name in ("ace", "chimes", "nnp"):
+    for name in ("ace", "chimes", "mtp", "nnp"):
         require_adapter(name)
     if os.geteuid() == 0 and shutil.which(OBEYING[0]) is None:
         pytest.skip("root writes anywhere, and there is no setpriv to stop it")

@@ -36,19 +36,20 @@ PLACEHOLDERS = {
     "FILE": "frames.extxyz",
     "ADAPTER": "mean",
     "POOL": "md.extxyz",
-    "NAME": "mtp",
+    "NAME": "eam",
     "POTENTIAL": "potential/mean",
     "ace:PATH": "ace:potential/ace/potential.yaml",
     "chimes:PATH": "chimes:potential/chimes/params.txt",
+    "mtp:PATH": "mtp:potential/mtp/potential.mtp",
     "lammps:snap:NAME": "lammps:snap:Mo_Zuo_JPCA2020",
     "mlearn-ELEMENT": "mlearn-Mo",
-    "name": "mtp",
+    "name": "eam",
 }
 """Words in capitals, or in angle brackets, and what a test takes for them."""
 OF_ONE_COMMAND = {
     ("check", "name"): "mean",
     ("evaluate", "FOLDER"): "potential/mean",
-    ("new-adapter", "FOLDER"): "my-mtp",
+    ("new-adapter", "FOLDER"): "my-eam",
     ("tune", "ADAPTER"): "snap",
 }
 """The same for placeholders that stand for different things."""
@@ -130,6 +131,8 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
             table["steps"] = 20
         if family == "ace":
             table["max_degrees"] = [6, 4, 3, 2][: len(table.get("max_degrees", "123"))]
+        if family == "mtp":
+            table |= {"level": 8, "iterations": 3}
         if family == "gap":
             table["n_sparse"] = min(20, table.get("n_sparse", 20))
     if "properties" in study:
@@ -171,11 +174,13 @@ datasets = ["si-pbe"]
 choosers = ["ace"]
 fractions = [0.25, 1.0]
 seeds = [0]
-models = ["ace", "chimes", "mean"]
+models = ["ace", "chimes", "mean", "mtp"]
 [options.ace]
 max_degrees = [6, 4]
 [options.chimes]
 order_3b = 0
+[options.mtp]
+level = 8
 [data.si-pbe]
 smoke = true
 """
@@ -289,9 +294,9 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
             part = "3::40" if name in ("labelled.extxyz", "more.db") else "::10"
             write(workspace / name, read(workspace / "frames.extxyz", part))
     if words[0] == "new-adapter":
-        shutil.rmtree(workspace / "my-mtp", ignore_errors=True)
+        shutil.rmtree(workspace / "my-eam", ignore_errors=True)
         shutil.copy(ROOT / "adapters" / "__init__.py", workspace / "adapters")
-        (workspace / "adapters" / "mtp.py").unlink(missing_ok=True)
+        (workspace / "adapters" / "eam.py").unlink(missing_ok=True)
     return words
 
 

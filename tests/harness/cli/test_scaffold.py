@@ -123,7 +123,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
         scaffold.inside("zzhisto", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["x", "mtp", "longername"])
+@pytest.mark.parametrize("name", ["x", "eam", "longername"])
 def test_what_is_written_is_in_the_house_style(name, tmp_path):
     written = scaffold.outside(name, tmp_path / "package")
     for path in (one for one in written if one.suffix == ".py"):

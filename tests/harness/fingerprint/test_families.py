@@ -13,7 +13,7 @@ from crossprune.harness.fingerprint.source import hash_of_code
 
 ROOT = Path(__file__).parents[3]
 EVERY = {family.name for family in FAMILIES}
-LINEAR = {"ace", "chimes", "pod", "snap", "uf3"}
+LINEAR = {"ace", "chimes", "mtp", "pod", "snap", "uf3"}
 LAMMPS = {"pod", "snap", "uf3"}
 DESCRIPTORS = {"composition", "dscribe", "euler", "featomic"}
 FITTED = EVERY - DESCRIPTORS - {"broken"}
@@ -27,7 +27,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/offsets.py": FITTED,
     "adapters/linear/options.py": LINEAR,
     "adapters/linear/reweighting.py": LINEAR,
-    "adapters/programs/compiling.py": {"ace", "chimes", "euler", "nnp", "uf3"},
+    "adapters/programs/compiling.py": {"ace", "chimes", "euler", "mtp", "nnp", "uf3"},
     "adapters/programs/lammps.py": LAMMPS,
     "adapters/programs/launchers.py": {"ace", "gap"} | LAMMPS,
     "adapters/programs/libraries.py": {"dscribe", "featomic", "gap"} | LAMMPS,
