@@ -13,8 +13,8 @@ from crossprune.adapters.linear.fitter import LinearPotential
 from crossprune.adapters.mtp.files import read_file, to_text
 from crossprune.adapters.mtp.kernels import evaluate
 from crossprune.adapters.mtp.model import Model, tables_of
-from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.contract import FloatArray, IntArray, Prediction, require_elements
+from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.errors import DataError, StudyError
 
 PARAMETERS, SETTINGS = "potential.mtp", "mlip.ini"

@@ -20,7 +20,7 @@ from crossprune.harness.data.frames import label
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import DataError, StudyError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = SnapOptions(twojmax=4, cutoff=4.2, ridge=1e-10, stress_weight=1.0)
 ZBL = ("pair_style zbl 2.0 3.5",)
 MIXED = (
