@@ -23,8 +23,9 @@ class Model:
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Compute energy, forces and, in a periodic cell, stress."""
-        species, *pairs = self._pairs(atoms)
-        energies, forces, virial = kernels.evaluate(species, *pairs, self._splines, self._tables)
+        pairs = self._pairs(atoms)
+        energies, forces, virial = kernels.evaluate(*pairs, self._splines, self._tables)
+        species = pairs[0]
         energy = float(energies.sum() + self.parameters.offsets[species].sum())
         return Prediction(energy, forces, virial / atoms.get_volume() if atoms.pbc.all() else None)
 

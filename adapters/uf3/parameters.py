@@ -10,6 +10,7 @@ import numpy as np
 from crossprune.adapters.uf3.knots import ORDER, fault_of
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError
+from numpy.typing import NDArray
 
 SAME = 1e-12
 """Relative difference of coefficients that a symmetry makes equal: what rounding in a file may leave."""
@@ -137,12 +138,9 @@ class Parameters:
         """Fitted coefficients, one per column, eV, shape (n_columns,)."""
         columns = columns_of(self)
         found = np.zeros(columns.count)
-        parts = [
-            *zip(self.pairs, columns.pairs, strict=True),
-            *zip(self.triples, columns.triples, strict=True),
-        ]
-        for one, own in parts:
-            found[own[own >= 0]] = one.coefficients[own >= 0]
+        given = [one.coefficients for one in self.pairs] + [one.coefficients for one in self.triples]
+        for coefficients, own in zip(given, (*columns.pairs, *columns.triples), strict=True):
+            found[own[own >= 0]] = coefficients[own >= 0]
         return found
 
 
@@ -194,7 +192,7 @@ def columns_of(parameters: Parameters) -> Columns:
     return Columns(tuple(pairs), tuple(triples), count, n_pair)
 
 
-def has_triangle(triple: Triple) -> FloatArray:
+def has_triangle(triple: Triple) -> NDArray[np.bool_]:
     """Tell which functions are not zero for some triangle: boolean, in the shape of the coefficients."""
     low = np.meshgrid(*(knots[:-ORDER] for knots in triple.knots), indexing="ij")
     high = np.meshgrid(*(knots[ORDER:] for knots in triple.knots), indexing="ij")
@@ -205,7 +203,7 @@ def has_triangle(triple: Triple) -> FloatArray:
     return possible
 
 
-def _kept(shape: tuple[int, ...], start: int, end: int) -> FloatArray:
+def _kept(shape: tuple[int, ...], start: int, end: int) -> NDArray[np.bool_]:
     used = np.ones(shape, dtype=bool)
     for axis, size in enumerate(shape):
         place = np.arange(size)

@@ -119,7 +119,7 @@ def tables_of(parameters: Parameters) -> tuple[Splines, Tables, int]:
     return _splines([knots for _, knots in sequences.values()]), tables, n_features
 
 
-def _flat(parts: list[np.ndarray], kind: type) -> np.ndarray:  # type: ignore[type-arg]
+def _flat(parts: list[np.ndarray], kind: type) -> np.ndarray:
     return np.concatenate([np.empty(0, dtype=kind), *parts])
 
 
