@@ -212,7 +212,7 @@ def _kept(shape: tuple[int, ...], start: int, end: int) -> NDArray[np.bool_]:
     return used
 
 
-def _numbered(used: FloatArray, start: int) -> IntArray:
+def _numbered(used: NDArray[np.bool_], start: int) -> IntArray:
     found = np.full(used.shape, -1, dtype=np.int64)
     found[used] = start + np.arange(int(used.sum()))
     return found

@@ -41,6 +41,8 @@ PLACEHOLDERS = {
     "ace:PATH": "ace:potential/ace/potential.yaml",
     "chimes:PATH": "chimes:potential/chimes/params.txt",
     "mtp:PATH": "mtp:potential/mtp/potential.mtp",
+    "pod:PATH": "pod:potential/pod/model_param.pod",
+    "uf3:PATH": "uf3:potential/uf3/uf3.json",
     "lammps:snap:NAME": "lammps:snap:Mo_Zuo_JPCA2020",
     "mlearn-ELEMENT": "mlearn-Mo",
     "name": "eam",
@@ -174,13 +176,15 @@ datasets = ["si-pbe"]
 choosers = ["ace"]
 fractions = [0.25, 1.0]
 seeds = [0]
-models = ["ace", "chimes", "mean", "mtp"]
+models = ["ace", "chimes", "mean", "mtp", "pod", "uf3"]
 [options.ace]
 max_degrees = [6, 4]
 [options.chimes]
 order_3b = 0
 [options.mtp]
 level = 8
+[options.uf3]
+resolution_3b = 0
 [data.si-pbe]
 smoke = true
 """
