@@ -242,6 +242,7 @@ def test_options_of_the_fit_do_not_change_what_is_prepared(name, require_adapter
     frames = sample_frames(("Cu",), 3)
     others = {"solver": "svd", "energy_weight": 7.0, "stress_weight": 3.0, "reweight": True}
     others["regularisation"] = "ard"
+    others["iterations"] = 7
     changed = {option: others.get(option, 0.5) for option in cls.fit_options}
     one, other = (
         resolve("model", {"model": {"adapter": name, **cls.smoke, **options}}) for options in ({}, changed)
