@@ -241,7 +241,7 @@ def test_options_of_the_fit_do_not_change_what_is_prepared(name, require_adapter
     assert cls.fit_options <= {field.name for field in fields(cls.options_type)}
     frames = sample_frames(("Cu",), 3)
     others = {"solver": "svd", "energy_weight": 7.0, "stress_weight": 3.0, "reweight": True}
-    others["regularisation"] = "ard"
+    others["regularisation"] = "evidence"
     others["iterations"] = 7
     changed = {option: others.get(option, 0.5) for option in cls.fit_options}
     one, other = (
