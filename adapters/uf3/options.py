@@ -15,7 +15,7 @@ class Uf3Options(LinearOptions):
 
     ridge: float = 0.0
     """Ridge relative to the squared norm of each weighted column, beside the penalties below."""
-    regularisation: Literal["ridge", "evidence"] = "ridge"  # type: ignore[assignment]
+    regularisation: Literal["ridge", "evidence"] = "ridge"
     """Penalties as given; or times one factor, of greatest evidence on the labels of each subset."""
     cutoff: float = 5.5
     """Distance at which pairs end, Å."""

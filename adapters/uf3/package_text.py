@@ -109,7 +109,7 @@ def from_package_text(text: str) -> Parameters:
     for triple in triples_of(len(elements)) if content.get("degree", 3) != 2 else ():
         key = _named(by_atoms, triple, elements)
         triples.append(_triple(key, triple, elements, knots.get(key), given[key]))
-    if extra := sorted(set(by_atoms) - {one.atoms for one in (*pairs, *triples)}):
+    if extra := sorted(set(by_atoms) - {one.atoms for one in pairs} - {one.atoms for one in triples}):
         raise DataError(f"{by_atoms[extra[0]]} has no place in a model of degree {content.get('degree')!r}")
     offsets = np.array([_number(given[element], element) for element in elements])
     return Parameters(elements, offsets, tuple(pairs), tuple(triples), _trims(content))
