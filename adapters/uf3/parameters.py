@@ -12,6 +12,8 @@ from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 
+BoolArray = NDArray[np.bool_]
+
 SAME = 1e-12
 """Relative difference of coefficients that a symmetry makes equal: what rounding in a file may leave."""
 
@@ -138,9 +140,10 @@ class Parameters:
         """Fitted coefficients, one per column, eV, shape (n_columns,)."""
         columns = columns_of(self)
         found = np.zeros(columns.count)
-        given = [one.coefficients for one in self.pairs] + [one.coefficients for one in self.triples]
-        for coefficients, own in zip(given, (*columns.pairs, *columns.triples), strict=True):
-            found[own[own >= 0]] = coefficients[own >= 0]
+        own = (*columns.pairs, *columns.triples)
+        given = [*(one.coefficients for one in self.pairs), *(one.coefficients for one in self.triples)]
+        for places, coefficients in zip(own, given, strict=True):
+            found[places[places >= 0]] = coefficients[places >= 0]
         return found
 
 
@@ -192,19 +195,19 @@ def columns_of(parameters: Parameters) -> Columns:
     return Columns(tuple(pairs), tuple(triples), count, n_pair)
 
 
-def has_triangle(triple: Triple) -> NDArray[np.bool_]:
+def has_triangle(triple: Triple) -> BoolArray:
     """Tell which functions are not zero for some triangle: boolean, in the shape of the coefficients."""
     low = np.meshgrid(*(knots[:-ORDER] for knots in triple.knots), indexing="ij")
     high = np.meshgrid(*(knots[ORDER:] for knots in triple.knots), indexing="ij")
-    possible = np.ones(triple.coefficients.shape, dtype=bool)
+    possible: BoolArray = np.ones(triple.coefficients.shape, dtype=bool)
     for longest in range(3):
         others = [high[one] for one in range(3) if one != longest]
         possible &= others[0] + others[1] > low[longest]
     return possible
 
 
-def _kept(shape: tuple[int, ...], start: int, end: int) -> NDArray[np.bool_]:
-    used = np.ones(shape, dtype=bool)
+def _kept(shape: tuple[int, ...], start: int, end: int) -> BoolArray:
+    used: BoolArray = np.ones(shape, dtype=bool)
     for axis, size in enumerate(shape):
         place = np.arange(size)
         inside = (place >= start) & (place < size - end)
@@ -212,7 +215,7 @@ def _kept(shape: tuple[int, ...], start: int, end: int) -> NDArray[np.bool_]:
     return used
 
 
-def _numbered(used: NDArray[np.bool_], start: int) -> IntArray:
+def _numbered(used: BoolArray, start: int) -> IntArray:
     found = np.full(used.shape, -1, dtype=np.int64)
     found[used] = start + np.arange(int(used.sum()))
     return found

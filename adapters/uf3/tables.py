@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from crossprune.adapters.uf3.knots import hints, pieces
 from crossprune.adapters.uf3.parameters import Parameters, columns_of
 from crossprune.harness.contract import FloatArray, IntArray
+from numpy.typing import NDArray
 
 N_BINS = 64
 """Bins of the tables that say where to begin looking for a distance's interval."""
@@ -119,7 +120,7 @@ def tables_of(parameters: Parameters) -> tuple[Splines, Tables, int]:
     return _splines([knots for _, knots in sequences.values()]), tables, n_features
 
 
-def _flat(parts: list[np.ndarray], kind: type) -> np.ndarray:
+def _flat(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:
     return np.concatenate([np.empty(0, dtype=kind), *parts])
 
 

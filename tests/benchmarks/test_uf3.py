@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
-from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import DataSet
 from crossprune.harness.lookup import adapter_class, resolve
@@ -54,14 +53,12 @@ def test_uf3_refit(benchmark: BenchmarkFixture, dataset: DataSet, adapter) -> No
 
 
 @pytest.mark.parametrize("name", ["uf3", "snap"])
-def test_motion_in_lammps(benchmark: BenchmarkFixture, require_adapter, name) -> None:
-    """One step of 432 atoms of silicon, by the default of each family at the spacing of silicon."""
+def test_motion_in_lammps(benchmark: BenchmarkFixture, require_adapter, dataset: DataSet, name) -> None:
+    """Twenty steps of 432 atoms of silicon, by the defaults of each family at the spacing of silicon."""
     require_adapter(name)
-    frames = sample_frames(("Si",), 8)
-    cls = adapter_class(name)
-    options = {} if name == "snap" else dict(cls.smoke)
-    made = resolve(name, {name: {**options, **cls.geometry(2.73)}}).make(("Si",))
-    potential = made.fit(made.prepare(frames), np.arange(8), weights={}, rng=np.random.default_rng(0))
+    frames = dataset.frames[:100]
+    made = resolve(name, {name: dict(adapter_class(name).geometry(2.73))}).make(("Si",))
+    potential = made.fit(made.prepare(frames), np.arange(100), weights={}, rng=np.random.default_rng(0))
     atoms = bulk("Si", "diamond", 5.46, cubic=True).repeat((3, 3, 6))
     motion = potential.dynamics(atoms, timestep=1.0, thermostat=None)
     state = benchmark(motion.advance, N_STEPS)
