@@ -47,7 +47,7 @@ def test_points_say_what_follows_the_data_and_what_is_fixed_stays():
     points = points_of("nnp", "si-pbe", {"n_radial": 9}, {})
     assert points[0] == {**adapter_class("nnp").geometry(spacing), "n_radial": 9}
     assert {point["n_radial"] for point in points} == {9}
-    assert len({point["cutoff"] for point in points}) == len(points)
+    assert len({(point["cutoff"], point.get("energy_weight")) for point in points}) == len(points)
 
 
 def test_a_family_without_a_space_says_so():
