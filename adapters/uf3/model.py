@@ -23,9 +23,9 @@ class Model:
 
     def predict(self, atoms: Atoms) -> Prediction:
         """Compute energy, forces and, in a periodic cell, stress."""
-        species, *pairs = self._pairs(atoms)
-        energies, forces, virial = kernels.evaluate(species, *pairs, self._splines, self._tables)
-        energy = float(energies.sum() + self.parameters.offsets[species].sum())
+        pairs = self._pairs(atoms)
+        energies, forces, virial = kernels.evaluate(*pairs, self._splines, self._tables)
+        energy = float(energies.sum() + self.parameters.offsets[pairs[0]].sum())
         return Prediction(energy, forces, virial / atoms.get_volume() if atoms.pbc.all() else None)
 
     def rows(self, atoms: Atoms) -> Rows:
