@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from crossprune.adapters.linear.fitter import Rows
+from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.adapters.uf3 import kernels
 from crossprune.adapters.uf3.parameters import Parameters, columns_of
 from crossprune.adapters.uf3.tables import tables_of
 from crossprune.harness.contract import FloatArray, IntArray, Prediction
-from crossprune.harness.contract.neighbours import find_neighbours
 
 
 class Model:
@@ -25,8 +25,7 @@ class Model:
         """Compute energy, forces and, in a periodic cell, stress."""
         pairs = self._pairs(atoms)
         energies, forces, virial = kernels.evaluate(*pairs, self._splines, self._tables)
-        species = pairs[0]
-        energy = float(energies.sum() + self.parameters.offsets[species].sum())
+        energy = float(energies.sum() + self.parameters.offsets[pairs[0]].sum())
         return Prediction(energy, forces, virial / atoms.get_volume() if atoms.pbc.all() else None)
 
     def rows(self, atoms: Atoms) -> Rows:
