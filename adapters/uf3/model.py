@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from crossprune.adapters.linear.fitter import Rows
-from crossprune.adapters.programs.neighbours import find_neighbours
 from crossprune.adapters.uf3 import kernels
 from crossprune.adapters.uf3.parameters import Parameters, columns_of
 from crossprune.adapters.uf3.tables import tables_of
 from crossprune.harness.contract import FloatArray, IntArray, Prediction
+from crossprune.harness.contract.neighbours import find_neighbours
 
 
 class Model:
