@@ -15,7 +15,7 @@ from crossprune.adapters.ace.basis import DegreeRule, build_functions, degree
 from crossprune.adapters.ace.model import AceModel, Centre, Embedding
 from crossprune.adapters.ace.options import AceOptions
 from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
-from crossprune.adapters.ace.potential import AcePotential, PacePotential, species_of
+from crossprune.adapters.ace.potential import AcePotential, PacePotential
 from crossprune.adapters.ace.radial import Bond
 from crossprune.adapters.ace.rows import derivatives, values
 from crossprune.adapters.linear.fitter import LinearFitter, Rows
@@ -33,7 +33,15 @@ from crossprune.harness.contract import (
     require_elements,
 )
 from crossprune.harness.contract.neighbours import find_neighbours
-from crossprune.harness.data.frames import energy_of, forces_of, group_of, label, offsets, stress_of
+from crossprune.harness.data.frames import (
+    energy_of,
+    forces_of,
+    group_of,
+    label,
+    offsets,
+    species_of,
+    stress_of,
+)
 from crossprune.harness.errors import StudyError, TooFewFrames
 
 CUTOFF = 2.0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from crossprune.adapters.ace.files import read_yace, read_yaml
 from crossprune.adapters.ace.kernels import evaluate
 from crossprune.adapters.ace.model import AceModel
@@ -16,8 +15,9 @@ from crossprune.adapters.ace.pack import pack, pack_embeddings, pack_terms
 from crossprune.adapters.ace.text import read_text
 from crossprune.adapters.ace.write import write_yace, write_yaml
 from crossprune.adapters.linear.fitter import LinearPotential
-from crossprune.harness.contract import FloatArray, IntArray, Potential, Prediction
+from crossprune.harness.contract import FloatArray, Potential, Prediction
 from crossprune.harness.contract.neighbours import Neighbours, find_neighbours
+from crossprune.harness.data.frames import species_of
 from crossprune.harness.errors import DataError, unknown_name
 
 FORMATS: dict[str, Callable[[Path], tuple[AceModel, dict[str, str]]]] = {
@@ -50,15 +50,6 @@ def read_model(path: Path) -> tuple[AceModel, dict[str, str]]:
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, MemoryError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(f"{path} cannot be read as {path.suffix}, it is damaged: {reason}") from error
-
-
-def species_of(atoms: Atoms, elements: Sequence[str]) -> IntArray:
-    """Return the index of each atom's element: shape (n_atoms,)."""
-    table = np.full(max(atomic_numbers.values()) + 1, -1, dtype=np.int64)
-    for index, element in enumerate(elements):
-        table[atomic_numbers[element]] = index
-    species: IntArray = table[atoms.numbers]
-    return species
 
 
 def voigt(virial: FloatArray, volume: float) -> FloatArray:

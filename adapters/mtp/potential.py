@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
-import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from crossprune.adapters.linear.fitter import LinearPotential
@@ -15,18 +14,10 @@ from crossprune.adapters.mtp.kernels import evaluate
 from crossprune.adapters.mtp.model import Model, tables_of
 from crossprune.harness.contract import FloatArray, IntArray, Prediction, require_elements
 from crossprune.harness.contract.neighbours import find_neighbours
+from crossprune.harness.data.frames import species_of
 from crossprune.harness.errors import DataError, StudyError
 
 PARAMETERS, SETTINGS = "potential.mtp", "mlip.ini"
-
-
-def species_of(atoms: Atoms, elements: Sequence[str]) -> IntArray:
-    """Return the index of each atom's element, shape (n_atoms,)."""
-    table = np.full(max(atomic_numbers.values()) + 1, -1, dtype=np.int64)
-    for index, element in enumerate(elements):
-        table[atomic_numbers[element]] = index
-    species: IntArray = table[atoms.numbers]
-    return species
 
 
 def pairs_of(

@@ -10,6 +10,7 @@ from crossprune.adapters.uf3.parameters import Parameters, columns_of
 from crossprune.adapters.uf3.tables import tables_of
 from crossprune.harness.contract import FloatArray, IntArray, Prediction
 from crossprune.harness.contract.neighbours import find_neighbours
+from crossprune.harness.data.frames import species_of
 
 
 class Model:
@@ -54,7 +55,5 @@ class Model:
         return found
 
     def _pairs(self, atoms: Atoms) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-        place = {symbol: index for index, symbol in enumerate(self.parameters.elements)}
-        species = np.array([place[symbol] for symbol in atoms.get_chemical_symbols()], dtype=np.int64)
         found = find_neighbours(atoms, max(self._tables.reach, self._tables.leg_reach))
-        return species, found.starts, found.index, found.vectors
+        return species_of(atoms, self.parameters.elements), found.starts, found.index, found.vectors

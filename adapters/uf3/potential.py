@@ -15,6 +15,7 @@ from crossprune.adapters.uf3.model import Model
 from crossprune.adapters.uf3.package_text import from_package_text, to_package_text
 from crossprune.adapters.uf3.parameters import Parameters
 from crossprune.harness.contract import Dynamics, MotionState, Prediction, Thermostat
+from crossprune.harness.data.frames import species_of
 from crossprune.harness.errors import DataError, unknown_name
 
 PACKAGE, LAMMPS = "uf3.json", "model.uf3"
@@ -49,8 +50,8 @@ class Uf3Potential(LinearPotential):
             return None
         native = self.in_lammps()
         motion = native.dynamics(atoms, timestep=timestep, thermostat=thermostat)
-        places = [self.elements.index(symbol) for symbol in atoms.get_chemical_symbols()]
-        return _WithOffsets(motion, float(self.offsets[places].sum()), native)
+        offset = float(self.offsets[species_of(atoms, self.elements)].sum())
+        return _WithOffsets(motion, offset, native)
 
     def in_lammps(self) -> LammpsPotential:
         """Return what LAMMPS computes: the same, without the energies of isolated atoms.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import atomic_numbers
 from crossprune.harness.contract import FloatArray, IntArray, save_arrays
 from crossprune.harness.contract.neighbours import closed_cell, heights
 from crossprune.harness.errors import DataError
@@ -159,6 +160,15 @@ def _results(atoms: Atoms, key: str) -> float | FloatArray:
 def elements_of(frames: Iterable[Atoms]) -> tuple[str, ...]:
     """Return the chemical symbols in ``frames``, sorted."""
     return tuple(sorted({symbol for atoms in frames for symbol in atoms.get_chemical_symbols()}))
+
+
+def species_of(atoms: Atoms, elements: Sequence[str]) -> IntArray:
+    """Return the index of each atom's element: shape (n_atoms,); −1 for one that is not among them."""
+    table = np.full(max(atomic_numbers.values()) + 1, -1, dtype=np.int64)
+    for index, element in enumerate(elements):
+        table[atomic_numbers[element]] = index
+    species: IntArray = table[atoms.numbers]
+    return species
 
 
 def element_counts(frames: Sequence[Atoms], elements: Sequence[str]) -> FloatArray:
