@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from crossprune.adapters.linear.fitter import LinearFitter, LinearOptions, LinearPotential, Rows
+from crossprune.adapters.linear.fitter import LinearFitter, LinearOptions, LinearPotential, Rows, stress_rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.programs.lammps import (
     BAR_PER_EV_PER_CUBIC_ANGSTROM,
@@ -200,7 +200,7 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
             xx, yy, zz, yz, xz, xy = -table[-STRESS_ROWS:] / atoms.get_volume()
             tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
             rotated = np.einsum("ax,xyk,by->abk", box.rotation, tensor, box.rotation)
-            stress = rotated[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            stress = stress_rows(rotated)
         return Rows(energy, forces, stress)
 
     def potential(self, solution: Solution) -> SnapPotential:

@@ -18,7 +18,7 @@ from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
 from crossprune.adapters.ace.potential import AcePotential, PacePotential
 from crossprune.adapters.ace.radial import Bond
 from crossprune.adapters.ace.rows import derivatives, values
-from crossprune.adapters.linear.fitter import LinearFitter, Rows
+from crossprune.adapters.linear.fitter import LinearFitter, Rows, stress_rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.harness.contract import (
@@ -129,9 +129,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         )
         stress = None
         if atoms.pbc.all():
-            tensor = virial.T.reshape(3, 3, -1) / atoms.get_volume()
-            tensor = (tensor + tensor.transpose(1, 0, 2)) / 2
-            stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            stress = stress_rows(virial.T.reshape(3, 3, -1) / atoms.get_volume())
         return Rows(table.sum(axis=0), forces.T, stress)
 
     def potential(self, solution: Solution) -> AcePotential:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 from crossprune.adapters.ace.files import read_yace, read_yaml
 from crossprune.adapters.ace.kernels import evaluate
 from crossprune.adapters.ace.model import AceModel
@@ -52,12 +53,6 @@ def read_model(path: Path) -> tuple[AceModel, dict[str, str]]:
         raise DataError(f"{path} cannot be read as {path.suffix}, it is damaged: {reason}") from error
 
 
-def voigt(virial: FloatArray, volume: float) -> FloatArray:
-    """Return a stress (eV/Å³, Voigt order, shape (6,)) from dE/dε (eV, shape (3, 3))."""
-    stress = (virial + virial.T) / (2 * volume)
-    return np.array([stress[0, 0], stress[1, 1], stress[2, 2], stress[1, 2], stress[0, 2], stress[0, 1]])
-
-
 class PacePotential(Potential):
     """A published or fitted PACE potential."""
 
@@ -78,7 +73,7 @@ class PacePotential(Potential):
     def predict(self, atoms: Atoms) -> Prediction:
         """Predict energy, forces and stress in one pass by the adjoint."""
         energies, forces, virial = self._evaluate(atoms)
-        stress = voigt(virial, atoms.get_volume()) if atoms.pbc.all() else None
+        stress = full_3x3_to_voigt_6_stress(virial / atoms.get_volume()) if atoms.pbc.all() else None
         return Prediction(float(energies.sum()), forces, stress)
 
     def _evaluate(self, atoms: Atoms) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from ase import Atoms
+from ase.stress import full_3x3_to_voigt_6_stress
 from crossprune.adapters.linear.blocks import (
     WeightedRows,
     block_of,
@@ -61,6 +62,12 @@ class Rows:
     energy: FloatArray
     forces: FloatArray
     stress: FloatArray | None
+
+
+def stress_rows(tensors: FloatArray) -> FloatArray:
+    """Return rows in ASE's order, shape (6, k), from a tensor for each coefficient, shape (3, 3, k)."""
+    rows: FloatArray = full_3x3_to_voigt_6_stress(np.moveaxis(tensors, -1, 0)).T
+    return rows
 
 
 class LinearPotential(Potential):
@@ -319,4 +326,13 @@ def _times(pieces: Sequence[FloatArray], coefficients: FloatArray) -> FloatArray
     return np.concatenate([np.empty(0), *(rows @ coefficients for rows in pieces)])
 
 
-__all__ = ["LinearFitter", "LinearOptions", "LinearPotential", "Rows", "RowsPotential", "Solution", "solve"]
+__all__ = [
+    "LinearFitter",
+    "LinearOptions",
+    "LinearPotential",
+    "Rows",
+    "RowsPotential",
+    "Solution",
+    "solve",
+    "stress_rows",
+]

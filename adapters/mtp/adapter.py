@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from crossprune.adapters.linear.fitter import LinearFitter, Rows
+from crossprune.adapters.linear.fitter import LinearFitter, Rows, stress_rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.mtp.fitting import Target, fit_radial
 from crossprune.adapters.mtp.kernels import values
@@ -122,9 +122,7 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
         energy, forces, virial = derivatives(self._tables, *self._functions, *self._pairs(atoms))
         stress = None
         if atoms.pbc.all():
-            tensor = virial.reshape(3, 3, -1) / atoms.get_volume()
-            tensor = (tensor + tensor.transpose(1, 0, 2)) / 2
-            stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            stress = stress_rows(virial.reshape(3, 3, -1) / atoms.get_volume())
         return Rows(energy, forces, stress)
 
     def potential(self, solution: Solution) -> MtpPotential:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 from ase import Atoms
 from ase.data import atomic_numbers
+from ase.stress import full_3x3_to_voigt_6_stress
 from crossprune.adapters.linear.fitter import LinearPotential
 from crossprune.adapters.mtp.files import read_file, to_text
 from crossprune.adapters.mtp.kernels import evaluate
@@ -59,8 +60,7 @@ class MtpPotential(LinearPotential):
         energies, forces, virial = self._evaluate(atoms)
         stress = None
         if atoms.pbc.all():
-            tensor = (virial + virial.T) / (2 * atoms.get_volume())
-            stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            stress = full_3x3_to_voigt_6_stress(virial / atoms.get_volume())
         return Prediction(float(energies.sum()), forces, stress)
 
     def _evaluate(self, atoms: Atoms) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from crossprune.adapters.linear.fitter import Rows
+from crossprune.adapters.linear.fitter import Rows, stress_rows
 from crossprune.adapters.pod.basis import Basis
 from crossprune.adapters.pod.files import COEFFICIENTS, PARAMETERS, parameters_text
 from crossprune.adapters.programs.lammps import Box, Session
@@ -95,8 +95,7 @@ class Describer:
         if all(box.pbc):
             virial = (-positions.T @ by_atom).reshape(3, 3, n_elements, -1)[..., 1:].reshape(3, 3, -1)
             tensor = np.einsum("ax,xyk,by->abk", rotation, virial / np.linalg.det(box.cell), rotation)
-            tensor = (tensor + tensor.transpose(1, 0, 2)) / 2  # equal up to rounding
-            stress = tensor[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            stress = stress_rows(tensor)
         return Rows(energy, forces.reshape(3 * n, -1), stress)
 
     def _without_atoms(self, columns: FloatArray) -> FloatArray:
