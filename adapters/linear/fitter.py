@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -173,12 +173,15 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
 
     def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
         """Weight rows as the fit does, and each column by its prior; see `ridge_metric`."""
-        n_free = self.n_columns - self.n_known
+        return ridge_metric(self._as_in_fits(vectors, kinds), self.prior()[: self.n_columns - self.n_known])
+
+    def _as_in_fits(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
+        """Return the columns that are fitted, of features or of rows, with the weights of the fit."""
         rows = self.terms(vectors, kinds) if (kinds >= 0).all() else vectors
         weights = np.ones(len(kinds))
         weights[kinds == ENERGY_ROW] = self.options.energy_weight
         weights[kinds == FORCE_ROW] = self.options.force_weight
-        return ridge_metric(rows, weights, self.prior()[:n_free])
+        return rows * weights[:, None]
 
     @abstractmethod
     def potential(self, solution: Solution) -> LinearPotential:
@@ -206,6 +209,11 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             strengths = ard_ridges(design, target, n_offsets, strengths, n_rows=n_rows)
         return strengths
 
+    def _solver_of(self, rows: WeightedRows) -> Callable[[WeightedRows], Solution]:
+        """Return a solver whose strengths are chosen once, on ``rows``."""
+        strengths = self._strengths(rows, *compress(*rows.stacked()))
+        return lambda others: solve(*others.stacked(), others.n_offsets, strengths)
+
     @classmethod
     def tuned_inside(cls, options: Any) -> Any:
         """Take the strength of greatest evidence on each subset, where a fixed one was asked for."""
@@ -229,12 +237,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
 
         solver = self.solve
         if self.options.regularisation != "ridge":
-            every = gather(np.arange(len(subset))).determined()[0]
-            strengths = self._strengths(every, *compress(*every.stacked()))
-
-            def solver(rows: WeightedRows) -> Solution:
-                return solve(*rows.stacked(), rows.n_offsets, strengths)
-
+            solver = self._solver_of(gather(np.arange(len(subset))).determined()[0])
         groups = [group_of(prepared.frames[index]) for index in subset]
         return best_weights(solver, gather, groups, folds)
 

@@ -6,7 +6,7 @@ import numpy as np
 from crossprune.harness.contract import FloatArray
 
 
-def ridge_metric(rows: FloatArray, weights: FloatArray, prior: FloatArray) -> FloatArray:
+def ridge_metric(rows: FloatArray, prior: FloatArray) -> FloatArray:
     """Scale rows so that inner products are prior covariances of what they predict.
 
     The ridge of a column is relative to its squared norm: coefficients are c_j ~ N(0, σ²/(λ p_j ‖A_j‖²))
@@ -17,9 +17,7 @@ def ridge_metric(rows: FloatArray, weights: FloatArray, prior: FloatArray) -> Fl
     Parameters
     ----------
     rows
-        Features or design rows, shape (n, k).
-    weights
-        Of each row in the fit, shape (n,).
+        Features or design rows, weighted as in the fit, shape (n, k).
     prior
         How much stronger each column is held down, p, shape (k,).
 
@@ -28,7 +26,6 @@ def ridge_metric(rows: FloatArray, weights: FloatArray, prior: FloatArray) -> Fl
     FloatArray
         Shape (n, k), no unit; a column that is zero everywhere stays so.
     """
-    weighted = rows * weights[:, None]
-    norms = np.sqrt(np.square(weighted).mean(axis=0) * prior)
-    scaled: FloatArray = weighted / np.where(norms > 0, norms, 1.0)
+    norms = np.sqrt(np.square(rows).mean(axis=0) * prior)
+    scaled: FloatArray = rows / np.where(norms > 0, norms, 1.0)
     return scaled

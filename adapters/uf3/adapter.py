@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -11,9 +11,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from crossprune.adapters.linear.blocks import WeightedRows, solve_blocks
 from crossprune.adapters.linear.fitter import LinearFitter, LinearPotential, Rows
-from crossprune.adapters.linear.gathering import weighted_rows
 from crossprune.adapters.linear.least_squares import Solution, solve
-from crossprune.adapters.linear.reweighting import best_weights
 from crossprune.adapters.uf3.basis import empty_parameters, radii_sums
 from crossprune.adapters.uf3.model import Model
 from crossprune.adapters.uf3.options import Uf3Options
@@ -27,17 +25,12 @@ from crossprune.adapters.uf3.penalties import (
 )
 from crossprune.adapters.uf3.potential import Uf3Potential
 from crossprune.harness.contract import (
-    ENERGY_ROW,
-    FORCE_ROW,
     Capabilities,
     Descriptor,
     FloatArray,
     IntArray,
-    Prepared,
-    Weights,
     require_elements,
 )
-from crossprune.harness.data.frames import group_of
 from scipy.linalg import solve_triangular
 
 CUTOFF, CUTOFF_3B = 2.2, 1.8
@@ -126,21 +119,21 @@ class Uf3(Descriptor[Uf3Options], LinearFitter[Uf3Options]):
 
     def metric(self, vectors: FloatArray, kinds: IntArray) -> FloatArray:
         """Weight rows as the fit does, and measure in its penalty: see `ridge_metric`, with R of RᵀR = Q."""
-        rows = self.terms(vectors, kinds) if (kinds >= 0).all() else vectors
-        weights = np.ones(len(kinds))
-        weights[kinds == ENERGY_ROW] = self.options.energy_weight
-        weights[kinds == FORCE_ROW] = self.options.force_weight
-        weighted = rows * weights[:, None]
+        weighted = self._as_in_fits(vectors, kinds)
         root = self._penalties.root(np.square(weighted).mean(axis=0), self.options)
         points: FloatArray = solve_triangular(root, weighted.T, trans="T", check_finite=False).T
         return points
 
     def solve(self, rows: WeightedRows) -> Solution:
         """Solve the weighted problem with the penalties that the options name."""
+        return self._solve_with(rows, self._root(rows))
+
+    def _root(self, rows: WeightedRows) -> FloatArray:
+        """Return R of the penalty RᵀR, times the factor of greatest evidence if that is asked for."""
         root = self._penalties.root(squared_norms(rows), self.options)
         if self.options.regularisation == "evidence":
             root = np.sqrt(evidence_factor(rows, root, self._penalties.target)) * root
-        return self._solve_with(rows, root)
+        return root
 
     def _solve_with(self, rows: WeightedRows, root: FloatArray) -> Solution:
         tied = penalised(rows, root, self._penalties.target)
@@ -152,19 +145,10 @@ class Uf3(Descriptor[Uf3Options], LinearFitter[Uf3Options]):
         """Solve for all coefficients: those that no row has are tied to others."""
         return super()._solved(replace(weighted, vanishing=None))
 
-    def _group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
-        """Choose weights; a factor that the evidence chooses is chosen once, with equal weights."""
-        if self.options.regularisation == "ridge":
-            return super()._group_weights(prepared, subset, folds)
-
-        def gather(places: IntArray) -> WeightedRows:
-            return weighted_rows(self, prepared, subset[places], {})
-
-        every = gather(np.arange(len(subset))).determined()[0]
-        root = self._penalties.root(squared_norms(every), self.options)
-        root = np.sqrt(evidence_factor(every, root, self._penalties.target)) * root
-        groups = [group_of(prepared.frames[index]) for index in subset]
-        return best_weights(lambda rows: self._solve_with(rows, root), gather, groups, folds)
+    def _solver_of(self, rows: WeightedRows) -> Callable[[WeightedRows], Solution]:
+        """Return a solver whose factor is chosen once, on ``rows``."""
+        root = self._root(rows)
+        return lambda others: self._solve_with(others, root)
 
     def potential(self, solution: Solution) -> Uf3Potential:
         """Make the potential from its coefficients, eV."""
