@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from crossprune.adapters.uf3.compiled import compiled
-from crossprune.adapters.uf3.triangles import fill, interval, legs, scratch, triangle
+from crossprune.adapters.uf3.triangles import legs, pair, scratch, triangle
 
 VOIGT = np.array([[0, 0], [1, 1], [2, 2], [1, 2], [0, 2], [0, 1]])
 
@@ -22,21 +22,14 @@ def features(
     for i in range(len(species)):
         z = species[i]
         for e in range(starts[i], starts[i + 1]):
-            x, y, w = vectors[e, 0], vectors[e, 1], vectors[e, 2]
-            r, kind = np.sqrt(x * x + y * y + w * w), species[index[e]]
-            p = tables.pair[z, kind]
-            q = interval(r, tables.pair_spline[p], splines)
-            if q < 0:
+            _, place = pair(e, z, species, index, vectors, splines, tables, values, slopes)
+            if place < 0:
                 continue
-            fill(r, q, splines, values, slopes)
-            place = tables.pair_start[p] + q - splines.start[tables.pair_spline[p]]
             for f in range(4):
                 column = tables.pair_column[place + f]
                 if column >= 0:
-                    table[i, column + tables.shift[z, kind]] += values[f]
-        count = 0
-        if tables.leg_reach > 0.0:
-            count = legs(i, species, starts, index, vectors, splines, tables, s)
+                    table[i, column + tables.shift[z, species[index[e]]]] += values[f]
+        count = legs(i, species, starts, index, vectors, splines, tables, s)
         for j in range(count):
             for k in range(j + 1, count):
                 a, b, t, place, _ = triangle(
@@ -79,9 +72,7 @@ def rows(
             _pair_rows(
                 i, e, species, index, vectors, splines, tables, values, slopes, energy, forces[i], virial
             )
-        count = 0
-        if tables.leg_reach > 0.0:
-            count = legs(i, species, starts, index, vectors, splines, tables, s)
+        count = legs(i, species, starts, index, vectors, splines, tables, s)
         for j in range(count):
             for k in range(j + 1, count):
                 a, b, t, place, r = triangle(
@@ -137,14 +128,9 @@ def _pair_rows(
     virial: Any,
 ) -> None:
     """Add one neighbour's pair functions; the pair comes again with the neighbour as the centre."""
-    x, y, w = vectors[e, 0], vectors[e, 1], vectors[e, 2]
-    r = np.sqrt(x * x + y * y + w * w)
-    p = tables.pair[species[i], species[index[e]]]
-    q = interval(r, tables.pair_spline[p], splines)
-    if q < 0:
+    r, place = pair(e, species[i], species, index, vectors, splines, tables, values, slopes)
+    if place < 0:
         return
-    fill(r, q, splines, values, slopes)
-    place = tables.pair_start[p] + q - splines.start[tables.pair_spline[p]]
     for f in range(4):
         column = tables.pair_column[place + f]
         if column < 0:
@@ -208,14 +194,9 @@ def evaluate(species: Any, starts: Any, index: Any, vectors: Any, splines: Any, 
     values, slopes = np.empty(4), np.empty(4)
     for i in range(len(species)):
         for e in range(starts[i], starts[i + 1]):
-            x, y, w = vectors[e, 0], vectors[e, 1], vectors[e, 2]
-            r = np.sqrt(x * x + y * y + w * w)
-            p = tables.pair[species[i], species[index[e]]]
-            q = interval(r, tables.pair_spline[p], splines)
-            if q < 0:
+            r, place = pair(e, species[i], species, index, vectors, splines, tables, values, slopes)
+            if place < 0:
                 continue
-            fill(r, q, splines, values, slopes)
-            place = tables.pair_start[p] + q - splines.start[tables.pair_spline[p]]
             slope = 0.0
             for f in range(4):
                 energies[i] += tables.pair_value[place + f] * values[f]
@@ -224,9 +205,7 @@ def evaluate(species: Any, starts: Any, index: Any, vectors: Any, splines: Any, 
                 forces[i, axis] += 2.0 * slope / r * vectors[e, axis]
             for v in range(6):
                 virial[v] += slope / r * vectors[e, VOIGT[v, 0]] * vectors[e, VOIGT[v, 1]]
-        count = 0
-        if tables.leg_reach > 0.0:
-            count = legs(i, species, starts, index, vectors, splines, tables, s)
+        count = legs(i, species, starts, index, vectors, splines, tables, s)
         for j in range(count):
             for k in range(j + 1, count):
                 a, b, t, place, r = triangle(

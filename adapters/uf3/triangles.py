@@ -32,6 +32,33 @@ def fill(r: float, q: int, splines: Any, values: Any, slopes: Any) -> None:
 
 
 @compiled
+def pair(
+    e: int,
+    z: int,
+    species: Any,
+    index: Any,
+    vectors: Any,
+    splines: Any,
+    tables: Any,
+    values: Any,
+    slopes: Any,
+) -> tuple[float, int]:
+    """Fill the functions of a neighbour's distance from a centre of element ``z``.
+
+    Returns the distance, and the place of the first function, or −1 where there is none.
+    """
+    x, y, w = vectors[e, 0], vectors[e, 1], vectors[e, 2]
+    r = np.sqrt(x * x + y * y + w * w)
+    p = tables.pair[z, species[index[e]]]
+    spline = tables.pair_spline[p]
+    q = interval(r, spline, splines)
+    if q < 0:
+        return r, -1
+    fill(r, q, splines, values, slopes)
+    return r, int(tables.pair_start[p] + q - splines.start[spline])
+
+
+@compiled
 def legs(
     i: int, species: Any, starts: Any, index: Any, vectors: Any, splines: Any, tables: Any, s: Any
 ) -> int:
@@ -41,6 +68,8 @@ def legs(
     """
     entry, length, first, values, slopes = s
     count, z = 0, species[i]
+    if tables.leg_reach <= 0.0:
+        return 0
     for e in range(starts[i], starts[i + 1]):
         x, y, w = vectors[e, 0], vectors[e, 1], vectors[e, 2]
         r = np.sqrt(x * x + y * y + w * w)
