@@ -118,14 +118,13 @@ def _search(
     On one thread: the workers of a study have a core each.
     """
     kept = _LISTS.get()
-    if kept is None:
-        search = _vesin().NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
-    else:
-        if cutoff not in kept:
-            kept[cutoff] = _vesin().NeighborList(
-                cutoff=cutoff, full_list=True, sorted=True, n_threads=1, skin=SKIN
-            )
-        search = kept[cutoff]
+    search = None if kept is None else kept.get(cutoff)
+    if search is None:
+        search = _vesin().NeighborList(
+            cutoff=cutoff, full_list=True, sorted=True, n_threads=1, skin=0.0 if kept is None else SKIN
+        )
+    if kept is not None:
+        kept[cutoff] = search
     first, second, vectors = search.compute(positions, cell, periodic, "ijD")
     return first, second, vectors
 
