@@ -10,7 +10,6 @@ from ase.build import bulk
 from pytest_benchmark.fixture import BenchmarkFixture
 
 pod = pytest.importorskip("crossprune.adapters.pod", exc_type=ImportError)
-N_TIMES = 20
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +39,9 @@ def test_pod_predict(benchmark: BenchmarkFixture, adapter, atoms) -> None:
     assert benchmark(potential.predict, atoms).forces.shape == (len(atoms), 3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("repeat", "most"), [(3, 1.3), (4, 1.2)], ids=["54 atoms", "128 atoms"])
-def test_rows_cost_little_more_than_the_compute(repeat, most, adapter, monkeypatch) -> None:
-    """Processor time in one run: rows in all, and of it LAMMPS's compute, which is made and then passed.
+@pytest.mark.parametrize("repeat", [3, 4], ids=["54 atoms", "128 atoms"])
+def test_rows_beside_the_compute(benchmark: BenchmarkFixture, repeat, adapter, monkeypatch) -> None:
+    """Processor time of rows over that of LAMMPS's compute, made and passed, is in the extra columns.
 
     What is around it, about 5 ms, loads the structure, and adds up images and the virial.
     """
@@ -56,15 +54,12 @@ def test_rows_cost_little_more_than_the_compute(repeat, most, adapter, monkeypat
             start = time.process_time()
             found = function(*arguments)
             if name != "make" or arguments[0].startswith("compute "):
-                spent[name] += 1e3 * (time.process_time() - start) / N_TIMES
+                spent[name] += time.process_time() - start
             return found
 
         return call
 
     monkeypatch.setattr(lammps, "command", timed(lammps.command, "make"))
     monkeypatch.setattr(lammps, "extract_compute", timed(lammps.extract_compute, "pass"))
-    for _ in range(N_TIMES):
-        timed(adapter.rows, "rows")(atoms)
-    own = spent["make"] + spent["pass"]
-    print({name: f"{value:.1f} ms" for name, value in spent.items()}, f"ratio {spent['rows'] / own:.2f}")
-    assert spent["rows"] <= most * own
+    assert benchmark(timed(adapter.rows, "rows"), atoms).stress is not None
+    benchmark.extra_info["rows_over_compute"] = spent["rows"] / (spent["make"] + spent["pass"])
