@@ -235,7 +235,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         def gather(places: IntArray) -> WeightedRows:
             return weighted_rows(self, prepared, subset[places], {})
 
-        solver = self.solve
+        solver: Callable[[WeightedRows], Solution] = self.solve
         if self.options.regularisation != "ridge":
             solver = self._solver_of(gather(np.arange(len(subset))).determined()[0])
         groups = [group_of(prepared.frames[index]) for index in subset]
