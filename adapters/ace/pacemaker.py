@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,37 +24,22 @@ from crossprune.adapters.programs.pacemaker_frames import (
     loss_weights,
     write_data_frame,
 )
+from crossprune.adapters.programs.pacemaker_program import PROGRAM, QUIET, find_pacemaker
 from crossprune.harness.contract import Weights
-from crossprune.harness.errors import DataError, MissingPackage
+from crossprune.harness.errors import DataError
 
-PROGRAM = "pacemaker"
 INPUT, START, TRAIN = "input.yaml", "start.yaml", f"train{SUFFIX}"
 OUTPUTS = ("output_potential.yaml", "interim_potential_best_cycle.yaml", "interim_potential_0.yaml")
 """What a run leaves, best first."""
 SEED_LIMIT = 2**31 - 1
-HELP_TIMEOUT_S, HELP_MEMORY_GB = 300.0, 8.0
-"""The real program loads TensorFlow before it prints its help."""
-SIGN = "atomic cluster expansion"
-"""Words in the help of the real program."""
-ADVICE = (
-    "fitter = 'pacemaker' runs the original program of the project python-ace (ICAMS, Bochum; academic "
-    "licence) with its backend tensorpotential: conda install -c conda-forge python-ace, or from source "
-    "at github.com/ICAMS/python-ace, see pacemaker.readthedocs.io; then put it on the PATH. The packages "
-    "named 'pacemaker' and 'pyace' on the package index are other things; fitter = 'own' needs neither"
-)
-
-
-class MissingPacemaker(MissingPackage):
-    """The original program is absent, or something else has its name."""
-
-    def __init__(self, reason: str) -> None:
-        ImportError.__init__(self, f"{reason}; {ADVICE}")
 
 
 @dataclass(frozen=True)
 class PacemakerOptions:
     """What pacemaker trains and for how long; basis, core and weights are those of the adapter."""
 
+    program: str = PROGRAM
+    """Its name, here or on the PATH, or the path of another environment's."""
     n_densities: Literal[1, 2] = 1
     """1: energies linear in the functions; 2: a second density under a square root as well."""
     trainable: Literal["ALL", "func"] = "ALL"
@@ -102,35 +84,6 @@ class Task:
     seed: int
 
 
-def find_pacemaker() -> Path:
-    """Return the real program's path: the environment's, else the search path's.
-
-    Raises
-    ------
-    MissingPacemaker
-        If there is none, it does not start, or is another program of that name.
-    """
-    for path in (Path(sys.executable).with_name(PROGRAM), Path(shutil.which(PROGRAM) or os.devnull)):
-        if path.is_file() and os.access(path, os.X_OK):
-            _require_real(path.absolute(), path.stat().st_mtime_ns)
-            return path.absolute()
-    raise MissingPacemaker(f"no program {PROGRAM!r} in the environment or on the PATH")
-
-
-@functools.cache
-def _require_real(path: Path, _changed: int) -> None:
-    """Look at the program's help once per version of the file."""
-    with tempfile.TemporaryDirectory(prefix="crossprune-pacemaker-help-") as name:
-        folder = Path(name)
-        try:
-            process.run([str(path), "--help"], folder, timeout_s=HELP_TIMEOUT_S, memory_gb=HELP_MEMORY_GB)
-        except RuntimeError as error:
-            raise MissingPacemaker(f"{path} does not start ({error})") from None
-        text = (folder / process.OUTPUT).read_text(errors="replace")
-    if SIGN not in " ".join(text.lower().split()):
-        raise MissingPacemaker(f"{path} is another program: its help does not speak of the {SIGN}")
-
-
 def fit(task: Task, options: PacemakerOptions) -> PacePotential:
     """Write the input, run the program, and read its potential.
 
@@ -143,12 +96,16 @@ def fit(task: Task, options: PacemakerOptions) -> PacePotential:
     CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
         As `crossprune.adapters.programs.process.run`.
     """
-    program = find_pacemaker()
+    program = find_pacemaker(options.program)
     with tempfile.TemporaryDirectory(prefix="crossprune-pacemaker-") as name:
         folder = Path(name)
         write_input(folder, task, options)
         done = process.run(
-            [str(program), INPUT], folder, timeout_s=options.timeout_s, memory_gb=options.memory_gb
+            [str(program.path), INPUT, "--no-predict"],
+            folder,
+            timeout_s=options.timeout_s,
+            memory_gb=options.memory_gb,
+            variables=variables(),
         )
         found = next((folder / one for one in OUTPUTS if (folder / one).is_file()), None)
         if found is None:
@@ -164,10 +121,18 @@ def fit(task: Task, options: PacemakerOptions) -> PacePotential:
     info: dict[str, float | str] = {
         "fitter": PROGRAM,
         "source": source,
+        **{f"{package} version": version for package, version in program.versions.items()},
         "child_peak_memory_mb": done.peak_memory_mb,
         "child_cpu_s": done.cpu_s,
     }
     return PacePotential(dataclasses.replace(model, centres=centres), info)
+
+
+def variables() -> dict[str, str]:
+    """Return what keeps TensorFlow to the threads that other libraries were given, and quiet."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads)
+    return QUIET | (limits if threads.isdigit() else {})
 
 
 def write_input(folder: Path, task: Task, options: PacemakerOptions) -> None:

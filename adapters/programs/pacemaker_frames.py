@@ -72,8 +72,14 @@ def loss_weights(
 
 
 def write_data_frame(path: Path, table: pd.DataFrame) -> None:
-    """Pickle a table as pacemaker reads it."""
-    table.to_pickle(path, compression="gzip", protocol=4)
+    """Pickle a table as pacemaker reads it, in an environment that may have pandas 2 and no pyarrow.
+
+    Texts are pickled as objects: pandas 3 keeps them, names of columns included, in arrays of pyarrow where
+    that is installed, and only pandas 3 reads those.
+    """
+    plain = table.astype({column: object for column in table.columns if table[column].dtype == "str"})
+    plain.columns = plain.columns.astype(object)
+    plain.to_pickle(path, compression="gzip", protocol=4)
 
 
 def write_frames(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None = None) -> None:

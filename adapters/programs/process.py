@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,14 @@ class Finished:
     """Largest resident memory of the program, MB (10⁶ bytes)."""
 
 
-def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: float) -> Finished:
+def run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    timeout_s: float,
+    memory_gb: float,
+    variables: Mapping[str, str] | None = None,
+) -> Finished:
     """Run a program in ``folder`` until it ends or uses up its time or memory.
 
     The program has a process group of its own, which is killed with all its children on any way out, and it
@@ -73,6 +80,8 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
         Wall time allowed, s.
     memory_gb
         Resident memory allowed to the program itself, GB (10⁹ bytes); its children are not counted.
+    variables
+        Of the environment, beside those of this process.
 
     Raises
     ------
@@ -91,7 +100,7 @@ def run(command: Sequence[str], folder: Path, *, timeout_s: float, memory_gb: fl
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *command],
             cwd=folder,
-            env=without_launcher(os.environ),
+            env={**without_launcher(os.environ), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

@@ -91,7 +91,7 @@ def test_what_families_need_are_extras_of_this_package() -> None:
             assert Requirement(family.requires).name == PROJECT["name"]
     missing = set(EXTRA_OF.values()) - extras().keys()
     assert not missing, "add the extra to [project.optional-dependencies] of pyproject.toml"
-    unused = extras().keys() - set(EXTRA_OF.values()) - {"all", "cluster", "phonons", "test"}
+    unused = extras().keys() - set(EXTRA_OF.values()) - {"all", "cluster", "pacemaker", "phonons", "test"}
     assert not unused, "no family in adapters/__init__.py requires this extra"
 
 

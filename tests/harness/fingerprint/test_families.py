@@ -34,6 +34,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/programs/overlays.py": {"snap"},
     "adapters/programs/pair_commands.py": LAMMPS,
     "adapters/programs/pacemaker_frames.py": {"ace"},
+    "adapters/programs/pacemaker_program.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
     "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},
     "harness/contract/adapter.py": EVERY,
