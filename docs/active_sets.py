@@ -1,6 +1,6 @@
-"""Which silicon pace_activeset, MaxVol and D-optimal design choose: python docs/active_sets.py (docs/selection.md).
+"""What pace_activeset, MaxVol and D-optimal design choose of silicon, for docs/selection.md.
 
-Needs crossprune[pacemaker]; 40 functions of ACE describe atoms, each choice has as many configurations as the
+Run it as python docs/active_sets.py; it needs crossprune[pacemaker]; 40 functions of ACE describe atoms, each choice has as many configurations as the
 active set of pace_activeset, and the linear fit of these functions to it is scored on the test part.
 """
 

@@ -68,7 +68,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     ) -> None:
         super().__init__(elements, options, isolated_atom_energies)
         if self.options.fitter == "pacemaker":
-            pacemaker.find_pacemaker(self.options.pacemaker.program)
+            pacemaker.find_pacemaker()
         limit = self.options.max_functions
         rule = DegreeRule(
             self.options.max_degrees,

@@ -38,8 +38,6 @@ SEED_LIMIT = 2**31 - 1
 class PacemakerOptions:
     """What pacemaker trains and for how long; basis, core and weights are those of the adapter."""
 
-    program: str = PROGRAM
-    """Its name, here or on the PATH, or the path of another environment's."""
     n_densities: Literal[1, 2] = 1
     """1: energies linear in the functions; 2: a second density under a square root as well."""
     trainable: Literal["ALL", "func"] = "ALL"
@@ -96,7 +94,7 @@ def fit(task: Task, options: PacemakerOptions) -> PacePotential:
     CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
         As `crossprune.adapters.programs.process.run`.
     """
-    program = find_pacemaker(options.program)
+    program = find_pacemaker()
     with tempfile.TemporaryDirectory(prefix="crossprune-pacemaker-") as name:
         folder = Path(name)
         write_input(folder, task, options)

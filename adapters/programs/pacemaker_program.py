@@ -18,6 +18,8 @@ from crossprune.harness.errors import CellCrash, CellOutOfMemory, CellTimeout, M
 from packaging.version import Version
 
 PROGRAM = "pacemaker"
+VARIABLE = "CROSSPRUNE_PACEMAKER"
+"""Of the environment: the path of another environment's program. No option, for studies name no programs."""
 TIMEOUT_S, MEMORY_GB = 300.0, 8.0
 """For the look at a program: TensorFlow takes seconds to load, and a minute from a cold disk."""
 SIGN = "atomic cluster expansion"
@@ -47,8 +49,8 @@ print(json.dumps(found))
 ADVICE = (
     "fitter = 'pacemaker' runs the program of python-ace (ICAMS, Bochum; academic licence) with its backend "
     f"tensorpotential and NumPy below {BROKEN[1]}: {{command}}; or install these in another environment and "
-    "name its program: [options.NAME.pacemaker] program = '…/bin/pacemaker'. The packages 'pacemaker' and "
-    "'pyace' on the package index are other things; fitter = 'own' needs none of it"
+    f"name its program: export {VARIABLE}=…/bin/pacemaker. The packages 'pacemaker' and 'pyace' on the "
+    "package index are other things; fitter = 'own' needs none of it"
 )
 
 
@@ -68,8 +70,8 @@ class Found:
     """Of python-ace, tensorflow, tensorpotential and numpy; empty if its Python is not known."""
 
 
-def find_pacemaker(program: str = PROGRAM) -> Found:
-    """Return the real program: a path, or a name in this environment, else on the search path.
+def find_pacemaker() -> Found:
+    """Return the real program: the one that `VARIABLE` names, this environment's, or the search path's.
 
     It is run once in each process to see that it starts and is the real one, and its Python to see that what
     a fit needs can be imported: about ten seconds.
@@ -79,17 +81,15 @@ def find_pacemaker(program: str = PROGRAM) -> Found:
     MissingPacemaker
         If there is none, it does not start, is another program of that name, or lacks what a fit needs.
     """
-    if os.sep in program:
-        path = Path(program).expanduser().absolute()
-        if not path.is_file():
-            raise MissingPacemaker(f"[options.NAME.pacemaker] program = {program!r}: there is no such file")
-        if not os.access(path, os.X_OK):
-            raise MissingPacemaker(f"[options.NAME.pacemaker] program = {program!r}: it may not be executed")
-        return _look_at(path, path.stat().st_mtime_ns)
-    for path in (Path(sys.executable).with_name(program), Path(shutil.which(program) or os.devnull)):
+    if named := os.environ.get(VARIABLE, ""):
+        path = Path(named).expanduser()
+        if not (path.is_file() and os.access(path, os.X_OK)):
+            raise MissingPacemaker(f"{VARIABLE}={named}: there is no such program")
+        return _look_at(path.absolute(), path.stat().st_mtime_ns)
+    for path in (Path(sys.executable).with_name(PROGRAM), Path(shutil.which(PROGRAM) or os.devnull)):
         if path.is_file() and os.access(path, os.X_OK):
             return _look_at(path.absolute(), path.stat().st_mtime_ns)
-    raise MissingPacemaker(f"no program {program!r} in the environment or on the PATH")
+    raise MissingPacemaker(f"no program {PROGRAM!r} in the environment or on the PATH")
 
 
 @cache

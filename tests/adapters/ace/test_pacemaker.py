@@ -24,6 +24,7 @@ from crossprune.adapters.ace.potential import read_model
 from crossprune.adapters.linear.fitter import Solution, weighted_rows
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.programs.pacemaker_frames import write_frames
+from crossprune.adapters.programs.pacemaker_program import VARIABLE
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.frames import energy_of, forces_of
@@ -67,7 +68,7 @@ def program(tmp_path, monkeypatch):
         script.write_text(STAND_IN.format(help=text, help_code=help_code, action=action))
         path.write_text(SCRIPT.format(python=sys.executable, path=script))
         path.chmod(0o755)
-        monkeypatch.setenv("PATH", str(path.parent))
+        monkeypatch.setenv(VARIABLE, str(path))
         monkeypatch.setenv("KEPT", str(tmp_path / "kept"))
         monkeypatch.setenv("LEFT", str(tmp_path / "left.yaml"))
         return tmp_path / "kept"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ SMALL = {"max_functions": 12, "cutoff": 4.5}
 def program():
     """Return the real program, with a Python that is known."""
     try:
-        found = find_pacemaker(os.environ.get("CROSSPRUNE_PACEMAKER", "pacemaker"))
+        found = find_pacemaker()
     except MissingPacemaker as missing:
         pytest.skip(str(missing))
     assert found.versions, f"{found.path} names no Python in its first lines"
@@ -64,14 +64,14 @@ def parts():
 
 
 def ran(program, code, *words):
-    python = interpreter_of(find_pacemaker(program).path)
+    python = interpreter_of(Path(program))
     done = subprocess.run([python, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def adapter(program, **more):
-    settings = PacemakerOptions(program=program, max_iterations=40, **more)
+    settings = PacemakerOptions(max_iterations=40, **more)
     return Ace(["Si"], AceOptions(**SMALL, fitter="pacemaker", pacemaker=settings))
 
 

@@ -10,8 +10,7 @@ import pytest
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[ace]'")
 
 from crossprune.adapters.ace import Ace, AceOptions
-from crossprune.adapters.ace.pacemaker import PacemakerOptions
-from crossprune.adapters.programs.pacemaker_program import find_pacemaker, interpreter_of
+from crossprune.adapters.programs.pacemaker_program import VARIABLE, find_pacemaker, interpreter_of
 from crossprune.harness.errors import MissingPackage
 
 HELP = "Fitting utility for atomic cluster expansion\npotentials."
@@ -40,38 +39,47 @@ def program(tmp_path):
     return make
 
 
-def made(path):
-    return Ace(["Mo"], AceOptions(fitter="pacemaker", pacemaker=PacemakerOptions(program=str(path))))
+@pytest.fixture
+def made(monkeypatch):
+    """Return a function that makes the adapter with a named program."""
+
+    def make(path):
+        monkeypatch.setenv(VARIABLE, str(path))
+        return Ace(["Mo"], AceOptions(fitter="pacemaker"))
+
+    return make
 
 
-def test_absent_program_is_reported_when_the_adapter_is_made(tmp_path, monkeypatch):
+def test_absent_program_is_reported_when_the_adapter_is_made(made, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingPackage, match="no program 'pacemaker-of-nobody'") as error:
-        made("pacemaker-of-nobody")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(MissingPackage, match="no program 'pacemaker' in the environment") as error:
+        made("")
     for word in ("python-ace", "tensorpotential", "[pacemaker]", "'pyace' on the package index are other"):
         assert word in str(error.value)
-    with pytest.raises(MissingPackage, match=r"program = '/nowhere/pacemaker': there is no such file"):
-        made("/nowhere/pacemaker")
     (tmp_path / "text").write_text("")
-    with pytest.raises(MissingPackage, match=r"may not be executed"):
-        made(tmp_path / "text")
+    for path in ("/nowhere/pacemaker", tmp_path / "text", tmp_path):
+        with pytest.raises(MissingPackage, match=rf"{VARIABLE}={path}: there is no such program"):
+            made(path)
 
 
-def test_a_name_is_looked_for_on_the_path(program, monkeypatch):
-    path = program(GOOD).rename(program(GOOD).with_name("pacemaker-of-mine"))
+def test_the_program_is_the_named_one_or_on_the_path(made, program, monkeypatch, tmp_path):
+    path = program(GOOD)
+    assert made(path)
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(path.parent), prepend=":")
-    found = find_pacemaker("pacemaker-of-mine")
+    found = find_pacemaker()
     assert found.path == path
     assert found.versions == GOOD
-    made("pacemaker-of-mine")
 
 
-def test_other_programs_of_that_name_are_refused(program):
+def test_other_programs_of_that_name_are_refused(made, program):
     with pytest.raises(MissingPackage, match=r"is another program: its help .*package index"):
         made(program(GOOD, text="pacemaker: keep the rate of calls to an API"))
 
 
-def test_a_program_that_does_not_start_is_reported(program):
+def test_a_program_that_does_not_start_is_reported(made, program):
     with pytest.raises(MissingPackage, match=r"does not start[\s\S]*pyace\.basis[\s\S]*python-ace"):
         made(program(GOOD, text="ModuleNotFoundError: No module named 'pyace.basis'", code=1))
 
@@ -90,14 +98,14 @@ def test_a_program_that_does_not_start_is_reported(program):
         ({"numpy": "2.3.5"}, "does not say its versions"),
     ],
 )
-def test_what_a_fit_would_lack_is_said_before(program, said, message):
+def test_what_a_fit_would_lack_is_said_before(made, program, said, message):
     with pytest.raises(MissingPackage, match=message) as error:
         made(program(said))
-    assert "[options.NAME.pacemaker] program" in str(error.value)
+    assert VARIABLE in str(error.value)
 
 
-def test_later_versions_are_left_to_try(program):
-    assert find_pacemaker(str(program(GOOD | {"numpy": "2.5", "tensorpotential": "0.7"}))).versions
+def test_later_versions_are_left_to_try(made, program):
+    assert made(program(GOOD | {"numpy": "2.5", "tensorpotential": "0.7"}))
 
 
 @pytest.mark.parametrize(
