@@ -32,7 +32,7 @@ class Model:
 
     @property
     def info(self) -> Mapping[str, float | str]:
-        """Facts about the fit, such as ``condition_number``."""
+        """Facts about the fit, such as ``n_parameters``, the coefficients or weights that it chose."""
         return self.potential.info
 
     def calculator(self) -> Calculator:

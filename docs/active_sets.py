@@ -1,7 +1,8 @@
 """What pace_activeset, MaxVol and D-optimal design choose of silicon, for docs/selection.md.
 
-Run it as python docs/active_sets.py; it needs crossprune[pacemaker]; 40 functions of ACE describe atoms, each choice has as many configurations as the
-active set of pace_activeset, and the linear fit of these functions to it is scored on the test part.
+Run it as python docs/active_sets.py; it needs crossprune[pacemaker]. 40 functions of ACE describe atoms, each
+choice has as many configurations as the active set of pace_activeset, and the linear fit of these functions
+to it is scored on the test part.
 """
 
 from __future__ import annotations

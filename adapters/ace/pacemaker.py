@@ -120,10 +120,16 @@ def fit(task: Task, options: PacemakerOptions) -> PacePotential:
         "fitter": PROGRAM,
         "source": source,
         **{f"{package} version": version for package, version in program.versions.items()},
+        "n_parameters": float(_n_trained(model, options.trainable)),
         "child_peak_memory_mb": done.peak_memory_mb,
         "child_cpu_s": done.cpu_s,
     }
     return PacePotential(dataclasses.replace(model, centres=centres), info)
+
+
+def _n_trained(model: AceModel, trainable: str) -> int:
+    functions = sum(centre.coefficients.size for centre in model.centres if centre.coefficients is not None)
+    return functions + (trainable == "ALL") * sum(bond.coefficients.size for bond in model.bonds.values())
 
 
 def variables() -> dict[str, str]:

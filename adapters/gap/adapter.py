@@ -200,6 +200,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         info: dict[str, float | str] = {
             "condition_number": sparse.condition_number,
             "n_sparse": float(sum(map(len, sparse.points))),
+            "n_parameters": float(sum(map(len, sparse.coefficients))),
         }
         files = parameter_files(sparse, self.options)
         return GapPotential(self.elements, self.options.reach, files, info, sparse)

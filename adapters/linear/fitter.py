@@ -308,6 +308,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             solution = Solution(solution.coefficients, known, solution.condition_number)
         potential = self.potential(solution)
         potential.info["condition_number"] = solution.condition_number
+        potential.info["n_parameters"] = float(np.count_nonzero(solution.coefficients))
         return potential
 
     def predict(self, potential: Potential, prepared: Prepared, indices: IntArray) -> Predictions:

@@ -219,6 +219,7 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
             ridge=self.options.ridge,
             iterations=self.options.iterations,
         )
+        facts["n_radial_parameters"] = float(radial.coefficients.size)
         own = _Fitted(self.elements, self.options, self.isolated_atom_energies, radial=radial)
         return own, own.prepare(frames), facts
 
