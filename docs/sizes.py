@@ -1,7 +1,7 @@
 """Error of every family against its number of parameters and against its time, for docs/base-lines.md.
 
 Run it as OMP_NUM_THREADS=1 python docs/sizes.py STORE, the folder of crossprune run studies/sizes.toml, on a
-quiet machine: it times predictions of energies, forces and stress of test frames. It prints a table and draws it.
+quiet machine: predictions of energies, forces and stress are timed. It prints a table and draws it.
 """
 
 from __future__ import annotations
