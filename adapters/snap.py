@@ -27,6 +27,8 @@ COEFFICIENTS, PARAMETERS = "model.snapcoeff", "model.snapparam"
 """Names of LAMMPS's two files of a SNAP."""
 KEYS = ("rcutfac", "twojmax", "rfac0", "rmin0", "bzeroflag", "quadraticflag", "chemflag")
 """Parameters that a fit writes; LAMMPS would take a default for one that is missing."""
+SWITCHES = ("bnormflag", "wselfallflag")
+"""Options that are LAMMPS's keywords, written where they are on."""
 CUTOFF = 1.85
 """Cutoff over the spacing of atoms: about 28 neighbours; see docs/tuning.md."""
 GLOBAL, ATOM, ARRAY = 0, 1, 2  # LAMMPS's constants for what `extract_compute` returns
@@ -53,6 +55,10 @@ class SnapOptions(LinearOptions):
     element_weights: Mapping[str, float] = field(default_factory=dict)
     """Neighbour density weight per element; default: evenly spaced from 1 down to 0.5."""
 
+    bnormflag: bool = False
+    """Divide each component by 2j + 1 (LAMMPS's keyword), as FitSNAP's example of InP does."""
+    wselfallflag: bool = False
+    """With explicit elements: the atom itself is in the densities of all of them, not in its own alone."""
     bzeroflag: bool = True
     """Subtract the components of an atom alone, so that the offset is a free atom's energy."""
     reference: tuple[str, ...] = ()
@@ -228,7 +234,8 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         switches = map(int, (options.bzeroflag, options.quadratic, options.explicit_multi_element))
         values = [lengths[0], options.twojmax, *lengths[1:], *switches]
         lines = [f"{key} {value}\n" for key, value in zip(KEYS, values, strict=True)]
-        return "# fitted by crossprune\n" + "".join(lines)
+        on = [f"{key} 1\n" for key in SWITCHES if getattr(options, key)]
+        return "# fitted by crossprune\n" + "".join(lines + on)
 
     def _load(self, atoms: Atoms, style: str, *, quadratic: bool) -> Box:
         """Run LAMMPS on ``atoms`` with one descriptor compute."""
@@ -242,6 +249,7 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
             if options.explicit_multi_element
             else ""
         )
+        switches = "".join(f" {key} 1" for key in SWITCHES if getattr(options, key))
         listing = " ".join(f"{value:.17g}" for value in (*radii, *weights))
         pairs = [f"pair_style zero {reach + 0.01:.17g} nocoeff", "pair_coeff * *"]
         if options.reference and style == "snap":
@@ -253,7 +261,7 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
                     *pairs,
                     f"compute descriptor all {style} {options.cutoff:.17g} {options.rfac0:.17g} "
                     f"{options.twojmax} {listing} rmin0 {options.rmin0:.17g} "
-                    f"bzeroflag {int(options.bzeroflag)} quadraticflag {int(quadratic)}{chem}",
+                    f"bzeroflag {int(options.bzeroflag)} quadraticflag {int(quadratic)}{chem}{switches}",
                     "compute all all reduce sum c_descriptor[1]" if style == "sna/atom" else "",
                     f"thermo_style custom step {'c_all' if style == 'sna/atom' else 'c_descriptor[1][1]'}",
                     "run 0 post no",
@@ -304,7 +312,8 @@ def _require_parameters(files: Mapping[str, str]) -> None:
         )
     words = [line.split() for line in files[PARAMETERS].splitlines() if not line.startswith("#")]
     given = [line[0] for line in words if len(line) == 2]
-    if sorted(given) != sorted(KEYS) or len(given) != len(words):
+    known, missing = {*KEYS, *SWITCHES}, set(KEYS) - set(given)
+    if missing or not known.issuperset(given) or len(set(given)) < len(words):
         raise DataError(f"{PARAMETERS} must set {', '.join(KEYS)}, each once; it sets {', '.join(given)}")
 
 

@@ -25,8 +25,8 @@ from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
-LIGHTEST, HEAVIEST = 1e-10, 1e10
-"""Bounds of weights other than 0: FitSNAP's files have 1e-8 to 1e4; fits fail at 1e-300 and 1e160 (ours)."""
+LIGHTEST, HEAVIEST = 1e-15, 1e15
+"""Bounds of weights other than 0: FitSNAP's files have 1e-12 to 6e6; fits fail at 1e-300 and 1e160 (ours)."""
 
 
 @dataclass(frozen=True)

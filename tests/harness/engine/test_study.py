@@ -86,9 +86,9 @@ def test_weights_are_read_per_group():
         ({"study": AXES, "weights": {"G": {"energy": -1}}}, r"weights.G: energy is -1; give 0, or a number"),
         (
             {"study": AXES, "weights": {"G": {"forces": 1e-300}}},
-            r"weights.G: forces is 1e-300; .* from 1e-10",
+            r"weights.G: forces is 1e-300; .* from 1e-15",
         ),
-        ({"study": AXES, "weights": {"G": {"stress": 1e160}}}, r"weights.G: stress is 1e\+160; .* to 1e\+10"),
+        ({"study": AXES, "weights": {"G": {"stress": 1e160}}}, r"weights.G: stress is 1e\+160; .* to 1e\+15"),
         ({"study": AXES, "weights": {"G": {"forces": float("nan")}}}, r"forces: expected a finite number"),
         ({"study": AXES, "weights": {"G": {"stress": float("inf")}}}, r"stress: expected a finite number"),
         (
@@ -153,7 +153,7 @@ def test_weights_must_leave_something_to_fit_to():
     with pytest.raises(StudyError, match=rf"0 in every group of si-pbe .*\({', '.join(trained)}\), so there"):
         require_weight(study, {"si-pbe": dataset})
     for name in ("energy", "forces"):
-        one_counts = {**nothing, trained[-1]: {"energy": 0, "forces": 0, name: 1e-10}}
+        one_counts = {**nothing, trained[-1]: {"energy": 0, "forces": 0, name: 1e-15}}
         require_weight(parse_study({"study": AXES, "weights": one_counts}, "x.toml"), {"si-pbe": dataset})
 
 
