@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -217,13 +218,13 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         if self.options.reference:
             over = f"pair_coeff * * snap {files}"
             commands = overlaid(self.options.reference, self.elements, "snap", [over])
-        blocks = solution.coefficients.reshape(len(self.elements), -1)
+        blocks = self._shared(solution.coefficients.reshape(len(self.elements), -1))
         lines = ["# fitted by crossprune", f"{len(self.elements)} {blocks.shape[1] + 1}"]
         for element, offset, block in zip(self.elements, solution.offsets, blocks, strict=True):
             lines.append(f"{element} {self._radius(element):.17g} {self._weight(element):.17g}")
             lines += [f"{value:.17g}" for value in (offset, *block)]
         texts = {COEFFICIENTS: "\n".join(lines) + "\n", PARAMETERS: self._parameters()}
-        coefficients = np.append(solution.coefficients, np.ones(self.n_known))
+        coefficients = np.append(blocks, np.ones(self.n_known))
         return SnapPotential(
             self.elements, commands, texts, coefficients=coefficients, offsets=solution.offsets
         )
@@ -282,19 +283,50 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
                 f"adapter 'snap': LAMMPS refuses reference = {list(self.options.reference)}: {reason}"
             ) from None
 
-    def _per_element(self, *, quadratic: bool) -> int:
-        """Count the components per element (Thompson 2015, section 2.2)."""
-        j = self.options.twojmax
-        linear = sum(
-            1
-            for j1 in range(j + 1)
+    def _moments(self) -> list[tuple[int, int, int]]:
+        """Return j1, j2, j of the components, doubled, in LAMMPS's order (Thompson 2015, section 2.2)."""
+        top = self.options.twojmax
+        return [
+            (j1, j2, j)
+            for j1 in range(top + 1)
             for j2 in range(j1 + 1)
-            for j3 in range(j1 - j2, min(j, j1 + j2) + 1, 2)
-            if j3 >= j1
-        )
+            for j in range(j1 - j2, min(top, j1 + j2) + 1, 2)
+            if j >= j1
+        ]
+
+    def _per_element(self, *, quadratic: bool) -> int:
+        """Count the components per element."""
+        linear = len(self._moments())
         if self.options.explicit_multi_element:
             linear *= len(self.elements) ** 3
         return linear + linear * (linear + 1) // 2 if quadratic else linear
+
+    def _shared(self, blocks: FloatArray) -> FloatArray:
+        """Give equal components the mean of their coefficients; no energy changes by it.
+
+        With explicit elements the component of (j1, a), (j2, b), (j, c) is there again with the elements of
+        equal moments exchanged. ``pair_style snap`` takes it for granted that their coefficients are equal:
+        its forces are not the gradient of its energy otherwise.
+        """
+        if not self.options.explicit_multi_element:
+            return blocks
+        kinds = [
+            tuple(sorted(zip(moments, elements, strict=True)))
+            for elements in product(range(len(self.elements)), repeat=3)
+            for moments in self._moments()
+        ]
+        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+        members = np.zeros((len(numbers), len(kinds)))
+        members[[numbers[kind] for kind in kinds], np.arange(len(kinds))] = 1.0
+        mean = members.T @ (members / members.sum(axis=1, keepdims=True))
+        n, found = len(kinds), blocks.copy()
+        found[:, :n] = blocks[:, :n] @ mean
+        if self.options.quadratic:
+            i, j = np.triu_indices(n)
+            matrix = np.zeros((len(blocks), n, n))
+            matrix[:, i, j] = matrix[:, j, i] = blocks[:, n:]
+            found[:, n:] = (mean @ matrix @ mean)[:, i, j]
+        return found
 
     def _radius(self, element: str) -> float:
         return self.options.radii.get(element, 0.5)

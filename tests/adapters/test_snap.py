@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from crossprune.adapters.linear.fitter import Solution
 from crossprune.adapters.programs import Box, LammpsPotential, read_potential
 from crossprune.adapters.snap import Snap, SnapOptions
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import errors_by_group, labels_of
+from crossprune.harness.lookup import load_potential
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +85,50 @@ def test_energy_row_is_the_sum_of_the_features(silicon, twojmax, quadratic):
     assert len(row) == adapter.n_columns
     np.testing.assert_allclose(row[: features.shape[1]], features.sum(axis=0), rtol=1e-10)
     assert features.shape[1] == {2: 5, 4: 14, 6: 30, 8: 55}[twojmax]
+
+
+def test_bnormflag_divides_by_the_length_of_the_last_moment(silicon):
+    """Each component is over 2j + 1; LAMMPS counts moments twice."""
+    plain, divided = (Snap(["Si"], SnapOptions(twojmax=2, bnormflag=flag)) for flag in (False, True))
+    last = np.array([0, 1, 2, 2, 2])
+    np.testing.assert_allclose(divided.features(silicon), plain.features(silicon) / (last + 1.0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+@pytest.mark.parametrize("flags", [(), ("bnormflag",), ("bnormflag", "wselfallflag")])
+def test_forces_of_explicit_elements_are_the_gradient(tmp_path, flags, quadratic):
+    """For any coefficients: LAMMPS needs equal ones where components are equal, else its forces are wrong."""
+    atoms = bulk("InP", "zincblende", 5.83, cubic=True)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.1, atoms.positions.shape)
+    options = SnapOptions(
+        twojmax=2, explicit_multi_element=True, quadratic=quadratic, **dict.fromkeys(flags, True)
+    )
+    adapter = Snap(["In", "P"], options)
+    rows, kinds = adapter.rows(atoms), (atoms.symbols == "P").astype(int)
+    summed = adapter.terms(adapter.features(atoms), kinds).sum(axis=0)
+    np.testing.assert_allclose(summed, rows.energy, rtol=1e-9, atol=1e-9)
+    coefficients = np.random.default_rng(2).normal(size=adapter.n_columns)
+    potential = adapter.potential(Solution(coefficients, np.array([-1.0, -2.0]), 1.0))
+    potential.save(tmp_path)
+    for one in (potential, load_potential(tmp_path)):
+        found = one.predict(atoms)
+        assert found.energy == pytest.approx(rows.energy @ coefficients - 12.0, rel=1e-9)
+        np.testing.assert_allclose(found.forces.ravel(), rows.forces @ coefficients, rtol=1e-7, atol=1e-6)
+        np.testing.assert_allclose(found.stress, rows.stress @ one.coefficients, rtol=1e-7, atol=1e-8)
+
+
+def test_wselfallflag_puts_the_atom_into_all_densities():
+    """Then components of other elements are there without neighbours; by itself only its own are."""
+    atom = Atoms("In", cell=[20, 20, 20], pbc=True)
+    seen = [
+        Snap(
+            ["In", "P"],
+            SnapOptions(twojmax=2, explicit_multi_element=True, bzeroflag=False, wselfallflag=one),
+        )
+        for one in (False, True)
+    ]
+    own, all_of_them = (np.count_nonzero(adapter.features(atom)) for adapter in seen)
+    assert own * 8 == all_of_them > 0
 
 
 def test_rows_are_derivatives_of_the_energy_row(silicon):
