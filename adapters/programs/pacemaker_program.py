@@ -32,12 +32,12 @@ BROKEN = (Version("0.6.2.1"), Version("2.4"))
 """tensorpotential up to the first makes numbers of arrays of one element, which NumPy from the second on
 refuses: every fit would end in a TypeError."""
 PROBE = """
-import importlib, importlib.metadata, json
+import importlib.metadata, json
 found = {}
 for package, module in (("python-ace", "pyace.generalfit"), ("tensorflow", "tensorflow"),
                         ("tensorpotential", "tensorpotential.compat.pace.fit"), ("numpy", "numpy")):
     try:
-        version = getattr(importlib.import_module(module), "__version__", None)
+        version = getattr(__import__(module, fromlist=["_"]), "__version__", None)
         found[package] = version or importlib.metadata.version(package)
     except BaseException as error:
         found[package], found["reason"] = None, f"{type(error).__name__}: {error}"
