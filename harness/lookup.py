@@ -313,7 +313,7 @@ def _guess(path: Path) -> str:
     for pattern, (source, _) in _offered("files").items():
         for file in sorted(path.glob(pattern)) if path.is_dir() else [path]:
             if file.match(pattern):
-                return str(source).format(file=file, folder=file.parent)
+                return str(source).replace("{file}", str(file)).replace("{folder}", str(file.parent))
     return ""
 
 
