@@ -11,6 +11,7 @@ FAMILIES: tuple[Family, ...] = (
         about="ACE invariants as latent space and as the basis of a linear model.",
         requires="crossprune[ace]",
         readers={"ace": "crossprune.adapters.ace:read_potential"},
+        files=dict.fromkeys(("*.yace", "*.ace", "potential.yaml"), "ace:{file}"),
         potentials={"pace": "crossprune.adapters.ace:PacePotential"},
         recipe="crossprune.adapters.ace.recipe:recipe_of",
         formats={
@@ -30,6 +31,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Chebyshev cluster terms as latent space and as the basis of a linear model.",
         requires="crossprune[chimes]",
         readers={"chimes": "crossprune.adapters.chimes:read_parameters"},
+        files={"params.txt": "chimes:{file}", "*.params.txt": "chimes:{file}"},
         recipe="crossprune.adapters.chimes.recipe:recipe_of",
     ),
     Family(
@@ -73,6 +75,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Contractions of moment tensors as latent space and as the basis of a model.",
         requires="crossprune[mtp]",
         readers={"mtp": "crossprune.adapters.mtp:read_potential"},
+        files={"*.mtp": "mtp:{file}"},
         recipe="crossprune.adapters.mtp.recipe:recipe_of",
     ),
     Family(
@@ -81,6 +84,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Symmetry functions as latent space and as inputs of a network per element.",
         requires="crossprune[nnp]",
         readers={"nnp": "crossprune.adapters.nnp:read_potential"},
+        files={"input.nn": "nnp:{folder}"},
         recipe="crossprune.adapters.nnp.recipe:recipe_of",
     ),
     Family(
@@ -89,6 +93,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Proper orthogonal descriptors as latent space and as the basis of a linear model.",
         requires="crossprune[pod]",
         readers={"pod": "crossprune.adapters.pod:read_potential"},
+        files={"*_param.pod": "pod:{file}"},
         recipe="crossprune.adapters.pod.recipe:recipe_of",
     ),
     Family(
@@ -97,6 +102,7 @@ FAMILIES: tuple[Family, ...] = (
         about="Bispectrum components as latent space and as the basis of a linear model.",
         requires="crossprune[snap]",
         readers={"lammps": "crossprune.adapters.programs:read_potential"},
+        files=dict.fromkeys(("potential.lmp", "*.snap", "*.snapcoeff"), "lammps:snap:{file}"),
         potentials={"lammps": "crossprune.adapters.programs:LammpsPotential"},
         recipe="crossprune.adapters.programs.recipe:recipe_of",
     ),
@@ -106,6 +112,7 @@ FAMILIES: tuple[Family, ...] = (
         about="B-splines of pairs and triples as latent space and as the basis of a linear model.",
         requires="crossprune[uf3]",
         readers={"uf3": "crossprune.adapters.uf3:read_potential"},
+        files={"uf3.json": "uf3:{file}", "*.uf3": "uf3:{file}"},
         recipe="crossprune.adapters.uf3.recipe:recipe_of",
     ),
 )

@@ -52,7 +52,8 @@ def evaluate(
         data of its study.
     split
         Part: ``test``, ``ood`` or ``train``; of a study's data also ``remainder``, ``chosen``, ``new``; or
-        ``all`` frames. Default: ``test``, or all that a study did not fit to.
+        ``all`` frames, the only part of frames that are given. Default: ``test``, or all that a study did
+        not fit to.
     loading
         Of a file: keys and splits, as in a study's ``[data.NAME]`` table.
     store
@@ -132,11 +133,11 @@ class Evaluation:
         options = from_table(DataOptions, given, "options")
         model, fit, source = _loaded(potential, store)
         if data is not None and not isinstance(data, (str, Path)):
-            if split is not None or given:
+            if split not in (None, ALL) or given:
                 raise StudyError("split and loading are for data sets and files, and frames were given")
-            frames = with_labels(data)
+            frames, part, why = with_labels(data), split or GIVEN, [UNKNOWN, *_lacks(model)]
             groups = [group_of(atoms) for atoms in frames]
-            return cls(model, frames, groups, [GIVEN] * len(frames), [GIVEN], "frames", (), [UNKNOWN])
+            return cls(model, frames, groups, [part] * len(frames), [part], "frames", (), why)
         if data is None and fit is None:
             raise StudyError(f"{source} is not in a store, so nobody knows its data; give --data SET")
         if data is None and given:
@@ -149,7 +150,7 @@ class Evaluation:
             dataset, name, fit, split, options, [one for one in given if one in DRAWING]
         )
         notes = dataset.notes if name is not None else ()
-        title = name or dataset.name
+        title, why = name or dataset.name, [*why, *_lacks(model)]
         return cls(model, dataset.frames, dataset.groups, parts, wanted, title, notes, why)
 
     def errors(self, part: str) -> pd.DataFrame:
@@ -187,6 +188,12 @@ def _loaded(
         return potential, None, "this potential"
     source = place_of(potential, store)
     return potential_of(source), data_of_fit(source), source
+
+
+def _lacks(model: Potential | Calculator) -> list[str]:
+    """Return what the reader of a published potential says that its file does not hold."""
+    info = getattr(model, "info", None) or {}
+    return [str(info["lacks"])] if "lacks" in info else []
 
 
 def _flag(name: str) -> str:

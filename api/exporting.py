@@ -144,10 +144,10 @@ def _structure(recipe: Recipe, source: Source, store: str | Path | None) -> tupl
 
     fit = None if isinstance(source, (Model, Potential)) else data_of_fit(place_of(source, store))
     if fit is not None:
-        for index in fit.dataset.indices("test"):
+        for place, index in enumerate(fit.dataset.indices("test")):
             atoms = fit.dataset.frames[index]
             if atoms.pbc.all():
-                return atoms, f"frame {index} of {fit.dataset.name}, of its test part"
+                return atoms, f"frame {place} of the test part of the data set {fit.dataset.name}"
     atoms = bulk(recipe.elements[0], "fcc", a=4.0, cubic=True).repeat(2)
     atoms.symbols[:] = [recipe.elements[index % len(recipe.elements)] for index in range(len(atoms))]
     return atoms, "a made-up crystal, fcc with a lattice constant of 4 Å"
@@ -187,7 +187,6 @@ def _script(recipe: Recipe) -> Sequence[str]:
         f"# atom types: {_types(recipe)}",
         *_lines(recipe)[: 2 + len(recipe.settings)],
         "boundary p p p",
-        "box tilt large",
         f"read_data {STRUCTURE}",
         *(f"mass {kind} {mass:.12g}" for kind, mass in enumerate(masses, start=1)),
         *recipe.commands,

@@ -157,7 +157,8 @@ def fit(
         Structures with energy and forces (and stress, where it is known) from any calculator; the group of
         a frame is ``info["group"]``.
     options
-        The family's, as in a study's table ``[options.NAME]``.
+        The family's, as in a study's table ``[options.NAME]``. What is left out has its fixed default:
+        cutoffs follow the data in a study only.
     weights
         Of a group, factors on ``energy``, ``forces`` and ``stress``, as in a study's ``[weights.GROUP]``.
     seed

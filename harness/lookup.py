@@ -14,6 +14,7 @@ from typing import Any
 
 from ase import Atoms
 from crossprune.harness.contract import (
+    HEADER,
     Adapter,
     Descriptor,
     Family,
@@ -74,11 +75,12 @@ class AdapterSpec:
         table = {name: value for name, value in wanted.items() if name not in self.given}
         if not table:
             return self
-        return dataclasses.replace(
-            self,
-            options=dataclasses.replace(self.options, **table),
-            followed=", ".join(f"{name} {value:g}" for name, value in table.items()),
-        )
+        followed = ", ".join(f"{name} {value:g}" for name, value in table.items())
+        try:
+            options = dataclasses.replace(self.options, **table)
+        except ValueError as error:
+            raise StudyError(f"[options.{self.label}], where {followed} follow the data: {error}") from None
+        return dataclasses.replace(self, options=options, followed=followed)
 
     def tuned_inside(self) -> AdapterSpec:
         """Return the spec whose fits re-estimate their regularisation, or itself with the reason why not."""
@@ -286,6 +288,8 @@ def load_potential(source: str | Path) -> Potential:
     DataError, StudyError
         If the folder holds no potential, or the scheme is unknown.
     """
+    if guess := _guess(Path(source)):
+        raise DataError(f"{str(source)!r} holds no saved potential; did you mean {guess!r}?")
     if Path(source).is_dir():
         cls, family = _potential_class(Path(source))
         return _loaded(cls.load, Path(source), f"{cls.__module__}:{cls.__qualname__}.load", family)
@@ -300,6 +304,17 @@ def load_potential(source: str | Path) -> Potential:
         raise StudyError(unknown_name("scheme", scheme, readers))
     target, family = readers[scheme]
     return _loaded(import_named(target, family), rest, target, family)
+
+
+def _guess(path: Path) -> str:
+    """Return what reads a potential's file, or those of a folder without a header, by their names."""
+    if not path.is_file() and not (path.is_dir() and not (path / HEADER).exists()):
+        return ""
+    for pattern, (source, _) in _offered("files").items():
+        for file in sorted(path.glob(pattern)) if path.is_dir() else [path]:
+            if file.match(pattern):
+                return str(source).replace("{file}", str(file)).replace("{folder}", str(file.parent))
+    return ""
 
 
 def _loaded(read: Callable[[Any], Any], source: Path | str, target: str, family: str) -> Potential:

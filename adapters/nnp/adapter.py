@@ -29,7 +29,7 @@ from crossprune.harness.contract import (
     require_elements,
 )
 from crossprune.harness.data.frames import offsets
-from crossprune.harness.errors import TooFewFrames
+from crossprune.harness.errors import StudyError, TooFewFrames
 
 CUTOFF_FUNCTIONS = {"cosine": 1, "polynomial": 6}
 """Names of the cutoff functions and their numbers in the kernels and in n2p2's files."""
@@ -72,6 +72,11 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
             zetas=self.options.zetas,
             narrow=self.options.angular == "narrow",
         )
+        if self.options.n_functions > self.functions.n_functions:
+            raise StudyError(
+                f"n_functions {self.options.n_functions}: there are {self.functions.n_functions} functions "
+                "per element; give fewer, 0 for all of them, or a larger set (n_radial, zetas)"
+            )
 
     @classmethod
     def geometry(cls, spacing: float) -> Mapping[str, Any]:
@@ -178,9 +183,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
             facts.append(training.train(data, model, settings, validation, rng))
             members.append(model.networks(whitenings, seen))
         info = {key: float(np.mean([fact[key] for fact in facts])) for key in facts[0]}
-        layers = [
-            one for networks in members for net in networks.values() for one in (*net.weights, *net.biases)
-        ]
+        layers = [one for nets in members for net in nets for one in (*net.weights, *net.biases)]
         info["n_parameters"] = float(sum(layer.size for layer in layers))
         return NnpPotential(
             self.functions, members, dict(zip(self.elements, base.tolist(), strict=True)), info

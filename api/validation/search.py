@@ -33,7 +33,8 @@ class Tuned:
     """Whose training labels chose."""
     tried: pd.DataFrame
     """A row per point, best first: ``options`` (JSON), ``status``, errors of energies (MAE, meV/atom),
-    of forces (eV/Å), mean and standard deviation over folds, and ``score``, the root of their product."""
+    of forces (eV/Å), mean and standard deviation over folds, ``score``, the root of their product, and
+    ``is_default``, true for the defaults with the options that stay."""
     points: Sequence[Mapping[str, Any]]
     """Options of each row."""
     left: int = 0
@@ -183,8 +184,9 @@ def _tuned(
             for name in (ENERGY, FORCE):
                 values |= {name: float(own[name].mean()), f"{name}_spread": float(own[name].std(ddof=1))}
             values["score"] = float(np.sqrt(values[ENERGY] * values[FORCE]))
-        rows.append({"options": json.dumps(point), "status": ", ".join(statuses) or "left", **values})
-    tried = pd.DataFrame(rows, columns=["options", "status", *MEASURED])
+        facts = {"options": json.dumps(point), "status": ", ".join(statuses) or "left"}
+        rows.append({**facts, **values, "is_default": label == labels[0]})
+    tried = pd.DataFrame(rows, columns=["options", "status", *MEASURED, "is_default"])
     order = np.argsort(tried["score"].to_numpy(), kind="stable")  # NaN comes last
     return Tuned(
         model, data, tried.iloc[order].reset_index(drop=True), [points[place] for place in order], left

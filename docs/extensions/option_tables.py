@@ -18,12 +18,12 @@ class Options(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Write the table as Markdown, and let it be read like the page."""
-        from crossprune.harness.cli.options import described_options
+        from crossprune.harness.cli.options import options_of
         from crossprune.harness.errors import MissingPackage, StudyError
         from crossprune.harness.lookup import adapter_class
 
         try:
-            options = described_options(adapter_class(self.arguments[0]).options_type)
+            options = options_of(adapter_class(self.arguments[0]))
         except (StudyError, MissingPackage) as error:
             raise self.error(str(error)) from None
         lines = ["| option | type | default | what it is |", "|---|---|---|---|"]

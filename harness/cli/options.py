@@ -10,12 +10,17 @@ import textwrap
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from crossprune.harness.contract import Adapter
+
+FAR = 1000.0
+"""Spacing, Å, at which rules are asked for: what they round to two digits is then exact enough."""
 NONE = "none"
 """How a default is shown that a study cannot write: the key is left out."""
 
@@ -41,12 +46,12 @@ def show_options(console: Console, name: str) -> None:
         If its code cannot be imported without a package that is not installed.
     """
     from crossprune.harness.errors import pip_command
-    from crossprune.harness.lookup import adapter_class, family_of
+    from crossprune.harness.lookup import adapter_class, family_of, missing_packages
 
     family = family_of(name)
-    options = described_options(adapter_class(name).options_type)
+    options = options_of(adapter_class(name))
     console.print(f"{name}: {family.about}", markup=False, highlight=False, soft_wrap=True)
-    if family.requires:
+    if missing_packages(name):
         needs = pip_command(family.requires)
         console.print(f"needs: {needs}", markup=False, highlight=False, soft_wrap=True)
     if not options:
@@ -57,6 +62,17 @@ def show_options(console: Console, name: str) -> None:
         view.add_row(*map(escape, (one.name, one.kind, one.default, one.text.replace("``", ""))))
     console.print(view)
     console.print(f"in a study: [options.{name}], a line NAME = VALUE each", markup=False, highlight=False)
+    if adapter_class(name).geometry(FAR):
+        console.print("d: spacing of the data's atoms, Å, see docs/tuning.md", markup=False, highlight=False)
+
+
+def options_of(cls: type[Adapter[Any]]) -> list[Option]:
+    """Return an adapter's options; where a study lets a default follow the data, it says how."""
+    rules = {name: f"; in a study {value / FAR:.3g} d" for name, value in cls.geometry(FAR).items()}
+    return [
+        dataclasses.replace(one, default=one.default + rules.get(one.name, ""))
+        for one in described_options(cls.options_type)
+    ]
 
 
 def described_options(cls: type) -> list[Option]:

@@ -102,6 +102,8 @@ def _tried_table(found: Tuned) -> Table:
     for row, point in zip(found.tried.to_dict("records"), points, strict=True):
         own = {name: value for name, value in point.items() if name not in shared}
         shown = ", ".join(f"{name} {json.dumps(value)}" for name, value in own.items()) or "as by default"
+        if row["is_default"] and own:
+            shown += " (the defaults)"
         if row["score"] != row["score"]:
             view.add_row(escape(shown), escape(row["status"]), "", "")
             continue

@@ -47,6 +47,8 @@ class Family:
     """What pip installs to make the family work, such as ``crossprune[ace]``; empty if nothing is needed."""
     readers: Mapping[str, str] = field(default_factory=dict)
     """Scheme of published potentials (``ace:FILE``) to ``module:function``, called with what follows it."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Names of their files, with ``*``, to what reads one, such as ``ace:{file}`` or ``nnp:{folder}``."""
     potentials: Mapping[str, str] = field(default_factory=dict)
     """Name in the header of saved potentials to ``module:class``; the adapter's own is known without."""
     recipe: str = ""
@@ -62,15 +64,19 @@ class Family:
         _require_target("adapter", self.adapter)
         if self.recipe != "":
             _require_target("recipe", self.recipe)
-        for kind in ("readers", "potentials", "formats"):
+        for kind in ("readers", "files", "potentials", "formats"):
             given: object = getattr(self, kind)
             if not isinstance(given, Mapping) or not all(isinstance(one, str) for one in given):
                 raise ValueError(f"{kind} must be a mapping of names, got {given!r}")
             for name, one in given.items():
-                if kind != "formats":
+                if kind == "formats":
+                    if not isinstance(one, FileFormat):
+                        raise ValueError(f"formats[{name!r}] must be a FileFormat, got {one!r}")
+                elif kind == "files":
+                    if not isinstance(one, str):
+                        raise ValueError(f"files[{name!r}] must be a text, got {one!r}")
+                else:
                     _require_target(f"{kind}[{name!r}]", one)
-                elif not isinstance(one, FileFormat):
-                    raise ValueError(f"formats[{name!r}] must be a FileFormat, got {one!r}")
         try:
             Requirement(self.requires or "crossprune")
         except InvalidRequirement:

@@ -93,6 +93,7 @@ def test_lammps_runs_snap_from_the_printed_lines_with_the_energies_of_ase(fitted
     script = (folder / "in.crossprune").read_text().splitlines()
     assert set(exported.lammps) <= set(script)
     assert "the LAMMPS of the package lammps runs it" in exported.notes
+    assert any("is frame 0 of the test part of the data set si-pbe" in note for note in exported.notes)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", RUN, "out.npz"], cwd=folder, check=True, env=environment)
     found, atoms = np.load(folder / "out.npz"), structure_in(folder)

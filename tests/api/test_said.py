@@ -70,6 +70,21 @@ def test_all_frames_of_a_file_can_be_evaluated(file):
     assert set(every["part"]) == {"all"}
 
 
+def test_frames_that_are_given_have_one_part(file):
+    potential = crossprune.fit("mean", read(file, ":"))
+    every = crossprune.evaluate(potential, read(file, ":"), split="all")
+    assert set(every["part"]) == {"all"}
+    with pytest.raises(StudyError, match="split and loading are for data sets and files"):
+        crossprune.evaluate(potential, read(file, ":"), split="test")
+
+
+def test_what_a_published_file_lacks_is_a_note(file):
+    potential = crossprune.fit("mean", read(file, ":")).potential
+    potential.info["lacks"] = "it holds no energies of isolated atoms"
+    for data in (file, read(file, ":")):
+        assert potential.info["lacks"] in crossprune.evaluate(potential, data).attrs["notes"]
+
+
 @pytest.mark.slow
 def test_a_structure_of_ones_own_stays_and_elements_are_written(file, tmp_path, require_adapter):
     require_adapter("snap")

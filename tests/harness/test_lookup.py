@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from crossprune.adapters import FAMILIES
 from crossprune.harness import lookup
-from crossprune.harness.errors import StudyError, pip_command
+from crossprune.harness.errors import DataError, StudyError, pip_command
 
 FAMILY = """
 from crossprune.harness.contract import Family, FileFormat
@@ -321,6 +322,29 @@ def test_unknown_names_get_a_suggestion():
         lookup.family_of("snpa")
     with pytest.raises(StudyError, match="unknown scheme 'lamps'; did you mean 'lammps'"):
         lookup.load_potential("lamps:snap:x")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Mo.mtp", "mtp:{file}"),
+        ("model_param.pod", "pod:{file}"),
+        ("uf3.json", "uf3:{file}"),
+        ("potential.yace", "ace:{file}"),
+        ("params.txt", "chimes:{file}"),
+        ("input.nn", "nnp:{folder}"),
+        ("model.snapcoeff", "lammps:snap:{file}"),
+    ],
+)
+def test_files_of_a_potential_without_their_scheme_get_a_suggestion(name, says, tmp_path):
+    (tmp_path / name).write_text("")
+    wanted = says.format(file=tmp_path / name, folder=tmp_path)
+    for source in (tmp_path / name, tmp_path):
+        with pytest.raises(DataError, match=re.escape(f"holds no saved potential; did you mean {wanted!r}?")):
+            lookup.load_potential(source)
+    (tmp_path / name).rename(tmp_path / "other.txt")
+    with pytest.raises(StudyError, match="is neither a folder"):
+        lookup.load_potential(tmp_path / "other.txt")
 
 
 def test_every_family_inside_says_what_it_is():

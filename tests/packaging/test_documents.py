@@ -26,6 +26,16 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert not [target for target in targets if not (document.parent / target).exists()]
 
 
+FOLDERS = "|".join(sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."))
+PATHS = re.compile(rf"(?<![\w./<{{-])((?:{FOLDERS})/[a-z0-9_./-]*\w\.(?:py|toml|md|yml|txt|json|bib))\b")
+"""Files of the repository, from its root; words in capitals stand for names."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_paths_that_are_named_exist(document: Path) -> None:
+    assert not [path for path in PATHS.findall(document.read_text()) if not (ROOT / path).exists()]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_quoted_code_is_the_code(document: Path) -> None:
     for match in INCLUDED.finditer(document.read_text()):

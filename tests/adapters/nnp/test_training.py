@@ -12,7 +12,7 @@ from ase.build import bulk
 from crossprune.harness.checks.subject import bare, sample_frames
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.frames import energy_of, forces_of, label, stress_of
-from crossprune.harness.errors import DataError, TooFewFrames
+from crossprune.harness.errors import DataError, StudyError, TooFewFrames
 
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[nnp]'")
 
@@ -73,7 +73,16 @@ def test_a_fit_with_few_functions_ignores_the_others():
     potential = fit(frames, dataclasses.replace(SMALL, n_functions=3))
     weights = potential.members[0][0].weights[0]
     assert np.count_nonzero(np.abs(weights).sum(axis=1)) == 3
+    assert potential.info["n_parameters"] == sum(
+        n_in * n_out + n_out for n_in, n_out in itertools.pairwise((len(weights), *SMALL.hidden, 1))
+    )
     assert np.isfinite(potential.predict(bare(frames[-1])).energy)
+
+
+def test_more_functions_than_there_are_cannot_be_asked_for():
+    there = Nnp(["Cu"], SMALL).functions.n_functions
+    with pytest.raises(StudyError, match=f"n_functions {there + 1}: there are {there} functions"):
+        Nnp(["Cu"], dataclasses.replace(SMALL, n_functions=there + 1))
 
 
 def fit(frames, options=SMALL, seed=0, weights=None, subset=None):

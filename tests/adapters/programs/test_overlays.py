@@ -209,6 +209,14 @@ def test_coefficients_without_parameters_are_refused(tmp_path):
         read_potential(f"snap:{tmp_path / 'own.snapcoeff'}")
 
 
+def test_coefficients_alone_say_what_they_lack(tmp_path):
+    for ending in (".snapcoeff", ".snapparam"):
+        shipped = potentials_folder() / f"W_2940_2017_2{ending}"
+        (tmp_path / shipped.name).write_text(shipped.read_text())
+    read = read_potential(f"snap:{tmp_path / 'W_2940_2017_2.snapcoeff'}")
+    assert "a reference under the fit" in read.info["lacks"]
+
+
 @pytest.mark.slow
 def test_the_example_of_tantalum_has_fitsnaps_coefficients_and_errors(data_folder):
     """Settings are those of the study; trained and scored on all 363 frames, as in the example."""

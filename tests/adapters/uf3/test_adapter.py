@@ -282,7 +282,7 @@ def test_cutoffs_follow_the_spacing_of_atoms():
     ("options", "message"),
     [
         ({"cutoff_3b": 1.3}, r"cutoff_3b 1.3 Å leaves no room for knots, which begin at 1.19 Å"),
-        ({"cutoff": 1.0}, r"cutoff 1.0 Å leaves no room"),
+        ({"cutoff": 1.0, "resolution_3b": 0}, r"cutoff 1.0 Å leaves no room"),
     ],
 )
 def test_impossible_knots_are_explained(options, message):
@@ -295,6 +295,8 @@ def test_impossible_knots_are_explained(options, message):
     [
         ({"curvature_3b": 0.0}, "curvature_3b must be positive, got 0.0"),
         ({"resolution_2b": 3}, "resolution_2b must be between 4 and 1000, got 3"),
+        ({"inner_fraction": 1.0}, "inner_fraction must be below 1"),
+        ({"cutoff": 4.0, "cutoff_3b": 4.5}, "cutoff_3b must not exceed cutoff"),
         ({"knot_spacing": "even"}, "knot_spacing must be one of linear, lammps, geometric, inverse"),
         ({"regularisation": "ard"}, "regularisation must be ridge or evidence"),
     ],

@@ -47,6 +47,12 @@ def test_files_are_read_back_to_the_bit(ending, potential, tmp_path):
         np.testing.assert_array_equal(read.coefficients, potential.coefficients)
 
 
+def test_a_file_of_lammps_says_what_it_lacks(potential, tmp_path):
+    files = written(potential, tmp_path)
+    assert "no energies of isolated atoms" in uf3.read_potential(files[".uf3"]).info["lacks"]
+    assert "lacks" not in uf3.read_potential(files[".json"]).info
+
+
 def test_the_package_finds_elements_in_the_order_of_their_atomic_numbers(potential, tmp_path):
     content = json.loads(written(potential, tmp_path)[".json"].read_text())
     assert content["element_list"] == ["Cu", "Au"]

@@ -31,6 +31,7 @@ def test_the_best_point_has_the_least_score_and_is_a_table_of_a_study(tmp_path, 
     assert len(found.tried) == len(found.points) >= len(space)  # the defaults are among them
     assert (found.tried["status"] == "done").all()
     assert (np.diff(found.tried["score"]) >= 0).all()
+    assert found.tried["is_default"].sum() == 1
     assert found.tried[f"{FORCE}_spread"].gt(0).all()
     text = '[study]\nname = "x"\ndatasets = ["si-pbe"]\nmodels = ["chimes"]\n' + found.to_toml()
     spec = resolve("chimes", parse_study(tomllib.loads(text), "x").options)

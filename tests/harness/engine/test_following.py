@@ -10,7 +10,8 @@ from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
-from crossprune.harness.lookup import adapter_class
+from crossprune.harness.errors import StudyError
+from crossprune.harness.lookup import adapter_class, resolve
 from crossprune.harness.store.objects import Store
 
 STUDY = """
@@ -84,6 +85,14 @@ def test_inside_re_estimates_the_ridge_where_a_family_can(tmp_path, require_adap
             for each in (table, other)
         )
         assert one["fit_key"].tolist() == two["fit_key"].tolist()
+
+
+def test_what_follows_and_what_is_given_must_go_together(require_adapter):
+    require_adapter("uf3")
+    spec = resolve("uf3", {"uf3": {"cutoff": 4.5}})
+    says = "where cutoff_3b 5.4 follow the data: cutoff_3b must not exceed cutoff"
+    with pytest.raises(StudyError, match=says):
+        spec.following(3.0)
 
 
 def test_tune_takes_one_word():
