@@ -21,6 +21,7 @@ from crossprune.adapters.ace.rows import derivatives, values
 from crossprune.adapters.linear.fitter import LinearFitter, Rows, stress_rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.linear.offsets import element_energies
+from crossprune.adapters.programs.pacemaker_program import find_pacemaker
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -68,7 +69,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     ) -> None:
         super().__init__(elements, options, isolated_atom_energies)
         if self.options.fitter == "pacemaker":
-            pacemaker.find_pacemaker()
+            find_pacemaker()
         limit = self.options.max_functions
         rule = DegreeRule(
             self.options.max_degrees,
