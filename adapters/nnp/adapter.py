@@ -163,7 +163,8 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         settings = training.Settings(
             **{one.name: getattr(self.options, one.name) for one in dataclasses.fields(training.Settings)}
         )
-        n_validation = max(1, round(self.options.validation_fraction * len(frames)))
+        wanted = round(self.options.validation_fraction * len(frames))
+        n_validation = min(max(1, wanted), len(frames) - 1)
         members, facts = [], []
         for _ in range(self.options.n_networks):
             validation = rng.permutation(len(frames))[:n_validation]
@@ -178,9 +179,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
             facts.append(training.train(data, model, settings, validation, rng))
             members.append(model.networks(whitenings, seen))
         info = {key: float(np.mean([fact[key] for fact in facts])) for key in facts[0]}
-        layers = [
-            one for networks in members for net in networks.values() for one in (*net.weights, *net.biases)
-        ]
+        layers = [one for networks in members for net in networks for one in (*net.weights, *net.biases)]
         info["n_parameters"] = float(sum(layer.size for layer in layers))
         return NnpPotential(
             self.functions, members, dict(zip(self.elements, base.tolist(), strict=True)), info

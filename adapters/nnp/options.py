@@ -49,7 +49,8 @@ class NnpOptions:
     """Penalty on the square of all weights, over the number of force components; the loss of zero
     energies and forces is 1."""
     validation_fraction: float = 0.1
-    """Part of the chosen subset on which the best weights are chosen; it is not trained on."""
+    """Part of the chosen subset on which the best weights are chosen; it is not trained on. One frame
+    at least, and one is left to train on."""
     whitening: float = 1e-4
     """Relative variance below which a direction of the inputs is not scaled up further."""
     precision: Literal["float64", "float32"] = "float32"

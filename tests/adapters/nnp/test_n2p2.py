@@ -13,7 +13,6 @@ from crossprune.harness.errors import DataError, StudyError
 from crossprune.harness.lookup import load_potential
 
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[nnp]'")
-pytest.importorskip("torch", reason="needs torch: pip install 'crossprune[nnp]'")
 
 from crossprune.adapters.nnp import Nnp, NnpOptions, read_potential
 

@@ -172,6 +172,23 @@ def test_one_frame_is_too_few():
         fit(sample_frames(["Cu"], 1))
 
 
+@pytest.mark.parametrize(("n_frames", "fraction"), [(2, 0.75), (3, 0.9), (12, 0.96)])
+def test_a_frame_is_left_to_train_on_however_many_validate(n_frames, fraction):
+    frames = sample_frames(["Cu"], n_frames)
+    potential = fit(frames, dataclasses.replace(SMALL, validation_fraction=fraction))
+    assert potential.info["training_loss"] < 1
+    assert np.isfinite(potential.predict(bare(frames[0])).energy)
+
+
+def test_parameters_are_counted():
+    """Inputs, two hidden layers of 8, one output; each with its biases."""
+    frames = sample_frames(["Cu"], 4)
+    n_inputs = Nnp(["Cu"], SMALL).functions.n_functions
+    alone = (n_inputs + 1) * 8 + 9 * 8 + 9
+    assert fit(frames).info["n_parameters"] == alone
+    assert fit(frames, dataclasses.replace(SMALL, n_networks=2)).info["n_parameters"] == 2 * alone
+
+
 def test_divergence_is_an_error_not_a_bad_model():
     with pytest.raises(RuntimeError, match=r"training of adapter 'nnp' failed: .*lower step"):
         fit(sample_frames(["Cu"], 8), dataclasses.replace(SMALL, step=1e6))
