@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from crossprune.adapters.linear.options import check_label_weights
+from crossprune.harness.contract import check_weight
+
 
 @dataclass(frozen=True)
 class NnpOptions:
@@ -71,16 +74,11 @@ class NnpOptions:
         for name in ("cutoff", "step", "damping", "whitening", "displacement"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in (
-            "energy_weight",
-            "force_weight",
-            "stress_weight",
-            "taylor_weight",
-            "spatial_weight",
-            "weight_decay",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        check_label_weights(self.energy_weight, self.force_weight, self.stress_weight)
+        check_weight("taylor_weight", self.taylor_weight)
+        check_weight("spatial_weight", self.spatial_weight)
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
         for name in ("n_radial", "steps", "batch_size", "batch_atoms", "n_networks", "n_displacements"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -54,8 +54,9 @@ def stress_labels_are_learned(subject: Subject) -> None:
     for part, found, expected in zip(STRESS_PARTS, _stress_parts(fitted), _stress_parts(labels), strict=True):
         left = _size(found - expected) / max(_size(expected), 1e-6)
         assert left <= OFF, (
-            f"stresses that were fitted come back {100 * left:.0f} % off ({part}), allowed {100 * OFF:.0f}; "
-            "labels are in eV/Å³, positive under tension, in the order xx yy zz yz xz xy: does the fit read "
+            f"stresses that were fitted come back {100 * left:.0f} % off ({part}), "
+            f"allowed {100 * OFF:.0f} %; labels are in eV/Å³, "
+            "positive under tension, in the order xx yy zz yz xz xy: does the fit read "
             "other units, signs or another order?"
         )
 

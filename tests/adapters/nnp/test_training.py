@@ -222,7 +222,7 @@ def test_weakly_supervised_terms_change_the_fit_and_keep_it_deterministic(term):
         ({"validation_fraction": 1.0}, "validation_fraction must lie between 0 and 1"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must not be negative"),
-        ({"energy_weight": -1.0}, "energy_weight must not be negative"),
+        ({"energy_weight": -1.0}, "energy_weight is -1; give 0, or a number"),
     ],
 )
 def test_options_outside_their_range_are_refused(change, message):
