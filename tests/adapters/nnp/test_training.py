@@ -219,6 +219,11 @@ def test_weakly_supervised_terms_change_the_fit_and_keep_it_deterministic(term):
         ({"cutoff": 0.0}, "cutoff must be positive"),
         ({"hidden": ()}, "hidden needs at least one layer"),
         ({"zetas": (0.5,)}, "zetas must be at least 1"),
+        ({"zetas": (1.0, 1e6)}, "zetas must be at least 1 and at most 500"),
+        ({"cutoff": 1000.0}, "cutoff must be from 0.1 to 30.0 Å, got 1000"),
+        ({"angular_sharpness": (1e9,)}, "angular_sharpness must be at most 10000"),
+        ({"n_radial": 100_000}, "n_radial must be at most 100"),
+        ({"energy_weight": 0.0, "force_weight": 0.0}, "both 0: nothing to fit"),
         ({"validation_fraction": 1.0}, "validation_fraction must lie between 0 and 1"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must not be negative"),
@@ -228,6 +233,15 @@ def test_weakly_supervised_terms_change_the_fit_and_keep_it_deterministic(term):
 def test_options_outside_their_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         NnpOptions(**change)
+
+
+def test_the_largest_sets_are_finite():
+    frames = sample_frames(["Cu"], 6)
+    functions = Nnp(["Cu"], dataclasses.replace(SMALL, n_radial=100, zetas=(1.0, 500.0))).functions
+    for atoms in frames:
+        description = functions.description(functions.environment(atoms))
+        assert np.isfinite(description.values).all()
+        assert np.isfinite(description.jacobian).all()
 
 
 def test_networks_of_one_seed_start_alike_whatever_was_chosen():
