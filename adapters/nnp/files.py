@@ -141,8 +141,9 @@ def _require_in_range(function: Radial | Angular, elements: Sequence[str], centr
 
 def _is_finite(value: object) -> bool:
     """Tell whether something is a finite number; header texts may hold anything."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def _require_whole(network: Network, n_inputs: int, element: str) -> None:

@@ -51,13 +51,12 @@ def stress_labels_are_learned(subject: Subject) -> None:
     prepared = fitter.prepare(own.frames[:N_FITTED])
     potential = fitter.fit(prepared, np.arange(N_FITTED), weights={}, rng=np.random.default_rng(SEED))
     fitted = np.array([potential.predict(bare(atoms)).stress for atoms in own.frames[:N_FITTED]])
-    for part, found, expected in zip(STRESS_PARTS, _stress_parts(fitted), _stress_parts(labels), strict=True):
-        left = _size(found - expected) / max(_size(expected), 1e-6)
+    for part, given, expected in zip(STRESS_PARTS, _stress_parts(fitted), _stress_parts(labels), strict=True):
+        left = _size(given - expected) / max(_size(expected), 1e-6)
         assert left <= OFF, (
             f"stresses that were fitted come back {100 * left:.0f} % off ({part}), "
-            f"allowed {100 * OFF:.0f} %; labels are in eV/Å³, "
-            "positive under tension, in the order xx yy zz yz xz xy: does the fit read "
-            "other units, signs or another order?"
+            f"allowed {100 * OFF:.0f} %; labels are in eV/Å³, positive under tension, in the order "
+            "xx yy zz yz xz xy: does the fit read other units, signs or another order?"
         )
 
 
