@@ -187,7 +187,7 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
             facts.append(training.train(data, model, settings, validation, rng))
             members.append(model.networks(whitenings, seen))
         info = {key: float(np.mean([fact[key] for fact in facts])) for key in facts[0]}
-        layers = [one for networks in members for net in networks for one in (*net.weights, *net.biases)]
+        layers = [one for nets in members for net in nets for one in (*net.weights, *net.biases)]
         info["n_parameters"] = float(sum(layer.size for layer in layers))
         return NnpPotential(
             self.functions, members, dict(zip(self.elements, base.tolist(), strict=True)), info
