@@ -196,7 +196,7 @@ def fit(
     """
     import numpy as np
     from crossprune.frames import with_labels
-    from crossprune.harness.contract import Fitter, GroupWeight, have_weight
+    from crossprune.harness.contract import Fitter, GroupWeight, check_weight, have_weight
     from crossprune.harness.data.frames import elements_of, group_of
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.lookup import resolve
@@ -209,6 +209,12 @@ def fit(
         if group not in known:
             raise StudyError(f"weights: {unknown_name('group', group, known)}")
     wanted = convert(Mapping[str, GroupWeight], weights or {}, "weights")
+    for group, one in wanted.items():
+        for name, value in vars(one).items():
+            try:
+                check_weight(f"weights: {group}: {name}", value)
+            except ValueError as error:
+                raise StudyError(str(error)) from None
     if not have_weight(known, wanted):
         raise StudyError("weights: energy and forces are 0 in every group, so there is nothing to fit")
     elements = elements_of(labelled)

@@ -32,6 +32,7 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
     require_elements,
+    require_weight,
 )
 from crossprune.harness.contract.neighbours import find_neighbours
 from crossprune.harness.data.frames import (
@@ -211,6 +212,12 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     ) -> PacePotential:
         if not frames:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        require_weight(
+            [group_of(atoms) for atoms in frames],
+            weights,
+            energy_weight=self.options.energy_weight,
+            force_weight=self.options.force_weight,
+        )
         energies = element_energies(frames, self.elements, self.isolated_atom_energies)
         task = pacemaker.Task(
             start=self._core.model,

@@ -30,6 +30,7 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
     require_elements,
+    require_weight,
 )
 from crossprune.harness.data.frames import energy_of, forces_of, group_of
 from crossprune.harness.errors import TooFewFrames
@@ -155,7 +156,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         Raises
         ------
         TooFewFrames
-            If ``subset`` is empty.
+            If ``subset`` is empty, or its groups' weights of energies and forces are 0.
         CellTimeout, CellOutOfMemory, CellCrash, RuntimeError
             As `crossprune.adapters.programs.process.run`, by gap_fit.
         """
@@ -191,6 +192,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         frames = [prepared.frames[index] for index in subset]
         if not frames:
             raise TooFewFrames("GAP needs at least one frame, got none")
+        require_weight([group_of(atoms) for atoms in frames], weights)
         energies = element_energies(frames, self.elements, self.isolated_atom_energies)
         baseline = dict(zip(self.elements, energies.tolist(), strict=True))
         options = self.options.weighed(_fitted(frames, kept, weights))

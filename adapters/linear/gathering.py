@@ -16,6 +16,7 @@ from crossprune.harness.contract import (
     Prepared,
     Weights,
     components_of,
+    require_weight,
     vanishing,
 )
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, stress_of
@@ -62,10 +63,19 @@ def weighted_rows(
     Energy rows are per atom. The last columns are the per-element offsets, unless the energies of
     isolated atoms are known and subtracted. What known columns contribute is subtracted as well.
     ``kept`` are the atoms of each frame whose force rows count, and then no stress row does; None keeps all.
+
+    Raises
+    ------
+    TooFewFrames
+        If the weights of all energies and forces are 0.
+    DataError
+        If stress has a weight, and no frame a label of it.
     """
     options, arrays = fitter.options, prepared.arrays
     frames = [prepared.frames[index] for index in subset]
-    group = [weights.get(group_of(atoms), GroupWeight()) for atoms in frames]
+    groups = [group_of(atoms) for atoms in frames]
+    require_weight(groups, weights, energy_weight=options.energy_weight, force_weight=options.force_weight)
+    group = [weights.get(one, GroupWeight()) for one in groups]
     sizes = np.array([len(atoms) for atoms in frames])
     n_free = fitter.n_columns - fitter.n_known
     counts = arrays["counts"][subset]

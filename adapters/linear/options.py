@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from crossprune.harness.contract import check_weight
+
 
 @dataclass(frozen=True)
 class LinearOptions:
@@ -25,9 +27,16 @@ class LinearOptions:
     """Choose each group's weights of energies and of forces by cross-validation inside the chosen subset."""
 
     def __post_init__(self) -> None:
-        """Refuse negative values."""
-        for name in ("energy_weight", "force_weight", "stress_weight", "ridge"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not (self.energy_weight or self.force_weight):
-            raise ValueError("energy_weight and force_weight are both 0: nothing to fit")
+        """Refuse values outside their range."""
+        check_label_weights(self.energy_weight, self.force_weight, self.stress_weight)
+        if self.ridge < 0:
+            raise ValueError(f"ridge must not be negative, got {self.ridge}")
+
+
+def check_label_weights(energy_weight: float, force_weight: float, stress_weight: float) -> None:
+    """Raise `ValueError` for weights of labels that are out of bounds, see `check_weight`, or fit nothing."""
+    check_weight("energy_weight", energy_weight)
+    check_weight("force_weight", force_weight)
+    check_weight("stress_weight", stress_weight)
+    if not (energy_weight or force_weight):
+        raise ValueError("energy_weight and force_weight are both 0: nothing to fit")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 from crossprune.adapters.mtp.model import Model, Radial
+from crossprune.adapters.mtp.options import LONGEST_CUTOFF
 from crossprune.adapters.mtp.plan import Plan
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.errors import DataError, unknown_name
@@ -17,6 +18,8 @@ LARGEST_FILE = 64 * 2**20
 """Bytes; a potential of level 28 has 10 MB."""
 MOST_SPECIES, MOST_CHEBYSHEV, MOST_RADIAL, HIGHEST_POWER = 118, 100, 100, 50
 """Bounds of what a file may ask for; published potentials stay below a third of each but the first."""
+LARGEST = 1e30
+"""Of any number; energies are sums of up to six factors, whose product must stay below 1e308."""
 VERSIONS = ("1.1.0",)
 RADIAL_TYPE = "RBChebyshev"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -76,11 +79,16 @@ def parse(text: str, name: str) -> tuple[Model, tuple[str, ...]]:
         reader.integer("radial_funcs_count", MOST_RADIAL),
     )
     low, cutoff = reader.number("min_dist"), reader.number("max_dist")
-    if not 0 <= low < cutoff:
-        reader.fail("max_dist", f"expected 0 <= min_dist < max_dist, got {low} and {cutoff}")
+    if not 0 <= low < cutoff <= LONGEST_CUTOFF:
+        reader.fail(
+            "max_dist",
+            f"expected 0 <= min_dist < max_dist <= {LONGEST_CUTOFF:g} Å, got {low} and {cutoff}",
+        )
     scaling = reader.number("scaling") if reader.has("scaling") else 1.0
     size = reader.integer("radial_basis_size", MOST_CHEBYSHEV)
     radial = reader.radial(n_species, n_radial, size) * scaling
+    if np.abs(radial).max() > LARGEST:
+        reader.fail("scaling", f"radial coefficients times {scaling:g} are beyond {LARGEST:g}")
     plan = _plan(reader, n_radial)
     references = reader.numbers("species_coeffs", n_species)
     coefficients = reader.numbers("moment_coeffs", len(plan.scalars))
@@ -245,6 +253,8 @@ class _Reader:
         found = np.array(words, dtype=np.float64)
         if not np.isfinite(found).all():
             self.fail(key, "a number is infinite")
+        if np.abs(found).max(initial=0.0) > LARGEST:
+            self.fail(key, f"a number is beyond {LARGEST:g}")
         return found
 
 

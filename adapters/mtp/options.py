@@ -11,6 +11,9 @@ HIGHEST_LEVEL = 16
 MOST_INVARIANTS = 1200
 """Of all elements together: rows are dense."""
 
+LONGEST_CUTOFF = 30.0
+"""Å; published potentials end at 5, and a search farther out fills the memory."""
+
 
 @dataclass(frozen=True)
 class MtpOptions(LinearOptions):
@@ -46,6 +49,8 @@ class MtpOptions(LinearOptions):
             raise ValueError(
                 f"min_distance must be between 0 and cutoff, got {self.min_distance} and {self.cutoff} Å"
             )
+        if self.cutoff > LONGEST_CUTOFF:
+            raise ValueError(f"cutoff must be at most {LONGEST_CUTOFF:g} Å, got {self.cutoff}")
         if not 2 <= self.n_chebyshev <= 30:
             raise ValueError(f"n_chebyshev must be from 2 to 30, got {self.n_chebyshev}")
         if self.iterations < 1:

@@ -27,8 +27,9 @@ from crossprune.harness.contract import (
     Weights,
     allocate,
     require_elements,
+    require_weight,
 )
-from crossprune.harness.data.frames import offsets
+from crossprune.harness.data.frames import group_of, offsets
 from crossprune.harness.errors import StudyError, TooFewFrames
 
 CUTOFF_FUNCTIONS = {"cosine": 1, "polynomial": 6}
@@ -150,7 +151,8 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         Raises
         ------
         TooFewFrames
-            If there are fewer than two frames: one to train on and one to stop by.
+            If there are fewer than two frames: one to train on and one to stop by; or if their groups'
+            weights of energies and forces are 0.
         RuntimeError
             If training diverges or ends no better than zero energies and forces.
         """
@@ -158,7 +160,13 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
             raise TooFewFrames(f"adapter 'nnp' needs at least 2 frames, got {len(subset)}")
         # Starts have a stream of their own: they do not depend on how many frames were chosen.
         starts, rng = rng.spawn(2)
-        frames = [prepared.frames[index] for index in subset]
+        frames, options = [prepared.frames[index] for index in subset], self.options
+        require_weight(
+            [group_of(atoms) for atoms in frames],
+            weights,
+            energy_weight=options.energy_weight,
+            force_weight=options.force_weight,
+        )
         base = element_energies(frames, self.elements, self.isolated_atom_energies)
         # The subset's own statistics whiten the inputs: nothing outside it is seen.
         data, whitenings = gathered.training_set(
@@ -168,7 +176,8 @@ class Nnp(Descriptor[NnpOptions], Fitter[NnpOptions]):
         settings = training.Settings(
             **{one.name: getattr(self.options, one.name) for one in dataclasses.fields(training.Settings)}
         )
-        n_validation = max(1, round(self.options.validation_fraction * len(frames)))
+        wanted = round(self.options.validation_fraction * len(frames))
+        n_validation = min(max(1, wanted), len(frames) - 1)
         members, facts = [], []
         for _ in range(self.options.n_networks):
             validation = rng.permutation(len(frames))[:n_validation]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from crossprune.adapters.nnp.functions import Angular, Radial, SymmetryFunctions
+from ase.data import atomic_numbers
+from crossprune.adapters.nnp import kernels
+from crossprune.adapters.nnp.functions import (
+    FARTHEST,
+    LARGEST_ZETA,
+    LONGEST_CUTOFF,
+    SHARPEST,
+    Angular,
+    Radial,
+    SymmetryFunctions,
+)
 from crossprune.adapters.nnp.network import ACTIVATIONS, Network
 from crossprune.harness.contract import save_arrays
 from crossprune.harness.errors import DataError, unknown_name
 
 LAYOUT = 1
 """Version of the archive's layout."""
-BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError)
+BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError, RecursionError, ArithmeticError)
 """What broken archives raise besides the usual."""
 
 
@@ -83,18 +94,25 @@ def read(path: Path) -> tuple[SymmetryFunctions, list[list[Network]], dict[str, 
 def require_usable(
     functions: SymmetryFunctions, members: Sequence[Sequence[Network]], offsets: Mapping[str, float]
 ) -> None:
-    """Check that numbers are finite, and that networks fit their functions and themselves.
+    """Check that numbers are finite and in range, and that networks fit their functions and themselves.
 
     Raises
     ------
     ValueError
         If they do not; the message says where.
     """
-    numbers = [functions.cutoff, *(offsets[element] for element in functions.elements)]
-    for listed in functions.of_element.values():
-        numbers += [value for one in listed for value in asdict(one).values() if isinstance(value, float)]
-    if not np.isfinite(np.array(numbers, dtype=np.float64)).all() or functions.cutoff <= 0:
-        raise ValueError("cutoff, energies per element or symmetry functions are not finite numbers")
+    elements = functions.elements
+    if not elements or any(atomic_numbers.get(element, 0) < 1 for element in elements):
+        raise ValueError(f"expected chemical symbols, got {', '.join(elements)[:60]!r}")
+    if set(offsets) != set(elements) or not all(_is_finite(one) for one in offsets.values()):
+        raise ValueError(f"expected one finite energy for each of {', '.join(elements)}")
+    if not _is_finite(functions.cutoff) or not 0 < functions.cutoff <= LONGEST_CUTOFF:
+        raise ValueError(f"the cutoff is no number above 0 and at most {LONGEST_CUTOFF:g} Å")
+    if functions.cutoff_function not in (kernels.COSINE, kernels.POLYNOMIAL):
+        raise ValueError(f"unknown cutoff function {str(functions.cutoff_function)[:40]!r}")
+    for element, listed in functions.of_element.items():
+        for one in listed:
+            _require_in_range(one, elements, element)
     if not members or any(len(member) != len(functions.elements) for member in members):
         raise ValueError(f"expected one network for each of {', '.join(functions.elements)}")
     for member in members:
@@ -102,10 +120,41 @@ def require_usable(
             _require_whole(network, len(functions.of_element[element]), element)
 
 
+def _require_in_range(function: Radial | Angular, elements: Sequence[str], centre: str) -> None:
+    """Check one symmetry function: types, elements, η and r_s, ζ and λ."""
+    fine = _is_finite(function.eta) and _is_finite(function.shift)
+    fine = fine and 0 <= function.eta <= SHARPEST and abs(function.shift) <= FARTHEST
+    if isinstance(function, Angular):
+        named: Sequence[str] = function.elements
+        fine = fine and len(named) == 2 and _is_finite(function.zeta) and 1 <= function.zeta <= LARGEST_ZETA
+        fine = fine and _is_finite(function.sign) and abs(function.sign) == 1
+        fine = fine and isinstance(function.narrow, bool)
+    else:
+        named = (function.element,)
+    if not fine or any(one not in elements for one in named):
+        raise ValueError(
+            f"the symmetry function {str(function)[:200]} of {centre} is not of these elements, or out of "
+            f"range: 0 <= eta <= {SHARPEST:g}, |shift| <= {FARTHEST:g}, 1 <= zeta <= {LARGEST_ZETA:g}, "
+            "sign 1 or -1"
+        )
+
+
+def _is_finite(value: object) -> bool:
+    """Tell whether something is a finite number; header texts may hold anything."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
 def _require_whole(network: Network, n_inputs: int, element: str) -> None:
     """Check one network: inputs, layers that follow each other, finite numbers."""
     if unknown := set(network.activations) - set(ACTIVATIONS):
         raise ValueError(unknown_name("activation", sorted(unknown)[0], ACTIVATIONS))
+    if not len(network.weights) == len(network.biases) == len(network.activations) + 1:
+        raise ValueError(
+            f"the network of {element} has {len(network.weights)} layers after its inputs; expected an "
+            f"activation for each but the last, got {len(network.activations)}"
+        )
     width = n_inputs
     for weight, bias in zip(network.weights, network.biases, strict=True):
         if weight.ndim != 2 or weight.shape[0] != width or bias.shape != weight.shape[1:]:

@@ -18,6 +18,13 @@ from crossprune.harness.errors import DataError
 TOO_CLOSE = 1e-6
 """Å; two atoms nearer than this are the same atom twice, and angles between them are undefined."""
 
+LONGEST_CUTOFF = 30.0
+"""Å; published potentials end below 10, and a search farther out fills the memory."""
+SHARPEST, FARTHEST = 1e6, 1e3
+"""Largest η (1/Å²) and |r_s| (Å); far beyond what tells distances apart, far below what overflows."""
+LARGEST_ZETA = 500.0
+"""Published sets end at 64; 2^(1−ζ) (1 + λ cos θ)^ζ leaves the range of a double at 1024."""
+
 
 @dataclass(frozen=True, order=True)
 class Radial:

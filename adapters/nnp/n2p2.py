@@ -213,6 +213,8 @@ def _functions(
             eta, sign, zeta, cutoff = map(float, words[2:6])
             shift = float(words[6]) if len(words) > 6 else 0.0
             pair = (words[0], words[1])
+            if abs(sign) != 1:
+                raise DataError(f"symfunction_short {' '.join(line[1:])}: λ is {sign:g}; known: 1, -1")
             of_element[centre].append(
                 Angular(eta / length**2, shift * length, zeta, int(sign), pair, kind == NARROW)
             )

@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from crossprune.adapters.linear.options import check_label_weights
+from crossprune.adapters.nnp.functions import LARGEST_ZETA, LONGEST_CUTOFF
+from crossprune.harness.contract import check_weight
+
+MOST_RADIAL = 100
+"""Per neighbour element; published sets have up to 16, and neighbours lie 2 Å and more apart."""
+SHORTEST_CUTOFF, LARGEST_SHARPNESS = 0.1, 1e4
+"""Å, and no unit: no η of the set is larger than files may have then."""
+
 
 @dataclass(frozen=True)
 class NnpOptions:
@@ -49,7 +58,8 @@ class NnpOptions:
     """Penalty on the square of all weights, over the number of force components; the loss of zero
     energies and forces is 1."""
     validation_fraction: float = 0.1
-    """Part of the chosen subset on which the best weights are chosen; it is not trained on."""
+    """Part of the chosen subset on which the best weights are chosen; it is not trained on. One frame
+    at least, and one is left to train on."""
     whitening: float = 1e-4
     """Relative variance below which a direction of the inputs is not scaled up further."""
     precision: Literal["float64", "float32"] = "float32"
@@ -70,16 +80,11 @@ class NnpOptions:
         for name in ("cutoff", "step", "damping", "whitening", "displacement"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in (
-            "energy_weight",
-            "force_weight",
-            "stress_weight",
-            "taylor_weight",
-            "spatial_weight",
-            "weight_decay",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        check_label_weights(self.energy_weight, self.force_weight, self.stress_weight)
+        check_weight("taylor_weight", self.taylor_weight)
+        check_weight("spatial_weight", self.spatial_weight)
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
         for name in ("n_radial", "steps", "batch_size", "batch_atoms", "n_networks", "n_displacements"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -87,8 +92,18 @@ class NnpOptions:
             raise ValueError(f"n_functions must not be negative, got {self.n_functions}")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden needs at least one layer of at least one node, got {self.hidden}")
-        if self.zetas and min(self.zetas) < 1:
-            raise ValueError(f"zetas must be at least 1, got {self.zetas}")
+        if not SHORTEST_CUTOFF <= self.cutoff <= LONGEST_CUTOFF:
+            raise ValueError(
+                f"cutoff must be from {SHORTEST_CUTOFF} to {LONGEST_CUTOFF} Å, got {self.cutoff}"
+            )
+        if max(self.angular_sharpness, default=0.0) > LARGEST_SHARPNESS:
+            raise ValueError(
+                f"angular_sharpness must be at most {LARGEST_SHARPNESS:g}, got {self.angular_sharpness}"
+            )
+        if self.n_radial > MOST_RADIAL:
+            raise ValueError(f"n_radial must be at most {MOST_RADIAL}, got {self.n_radial}")
+        if self.zetas and not 1 <= min(self.zetas) <= max(self.zetas) <= LARGEST_ZETA:
+            raise ValueError(f"zetas must be at least 1 and at most {LARGEST_ZETA:g}, got {self.zetas}")
         if self.angular_sharpness and min(self.angular_sharpness) < 0:
             raise ValueError(f"angular_sharpness must not be negative, got {self.angular_sharpness}")
         if not 0 < self.validation_fraction < 1:

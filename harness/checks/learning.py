@@ -16,8 +16,10 @@ LEARNED = 0.7
 """Part of what one element's fit explains that an alloy's must explain as well (ours)."""
 STRESS = {"stress_weight": 300.0, "use_stress": True}
 """Names of options that let stress into a fit, and what lets it in with weight."""
-OFF = 0.5
-"""Largest error of stresses that were fitted, over their size: kbar are off by 1600, GPa by 160."""
+STRESS_PARTS = ("all components", "differences of xx, yy and zz", "yz, xz and xy")
+OFF = 0.15
+"""Largest error of stresses that were fitted, over their size: kbar are off by 1600, GPa by 160, and two
+shear components that change places by 0.18 to 1.4; of families in order networks are off most, by 0.07."""
 
 
 def alloys_are_learned(subject: Subject) -> None:
@@ -49,11 +51,19 @@ def stress_labels_are_learned(subject: Subject) -> None:
     prepared = fitter.prepare(own.frames[:N_FITTED])
     potential = fitter.fit(prepared, np.arange(N_FITTED), weights={}, rng=np.random.default_rng(SEED))
     fitted = np.array([potential.predict(bare(atoms)).stress for atoms in own.frames[:N_FITTED]])
-    left = _size(fitted - labels) / max(_size(labels), 1e-6)
-    assert left <= OFF, (
-        f"stresses that were fitted come back {100 * left:.0f} % off, allowed {100 * OFF:.0f} %; labels are "
-        "in eV/Å³, positive under tension: does the fit read other units, signs or another order?"
-    )
+    for part, given, expected in zip(STRESS_PARTS, _stress_parts(fitted), _stress_parts(labels), strict=True):
+        left = _size(given - expected) / max(_size(expected), 1e-6)
+        assert left <= OFF, (
+            f"stresses that were fitted come back {100 * left:.0f} % off ({part}), "
+            f"allowed {100 * OFF:.0f} %; labels are in eV/Å³, positive under tension, in the order "
+            "xx yy zz yz xz xy: does the fit read other units, signs or another order?"
+        )
+
+
+def _stress_parts(stresses: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Cut stresses, shape (n_frames, 6), into `STRESS_PARTS`: pressure would hide the order."""
+    normal, shear = stresses[:, :3], stresses[:, 3:]
+    return stresses, normal - normal.mean(axis=1, keepdims=True), shear
 
 
 def _unexplained(subject: Subject) -> float:

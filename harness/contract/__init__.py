@@ -19,7 +19,14 @@ from crossprune.harness.contract.arrays import (
     components_of,
     save_arrays,
 )
-from crossprune.harness.contract.claims import Capabilities, GroupWeight, Weights, have_weight
+from crossprune.harness.contract.claims import (
+    Capabilities,
+    GroupWeight,
+    Weights,
+    check_weight,
+    have_weight,
+    require_weight,
+)
 from crossprune.harness.contract.family import Family, FileFormat
 from crossprune.harness.contract.motion import Dynamics, MotionState, Thermostat
 from crossprune.harness.contract.potential import Potential, PotentialCalculator, require_elements
@@ -55,10 +62,12 @@ __all__ = [
     "Thermostat",
     "Weights",
     "allocate",
+    "check_weight",
     "components_of",
     "have_weight",
     "read_header",
     "require_elements",
+    "require_weight",
     "save_arrays",
     "vanishing",
 ]

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from crossprune.harness.errors import TooFewFrames
+
+LIGHTEST, HEAVIEST = 1e-15, 1e15
+"""Bounds of weights other than 0: FitSNAP's files have 1e-12 to 6e6; fits fail at 1e-300 and 1e160 (ours)."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -46,6 +51,26 @@ Weights = Mapping[str, GroupWeight]
 """Group name to its relative weights; a group that is not named has weight 1."""
 
 
-def have_weight(groups: Iterable[str], weights: Weights) -> bool:
-    """Tell whether energies or forces of one of these groups count; a fit to stresses alone is none."""
-    return any(one.energy or one.forces for one in (weights.get(name, GroupWeight()) for name in groups))
+def check_weight(name: str, value: float) -> None:
+    """Raise `ValueError` for a weight that is neither 0 nor between `LIGHTEST` and `HEAVIEST`."""
+    if value != 0 and not LIGHTEST <= value <= HEAVIEST:
+        raise ValueError(f"{name} is {value:g}; give 0, or a number from {LIGHTEST:g} to {HEAVIEST:g}")
+
+
+def have_weight(
+    groups: Iterable[str], weights: Weights, *, energy_weight: float = 1.0, force_weight: float = 1.0
+) -> bool:
+    """Tell whether energies or forces of one of these groups count; a fit to stresses alone is none.
+
+    ``energy_weight`` and ``force_weight`` are the adapter's own, on which those of groups are factors.
+    """
+    every = (weights.get(name, GroupWeight()) for name in groups)
+    return any(one.energy * energy_weight or one.forces * force_weight for one in every)
+
+
+def require_weight(
+    groups: Iterable[str], weights: Weights, *, energy_weight: float = 1.0, force_weight: float = 1.0
+) -> None:
+    """Raise `TooFewFrames` if nothing counts, see `have_weight`: the fit would be a model of zeros."""
+    if not have_weight(groups, weights, energy_weight=energy_weight, force_weight=force_weight):
+        raise TooFewFrames("the weights of energies and forces are 0 in the groups of all chosen frames")

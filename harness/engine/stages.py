@@ -21,7 +21,7 @@ from crossprune.harness.contract import (
     Predictions,
     Weights,
     allocate,
-    have_weight,
+    require_weight,
     save_arrays,
 )
 from crossprune.harness.contract.environments import by_frame, frames_of, sizes_of
@@ -40,7 +40,6 @@ from crossprune.harness.engine.stored import (
     stored_prepared,
     stored_selection,
 )
-from crossprune.harness.errors import TooFewFrames
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.fingerprint import package_versions
@@ -290,8 +289,7 @@ def _fit(
     adapter = spec.make(dataset.elements, dataset.isolated_atom_energies)
     assert isinstance(adapter, Fitter)
     subset, kept = (chosen, None) if chosen.ndim == 1 else by_frame(chosen)
-    if not have_weight({dataset.groups[index] for index in subset}, weights):
-        raise TooFewFrames("the weights of energies and forces are 0 in the groups of all chosen frames")
+    require_weight({dataset.groups[index] for index in subset}, weights)
     prepared = stored_prepared(root, dataset_key, prepared_key)
     rng = np.random.default_rng(fit_seed(dataset_key, seed))
     reset_peak_memory()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from crossprune.harness.contract import GroupWeight
+from crossprune.harness.contract import GroupWeight, check_weight
 from crossprune.harness.data.cards import list_cards
 from crossprune.harness.data.names import beside, check_distinct, is_one_of, table_of
 from crossprune.harness.data.partition import MOST_POOLS
@@ -25,8 +25,6 @@ from crossprune.harness.tables import from_table, read_toml
 
 LARGEST_SEED = 2**63 - 1
 """What a column of whole numbers holds."""
-LIGHTEST, HEAVIEST = 1e-15, 1e15
-"""Bounds of weights other than 0: FitSNAP's files have 1e-12 to 6e6; fits fail at 1e-300 and 1e160 (ours)."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +176,7 @@ class Study:
                     )
         for group, weight in self.weights.items():
             for name, value in vars(weight).items():
-                if value != 0 and not LIGHTEST <= value <= HEAVIEST:
-                    allowed = f"0, or a number from {LIGHTEST:g} to {HEAVIEST:g}"
-                    raise ValueError(f"weights.{group}: {name} is {value:g}; give {allowed}")
+                check_weight(f"weights.{group}: {name}", value)
 
     def _check_primary(self) -> None:
         """Refuse an outcome that the study does not ask for."""

@@ -63,6 +63,7 @@ def test_a_fit_leaves_the_frames_as_they_are():
         ("composition", {}, "is a descriptor without a model"),
         ("mean", {"options": {"x": 1}}, "unknown key 'x'"),
         ("mean", {"weights": {"cold": NOTHING, "hot": NOTHING}}, "nothing to fit"),
+        ("mean", {"weights": {"hot": {"energy": -1.0}}}, "weights: hot: energy is -1; give 0, or a number"),
         ("mean", {"weights": {"warm": {"energy": 2.0}}}, "unknown group 'warm'"),
     ],
 )

@@ -28,7 +28,7 @@ from crossprune.adapters.programs.pacemaker_program import VARIABLE
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.frames import energy_of, forces_of
-from crossprune.harness.errors import DataError, StudyError
+from crossprune.harness.errors import DataError, StudyError, TooFewFrames
 from crossprune.harness.lookup import load_potential
 from crossprune.harness.tables import from_table
 
@@ -102,6 +102,14 @@ def leave_a_potential(folder, frames):
 def fit(ace, frames, weights=None, seed=3):
     rng = np.random.default_rng(seed)
     return ace.fit(ace.prepare(frames), np.arange(len(frames)), weights=weights or {}, rng=rng)
+
+
+def test_weights_of_nothing_start_no_program(program, frames):
+    kept = program()
+    nothing = GroupWeight(energy=0.0, forces=0.0)
+    with pytest.raises(TooFewFrames, match="weights of energies and forces are 0"):
+        fit(by_pacemaker(frames), frames, {"even": nothing, "odd": nothing})
+    assert not kept.exists()
 
 
 def test_its_potential_is_read_and_carries_the_reference_energies(program, tmp_path, frames):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -69,11 +71,14 @@ BROKEN = [
     ("version", "magnetic_basis_type", "unknown key 'magnetic_basis_type'"),
     ("scaling = 1.0", "scaling = nan", "line 4: scaling: 'nan' is no number"),
     ("scaling = 1.0", "scaling = 1e999", "a number is infinite"),
+    ("scaling = 1.0", "scaling = 1e308", r"line 4: scaling: a number is beyond 1e\+30"),
+    ("scaling = 1.0", "scaling = 1e30", r"line 4: scaling: radial coefficients times 1e\+30 are beyond"),
     ("scaling = 1.0", "scaling = 1.0\nscaling = 2.0", "line 5: scaling comes twice"),
     ("scaling = 1.0", "__import__('os')", "line 4: .* is not read"),
     ("species_count = 1", "species_count = 2", "radial_coeffs of all pairs of 2 species are needed"),
     ("species_count = 1", "species_count = 999", "expected an integer from 1 to 118"),
     ("max_dist = 4.2", "max_dist = 0.2", "expected 0 <= min_dist < max_dist"),
+    ("max_dist = 4.2", "max_dist = 1000", "expected 0 <= min_dist < max_dist <= 30 Å, got 1.8 and 1000"),
     ("radial_basis_size = 8", "radial_basis_size = 7", "expected 7 numbers, got 8"),
     ("radial_funcs_count = 2", "radial_funcs_count = 3", "0-0: 2 rows, expected 3"),
     ("\t\t0-0", "\t\t0-1", "radial_coeffs of all pairs of 1 species"),
@@ -97,6 +102,21 @@ def test_broken_files_are_refused(text, tmp_path, old, new, says):
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(DataError, match=says):
         mtp.read_potential(path)
+
+
+@pytest.mark.parametrize("key", ["species_coeffs", "moment_coeffs"])
+def test_numbers_that_overflow_in_a_sum_are_refused(text, tmp_path, key):
+    path = tmp_path / "Mo.mtp"
+    path.write_text(re.sub(rf"({key} = {{)[^,}}]+", r"\g<1>1e300", text))
+    with pytest.raises(DataError, match=rf"{key}: a number is beyond 1e\+30"):
+        mtp.read_potential(path)
+
+
+def test_the_farthest_cutoff_is_that_of_options_and_files(tmp_path):
+    made = potential(cutoff=30.0)
+    assert mtp.read_potential(made.export(tmp_path)[0]).model.radial.cutoff == 30.0
+    with pytest.raises(ValueError, match=r"cutoff must be at most 30 Å, got 30\.5"):
+        mtp.MtpOptions(cutoff=30.5)
 
 
 def test_truncated_and_untrained_files_are_refused(text, tmp_path):

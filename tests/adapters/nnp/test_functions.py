@@ -9,7 +9,6 @@ from ase.build import bulk
 from crossprune.harness.errors import DataError
 
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[nnp]'")
-pytest.importorskip("torch", reason="needs torch: pip install 'crossprune[nnp]'")
 
 from crossprune.adapters.nnp import kernels
 from crossprune.adapters.nnp.functions import Angular, Radial, SymmetryFunctions, default_functions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -13,9 +14,10 @@ from crossprune.harness.errors import DataError, StudyError
 from crossprune.harness.lookup import load_potential
 
 pytest.importorskip("numba", reason="needs numba: pip install 'crossprune[nnp]'")
-pytest.importorskip("torch", reason="needs torch: pip install 'crossprune[nnp]'")
 
 from crossprune.adapters.nnp import Nnp, NnpOptions, read_potential
+from crossprune.adapters.nnp.network import Network
+from crossprune.adapters.nnp.potential import NnpPotential
 
 OPTIONS = NnpOptions(
     cutoff=4.2, n_radial=3, angular_sharpness=(1.0,), zetas=(1.0, 4.0), hidden=(6, 5), steps=20
@@ -120,6 +122,11 @@ def test_ensembles_get_a_folder_each(frames, tmp_path):
             "normalize_nodes\ncutoff_type 1",
             "normalize_nodes is not supported",
         ),
+        ("input.nn", "short t t l", "short t l", "has 3 layers after its inputs; .* got 1"),
+        ("input.nn", " -1 1 4.2", " -0.5 1 4.2", r"symfunction_short Cu 3 Cu Cu .*: λ is -0.5; known: 1, -1"),
+        ("input.nn", "2 Cu ", "2 Cu -", "eta=-.* of Cu is not of these elements, or out of range: 0 <= eta"),
+        ("input.nn", "4.2", "4200", "symmetry functions must share one cutoff"),
+        ("input.nn", " -1 1 4.2", " -1 0.5 4.2", "zeta=0.5.* out of range"),
         ("scaling.data", "   1    1 ", "   9    1 ", "lines for Cu, expected"),
         ("weights.029.data", " a         1 ", " b         1 ", "weights or biases are missing"),
         ("input.nn", "elements Cu Au", "", "holds no readable n2p2 potential"),
@@ -141,3 +148,54 @@ def test_wrong_names_are_explained(tmp_path):
         read_potential(f"{tmp_path}:hartree")
     with pytest.raises(StudyError, match="no such folder 'absent'"):
         read_potential("absent")
+
+
+def change(header, path, value):
+    """Return the header with something else at a path of keys and places."""
+    *way, last = path
+    inner = header
+    for key in way:
+        inner = inner[key]
+    inner[last] = value
+    return header
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (["offsets", "Cu"], "1.5", "one finite energy for each of Au, Cu"),
+        (["offsets", "Cu"], 10**400, "one finite energy for each"),
+        (["offsets", "Ag"], 1.0, "one finite energy for each"),
+        (["functions", "Cu", 0, "eta"], "x", "out of range"),
+        (["functions", "Cu", 0, "eta"], 10**400, "out of range"),
+        (["functions", "Cu", 0, "eta"], -1e5, "out of range"),
+        (["functions", "Cu", 0, "shift"], 1e300, "out of range"),
+        (["functions", "Cu", 0, "element"], "Ag", "is not of these elements"),
+        (["functions", "Cu", -1, "elements"], ["Cu", "Ag"], "is not of these elements"),
+        (["functions", "Cu", -1, "sign"], 0.5, "out of range"),
+        (["functions", "Cu", -1, "zeta"], None, "out of range"),
+        (["cutoff_function"], 7, "unknown cutoff function '7'"),
+        (["cutoff"], 1e4, "at most 30 Å"),
+        (["cutoff"], True, "the cutoff is no number"),
+        (["functions", "Xx"], [], "expected chemical symbols"),
+    ],
+)
+def test_headers_of_archives_say_what_can_be_used(fitted, tmp_path, path, value, says):
+    fitted.write(tmp_path)
+    archive = tmp_path / "nnp.npz"
+    arrays = dict(np.load(archive))
+    header = change(json.loads(str(arrays["header"])), path, value)
+    np.savez(archive, **{**arrays, "header": np.array(json.dumps(header))})
+    with pytest.raises(DataError, match=rf"nnp\.npz holds no readable networks: .*{says}"):
+        NnpPotential.read(tmp_path)
+
+
+def test_the_sharpest_set_that_options_allow_is_read_back(tmp_path):
+    options = dataclasses.replace(
+        OPTIONS, cutoff=0.1, n_radial=100, angular_sharpness=(1e4,), zetas=(1.0, 500.0)
+    )
+    functions = Nnp(["Cu"], options).functions
+    n = functions.n_functions
+    network = Network((np.ones((n, 1)),), (np.zeros(1),), (), *(np.full(n, x) for x in (0.0, 1.0, 0.0, 1.0)))
+    NnpPotential(functions, [[network]], {"Cu": 1}).write(tmp_path)
+    assert NnpPotential.read(tmp_path).functions == functions

@@ -181,6 +181,23 @@ def test_one_frame_is_too_few():
         fit(sample_frames(["Cu"], 1))
 
 
+@pytest.mark.parametrize(("n_frames", "fraction"), [(2, 0.75), (3, 0.9), (12, 0.96)])
+def test_a_frame_is_left_to_train_on_however_many_validate(n_frames, fraction):
+    frames = sample_frames(["Cu"], n_frames)
+    potential = fit(frames, dataclasses.replace(SMALL, validation_fraction=fraction))
+    assert potential.info["training_loss"] < 1
+    assert np.isfinite(potential.predict(bare(frames[0])).energy)
+
+
+def test_parameters_are_counted():
+    """Inputs, two hidden layers of 8, one output; each with its biases."""
+    frames = sample_frames(["Cu"], 4)
+    n_inputs = Nnp(["Cu"], SMALL).functions.n_functions
+    alone = (n_inputs + 1) * 8 + 9 * 8 + 9
+    assert fit(frames).info["n_parameters"] == alone
+    assert fit(frames, dataclasses.replace(SMALL, n_networks=2)).info["n_parameters"] == 2 * alone
+
+
 def test_divergence_is_an_error_not_a_bad_model():
     with pytest.raises(RuntimeError, match=r"training of adapter 'nnp' failed: .*lower step"):
         fit(sample_frames(["Cu"], 8), dataclasses.replace(SMALL, step=1e6))
@@ -211,15 +228,29 @@ def test_weakly_supervised_terms_change_the_fit_and_keep_it_deterministic(term):
         ({"cutoff": 0.0}, "cutoff must be positive"),
         ({"hidden": ()}, "hidden needs at least one layer"),
         ({"zetas": (0.5,)}, "zetas must be at least 1"),
+        ({"zetas": (1.0, 1e6)}, "zetas must be at least 1 and at most 500"),
+        ({"cutoff": 1000.0}, "cutoff must be from 0.1 to 30.0 Å, got 1000"),
+        ({"angular_sharpness": (1e9,)}, "angular_sharpness must be at most 10000"),
+        ({"n_radial": 100_000}, "n_radial must be at most 100"),
+        ({"energy_weight": 0.0, "force_weight": 0.0}, "both 0: nothing to fit"),
         ({"validation_fraction": 1.0}, "validation_fraction must lie between 0 and 1"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"weight_decay": -1.0}, "weight_decay must not be negative"),
-        ({"energy_weight": -1.0}, "energy_weight must not be negative"),
+        ({"energy_weight": -1.0}, "energy_weight is -1; give 0, or a number"),
     ],
 )
 def test_options_outside_their_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         NnpOptions(**change)
+
+
+def test_the_largest_sets_are_finite():
+    frames = sample_frames(["Cu"], 6)
+    functions = Nnp(["Cu"], dataclasses.replace(SMALL, n_radial=100, zetas=(1.0, 500.0))).functions
+    for atoms in frames:
+        description = functions.description(functions.environment(atoms))
+        assert np.isfinite(description.values).all()
+        assert np.isfinite(description.jacobian).all()
 
 
 def test_networks_of_one_seed_start_alike_whatever_was_chosen():

@@ -42,24 +42,24 @@ def mixed_up(base):
     return MixedUp
 
 
-def in_other_units(base, factor):
-    """Reads stresses as if they were in other units, or of the other sign."""
+def misread(base, read):
+    """Reads stresses (eV/Å³, shape (6,)) as ``read`` makes them: in other units, signs or another order."""
 
-    class InOtherUnits(base):
+    class Misread(base):
         def prepare(self, frames, *, workspace=None):
             wrong = [
                 label(
                     atoms,
                     energy=energy_of(atoms),
                     forces=forces_of(atoms),
-                    stress=None if stress_of(atoms) is None else factor * stress_of(atoms),
+                    stress=None if stress_of(atoms) is None else read(stress_of(atoms)),
                     group="x",
                 )
                 for atoms in frames
             ]
             return super().prepare(wrong, workspace=workspace)
 
-    return InOtherUnits
+    return Misread
 
 
 def short_sighted(base, **cutoffs):
@@ -89,9 +89,28 @@ def test_elements_that_change_places_are_found(chimes):
 
 @pytest.mark.parametrize("factor", [160.2, 1602.0, -1.0])
 def test_stresses_in_other_units_are_found(chimes, factor):
-    result = outcome(stress_labels_are_learned, in_other_units(chimes, factor))
+    result = outcome(stress_labels_are_learned, misread(chimes, lambda stress: factor * stress))
     assert result.outcome == "failed"
     assert "labels are in eV/Å³, positive under tension" in result.detail
+
+
+ORDERS = {
+    "of VASP, read as if it were ASE's": [0, 1, 2, 5, 3, 4],
+    "of ASE, turned the other way": [0, 1, 2, 4, 5, 3],
+    "yz and xz": [0, 1, 2, 4, 3, 5],
+    "yz and xy": [0, 1, 2, 5, 4, 3],
+    "xz and xy": [0, 1, 2, 3, 5, 4],
+    "xx and yy": [1, 0, 2, 3, 4, 5],
+    "yy and zz": [0, 2, 1, 3, 4, 5],
+    "normal ones in a circle": [1, 2, 0, 3, 4, 5],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_stresses_in_another_order_are_found(chimes, order):
+    result = outcome(stress_labels_are_learned, misread(chimes, lambda stress: stress[order]))
+    assert result.outcome == "failed"
+    assert "in the order xx yy zz yz xz xy" in result.detail
 
 
 def radial(base):
