@@ -267,20 +267,20 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
                     f"thermo_style custom step {'c_all' if style == 'sna/atom' else 'c_descriptor[1][1]'}",
                     "run 0 post no",
                 ]
-            )
+            ),
+            atoms,
         )
         return box
 
-    def _command(self, commands: str) -> None:
-        """Give LAMMPS commands; it raises a bare `Exception` when it gives up."""
+    def _command(self, commands: str, atoms: Atoms) -> None:
+        """Give LAMMPS commands; a refusal is the reference's where there is one."""
         try:
-            self._session.lammps.commands_string(commands)
-        except Exception as error:
+            self._session.command(commands, atoms)
+        except DataError as error:
             if not self.options.reference:
                 raise
-            reason = " ".join(str(error).split())
             raise StudyError(
-                f"adapter 'snap': LAMMPS refuses reference = {list(self.options.reference)}: {reason}"
+                f"adapter 'snap': LAMMPS refuses reference = {list(self.options.reference)}: {error}"
             ) from None
 
     def _moments(self) -> list[tuple[int, int, int]]:
