@@ -101,8 +101,8 @@ def weighted_rows(
     slopes, places = np.array(arrays["slopes"][subset]), arrays["block"][subset].tolist()
     for index, atoms in enumerate(kept or ()):
         if len(atoms) < sizes[index]:  # slopes and block of a frame are those of all of its atoms
-            rows = components_of(atoms)
-            forces[index], force_labels[index] = forces[index][rows], force_labels[index][rows]
+            own = components_of(atoms)
+            forces[index], force_labels[index] = forces[index][own], force_labels[index][own]
             slopes[index], places[index] = np.abs(forces[index]).max(axis=0, initial=0.0), -1
     n_used, blocks = len(subset) if options.force_weight else 0, np.asarray(arrays["blocks"])
     return WeightedRows(
