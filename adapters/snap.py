@@ -18,9 +18,16 @@ from crossprune.adapters.programs.lammps import (
     Session,
     require_lammps,
 )
-from crossprune.adapters.programs.overlays import overlaid, require_reference
+from crossprune.adapters.programs.overlays import overlaid, require_over, require_reference
 from crossprune.adapters.programs.pair_commands import FOLDER
-from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, IntArray, require_elements
+from crossprune.harness.contract import (
+    SMALLEST_SLOPE,
+    Capabilities,
+    Descriptor,
+    FloatArray,
+    IntArray,
+    require_elements,
+)
 from crossprune.harness.errors import DataError, StudyError
 
 ENERGY_ROWS, STRESS_ROWS = 1, 6
@@ -55,7 +62,6 @@ class SnapOptions(LinearOptions):
     """Radius per element in units where 0.5 is the default: r_cut(ij) = cutoff · (R_i + R_j)."""
     element_weights: Mapping[str, float] = field(default_factory=dict)
     """Neighbour density weight per element; default: evenly spaced from 1 down to 0.5."""
-
     bnormflag: bool = False
     """Divide each component by 2j + 1 (LAMMPS's keyword), as FitSNAP's example of InP does."""
     wselfallflag: bool = False
@@ -104,6 +110,7 @@ class SnapPotential(LammpsPotential, LinearPotential):
         super().__init__(elements, commands, files, info)
         if coefficients is None or offsets is None:
             _require_parameters(files)
+            require_over(commands, elements, "snap", _files_of(elements))
             blocks = _read_coefficients(files[COEFFICIENTS], len(elements))
             offsets, coefficients = blocks[:, 0], blocks[:, 1:].ravel()
             if commands[0].split()[1] == "hybrid/overlay":
@@ -131,6 +138,11 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         require_lammps(self.name)
         super().__init__(elements, options, isolated_atom_energies)
         self._session = Session()
+        if self.options.reference:
+            try:
+                overlaid(self.options.reference, self.elements, "snap", [])
+            except DataError as error:
+                raise StudyError(f"adapter 'snap': reference: {error}") from None
 
     @classmethod
     def geometry(cls, spacing: float) -> Mapping[str, Any]:
@@ -164,6 +176,20 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         block = np.arange(self._per_element(quadratic=self.options.quadratic)) >= linear
         kinds = np.tile(block.astype(np.int64), len(self.elements))
         return np.append(kinds, np.zeros(self.n_known, dtype=np.int64))
+
+    def column_scales(self) -> FloatArray:
+        """Return the largest component of an atom alone, of which ``bzeroflag`` leaves rounding.
+
+        It is 2J + 1. A product is rounding where both of its factors are.
+        """
+        single = 1.0 if self.options.bnormflag else self.options.twojmax + 1.0
+        return np.where(self.column_kinds() == 0, single, SMALLEST_SLOPE * single**2)
+
+    def alone(self) -> FloatArray | None:
+        """Return the rows of an atom alone, which are not zero without ``bzeroflag``."""
+        if self.options.bzeroflag:
+            return None
+        return np.array([self.rows(Atoms(element)).energy for element in self.elements])
 
     def features(self, atoms: Atoms) -> FloatArray:
         """Return the bispectrum components of each atom (dimensionless); never their products."""
@@ -212,8 +238,7 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
 
     def potential(self, solution: Solution) -> SnapPotential:
         """Write the coefficients in LAMMPS's format, 17 digits each."""
-        names = " ".join(self.elements)
-        files = f"{FOLDER}{COEFFICIENTS} {FOLDER}{PARAMETERS} {names}"
+        files = _files_of(self.elements)
         commands = ["pair_style snap", f"pair_coeff * * {files}"]
         if self.options.reference:
             over = f"pair_coeff * * snap {files}"
@@ -235,21 +260,18 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
         switches = map(int, (options.bzeroflag, options.quadratic, options.explicit_multi_element))
         values = [lengths[0], options.twojmax, *lengths[1:], *switches]
         lines = [f"{key} {value}\n" for key, value in zip(KEYS, values, strict=True)]
-        on = [f"{key} 1\n" for key in SWITCHES if getattr(options, key)]
-        return "# fitted by crossprune\n" + "".join(lines + on)
+        lines += [f"{key} 1\n" for key in SWITCHES if getattr(options, key)]
+        return "# fitted by crossprune\n" + "".join(lines)
 
     def _load(self, atoms: Atoms, style: str, *, quadratic: bool) -> Box:
         """Run LAMMPS on ``atoms`` with one descriptor compute."""
         options, session = self.options, self._session
         box = session.load(atoms, self.elements)
         radii = [self._radius(element) for element in self.elements]
-        weights = [self._weight(element) for element in self.elements]
+        weights = map(self._weight, self.elements)
         reach = 2 * options.cutoff * max(radii)
-        chem = (
-            f" chem {len(self.elements)} {' '.join(map(str, range(len(self.elements))))}"
-            if options.explicit_multi_element
-            else ""
-        )
+        n = len(self.elements)
+        chem = f" chem {n} {' '.join(map(str, range(n)))}" if options.explicit_multi_element else ""
         switches = "".join(f" {key} 1" for key in SWITCHES if getattr(options, key))
         listing = " ".join(f"{value:.17g}" for value in (*radii, *weights))
         pairs = [f"pair_style zero {reach + 0.01:.17g} nocoeff", "pair_coeff * *"]
@@ -267,20 +289,20 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
                     f"thermo_style custom step {'c_all' if style == 'sna/atom' else 'c_descriptor[1][1]'}",
                     "run 0 post no",
                 ]
-            )
+            ),
+            atoms,
         )
         return box
 
-    def _command(self, commands: str) -> None:
-        """Give LAMMPS commands; it raises a bare `Exception` when it gives up."""
+    def _command(self, commands: str, atoms: Atoms) -> None:
+        """Give LAMMPS commands; a refusal is the reference's where there is one."""
         try:
-            self._session.lammps.commands_string(commands)
-        except Exception as error:
+            self._session.command(commands, atoms)
+        except DataError as error:
             if not self.options.reference:
                 raise
-            reason = " ".join(str(error).split())
             raise StudyError(
-                f"adapter 'snap': LAMMPS refuses reference = {list(self.options.reference)}: {reason}"
+                f"adapter 'snap': LAMMPS refuses reference = {list(self.options.reference)}: {error}"
             ) from None
 
     def _moments(self) -> list[tuple[int, int, int]]:
@@ -334,6 +356,10 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
     def _weight(self, element: str) -> float:
         spaced = np.linspace(1.0, 0.5, len(self.elements)) if len(self.elements) > 1 else [1.0]
         return self.options.element_weights.get(element, float(spaced[self.elements.index(element)]))
+
+
+def _files_of(elements: Sequence[str]) -> str:
+    return f"{FOLDER}{COEFFICIENTS} {FOLDER}{PARAMETERS} {' '.join(elements)}"
 
 
 def _require_parameters(files: Mapping[str, str]) -> None:

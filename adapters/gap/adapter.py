@@ -18,6 +18,7 @@ from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.gap.potential import GapPotential
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.programs import process, quip
+from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -118,6 +119,7 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         return from_quip(self._describe(atoms, gradient=True), atoms.numbers)
 
     def _describe(self, atoms: Atoms, *, gradient: bool) -> dict[str, Any]:
+        require_places(atoms)
         box = quip.boxed(atoms, self.options.cutoff)
         with quip.LOCK:
             if self._soap is None:
@@ -128,15 +130,18 @@ class Gap(Descriptor[GapOptions], Fitter[GapOptions]):
         return found
 
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
-        """Check elements and labels; for the fast fitter, compute the kernel rows.
+        """Check elements, places and labels; for the fast fitter, compute the kernel rows.
 
         Raises
         ------
+        DataError
+            If a structure has no proper cell or two atoms at the same place, among others.
         StudyError
             If the rows need more space than ``rows_gb``.
         """
         for atoms in frames:
             require_elements(atoms, self.elements, "adapter 'gap'")
+            require_places(atoms)
             energy_of(atoms)
             forces_of(atoms)
         if self.options.fitter == "gap_fit" or not frames:

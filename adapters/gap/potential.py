@@ -14,6 +14,7 @@ from crossprune.adapters.gap import gap_fit
 from crossprune.adapters.gap.fast import SparseModel
 from crossprune.adapters.gap.received import require_gap
 from crossprune.adapters.programs import quip
+from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import Potential, Prediction
 from crossprune.harness.errors import DataError
 
@@ -45,6 +46,7 @@ class GapPotential(Potential):
     def predict(self, atoms: Atoms) -> Prediction:
         """Predict one structure; stress (−virial/V) where it is periodic in three directions."""
         self.require_elements(atoms)
+        require_places(atoms)
         has_stress = bool(atoms.pbc.all())
         properties = ["energy", "forces", "virial"] if has_stress else ["energy", "forces"]
         box = quip.boxed(atoms, self.cutoff)

@@ -191,6 +191,20 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         """Return each column's kind, see `crossprune.harness.contract.vanishing`; override for products."""
         return np.zeros(self.n_columns, dtype=np.int64)
 
+    def column_scales(self) -> FloatArray:
+        """Return sizes that rounding is judged against; override where rows without neighbours are not 0.
+
+        Shape (n_columns,), in units of energy rows per atom; see `crossprune.harness.contract.vanishing`.
+        """
+        return np.zeros(self.n_columns)
+
+    def alone(self) -> FloatArray | None:
+        """Return the energy rows of an atom alone, shape (n_elements, n_columns); None where they are zero.
+
+        Offsets then are the energies of isolated atoms less what these rows give.
+        """
+        return None
+
     def solve(self, rows: WeightedRows) -> Solution:
         """Solve the weighted problem, each column held down by the prior; override for another solver."""
         if self.options.regularisation != "ridge":
@@ -305,6 +319,8 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
             solution = replace(solution, offsets=basis @ solution.offsets)
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
+            if (alone := self.alone()) is not None:
+                known = known - alone @ np.append(solution.coefficients, np.ones(self.n_known))
             solution = Solution(solution.coefficients, known, solution.condition_number)
         potential = self.potential(solution)
         potential.info["condition_number"] = solution.condition_number

@@ -50,6 +50,12 @@ class Family(Protocol):
     def column_kinds(self) -> IntArray:
         """Return each column's kind."""
 
+    def column_scales(self) -> FloatArray:
+        """Return what columns are small against, whatever the data."""
+
+    def alone(self) -> FloatArray | None:
+        """Return the energy rows of an atom alone, or None where they are zero."""
+
 
 def weighted_rows(
     fitter: Family,
@@ -83,7 +89,7 @@ def weighted_rows(
     if fitter.isolated_atom_energies:
         energies -= counts @ np.array([fitter.isolated_atom_energies[e] for e in fitter.elements])
         counts = counts[:, :0]
-    rows = arrays["energy"][subset]
+    rows = per_frame = _energy_rows(fitter, prepared, subset)
     weight = options.energy_weight * np.array([one.energy for one in group]) / sizes
     dense = [np.hstack([rows[:, :n_free], counts]) * weight[:, None]]
     targets = [(energies - rows[:, n_free:].sum(axis=1)) * weight]
@@ -105,8 +111,8 @@ def weighted_rows(
     slopes, places = np.array(arrays["slopes"][subset]), arrays["block"][subset].tolist()
     for index, atoms in enumerate(kept or ()):
         if len(atoms) < sizes[index]:  # slopes and block of a frame are those of all of its atoms
-            rows = components_of(atoms)
-            forces[index], force_labels[index] = forces[index][rows], force_labels[index][rows]
+            own = components_of(atoms)
+            forces[index], force_labels[index] = forces[index][own], force_labels[index][own]
             slopes[index], places[index] = np.abs(forces[index]).max(axis=0, initial=0.0), -1
     n_used, blocks = len(subset) if options.force_weight else 0, np.asarray(arrays["blocks"])
     return WeightedRows(
@@ -120,7 +126,7 @@ def weighted_rows(
         ],
         force_weights=options.force_weight * np.array([one.forces for one in group])[:n_used],
         blocks=[None if place < 0 else blocks[place] for place in places[:n_used]],
-        vanishing=_vanishing(fitter, prepared, subset, group, slopes, with_stress=kept is None),
+        vanishing=_vanishing(fitter, prepared, subset, group, (per_frame, slopes), with_stress=kept is None),
     )
 
 
@@ -129,20 +135,21 @@ def _vanishing(
     prepared: Prepared,
     subset: IntArray,
     group: Sequence[GroupWeight],
-    slopes: FloatArray,
+    energies_and_slopes: tuple[FloatArray, FloatArray],
     *,
     with_stress: bool,
 ) -> NDArray[np.bool_] | None:
     """Mark the columns that hold rounding noise in all rows that count; None if there are none.
 
     Sizes are those of rows without weights: energies per atom and stresses times the volume per atom (no
-    unit), slopes of forces per Å, a length of the order of those over which the functions change.
+    unit), slopes of forces per Å, a length of the order of those over which the functions change. Where atoms
+    have no neighbours all columns may be noise: scales that do not come from the rows see that.
     """
     options, arrays, n_free = fitter.options, prepared.arrays, fitter.n_columns - fitter.n_known
-    sizes = arrays["counts"][subset].sum(axis=1)
+    sizes, (energies, slopes) = arrays["counts"][subset].sum(axis=1), energies_and_slopes
     parts = [
         (
-            np.abs(arrays["energy"][subset]) / sizes[:, None],
+            np.abs(energies) / sizes[:, None],
             [options.energy_weight * g.energy for g in group],
         ),
         (slopes, [options.force_weight * g.forces for g in group]),
@@ -151,11 +158,18 @@ def _vanishing(
         volumes = np.array([prepared.frames[index].cell.volume for index in subset]) / sizes
         stress = np.nan_to_num(arrays["stress"].reshape(-1, 6, fitter.n_columns)[subset])
         parts.append((np.abs(stress).max(axis=1) * volumes[:, None], [g.stress for g in group]))
-    largest = np.max([part.max(axis=0) for part, _ in parts], axis=0)
+    largest = np.max([*(part.max(axis=0) for part, _ in parts), fitter.column_scales()], axis=0)
     used = np.max([part[np.array(weight) > 0].max(axis=0, initial=0.0) for part, weight in parts], axis=0)
     kinds = fitter.column_kinds()[:n_free]
     found = vanishing(used[:n_free], largest[:n_free], kinds, SMALLEST_SLOPE)
     return found if found.any() else None
+
+
+def _energy_rows(fitter: Family, prepared: Prepared, subset: IntArray) -> FloatArray:
+    """Return energy rows, less those of the atoms alone where their energies are known."""
+    rows: FloatArray = prepared.arrays["energy"][subset]
+    alone = fitter.alone() if fitter.isolated_atom_energies else None
+    return rows if alone is None else rows - prepared.arrays["counts"][subset] @ alone
 
 
 def force_starts(prepared: Prepared) -> NDArray[np.int64]:

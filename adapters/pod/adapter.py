@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
-from crossprune.adapters.linear.fitter import LinearFitter, Rows
+from crossprune.adapters.linear.fitter import LinearFitter, LinearPotential, Rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.pod.files import Coefficients
 from crossprune.adapters.pod.options import PodOptions
 from crossprune.adapters.pod.potential import PodPotential
 from crossprune.adapters.pod.rows import Describer
 from crossprune.adapters.programs.lammps import require_lammps
-from crossprune.harness.contract import Capabilities, Descriptor, FloatArray, IntArray, require_elements
+from crossprune.harness.contract import (
+    Capabilities,
+    Descriptor,
+    FloatArray,
+    IntArray,
+    Prepared,
+    Weights,
+    allocate,
+    have_weight,
+    require_elements,
+)
+from crossprune.harness.contract.neighbours import find_neighbours
+from crossprune.harness.data.frames import group_of
+from crossprune.harness.errors import StudyError
 
 CUTOFF = 1.83
 """Cutoff over the spacing of atoms; see docs/tuning.md."""
@@ -88,6 +102,52 @@ class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
     def rows(self, atoms: Atoms) -> Rows:
         """Read the design rows off ``compute pod/global``: energy, forces and virial in one pass."""
         return self._describer.rows(atoms)
+
+    def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
+        """Compute the design rows of every frame, and its shortest distance below the inner cutoff."""
+        prepared = super().prepare(frames, workspace=workspace)
+        shortest = allocate(workspace, "shortest", (len(frames),))
+        for index, atoms in enumerate(frames):
+            distances = find_neighbours(atoms, self.options.inner_cutoff).distances
+            shortest[index] = distances.min(initial=np.inf)
+        return Prepared(frames, {**prepared.arrays, "shortest": shortest})
+
+    def fit(
+        self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
+    ) -> LinearPotential:
+        """Solve the weighted ridge problem of the chosen rows; ``rng`` is not used.
+
+        Raises
+        ------
+        StudyError
+            If atoms of a chosen frame that counts are nearer than the inner cutoff.
+        """
+        self._require_reach(prepared, subset, weights)
+        return super().fit(prepared, subset, weights=weights, rng=rng)
+
+    def fit_masked(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        kept: Sequence[IntArray],
+        *,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> LinearPotential:
+        """Solve the weighted ridge problem of the force rows of ``kept`` and all energy rows; see `fit`."""
+        self._require_reach(prepared, subset, weights)
+        return super().fit_masked(prepared, subset, kept, weights=weights, rng=rng)
+
+    def _require_reach(self, prepared: Prepared, subset: IntArray, weights: Weights) -> None:
+        """Refuse what radial functions cannot describe: they oscillate ever faster below the inner cutoff."""
+        counted = [index for index in subset if have_weight([group_of(prepared.frames[index])], weights)]
+        shortest = float(prepared.arrays["shortest"][counted].min(initial=np.inf))
+        if shortest < self.options.inner_cutoff:
+            raise StudyError(
+                f"adapter 'pod': atoms of the chosen frames are {shortest:.3f} Å apart, and inner_cutoff is "
+                f"{self.options.inner_cutoff} Å, below which the radial functions fit nothing; give it as "
+                f"{0.9 * shortest:.2f} or less"
+            )
 
     def potential(self, solution: Solution) -> PodPotential:
         """Write the coefficients in LAMMPS's format, 17 digits each."""

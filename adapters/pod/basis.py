@@ -15,6 +15,9 @@ N_SCALES = 3
 """Scales of the Bessel functions: LAMMPS always takes three (1e-3, 2 and 4)."""
 LARGEST_POLYNOMIALS = 16
 """Largest degree of Bessel functions and of inverse powers; more are collinear in double precision."""
+SMALLEST_CUTOFF, SMALLEST_WIDTH = 0.5, 0.1
+"""Å, of the cutoff and of the interval down to the inner one. No atoms are nearer than 0.5 Å, and LAMMPS
+cuts space into cells of half the cutoff; a narrow interval has functions of exp(4 (r_in - r)/width) below."""
 MOST_DESCRIPTORS = 50_000
 """Per element: a slip in a number of functions would ask LAMMPS for all memory."""
 
@@ -48,6 +51,11 @@ class Basis:
             raise ValueError(
                 f"the inner cutoff must be at least 0 and below the cutoff, got {self.inner_cutoff} and "
                 f"{self.cutoff} Å"
+            )
+        if self.cutoff < SMALLEST_CUTOFF or self.cutoff - self.inner_cutoff < SMALLEST_WIDTH:
+            raise ValueError(
+                f"the cutoff must be at least {SMALLEST_CUTOFF} Å and {SMALLEST_WIDTH} Å beyond the inner "
+                f"cutoff, got {self.cutoff} and {self.inner_cutoff} Å"
             )
         _require_between("the degree of Bessel functions", self.bessel, 1, LARGEST_POLYNOMIALS)
         _require_between("the degree of inverse powers", self.inverse, 0, LARGEST_POLYNOMIALS)
@@ -143,7 +151,7 @@ def _products(left: Block, right: Block, degree: int, radial: int) -> int:
     if radial == 0:
         return 0
     (left_sets, left_radial, left_degrees), (right_sets, right_radial, right_degrees) = left, right
-    sets = sum(1 for i, j in product(range(left_sets), range(right_sets)) if j >= i)
+    sets = sum(range(right_sets, max(right_sets - left_sets, 0), -1))  # of j ≥ i
     kept = 0
     for (m, (a, first)), (n, (b, second)) in product(
         product(range(left_radial), enumerate(left_degrees)),

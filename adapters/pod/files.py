@@ -130,7 +130,7 @@ def _value(key: str, words: Sequence[str], place: str) -> float:
     try:
         (word,) = words
         value = float(word) if key in LENGTHS else float(int(word))
-    except ValueError:
+    except (ValueError, OverflowError):
         kind = "number" if key in LENGTHS else "whole number"
         raise DataError(f"{place}: expected {key} and one {kind}, got {' '.join(words)[:60]!r}") from None
     if not np.isfinite(value) or abs(value) > 1e6:

@@ -20,9 +20,10 @@ from crossprune.adapters.pod.files import (
     read_coefficients,
     read_parameters,
 )
-from crossprune.adapters.pod.rows import Describer
+from crossprune.adapters.pod.rows import Describer, grazes, require_finite
 from crossprune.adapters.programs.lammps import LammpsPotential, potentials_folder
 from crossprune.adapters.programs.pair_commands import FOLDER
+from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import Dynamics, Prediction, Thermostat
 from crossprune.harness.data.frames import element_counts
 from crossprune.harness.errors import DataError, StudyError, unknown_name
@@ -71,10 +72,18 @@ class PodPotential(LammpsPotential, LinearPotential):
         return cls(basis.elements, commands_of(basis.elements), files)
 
     def predict(self, atoms: Atoms) -> Prediction:
-        """Predict by ``pair_style pod``, or by rows where that would break down; see `is_sound`."""
+        """Predict by ``pair_style pod``, or by rows where that breaks down; see `is_sound` and `grazes`.
+
+        Raises
+        ------
+        DataError
+            If there is an unknown element, LAMMPS does not take the structure, or nothing finite comes of it.
+        """
         self.require_elements(atoms)
-        if is_sound(self.basis, atoms):
-            return self._session.predict(atoms, self.elements, self.pair_commands)
+        if not grazes(self.basis, atoms) and is_sound(self.basis, atoms):
+            found = self._session.predict(atoms, self.elements, self.pair_commands)
+            require_finite(atoms, np.array(found.energy), found.forces)
+            return found
         rows, k = self._describer.rows(atoms), self.coefficients
         energy = rows.energy @ k + element_counts([atoms], self.elements)[0] @ self.offsets
         stress = None if rows.stress is None else rows.stress @ k
@@ -88,6 +97,7 @@ class PodPotential(LammpsPotential, LinearPotential):
         Its buffers only grow, so that later steps are sound as well.
         """
         self.require_elements(atoms)
+        require_places(atoms)
         if not is_sound(self.basis, atoms):
             return None
         return super().dynamics(atoms, timestep=timestep, thermostat=thermostat)

@@ -22,6 +22,7 @@ from ase.units import fs
 from crossprune.adapters.programs.launchers import alone, unlink_shared_memory
 from crossprune.adapters.programs.libraries import load_own
 from crossprune.adapters.programs.pair_commands import FOLDER, require_safe
+from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import (
     Dynamics,
     FloatArray,
@@ -87,7 +88,14 @@ class Box:
 
     @classmethod
     def of(cls, atoms: Atoms) -> Self:
-        """Rotate and wrap ``atoms``; open directions get a perpendicular vector around the atoms."""
+        """Rotate and wrap ``atoms``; open directions get a perpendicular vector around the atoms.
+
+        Raises
+        ------
+        DataError
+            If there is no such box, or two atoms are at the same place; see `require_places`.
+        """
+        require_places(atoms)
         pbc = np.asarray(atoms.pbc)
         cell = complete_cell(np.where(pbc[:, None], atoms.cell.array, 0.0))
         fractional = atoms.positions @ np.linalg.inv(cell)
@@ -134,7 +142,13 @@ class Session:
         return self._lammps
 
     def load(self, atoms: Atoms, elements: Sequence[str]) -> Box:
-        """Make ``atoms`` the content of the instance, atom types numbered as ``elements``."""
+        """Make ``atoms`` the content of the instance, atom types numbered as ``elements``.
+
+        Raises
+        ------
+        DataError
+            If ``atoms`` do not fit into a box, or into one that LAMMPS takes.
+        """
         box = Box.of(atoms)
         lower = box.cell
         boundary = " ".join("p" if periodic else "f" for periodic in box.pbc)
@@ -155,7 +169,7 @@ class Session:
             f"create_box {len(elements)} box",
             *masses,
         ]
-        self.lammps.commands_string("\n".join(commands))
+        self.command("\n".join(commands), atoms)
         kinds = [elements.index(symbol) + 1 for symbol in atoms.get_chemical_symbols()]
         count = self.lammps.create_atoms(
             len(atoms), list(range(1, len(atoms) + 1)), kinds, box.positions.ravel().tolist()
@@ -163,6 +177,20 @@ class Session:
         if count != len(atoms):
             raise RuntimeError(f"LAMMPS took {count} of {len(atoms)} atoms of {atoms.get_chemical_formula()}")
         return box
+
+    def command(self, commands: str, atoms: Atoms, what: str = "compute") -> None:
+        """Give LAMMPS commands, a line each.
+
+        Raises
+        ------
+        DataError
+            With LAMMPS's reason, on one line, if it refuses them on ``atoms``.
+        """
+        try:
+            self.lammps.commands_string(commands)
+        except Exception as error:  # LAMMPS raises nothing else when it gives up
+            reason = " ".join(str(error).split())
+            raise DataError(f"LAMMPS cannot {what} {atoms.get_chemical_formula()}: {reason}") from None
 
     def predict(self, atoms: Atoms, elements: Sequence[str], pair_commands: Sequence[str]) -> Prediction:
         """Compute energy, forces and (for periodic cells) stress with the given pair style.
@@ -174,13 +202,8 @@ class Session:
         """
         box = self.load(atoms, elements)
         output = "thermo_style custom step pe pxx pyy pzz pxy pxz pyz"
-        try:
-            self.lammps.commands_string("\n".join([*pair_commands, output, "run 0 post no"]))
-        except Exception as error:  # LAMMPS raises nothing else when it gives up
-            reason = " ".join(str(error).split())
-            raise DataError(
-                f"LAMMPS cannot use this potential on {atoms.get_chemical_formula()}: {reason}"
-            ) from None
+        commands = "\n".join([*pair_commands, output, "run 0 post no"])
+        self.command(commands, atoms, "use this potential on")
         forces = np.array(self.lammps.gather_atoms("f", 1, 3)).reshape(-1, 3) @ box.rotation.T
         stress = None
         if all(box.pbc):

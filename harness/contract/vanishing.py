@@ -32,7 +32,8 @@ def vanishing(sizes: FloatArray, largest: FloatArray, kinds: IntArray, smallest:
     products of equally many factors, which have equal powers of the size of a factor; between kinds
     sizes differ by such powers for good reasons. Each kind has a column that cannot vanish (all l = 0),
     which is why rows of energies, forces and stresses must be one kind together: all forces of a perfect
-    crystal are noise, and as a kind of their own the largest noise would pass.
+    crystal are noise, and as a kind of their own the largest noise would pass. Without neighbours it vanishes
+    too; where the columns are not exactly 0 then, ``largest`` must hold what they are noise of.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ def vanishing(sizes: FloatArray, largest: FloatArray, kinds: IntArray, smallest:
         Largest number in each column that is used, shape (n_columns,), in units in which rows of all
         sorts are comparable.
     largest
-        Largest number in each column, used or not, shape (n_columns,).
+        Largest number in each column, used or not, or what stands for it, shape (n_columns,).
     kinds
         Kind of each column, 0, 1, …, shape (n_columns,).
     smallest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from crossprune.harness.contract import SMALLEST_SLOPE, GroupWeight, vanishing
@@ -120,3 +121,44 @@ def test_small_kinds_are_kept_and_small_members_of_a_kind_are_not():
 def test_what_is_not_finite_does_not_hide():
     sizes = np.array([1.0, np.nan, np.inf])
     assert not vanishing(sizes, sizes, np.zeros(3, dtype=int), SMALLEST_SLOPE).any()
+
+
+def isolated(energy, length, n_atoms=1):
+    """Return atoms farther apart than any cutoff, labelled."""
+    atoms = Atoms("Cu" * n_atoms, np.arange(n_atoms)[:, None] * [7.0, 0, 0], cell=[length] * 3, pbc=True)
+    return label(atoms, energy=energy, forces=np.zeros((n_atoms, 3)), stress=None, group="isolated")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"bnormflag": True},
+        {"regularisation": "evidence"},
+        {"regularisation": "ard"},
+        {"quadratic": True, "twojmax": 4},
+        {"quadratic": True, "twojmax": 4, "regularisation": "ard"},
+        {"bzeroflag": False},
+        {"bzeroflag": False, "quadratic": True, "twojmax": 4},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("frames", "known", "energy"),
+    [
+        ([isolated(-0.4, 12)], None, -0.4),
+        ([isolated(-0.4, 12), isolated(-0.401, 13)], None, -0.4005),
+        ([isolated(-0.401, 12)], {"Cu": -0.4}, -0.4),
+        ([isolated(-0.8, 20, 2)], None, -0.4),
+    ],
+    ids=["one", "two", "known", "beyond the cutoff"],
+)
+def test_atoms_without_neighbours_say_nothing_but_their_energy(
+    frames, known, energy, options, require_adapter
+):
+    """SNAP's components of an atom alone are subtracted up to rounding, which is all that is left of them."""
+    require_adapter("snap")
+    adapter = resolve("model", {"model": {"adapter": "snap", **options}}).make(("Cu",), known)
+    prepared = adapter.prepare(frames)
+    potential = adapter.fit(prepared, np.arange(len(frames)), weights={}, rng=np.random.default_rng(0))
+    assert potential.predict(bulk("Cu", cubic=True)).energy == pytest.approx(4 * energy, abs=1e-6)

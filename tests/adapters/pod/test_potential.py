@@ -230,6 +230,8 @@ def test_strange_lines_of_a_parameter_file_are_refused(line, says):
         ("species Mo Mo", "distinct chemical symbols"),
         ("species Mo\nbessel_polynomial_degree 2.5", "one whole number, got '2.5'"),
         ("species Mo\nrcut inf", "rcut inf is out of range"),
+        ("species Mo\nbessel_polynomial_degree " + "9" * 400, "line 2: expected bessel_polynomial_degree"),
+        ("species Mo\nrin 4.4999999999\nrcut 4.5", "0.1 Å beyond the inner cutoff"),
         ("species Mo\ntwobody_number_radial_basis_functions 9999", "must be between 0 and 20, got 9999"),
     ],
 )

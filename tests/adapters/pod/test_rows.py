@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from crossprune.adapters.linear.fitter import Solution
 from crossprune.adapters.pod import Pod, PodOptions
-from crossprune.harness.errors import DataError
+from crossprune.harness.checks.subject import sample_frames
+from crossprune.harness.contract import GroupWeight
+from crossprune.harness.contract.neighbours import find_neighbours
+from crossprune.harness.errors import DataError, StudyError
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 ALL_ORDERS = {
@@ -221,6 +225,8 @@ def test_foreign_elements_are_refused():
     ("options", "says"),
     [
         ({"cutoff": 0.4}, "below the cutoff, got 1.0 and 0.4 Å"),
+        ({"cutoff": 0.001, "inner_cutoff": 0.0}, "at least 0.5 Å and 0.1 Å beyond the inner cutoff"),
+        ({"cutoff": 4.5, "inner_cutoff": 4.4999999999}, "at least 0.5 Å and 0.1 Å beyond the inner cutoff"),
         ({"fourbody_radial_functions": 9}, "must not exceed the three-body one, got 9 > 8"),
         ({"fivebody_radial_functions": 5}, "five-body number of radial functions must not exceed the four"),
         ({"threebody_angular_degree": 13}, "three-body angular degree must be between 0 and 12, got 13"),
@@ -236,3 +242,72 @@ def test_foreign_elements_are_refused():
 def test_what_lammps_cannot_do_is_refused(options, says):
     with pytest.raises(ValueError, match=says):
         PodOptions(**options)
+
+
+def test_functions_are_smooth_at_the_inner_cutoff():
+    """There LAMMPS divides 0 by 0, and beside it rounding by little; the mean of both sides is without."""
+    adapter, inner = pod(["Mo"]), 1.0
+
+    def rows(beyond):
+        positions = [[0, 0, 0], [inner + beyond, 0, 0], [0, 2.5, 0.3], [2.4, 2.6, 0.5], [1, 1, 2.5]]
+        return adapter.rows(Atoms("Mo5", positions=positions))
+
+    sides = [rows(beyond) for beyond in (2e-4, -2e-4)]
+    energy, forces = ((sides[0].energy + sides[1].energy) / 2, (sides[0].forces + sides[1].forces) / 2)
+    for beyond in (0.0, 1e-16, -1e-12, 1e-9, -1e-7):
+        found = rows(beyond)
+        # of second order in a strain of 1e-4, which moves the other pairs as well
+        assert np.abs(found.energy - energy).max() < 5e-6 * np.abs(energy).max()
+        assert np.abs(found.forces - forces).max() < 5e-6 * np.abs(forces).max()
+
+
+def test_features_and_predictions_are_finite_at_the_inner_cutoff():
+    adapter = pod(["Mo"])
+    coefficients = np.random.default_rng(0).normal(size=adapter.n_columns)
+    potential = adapter.potential(Solution(coefficients, np.array([-1.0]), 1.0))
+    atoms = cell(["Mo"], repeat=2)
+    shortest = find_neighbours(atoms, 3.0).distances.min()
+    atoms.set_cell(atoms.cell.array / shortest, scale_atoms=True)  # the inner cutoff is 1 Å
+    rows, found = adapter.rows(atoms), potential.predict(atoms)
+    np.testing.assert_allclose(adapter.features(atoms).sum(axis=0), rows.energy, rtol=1e-9)
+    assert found.energy == pytest.approx(rows.energy @ coefficients - len(atoms), rel=1e-12)
+    np.testing.assert_allclose(found.forces.ravel(), rows.forces @ coefficients, rtol=1e-12)
+    assert np.isfinite(found.stress).all()
+
+
+def test_what_is_not_finite_is_refused():
+    """Far below the inner cutoff the radial functions overflow."""
+    adapter = Pod(["Mo"], PodOptions(cutoff=60.0, inner_cutoff=59.9))
+    with pytest.raises(DataError, match="POD descriptors of Mo2 are not finite"):
+        adapter.rows(Atoms("Mo2", positions=[[0, 0, 0], [1.0, 0, 0]]))
+
+
+def test_combinations_of_many_elements_are_counted_in_closed_form():
+    """Of 39 elements: 10,660 combinations of three, products of which are 57 million descriptors."""
+    radial = {"fourbody_radial_functions": 1, "sevenbody_radial_functions": 1}
+    options = PodOptions(fourbody_angular_degree=0, **radial)
+    three = PodOptions.basis(options, ["H", "He", "Li"])
+    assert three.sizes[5] == sum(1 for i in range(10) for j in range(10) if j >= i)
+    with pytest.raises(ValueError, match="descriptors per element are more than the 50000 allowed"):
+        options.basis([f"X{number}" for number in range(39)])
+
+
+def test_a_fit_says_when_atoms_are_nearer_than_the_inner_cutoff():
+    """A few such pairs make forces ten times worse; frames that are not chosen or do not count do no harm."""
+    frames = sample_frames(["Cu"], 8)
+    shortest = np.array([find_neighbours(atoms, 3.0).distances.min() for atoms in frames])
+    inner = float(np.sort(shortest)[1])
+    adapter = Pod(["Cu"], PodOptions(**{**Pod.smoke, "inner_cutoff": inner - 0.001}))
+    prepared, rng = adapter.prepare(frames), np.random.default_rng(0)
+    far = np.flatnonzero(shortest >= inner)
+    kept = [np.arange(len(atoms)) for atoms in frames]
+    adapter.fit(prepared, far, weights={}, rng=rng)
+    message = (
+        f"are {shortest.min():.3f} Å apart, and inner_cutoff is .*; give it as {0.9 * shortest.min():.2f}"
+    )
+    with pytest.raises(StudyError, match=message):
+        adapter.fit(prepared, np.arange(8), weights={}, rng=rng)
+    with pytest.raises(StudyError, match=message):
+        adapter.fit_masked(prepared, np.arange(8), kept, weights={}, rng=rng)
+    nothing = {frames[int(shortest.argmin())].info["group"]: GroupWeight(0.0, 0.0, 0.0)}
+    adapter.fit(prepared, np.arange(8), weights=nothing, rng=rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from crossprune.adapters.programs import read_potential
+from crossprune.adapters.programs import LammpsPotential, read_potential
 from crossprune.adapters.programs.lammps import potentials_folder
 from crossprune.adapters.programs.overlays import overlaid
 from crossprune.adapters.snap import Snap, SnapOptions, SnapPotential
@@ -177,6 +178,9 @@ def test_lines_of_fitsnap_are_taken_as_they_are():
         (("pair_coeff * * 73 73",), "expected pair_style, then pair_coeff"),
         (("pair_style zbl 4 4.8", "shell rm -r x"), "LAMMPS is given no other command"),
         (("pair_style zbl 4 4.8", "pair_style morse 3"), "expected one pair_style, first"),
+        (("pair_style hybrid zbl 3 4", "pair_coeff * * zbl 49 49"), "in a hybrid the last pair_coeff"),
+        (("pair_style zero 5.0", "pair_coeff * *"), "zero has no energy, so there is no reference"),
+        (("pair_style hybrid/overlay zero 5.0", "pair_coeff * * zero"), "zero has no energy"),
     ],
 )
 def test_other_commands_are_refused(reference, message):
@@ -185,10 +189,80 @@ def test_other_commands_are_refused(reference, message):
 
 
 def test_what_lammps_refuses_is_said_with_the_reference():
-    adapter = Snap(["In", "P"], dataclasses.replace(SMALL, reference=("pair_style morse 4.0",)))
-    said = r"LAMMPS refuses reference = \['pair_style morse 4.0'\]: .*morse is not used"
+    lines = ("pair_style morse 4.0", "pair_coeff * * 0.4")
+    adapter = Snap(["In", "P"], dataclasses.replace(SMALL, reference=lines))
+    said = r"LAMMPS refuses reference = \['pair_style morse 4.0', .*Incorrect args for pair coefficients"
     with pytest.raises(StudyError, match=said):
         adapter.rows(compound(0))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        ("pair_style lj/cut 4.0", "pair_coeff 1 1 0.1 2.5", "pair_coeff 2 2 0.1 2.5"),
+        (
+            "pair_style hybrid/overlay zbl 2.0 3.5 morse 4.0",
+            "pair_coeff 1 1 zbl 49 49",
+            "pair_coeff 2* 2 zbl 15 15",
+        ),
+    ],
+    ids=["mixed by LAMMPS alone", "overlay"],
+)
+def test_a_pair_that_an_overlay_would_leave_out_is_named(reference):
+    with pytest.raises(StudyError, match="reference: no pair_coeff for types 1 and 2, In and P"):
+        Snap(["In", "P"], dataclasses.replace(SMALL, reference=reference))
+
+
+@pytest.mark.parametrize(
+    "lines", [("* * 0.1 2.5",), ("1 1* 0.1 2.5", "2 2 0.2 2.0"), ("*1 2 0.1 2.5", "*2 *2 0.2 2.0")]
+)
+def test_a_reference_under_a_fit_is_the_potential_itself(lines):
+    reference = ("pair_style lj/cut 4.0", *(f"pair_coeff {line}" for line in lines))
+    atoms = compound(2)
+    rows = Snap(["In", "P"], dataclasses.replace(SMALL, reference=reference)).rows(atoms)
+    alone = LammpsPotential(["In", "P"], reference, {}).predict(atoms)
+    assert rows.energy[-1] == pytest.approx(alone.energy, rel=1e-12)
+    np.testing.assert_allclose(rows.forces[:, -1].reshape(-1, 3), alone.forces, atol=1e-10)
+
+
+@pytest.mark.parametrize("reference", [(), ZBL], ids=["none", "zbl"])
+def test_a_saved_fit_with_other_commands_is_no_snap(reference, tmp_path):
+    """Its coefficients would not be those of what is predicted."""
+    potential = fitted(dataclasses.replace(SMALL, reference=reference), 4)[2]
+    potential.write(tmp_path)
+    recipe = json.loads((tmp_path / "lammps.json").read_text())
+    others = [
+        ["pair_style zbl 2.0 3.5", "pair_coeff 1 1 49 49", "pair_coeff 2 2 15 15"],
+        ["pair_style hybrid/overlay zero 3.0 snap", "pair_coeff * * zero", recipe["commands"][-1]],
+        [*recipe["commands"], recipe["commands"][-1]],
+    ]
+    for commands in others:
+        (tmp_path / "lammps.json").write_text(json.dumps({**recipe, "commands": commands}))
+        with pytest.raises(DataError):
+            SnapPotential.read(tmp_path)
+    (tmp_path / "lammps.json").write_text(json.dumps(recipe))
+    assert SnapPotential.read(tmp_path).commands == potential.commands
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_energies_of_isolated_atoms_are_those_of_the_card_with_either_flag(quadratic):
+    """Without ``bzeroflag`` the offset is what the components of an atom alone leave: the same model."""
+    known, found, frames = {"In": -1.5, "P": 0.5}, [], labelled(12)
+    for flag in (True, False):
+        options = dataclasses.replace(
+            SMALL, bzeroflag=flag, quadratic=quadratic, twojmax=2, ridge=0.0, reference=ZBL
+        )
+        adapter = Snap(["In", "P"], options, known)
+        prepared = adapter.prepare(frames)
+        potential = adapter.fit(prepared, np.arange(10), weights={}, rng=np.random.default_rng(0))
+        for element, energy in known.items():
+            assert potential.predict(Atoms(element)).energy == pytest.approx(energy, abs=1e-8)
+        assert adapter.predict(potential, prepared, np.array([11])).energies[0] == pytest.approx(
+            potential.predict(compound(11)).energy, abs=1e-8
+        )
+        found.append(potential.predict(compound(20)))
+    assert found[0].energy == pytest.approx(found[1].energy, abs=1e-6)
+    np.testing.assert_allclose(found[0].forces, found[1].forces, atol=1e-6)
 
 
 def test_every_snap_of_the_wheel_is_read():
