@@ -25,7 +25,7 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/least_squares.py": LINEAR,
     "adapters/linear/metric.py": LINEAR,
     "adapters/linear/offsets.py": FITTED,
-    "adapters/linear/options.py": LINEAR,
+    "adapters/linear/options.py": LINEAR | {"nnp"},
     "adapters/linear/reweighting.py": LINEAR,
     "adapters/programs/compiling.py": {"ace", "chimes", "euler", "mtp", "nnp", "uf3"},
     "adapters/programs/lammps.py": LAMMPS,
