@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NoReturn
 
@@ -31,6 +31,12 @@ def why_not_lammps(parameters: Parameters) -> str:
                 f"its pairs {parameters.name_of(pair.atoms)} begin at {pair.knots[0]:g} Å, and LAMMPS has no "
                 "defined answer for atoms that come nearer"
             )
+        reach = _leg_reach(parameters, pair.atoms)
+        if reach > pair.knots[-1] and pair.coefficients[1 - ORDER :].any():
+            return (
+                f"its pairs {parameters.name_of(pair.atoms)} end at {pair.knots[-1]:g} Å, not smoothly at 0, "
+                f"and its triples at {reach:g} Å; LAMMPS looks for neighbours no farther than pairs reach"
+            )
     for triple in parameters.triples:
         first, second, across = (float(knots[-1]) for knots in triple.knots)
         if first != second or across != 2 * first:
@@ -41,8 +47,34 @@ def why_not_lammps(parameters: Parameters) -> str:
     return ""
 
 
+def _leg_reach(parameters: Parameters, atoms: tuple[int, int]) -> float:
+    """Return how far a centre and a neighbour of two elements count in triples, Å; 0 without triples."""
+    return max(
+        (
+            float(knots[-1])
+            for triple in parameters.triples
+            for neighbour, knots in zip(triple.atoms[1:], triple.knots[:2], strict=True)
+            if {triple.atoms[0], neighbour} == set(atoms)
+        ),
+        default=0.0,
+    )
+
+
+def _continued(pair: Pair, reach: float) -> Pair:
+    """Let a pair go on as 0 to ``reach``, Å, where it is shorter: LAMMPS finds no triples beyond pairs.
+
+    Only functions whose coefficients are 0 change: the others have the last knot once.
+    """
+    if pair.knots[-1] >= reach:
+        return pair
+    knots = np.concatenate([pair.knots[: 1 - ORDER], np.full(ORDER, reach)])
+    return replace(pair, knots=knots, coefficients=np.append(pair.coefficients, 0.0))
+
+
 def to_lammps_text(parameters: Parameters) -> str:
     """Write a potential for ``pair_style uf3``, without the energies of isolated atoms; no digit is lost.
+
+    Pairs that end before triples do get one more function, whose coefficient is 0.
 
     Raises
     ------
@@ -52,7 +84,7 @@ def to_lammps_text(parameters: Parameters) -> str:
     if reason := why_not_lammps(parameters):
         raise DataError(f"pair_style uf3 cannot run this potential: {reason}")
     lines = []
-    for pair in parameters.pairs:
+    for pair in (_continued(one, _leg_reach(parameters, one.atoms)) for one in parameters.pairs):
         lines += [
             HEADER,
             f"2B {' '.join(parameters.elements[one] for one in pair.atoms)} 0 3 nk",
