@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import numpy as np
 from ase.data import atomic_numbers
-from crossprune.adapters.uf3.knots import ORDER
+from crossprune.adapters.uf3.knots import MOST_FUNCTIONS, ORDER
 from crossprune.adapters.uf3.parameters import Pair, Parameters, Trims, Triple, pairs_of, triples_of
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
@@ -17,8 +17,6 @@ from crossprune.harness.errors import DataError
 HEADER = "#UF3 POT UNITS: metal AUTHOR: crossprune CITATION: 10.1038/s41524-023-01092-7"
 NEAREST = 0.1
 """Å; where splines of pairs begin farther out, LAMMPS reads beyond its arrays when atoms come nearer."""
-MOST_FUNCTIONS = 10_000
-"""Along one distance."""
 EVEN = 1e-6
 """Relative difference of intervals that are said to be even: what rounding in a file may leave."""
 
@@ -219,8 +217,8 @@ class _Reader:
         raise DataError(f"no block of the triple {centre}-{one}-{two}")
 
     def _knots(self, count: float, cutoff: float, *, even: bool) -> FloatArray:
-        if not (count.is_integer() and 2 * ORDER <= count <= MOST_FUNCTIONS):
-            self._fail(f"expected {2 * ORDER} to {MOST_FUNCTIONS} knots, got {count:g}")
+        if not (count.is_integer() and 2 * ORDER <= count <= MOST_FUNCTIONS + ORDER):
+            self._fail(f"expected {2 * ORDER} to {MOST_FUNCTIONS + ORDER} knots, got {count:g}")
         knots = self._numbers(int(count))
         if abs(knots[-1] - cutoff) > EVEN * max(cutoff, 0.0):
             self._fail(f"the last knot is {knots[-1]:g} Å, and the cutoff {cutoff:g} Å")
