@@ -72,10 +72,12 @@ class Neighbours:
         return marks
 
 
-def find_neighbours(atoms: Atoms, cutoff: float) -> Neighbours:
+def find_neighbours(atoms: Atoms, cutoff: float, *, apart: bool = True) -> Neighbours:
     """Find all neighbours nearer than ``cutoff`` (Å), periodic images of the centre included.
 
     Neighbours of a centre come in an order that is the same for the same structure, and else unspecified.
+    Two atoms at the same place are refused unless ``apart`` is False, or atoms are `moving`: where a model
+    lets them fuse, a run says so itself.
 
     Raises
     ------
@@ -94,14 +96,15 @@ def find_neighbours(atoms: Atoms, cutoff: float) -> Neighbours:
     thickness = heights(cell)
     extents = np.ptp(positions @ (np.linalg.inv(cell) * thickness), axis=0)
     _require_few(atoms, cutoff, _expected(n_atoms, cutoff, np.where(periodic, thickness, extents), periodic))
-    boxes = np.maximum(thickness, extents) / cutoff
+    boxes = np.where(periodic, thickness, np.maximum(thickness, extents)) / cutoff
     if max(np.maximum(boxes, 1.0).prod(), (2.0 / boxes + 1.0).prod()) > MOST_BOXES:
         first, second, vectors = _search_far_flung(atoms, cell, cutoff)
     else:
         first, second, vectors = _search(cell, positions, periodic, cutoff)
     starts = np.searchsorted(first, np.arange(n_atoms + 1)).astype(np.int64)
     found = Neighbours(starts, second.astype(np.int64), vectors)
-    _require_apart(atoms, found)
+    if apart and _LISTS.get() is None:
+        _require_apart(atoms, found)
     return found
 
 

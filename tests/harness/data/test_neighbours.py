@@ -195,6 +195,9 @@ def test_an_atom_that_is_there_twice_is_refused(distance, far):
     atoms = Atoms("Cu2", cell=[far, far, 3.6], pbc=True, positions=[[0, 0, 0], [0, 0, 3.6 + distance]])
     with pytest.raises(DataError, match="Cu2 has two atoms at the same place: numbers 0 and 1 are"):
         find_neighbours(atoms, 3.0)
+    assert find_neighbours(atoms, 3.0, apart=False).distances.min() < 1e-3
+    with moving({}):
+        assert find_neighbours(atoms, 3.0).distances.min() < 1e-3
     atoms.positions[1] += [0.002, 0, 0]
     assert 0.002 <= find_neighbours(atoms, 3.0).distances.min() < 0.0021
 
