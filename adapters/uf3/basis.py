@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from crossprune.adapters.uf3.knots import ORDER, clamped, pair_knots, spaced
 from crossprune.adapters.uf3.options import Uf3Options
-from crossprune.adapters.uf3.parameters import Pair, Parameters, Triple, pairs_of, triples_of
+from crossprune.adapters.uf3.parameters import (
+    Pair,
+    Parameters,
+    Trims,
+    Triple,
+    fitted_of,
+    pairs_of,
+    triples_of,
+)
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import StudyError
+
+MOST_COLUMNS = 6000
+"""Coefficients: two elements with the finest knots that `crossprune tune` tries, fits of minutes and 3 GB."""
 
 
 def radii_sums(elements: Sequence[str]) -> FloatArray:
@@ -26,7 +38,8 @@ def empty_parameters(elements: Sequence[str], options: Uf3Options) -> Parameters
     Raises
     ------
     StudyError
-        If a cutoff is not above the distance where knots begin.
+        If a cutoff is not above the distance where knots begin, or there are more than `MOST_COLUMNS`
+        coefficients to fit.
     """
     inner = options.inner_fraction * radii_sums(elements)
     for name in ("cutoff", "cutoff_3b") if options.resolution_3b else ("cutoff",):
@@ -40,15 +53,44 @@ def empty_parameters(elements: Sequence[str], options: Uf3Options) -> Parameters
     for a, b in pairs_of(len(elements)):
         knots = pair_knots(inner[a, b], options.cutoff, options.resolution_2b, options.knot_spacing)
         pairs.append(Pair((a, b), knots, np.zeros(len(knots) - ORDER)))
-    triples = []
+    _require_few_columns(elements, options, sum(len(one.coefficients) - Trims().pair_end for one in pairs))
+    triples = tuple(_triples(elements, options))
+    return Parameters(tuple(elements), np.zeros(len(elements)), tuple(pairs), triples)
+
+
+def _triples(elements: Sequence[str], options: Uf3Options) -> Iterator[Triple]:
+    inner = options.inner_fraction * radii_sums(elements)
     for c, a, b in triples_of(len(elements)) if options.resolution_3b else ():
         legs = [_leg(inner[c, one], options) for one in (a, b)]
         across = clamped(
             spaced(inner[a, b], 2 * options.cutoff_3b, 2 * options.resolution_3b, options.knot_spacing)
         )
         shape = (len(legs[0]) - ORDER, len(legs[1]) - ORDER, len(across) - ORDER)
-        triples.append(Triple((c, a, b), (legs[0], legs[1], across), np.zeros(shape)))
-    return Parameters(tuple(elements), np.zeros(len(elements)), tuple(pairs), tuple(triples))
+        yield Triple((c, a, b), (legs[0], legs[1], across), np.zeros(shape))
+
+
+def _require_few_columns(elements: Sequence[str], options: Uf3Options, n_pair: int) -> None:
+    """Refuse more than `MOST_COLUMNS` coefficients before anything is made of them."""
+
+    def fits(resolution: int) -> bool:
+        count = n_pair
+        for triple in _triples(elements, replace(options, resolution_3b=resolution)):
+            count += int(fitted_of(triple, Trims()).sum())
+            if count > MOST_COLUMNS:
+                break
+        return count <= MOST_COLUMNS
+
+    given = options.resolution_3b
+    if fits(given):
+        return
+    lower = next((resolution for resolution in range(given - 1, 3, -1) if fits(resolution)), 0)
+    remedy = f"lower resolution_3b to {lower}" if lower else "lower resolution_2b"
+    if given and not lower and fits(0):
+        remedy = "leave triples out (resolution_3b = 0)"
+    raise StudyError(
+        f"adapter 'uf3': more than {MOST_COLUMNS} coefficients for {len(elements)} elements with "
+        f"resolution_2b = {options.resolution_2b} and resolution_3b = {given}; {remedy}"
+    )
 
 
 def _leg(inner: float, options: Uf3Options) -> FloatArray:

@@ -11,6 +11,10 @@ from scipy.interpolate import BSpline
 
 ORDER = 4
 """Functions that are not zero at a distance: one more than the degree, 3."""
+MOST_FUNCTIONS = 10_000
+"""Along one distance: 0.6 mÅ apart where it ends at 6 Å."""
+CHUNK = 64
+"""Intervals whose functions are evaluated together: of all of them at once, memory goes with the square."""
 ORIGIN = 0.001
 """Where splines of pairs begin, Å: LAMMPS reads beyond its arrays for a pair nearer than the first knot."""
 KnotSpacing = Literal["linear", "lammps", "geometric", "inverse"]
@@ -57,6 +61,8 @@ def fault_of(knots: FloatArray) -> str:
     """Say what is wrong with a knot sequence; empty if nothing is."""
     if knots.ndim != 1 or len(knots) < 2 * ORDER:
         return f"a knot sequence has at least {2 * ORDER} numbers"
+    if len(knots) - ORDER > MOST_FUNCTIONS:
+        return f"{len(knots) - ORDER} functions along one distance are more than the {MOST_FUNCTIONS} allowed"
     if not np.isfinite(knots).all() or knots[0] < 0:
         return "knots must be finite and not negative"
     steps = np.diff(knots)
@@ -78,13 +84,16 @@ def pieces(knots: FloatArray) -> tuple[FloatArray, FloatArray]:
         Ends of the intervals, Å, shape (n_intervals + 1,), and coefficients of 1, x, x², x³ of the four
         functions in each, shape (n_intervals, 4, 4).
     """
-    n_functions = len(knots) - ORDER
-    n_intervals = n_functions - ORDER + 1
-    spline = BSpline(knots, np.eye(n_functions), ORDER - 1)
-    ends = np.array(knots[ORDER - 1 : n_functions + 1])
-    own = np.arange(n_intervals)[:, None], np.arange(n_intervals)[:, None] + np.arange(ORDER)
-    powers = [spline(ends[:-1], nu=power)[own] / math.factorial(power) for power in range(ORDER)]
-    return ends, np.stack(powers, axis=2)
+    ends = np.array(knots[ORDER - 1 : len(knots) - ORDER + 1])
+    powers = []
+    for first in range(0, len(ends) - 1, CHUNK):
+        lefts = ends[first : min(first + CHUNK, len(ends) - 1)]
+        n_functions = len(lefts) + ORDER - 1  # only these, and their knots, matter here
+        spline = BSpline(knots[first : first + n_functions + ORDER], np.eye(n_functions), ORDER - 1)
+        own = np.arange(len(lefts))[:, None], np.arange(len(lefts))[:, None] + np.arange(ORDER)
+        made = [spline(lefts, nu=power)[own] / math.factorial(power) for power in range(ORDER)]
+        powers.append(np.stack(made, axis=2))
+    return ends, np.concatenate(powers)
 
 
 def averages(knots: FloatArray) -> FloatArray:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NoReturn
 
 import numpy as np
 from ase.data import atomic_numbers
-from crossprune.adapters.uf3.knots import ORDER
+from crossprune.adapters.uf3.knots import MOST_FUNCTIONS, ORDER
 from crossprune.adapters.uf3.parameters import Pair, Parameters, Trims, Triple, pairs_of, triples_of
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import DataError
@@ -17,8 +17,6 @@ from crossprune.harness.errors import DataError
 HEADER = "#UF3 POT UNITS: metal AUTHOR: crossprune CITATION: 10.1038/s41524-023-01092-7"
 NEAREST = 0.1
 """Å; where splines of pairs begin farther out, LAMMPS reads beyond its arrays when atoms come nearer."""
-MOST_FUNCTIONS = 10_000
-"""Along one distance."""
 EVEN = 1e-6
 """Relative difference of intervals that are said to be even: what rounding in a file may leave."""
 
@@ -31,6 +29,12 @@ def why_not_lammps(parameters: Parameters) -> str:
                 f"its pairs {parameters.name_of(pair.atoms)} begin at {pair.knots[0]:g} Å, and LAMMPS has no "
                 "defined answer for atoms that come nearer"
             )
+        reach = _leg_reach(parameters, pair.atoms)
+        if reach > pair.knots[-1] and pair.coefficients[1 - ORDER :].any():
+            return (
+                f"its pairs {parameters.name_of(pair.atoms)} end at {pair.knots[-1]:g} Å, not smoothly at 0, "
+                f"and its triples at {reach:g} Å; LAMMPS looks for neighbours no farther than pairs reach"
+            )
     for triple in parameters.triples:
         first, second, across = (float(knots[-1]) for knots in triple.knots)
         if first != second or across != 2 * first:
@@ -38,19 +42,37 @@ def why_not_lammps(parameters: Parameters) -> str:
                 f"cutoffs {first:g}, {second:g} and {across:g} Å of {parameters.name_of(triple.atoms)}; it "
                 "asks for equal ones from the centre, and twice that between the neighbours"
             )
-        reach = {pair.atoms: float(pair.knots[-1]) for pair in parameters.pairs}
-        for other in triple.atoms[1:]:
-            pair_cutoff = reach[min(triple.atoms[0], other), max(triple.atoms[0], other)]
-            if first > pair_cutoff:
-                return (
-                    f"triples {parameters.name_of(triple.atoms)} reach {first:g} Å, and it sees neighbours "
-                    f"only as far as their pairs, {pair_cutoff:g} Å"
-                )
     return ""
+
+
+def _leg_reach(parameters: Parameters, atoms: tuple[int, int]) -> float:
+    """Return how far a centre and a neighbour of two elements count in triples, Å; 0 without triples."""
+    return max(
+        (
+            float(knots[-1])
+            for triple in parameters.triples
+            for neighbour, knots in zip(triple.atoms[1:], triple.knots[:2], strict=True)
+            if {triple.atoms[0], neighbour} == set(atoms)
+        ),
+        default=0.0,
+    )
+
+
+def _continued(pair: Pair, reach: float) -> Pair:
+    """Let a pair go on as 0 to ``reach``, Å, where it is shorter: LAMMPS finds no triples beyond pairs.
+
+    Only functions whose coefficients are 0 change: the others have the last knot once.
+    """
+    if pair.knots[-1] >= reach:
+        return pair
+    knots = np.concatenate([pair.knots[: 1 - ORDER], np.full(ORDER, reach)])
+    return replace(pair, knots=knots, coefficients=np.append(pair.coefficients, 0.0))
 
 
 def to_lammps_text(parameters: Parameters) -> str:
     """Write a potential for ``pair_style uf3``, without the energies of isolated atoms; no digit is lost.
+
+    Pairs that end before triples do get one more function, whose coefficient is 0.
 
     Raises
     ------
@@ -60,7 +82,7 @@ def to_lammps_text(parameters: Parameters) -> str:
     if reason := why_not_lammps(parameters):
         raise DataError(f"pair_style uf3 cannot run this potential: {reason}")
     lines = []
-    for pair in parameters.pairs:
+    for pair in (_continued(one, _leg_reach(parameters, one.atoms)) for one in parameters.pairs):
         lines += [
             HEADER,
             f"2B {' '.join(parameters.elements[one] for one in pair.atoms)} 0 3 nk",
@@ -195,8 +217,8 @@ class _Reader:
         raise DataError(f"no block of the triple {centre}-{one}-{two}")
 
     def _knots(self, count: float, cutoff: float, *, even: bool) -> FloatArray:
-        if not (count.is_integer() and 2 * ORDER <= count <= MOST_FUNCTIONS):
-            self._fail(f"expected {2 * ORDER} to {MOST_FUNCTIONS} knots, got {count:g}")
+        if not (count.is_integer() and 2 * ORDER <= count <= MOST_FUNCTIONS + ORDER):
+            self._fail(f"expected {2 * ORDER} to {MOST_FUNCTIONS + ORDER} knots, got {count:g}")
         knots = self._numbers(int(count))
         if abs(knots[-1] - cutoff) > EVEN * max(cutoff, 0.0):
             self._fail(f"the last knot is {knots[-1]:g} Å, and the cutoff {cutoff:g} Å")

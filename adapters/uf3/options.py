@@ -56,11 +56,6 @@ class Uf3Options(LinearOptions):
                 f"inner_fraction must be below 1, the sum of two covalent radii, where bonds lie; "
                 f"got {self.inner_fraction}"
             )
-        if self.resolution_3b and self.cutoff_3b > self.cutoff:
-            raise ValueError(
-                f"cutoff_3b must not exceed cutoff, as far as LAMMPS sees neighbours; got {self.cutoff_3b} "
-                f"and {self.cutoff} Å: give a shorter cutoff_3b, or a longer cutoff"
-            )
         if not 4 <= self.resolution_2b <= 1000:
             raise ValueError(f"resolution_2b must be between 4 and 1000, got {self.resolution_2b}")
         if self.resolution_3b and not 4 <= self.resolution_3b <= 50:

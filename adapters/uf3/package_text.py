@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,7 +78,7 @@ def from_package_text(text: str) -> Parameters:
         If it is no such JSON, lacks an interaction, or has one that does not fit its knots.
     """
     try:
-        content = json.loads(text, parse_constant=_no_constant)
+        content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise DataError(f"no JSON: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -197,10 +198,22 @@ def _number(given: Any, what: str) -> float:
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise DataError(f"{what}: {str(given)[:50]!r} is no number")
     try:
-        return float(given)
+        number = float(given)
     except OverflowError:
-        raise DataError(f"{what}: {str(given)[:50]} is too large") from None
+        number = math.inf
+    if not math.isfinite(number):
+        raise DataError(f"{what}: {str(given)[:50]} is too large")
+    return number
 
 
 def _no_constant(name: str) -> float:
     raise DataError(f"{name} is no finite number")
+
+
+def _once(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a table, and refuse a key that it has twice: which one counts is not said."""
+    table = dict(items)
+    if len(table) < len(items):
+        ((twice, _),) = Counter(name for name, _ in items).most_common(1)
+        raise DataError(f"the key {twice[:50]!r} is there twice")
+    return table

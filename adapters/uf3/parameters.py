@@ -184,21 +184,27 @@ def columns_of(parameters: Parameters) -> Columns:
         count += int(used.sum())
     n_pair = count
     for triple in parameters.triples:
-        used = _kept(triple.coefficients.shape, trims.triple_start, trims.triple_end) & has_triangle(triple)
-        symmetric = triple.atoms[1] == triple.atoms[2]
-        if symmetric:
-            lower, upper = np.indices(used.shape)[:2]
-            used &= lower <= upper
+        used = fitted_of(triple, trims)
         own = _numbered(used, count)
         count += int(used.sum())
+        symmetric = triple.atoms[1] == triple.atoms[2]
         triples.append(np.maximum(own, own.transpose(1, 0, 2)) if symmetric else own)
     return Columns(tuple(pairs), tuple(triples), count, n_pair)
 
 
+def fitted_of(triple: Triple, trims: Trims) -> BoolArray:
+    """Tell which coefficients of a triple have a column of their own: boolean, in their shape."""
+    used = _kept(triple.coefficients.shape, trims.triple_start, trims.triple_end) & has_triangle(triple)
+    if triple.atoms[1] == triple.atoms[2]:
+        place = np.arange(used.shape[0])
+        used &= (place[:, None] <= place)[..., None]
+    return used
+
+
 def has_triangle(triple: Triple) -> BoolArray:
     """Tell which functions are not zero for some triangle: boolean, in the shape of the coefficients."""
-    low = np.meshgrid(*(knots[:-ORDER] for knots in triple.knots), indexing="ij")
-    high = np.meshgrid(*(knots[ORDER:] for knots in triple.knots), indexing="ij")
+    low = np.meshgrid(*(knots[:-ORDER] for knots in triple.knots), indexing="ij", sparse=True)
+    high = np.meshgrid(*(knots[ORDER:] for knots in triple.knots), indexing="ij", sparse=True)
     possible: BoolArray = np.ones(triple.coefficients.shape, dtype=bool)
     for longest in range(3):
         others = [high[one] for one in range(3) if one != longest]

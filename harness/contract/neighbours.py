@@ -17,6 +17,7 @@ from ase.geometry import minkowski_reduce
 from crossprune.harness.contract.arrays import FloatArray, IntArray
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 FLAT = 1e-9
 """Å³; a cell of less volume has no inside."""
@@ -24,6 +25,15 @@ SKEWED = 2.0
 """Length of a lattice vector over the height along it from which the reduced cell is searched instead."""
 SKIN = 0.5
 """Å; lists of moving atoms reach so much farther, and are good until an atom has moved half of it."""
+MOST_BOXES = 100_000
+"""Of the cutoff's size, in a structure or around it: of more vesin puts some together, and divides by zero
+where a structure is wide and thin."""
+MOST_NEIGHBOURS = 100_000
+"""Of an atom: those of a dense metal within 65 Å."""
+MOST_PAIRS = 20_000_000
+"""Of a structure, from both ends: half a gigabyte here, and several in what families make of them."""
+SAME_PLACE = 1e-3
+"""Å; atoms nearer than this are one atom written twice, and no basis has an answer for them."""
 _LISTS: contextvars.ContextVar[dict[float, Any] | None] = contextvars.ContextVar("lists", default=None)
 
 
@@ -62,15 +72,18 @@ class Neighbours:
         return marks
 
 
-def find_neighbours(atoms: Atoms, cutoff: float) -> Neighbours:
+def find_neighbours(atoms: Atoms, cutoff: float, *, apart: bool = True) -> Neighbours:
     """Find all neighbours nearer than ``cutoff`` (Å), periodic images of the centre included.
 
     Neighbours of a centre come in an order that is the same for the same structure, and else unspecified.
+    Two atoms at the same place are refused unless ``apart`` is False, or atoms are `moving`: where a model
+    lets them fuse, a run says so itself.
 
     Raises
     ------
     DataError
-        If the cell is flat along a periodic direction, or a position is not finite.
+        If the cell is flat along a periodic direction, a position is not finite, two atoms are at the same
+        place, or neighbours are more than `MOST_NEIGHBOURS` of an atom or `MOST_PAIRS` of all.
     """
     positions, periodic = np.ascontiguousarray(atoms.positions, dtype=np.float64), np.asarray(atoms.pbc)
     if not np.isfinite(positions).all():
@@ -79,9 +92,20 @@ def find_neighbours(atoms: Atoms, cutoff: float) -> Neighbours:
     if n_atoms == 0 or cutoff <= 0:
         empty = np.zeros(n_atoms + 1, dtype=np.int64)
         return Neighbours(empty, np.zeros(0, dtype=np.int64), np.zeros((0, 3)))
-    first, second, vectors = _search(_cell(atoms), positions, periodic, float(cutoff))
+    cell, cutoff = _cell(atoms), float(cutoff)
+    thickness = heights(cell)
+    extents = np.ptp(positions @ (np.linalg.inv(cell) * thickness), axis=0)
+    _require_few(atoms, cutoff, _expected(n_atoms, cutoff, np.where(periodic, thickness, extents), periodic))
+    boxes = np.where(periodic, thickness, np.maximum(thickness, extents)) / cutoff
+    if max(np.maximum(boxes, 1.0).prod(), (2.0 / boxes + 1.0).prod()) > MOST_BOXES:
+        first, second, vectors = _search_far_flung(atoms, cell, cutoff)
+    else:
+        first, second, vectors = _search(cell, positions, periodic, cutoff)
     starts = np.searchsorted(first, np.arange(n_atoms + 1)).astype(np.int64)
-    return Neighbours(starts, second.astype(np.int64), vectors)
+    found = Neighbours(starts, second.astype(np.int64), vectors)
+    if apart and _LISTS.get() is None:
+        _require_apart(atoms, found)
+    return found
 
 
 def closed_cell(atoms: Atoms) -> FloatArray:
@@ -108,6 +132,66 @@ def _cell(atoms: Atoms) -> FloatArray:
     if (np.linalg.norm(cell, axis=1) > SKEWED * heights(cell))[periodic].any():
         cell = np.ascontiguousarray(minkowski_reduce(cell, pbc=periodic)[0])
     return cell
+
+
+def _expected(n_atoms: int, cutoff: float, lengths: FloatArray, periodic: NDArray[np.bool_]) -> float:
+    """Estimate the neighbours of an atom: those in a box of twice the cutoff, its own images at least.
+
+    ``lengths``: of the cell across its faces, and of the structure along open directions, Å.
+    """
+    filled = 2.0 * cutoff / np.maximum(lengths, np.where(periodic, 0.0, 2.0 * cutoff))
+    with np.errstate(over="ignore"):
+        return float(max(np.maximum(filled, 1.0).prod(), n_atoms * filled.prod()))
+
+
+def _require_few(atoms: Atoms, cutoff: float, per_atom: float) -> None:
+    """Refuse what would take memory without end."""
+    most = min(MOST_NEIGHBOURS, MOST_PAIRS / len(atoms))
+    if not per_atom <= most:
+        raise DataError(
+            f"structure {atoms.get_chemical_formula()}: about {per_atom:.2g} neighbours of each of its "
+            f"{len(atoms)} atoms within {cutoff:g} Å, at most {most:.2g} are allowed; are cutoff, cell and "
+            "positions in Å?"
+        )
+
+
+def _require_apart(atoms: Atoms, found: Neighbours) -> None:
+    """Refuse an atom that is there twice."""
+    squares = np.einsum("ij,ij->i", found.vectors, found.vectors)
+    if len(squares) and squares.min() < SAME_PLACE**2:
+        pair = int(squares.argmin())
+        raise DataError(
+            f"structure {atoms.get_chemical_formula()} has two atoms at the same place: numbers "
+            f"{found.centres[pair]} and {found.index[pair]} are {np.sqrt(squares[pair]):.2g} Å apart, less "
+            f"than {SAME_PLACE:g}; remove one"
+        )
+
+
+def _search_far_flung(atoms: Atoms, cell: FloatArray, cutoff: float) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return what `_search` does, by a k-d tree over images: for few atoms in much space, or in none."""
+    positions, periodic = atoms.positions, np.asarray(atoms.pbc)
+    fractional = np.linalg.solve(cell.T, positions.T).T
+    turns = np.where(periodic, np.floor(fractional), 0.0)
+    inside, fractional = positions - turns @ cell, fractional - turns
+    number, shift = np.arange(len(positions)), np.zeros((len(positions), 3))
+    for axis in np.flatnonzero(periodic):
+        reach = cutoff / heights(cell)[axis] + 1e-9  # rounding must not lose an image at its edge
+        steps = np.arange(-np.floor(reach) - 1, np.floor(reach) + 2)
+        at = fractional[number, axis] + steps[:, None]
+        least, most = fractional[:, axis].min() - reach, fractional[:, axis].max() + reach
+        step, kept = np.nonzero((at >= least) & (at <= most))
+        number, shift = number[kept], shift[kept]
+        shift[:, axis] = steps[step]
+    moved = shift @ cell
+    centres, images = cKDTree(inside), cKDTree(inside[number] + moved)
+    _require_few(atoms, cutoff, centres.count_neighbors(images, cutoff) / len(positions))
+    pairs = centres.sparse_distance_matrix(images, cutoff, output_type="ndarray")
+    pairs = pairs[np.lexsort((pairs["j"], pairs["i"]))]
+    first, entry = pairs["i"], pairs["j"]
+    vectors = inside[number[entry]] - inside[first] + moved[entry]
+    itself = (number[entry] == first) & ~shift[entry].any(axis=1)
+    near = ~itself & (np.linalg.norm(vectors, axis=1) < cutoff)
+    return first[near], number[entry[near]], vectors[near]
 
 
 def _search(

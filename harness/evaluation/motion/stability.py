@@ -209,7 +209,7 @@ def violation(frame: Atoms, seen: Trajectory, run: MdRun, done: int) -> tuple[Fa
         ratio = frame.get_volume() / seen.frames[0].get_volume()
         if not 1 / dynamics.LOOSEST <= ratio <= dynamics.LOOSEST:
             return "volume", f"the volume is {ratio:.3g} times that at the start"
-    distances = find_neighbours(frame, CLOSEST * run.shortest_distance).distances
+    distances = find_neighbours(frame, CLOSEST * run.shortest_distance, apart=False).distances
     if len(distances):
         return "too_close", (
             f"two atoms {distances.min():.2f} Å apart, below {CLOSEST:g} times the shortest distance in "

@@ -30,7 +30,7 @@ def radial_distribution(frames: Sequence[Atoms]) -> FloatArray:
     shells = 4 / 3 * np.pi * np.diff(edges**3)
     total = np.zeros(N_BINS)
     for atoms in frames:
-        counts = np.histogram(find_neighbours(atoms, RANGE).distances, edges)[0]
+        counts = np.histogram(find_neighbours(atoms, RANGE, apart=False).distances, edges)[0]
         total += counts / (shells * len(atoms) ** 2 / atoms.get_volume())
     return total / len(frames)
 
@@ -58,7 +58,7 @@ def angular_distribution(frames: Sequence[Atoms], shell: float) -> FloatArray:
 
 def bond_angles(atoms: Atoms, shell: float) -> FloatArray:
     """Return the angles (°) between every two bonds of an atom, for all atoms, shape (n_angles,)."""
-    found = find_neighbours(atoms, shell)
+    found = find_neighbours(atoms, shell, apart=False)
     centres, directions = found.centres, found.vectors / found.distances[:, None]
     ends = np.searchsorted(centres, centres, side="right")
     n_later = ends - 1 - np.arange(len(centres))  # bonds of the same atom that come after each

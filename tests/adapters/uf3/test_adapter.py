@@ -11,7 +11,7 @@ from ase.build import bulk
 from crossprune.adapters.linear.gathering import weighted_rows
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.data.frames import label
-from crossprune.harness.errors import StudyError
+from crossprune.harness.errors import DataError, StudyError
 from scipy.interpolate import BSpline
 from scipy.spatial.distance import pdist
 
@@ -291,12 +291,46 @@ def test_impossible_knots_are_explained(options, message):
 
 
 @pytest.mark.parametrize(
+    ("elements", "options", "remedy"),
+    [
+        (["Cu"], {"resolution_3b": 50}, "lower resolution_3b to 22$"),
+        (["Ge", "Sb", "Te"], {}, "lower resolution_3b to 8$"),
+        (["Al", "Co", "Cr", "Cu", "Fe", "Mn", "Ni", "Ti", "V", "Zn", "Zr"], {}, "resolution_3b to 4$"),
+        (["Al", "Cu"], {"resolution_2b": 1000, "resolution_3b": 40}, r"lower resolution_3b to 9$"),
+        (
+            ["Al", "Cu", "Ni"],
+            {"resolution_2b": 788, "resolution_3b": 9},
+            r"triples out \(resolution_3b = 0\)$",
+        ),
+        (["Al", "Cu", "Ni", "Ti"], {"resolution_2b": 1000}, "lower resolution_2b$"),
+    ],
+)
+def test_more_coefficients_than_a_fit_can_hold_are_refused_with_a_remedy_that_holds(
+    elements, options, remedy
+):
+    with pytest.raises(StudyError, match=f"more than 6000 coefficients for {len(elements)} .* {remedy}"):
+        uf3.Uf3(elements, uf3.Uf3Options(**options))
+
+
+def test_two_elements_with_the_finest_knots_that_tune_tries_are_allowed():
+    for point in uf3.Uf3.search_space(2.6):
+        assert empty_count(["Au", "Cu"], uf3.Uf3Options(**point)) <= 6000
+    assert empty_count(["Ge", "Sb", "Te"], uf3.Uf3Options(resolution_3b=8)) <= 6000
+
+
+def empty_count(elements, options):
+    from crossprune.adapters.uf3.basis import empty_parameters
+    from crossprune.adapters.uf3.parameters import columns_of
+
+    return columns_of(empty_parameters(elements, options)).count
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"curvature_3b": 0.0}, "curvature_3b must be positive, got 0.0"),
         ({"resolution_2b": 3}, "resolution_2b must be between 4 and 1000, got 3"),
         ({"inner_fraction": 1.0}, "inner_fraction must be below 1"),
-        ({"cutoff": 4.0, "cutoff_3b": 4.5}, "cutoff_3b must not exceed cutoff"),
         ({"knot_spacing": "even"}, "knot_spacing must be one of linear, lammps, geometric, inverse"),
         ({"regularisation": "ard"}, "regularisation must be ridge or evidence"),
     ],
@@ -304,3 +338,14 @@ def test_impossible_knots_are_explained(options, message):
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         uf3.Uf3Options(**options)
+
+
+def test_an_atom_that_is_there_twice_has_no_energy():
+    adapter = make(["Cu"])
+    potential = adapter.fit(adapter.prepare(sample_frames(("Cu",), 8)), np.arange(8), weights={}, rng=None)
+    twice = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 5e-4]])
+    for ask in (adapter.rows, adapter.features, potential.predict):
+        with pytest.raises(DataError, match="two atoms at the same place"):
+            ask(twice)
+    twice.positions[1, 2] = 0.002
+    assert potential.predict(twice).energy > 1000

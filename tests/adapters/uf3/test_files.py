@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import tracemalloc
 
 import numpy as np
 import pytest
+from ase import Atoms
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.errors import DataError
+from scipy.interpolate import BSpline
 
 uf3 = pytest.importorskip("crossprune.adapters.uf3", exc_type=ImportError)
 SMALL = {"cutoff": 5.0, "resolution_2b": 6, "cutoff_3b": 4.0, "resolution_3b": 5}
@@ -115,6 +119,13 @@ WRONG = {
     "loose ends": (set_in("knots", "Cu-Au", 0, value=0.0), "must occur 4 times"),
     "asymmetric": (set_in("coefficients", "Cu-Au-Au", 3, 4, 3, value=7.0), "depend on the order of atoms"),
     "trim": (set_in("trailing_trim", value=-1), "trailing_trim must be a number from 0 to 100"),
+    "too many functions": (
+        lambda content: (
+            content["knots"].update({"Cu-Cu": [0.0] * 3 + np.linspace(0, 5, 10_100).tolist() + [5.0] * 3}),
+            content["coefficients"].update({"Cu-Cu": [0.0] * 10_102}),
+        ),
+        "Cu-Cu: 10102 functions along one distance are more than the 10000 allowed",
+    ),
     "degree": (set_in("degree", value=2), "has no place in a model of degree 2"),
 }
 
@@ -131,6 +142,44 @@ def test_what_is_wrong_with_a_file_of_the_package_is_said(what, potential, tmp_p
         uf3.read_potential(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed_to", "says"),
+    [
+        (r'"Cu": 1e999', "Cu: inf is too large"),
+        (r'"Cu": -1e999', "Cu: -inf is too large"),
+        (r'"Cu": 0.5, \g<0>', "the key 'Cu' is there twice"),
+    ],
+)
+def test_numbers_that_overflow_and_keys_that_are_there_twice_are_refused(
+    changed_to, says, potential, tmp_path
+):
+    path = written(potential, tmp_path)[".json"]
+    text, count = re.subn(r'"Cu": -?[\d.e-]+', changed_to, path.read_text())
+    assert count == 1
+    path.write_text(text)
+    with pytest.raises(DataError, match=says):
+        uf3.read_potential(path)
+
+
+def test_functions_of_many_knots_are_those_of_a_model_of_one_spline():
+    """3,000 functions along a distance: memory goes with their number, and the energy is the spline's."""
+    from crossprune.adapters.uf3.knots import clamped
+    from crossprune.adapters.uf3.parameters import Pair, Parameters
+
+    points = np.sort(np.random.default_rng(0).uniform(0.5, 5.0, 2_996))
+    knots = clamped(np.concatenate([[0.001], points, [5.0]]))
+    coefficients = np.append(np.random.default_rng(1).normal(size=len(knots) - 7), np.zeros(3))
+    tracemalloc.start()
+    parameters = Parameters(("Cu",), np.zeros(1), (Pair((0, 0), knots, coefficients),))
+    potential = uf3.Uf3Potential(parameters)
+    assert tracemalloc.get_traced_memory()[1] < 5e7
+    tracemalloc.stop()
+    spline = BSpline(knots, coefficients, 3)
+    for distance in (0.3, 0.50001, 2.5, 4.9999):
+        dimer = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, distance]])
+        assert potential.predict(dimer).energy == pytest.approx(2 * spline(distance), rel=1e-9, abs=1e-12)
 
 
 LINES = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -62,6 +64,9 @@ def test_the_published_niobium_is_as_in_lammps(n_repeats, require_adapter):
         (("Cu",), {"resolution_3b": 0}),
         (("Cu",), {"knot_spacing": "inverse"}),
         (("Au", "Cu"), {}),
+        (("Cu",), {"cutoff": 4.0, "cutoff_3b": 4.5}),
+        (("Cu",), {"cutoff": 4.0, "cutoff_3b": 5.0}),
+        (("Au", "Cu"), {"cutoff": 4.0, "cutoff_3b": 4.6}),
     ],
     ids=str,
 )
@@ -76,6 +81,30 @@ def test_exported_files_run_in_lammps_with_the_same_numbers(elements, options, t
     read = uf3.read_potential(written["model.uf3"])
     assert read.elements == elements
     assert_same(read.predict(atoms), potential.in_lammps().predict(atoms))
+
+
+def test_pairs_and_triples_that_end_at_distances_of_their_own_are_as_in_lammps(require_adapter):
+    """Triples reach beyond the pairs of one kind, and not equally far for all neighbours."""
+    require_adapter("uf3")
+    parameters = fitted(("Au", "Cu"), cutoff=5.0, cutoff_3b=4.0).parameters
+
+    def ending(knots, end):
+        return knots * (end / knots[-1])
+
+    ends = {(0, 0): 5.0, (0, 1): 4.6, (1, 1): 3.5}
+    legs = [4.0, 4.4, 3.8, 4.2, 4.8, 3.3]
+    changed = replace(
+        parameters,
+        pairs=tuple(replace(one, knots=ending(one.knots, ends[one.atoms])) for one in parameters.pairs),
+        triples=tuple(
+            replace(one, knots=tuple(map(ending, one.knots, (end, end, 2 * end))))
+            for one, end in zip(parameters.triples, legs, strict=True)
+        ),
+    )
+    potential, atoms = uf3.Uf3Potential(changed), sheared("AuCuCuAu", 3.9)
+    assert_same(potential.predict(atoms), potential.in_lammps().predict(atoms), 2 * potential.offsets.sum())
+    moved = potential.dynamics(atoms, timestep=1.0, thermostat=None).advance(0)
+    np.testing.assert_allclose(moved.forces, potential.predict(atoms).forces, rtol=0, atol=1e-8)
 
 
 def test_atoms_that_come_very_near_have_a_defined_energy_in_lammps(require_adapter):
@@ -99,8 +128,6 @@ def test_energies_of_motion_hold_those_of_isolated_atoms(require_adapter):
 
 def test_what_lammps_cannot_run_is_said(tmp_path, require_adapter):
     require_adapter("uf3")
-    from dataclasses import replace
-
     from crossprune.adapters.uf3.knots import clamped
 
     potential = fitted(("Cu",), resolution_3b=0)
@@ -116,3 +143,14 @@ def test_what_lammps_cannot_run_is_said(tmp_path, require_adapter):
         strange.in_lammps()
     assert [path.name for path in strange.export(tmp_path)] == ["uf3.json"]
     assert strange.dynamics(bulk("Cu"), timestep=1.0, thermostat=None) is None
+
+
+def test_pairs_that_end_with_a_step_before_triples_do_are_not_for_lammps(require_adapter):
+    require_adapter("uf3")
+    parameters = fitted(("Cu",), cutoff=4.0, cutoff_3b=4.5).parameters
+    (pair,) = parameters.pairs
+    stepped = replace(pair, coefficients=np.append(pair.coefficients[:-1], 0.1))
+    with pytest.raises(
+        DataError, match=r"pairs Cu-Cu end at 4 Å, not smoothly .* triples at 4.5 Å; LAMMPS looks"
+    ):
+        uf3.Uf3Potential(replace(parameters, pairs=(stepped,))).in_lammps()

@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.neighborlist import neighbor_list
-from crossprune.harness.contract.neighbours import SKIN, find_neighbours, moving
+from crossprune.harness.contract.neighbours import SKIN, closed_cell, find_neighbours, heights, moving
 from crossprune.harness.data.audit import audit
 from crossprune.harness.data.frames import forces_of, label
 from crossprune.harness.data.twins import twins
@@ -109,6 +109,97 @@ def test_a_thin_gas_takes_no_memory_for_its_volume():
     """Two dimers a millimetre apart: bins of the cutoff's size would be 1e18."""
     atoms = Atoms("H4", positions=[[0, 0, 0], [0, 0, 1], [1e7, 1e7, 1e7], [1e7, 1e7, 1e7 + 1]])
     assert find_neighbours(atoms, 3.0).index.tolist() == [1, 0, 3, 2]
+
+
+def brute_force(atoms, cutoff):
+    """All pairs of all images: centre, neighbour, vector."""
+    cell = closed_cell(atoms)
+    fractional = np.linalg.solve(cell.T, atoms.positions.T).T
+    reach = np.where(atoms.pbc, np.ceil(cutoff / heights(cell) + np.ptp(fractional, axis=0)), 0).astype(int)
+    rows = []
+    for shift in np.ndindex(*(2 * reach + 1)):
+        vectors = atoms.positions - atoms.positions[:, None] + (np.array(shift) - reach) @ cell
+        distances = np.linalg.norm(vectors, axis=2)
+        own = np.eye(len(atoms), dtype=bool) & (shift == reach).all()
+        first, second = np.nonzero((distances < cutoff) & ~own)
+        rows.append(np.column_stack([first, second, vectors[first, second]]))
+    found = np.concatenate(rows)
+    return found[np.lexsort(found.round(6).T[::-1])]
+
+
+ODD = {
+    "wide and thin": Atoms(
+        "C4",
+        cell=[1600, 1600, 3.6],
+        pbc=True,
+        positions=[[0, 0, 0], [1.8, 1.8, 0], [1.8, 0, 1.8], [0, 1.8, 1.8]],
+    ),
+    "wide and thin, skewed": Atoms(
+        "C3", cell=[[2000, 0, 0], [900, 1700, 0], [700, 500, 2.9]], pbc=True, positions=np.eye(3) * 1.3
+    ),
+    "a sheet, open above": Atoms(
+        "C3", cell=[1600, 1600, 20], pbc=[1, 1, 0], positions=[[0, 0, 0], [1599, 1, 1], [800, 800, 0]]
+    ),
+    "a wire": Atoms("C2", cell=[2.2, 0, 0], pbc=[1, 0, 0], positions=[[0, 0, 0], [70.3, 1900, 0]]),
+    "a flat molecule far apart": Atoms("C3", positions=[[0, 0, 0], [1600, 0, 0], [0, 1600, 0]]),
+    "a dimer far apart": Atoms("Cu2", positions=[[0, 0, 0], [5e5, 0, 0]]),
+    "two dimers far apart": Atoms("Cu4", positions=[[0, 0, 0], [2, 0, 0], [5e5, 3, 0], [5e5, 0, 0]]),
+    "atoms far outside a wide cell": Atoms(
+        "C2", cell=[900, 3.0, 900], pbc=True, positions=[[-2000, 10, 3], [1601, -9, 904]]
+    ),
+    "a rod of short atoms": Atoms("H2", cell=[0.5, 400, 400], pbc=True, positions=[[0, 0, 0], [0.2, 1, 399]]),
+    "a cutoff far beyond the molecule": Atoms("H3", positions=[[0, 0, 0], [0, 0, 1], [1, 0, 0]]),
+}
+CUTOFFS = {"a cutoff far beyond the molecule": 1e5}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_wide_thin_and_far_flung_structures_have_their_neighbours(what):
+    cutoff = CUTOFFS.get(what, 5.0)
+    np.testing.assert_allclose(
+        in_order(find_neighbours(ODD[what], cutoff)), brute_force(ODD[what], cutoff), atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cells_around_the_largest_number_of_boxes_have_their_neighbours(seed):
+    rng = np.random.default_rng(seed)
+    lengths = np.array([10.0 ** rng.uniform(2.3, 3.2), 10.0 ** rng.uniform(2.3, 3.2), rng.uniform(0.6, 5.0)])
+    atoms = Atoms("H9", cell=np.diag(rng.permutation(lengths)), pbc=rng.permutation([1, 1, seed % 2]))
+    atoms.set_cell(atoms.cell.array + rng.uniform(-0.3, 0.3, (3, 3)))
+    start = rng.uniform(0, 1, 3) @ atoms.cell.array
+    atoms.positions = start + rng.uniform(-3.0, 3.0, (9, 3)) + rng.integers(-1, 2, (9, 3)) @ atoms.cell.array
+    np.testing.assert_allclose(
+        in_order(find_neighbours(atoms, 3.0)), brute_force(atoms, 3.0), atol=1e-9 * lengths.max()
+    )
+
+
+def test_neighbours_without_end_are_refused_before_they_are_searched():
+    with pytest.raises(
+        DataError, match=r"Cu4: about 5.4e\+06 neighbours of each of its 4 atoms within 200 Å, at"
+    ):
+        find_neighbours(bulk("Cu", cubic=True), 200.0)
+    with pytest.raises(DataError, match="about inf neighbours"):
+        find_neighbours(bulk("Cu"), 1e300)
+    clump = np.random.default_rng(0).uniform(0, 30, (9000, 3))
+    apart = Atoms("H9001", positions=np.concatenate([clump, [[1e6, 1e6, 0]]]))
+    with pytest.raises(
+        DataError, match=r"about 9e\+03 neighbours of each of its 9001 atoms .* at most 2.2e\+03"
+    ):
+        find_neighbours(apart, 60.0)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-4])
+@pytest.mark.parametrize("far", [3.6, 2000.0])
+def test_an_atom_that_is_there_twice_is_refused(distance, far):
+    atoms = Atoms("Cu2", cell=[far, far, 3.6], pbc=True, positions=[[0, 0, 0], [0, 0, 3.6 + distance]])
+    with pytest.raises(DataError, match="Cu2 has two atoms at the same place: numbers 0 and 1 are"):
+        find_neighbours(atoms, 3.0)
+    assert find_neighbours(atoms, 3.0, apart=False).distances.min() < 1e-3
+    with moving({}):
+        assert find_neighbours(atoms, 3.0).distances.min() < 1e-3
+    atoms.positions[1] += [0.002, 0, 0]
+    assert 0.002 <= find_neighbours(atoms, 3.0).distances.min() < 0.0021
 
 
 def test_cells_without_an_inside_and_lost_atoms_are_refused():

@@ -115,6 +115,13 @@ def test_each_criterion_ends_a_run_with_its_reason(fault, failure, reason):
     assert len(frames) >= 2  # up to and including the failure
 
 
+def test_atoms_that_fused_are_too_close():
+    frame = with_velocities(RUN.atoms(), 300.0, np.random.default_rng(0))
+    frame.positions[1] = frame.positions[0]
+    frame.calc = SinglePointCalculator(frame, energy=0.0, forces=np.zeros((len(frame), 3)))
+    assert violation(frame, Trajectory(totals=[0.0], temperatures=[300.0]), RUN, 1)[0] == "too_close"
+
+
 def test_the_failure_is_the_last_frame():
     result, frames = run_md(Emt("nan"), RUN)
     assert result.survival_ps == pytest.approx(0.12)
