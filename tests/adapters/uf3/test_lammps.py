@@ -132,11 +132,6 @@ def test_what_lammps_cannot_run_is_said(tmp_path, require_adapter):
 
     potential = fitted(("Cu",), resolution_3b=0)
     (pair,) = potential.parameters.pairs
-    triples = fitted(("Cu",)).parameters.triples  # their neighbours lie beyond those of the pairs
-    short = replace(pair, knots=clamped(np.linspace(0.0, 3.0, len(pair.knots) - 6)))
-    strange = uf3.Uf3Potential(replace(potential.parameters, pairs=(short,), triples=triples))
-    with pytest.raises(DataError, match="triples Cu-Cu-Cu reach 4 Å, and it sees neighbours only as far as"):
-        strange.in_lammps()
     far = replace(pair, knots=clamped(np.linspace(2.0, 5.0, len(pair.knots) - 6)))
     strange = uf3.Uf3Potential(replace(potential.parameters, pairs=(far,)))
     with pytest.raises(DataError, match=r"pair_style uf3 cannot run .* pairs Cu-Cu begin at 2 Å"):
