@@ -92,9 +92,11 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
 
     @classmethod
     def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
-        """Three cutoffs with weak and strong energies; the strength of the ridge is the evidence's."""
+        """Many radial functions or few, three cutoffs, weak and strong energies."""
+        kinds = ({"level": 12, "radial_step": 1}, {"level": 16, "radial_step": 4})
         return [
-            {"cutoff": round(factor * spacing, 2), "energy_weight": weight}
+            {**kind, "cutoff": round(factor * spacing, 2), "energy_weight": weight}
+            for kind in kinds
             for factor in (1.85, 2.0, 2.15)
             for weight in (100.0, 300.0)
         ]

@@ -137,7 +137,8 @@ def test_curves_of_alloys_tell_the_elements_apart():
 
 @pytest.mark.parametrize(("cutoff", "n_radii"), [(4.5, 7), (5.1, 11), (0.1, 1), (6.0, 200)])
 def test_no_distance_lies_beyond_the_last_radius(cutoff, n_radii):
-    atoms = Atoms("Si3", [[0, 0, 0], [cutoff, 0, 0], [cutoff + 5e-7, 0, 0]])
+    top = np.array([0.5, np.sqrt(0.75), 0.0]) * (cutoff + 5e-7)
+    atoms = Atoms("Si3", [[0, 0, 0], [cutoff, 0, 0], top])
     assert simplices(atoms, ("Si",), cutoff, n_radii)[:, 0, -1].tolist() == pytest.approx([3, 3, 1])
 
 
