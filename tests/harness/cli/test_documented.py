@@ -49,6 +49,7 @@ PLACEHOLDERS = {
 }
 """Words in capitals, or in angle brackets, and what a test takes for them."""
 OF_ONE_COMMAND = {
+    ("adapters", "NAME"): "snap",
     ("check", "name"): "mean",
     ("evaluate", "FOLDER"): "potential/mean",
     ("new-adapter", "FOLDER"): "my-eam",
