@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import typer
 from ase.io import read, write
+from crossprune.adapters.programs.pacemaker_program import find_pacemaker
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.cli.main import app
+from crossprune.harness.errors import MissingPackage
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]
@@ -308,6 +310,11 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_runs(tmp_path, monkeypatch, needs_data, name):
+    if 'fitter = "pacemaker"' in STUDIES[name]:
+        try:
+            find_pacemaker()
+        except MissingPackage as missing:
+            pytest.skip(str(missing))
     monkeypatch.chdir(tmp_path)
     Path("study.toml").write_text(smoke_study(STUDIES[name]))
     needs_data(Path("study.toml").read_text())
