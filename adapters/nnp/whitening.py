@@ -25,8 +25,10 @@ class Whitening:
 
         With ``n_functions``, only so many functions are let in, those that CUR picks.
 
-        Symmetry functions of one family are nearly parallel, so that gradient descent on them crawls;
-        directions of relative variance below ``floor`` are not blown up further.
+        Symmetry functions of one family are nearly parallel, so that steps along them crawl; directions of
+        relative variance below ``floor`` are not blown up further. Of all such maps it is the symmetric one,
+        which changes little with the chosen atoms: signs of eigenvectors, which builds of LAPACK choose each
+        for itself, would turn a network's random start into another.
         """
         k = values.shape[1]
         if len(values) == 0:
@@ -41,7 +43,7 @@ class Whitening:
         standard[:, dead] = 0.0
         variance, vectors = np.linalg.eigh(standard.T @ standard / len(values))
         largest = variance[-1] if variance[-1] > 0 else 1.0
-        matrix = vectors / np.sqrt(np.maximum(variance, floor * largest)) / scale[:, None]
+        matrix = (vectors / np.sqrt(np.maximum(variance, floor * largest))) @ vectors.T / scale[:, None]
         matrix[dead] = 0.0
         return cls(centre, scale, matrix, values.min(axis=0), values.max(axis=0))
 

@@ -51,6 +51,23 @@ def test_whitened_inputs_are_uncorrelated():
     np.testing.assert_allclose(variance, [0, 1, 1, 1, 1], atol=1e-10)  # the constant column is left out
 
 
+def test_whitening_rests_on_no_sign_of_an_eigenvector(monkeypatch):
+    """Builds of LAPACK choose signs, and bases where eigenvalues are equal; a random start must not see it."""
+    values = np.random.default_rng(3).normal(size=(200, 6)) @ np.diag([3, 2, 2, 1, 0.1, 0])
+    before = Whitening.of(values, 1e-4)
+    eigh = np.linalg.eigh
+
+    def turned(matrix):
+        variance, vectors = eigh(matrix)
+        return variance, vectors * np.array([1, -1, 1, -1, -1, 1])
+
+    monkeypatch.setattr(np.linalg, "eigh", turned)
+    np.testing.assert_allclose(Whitening.of(values, 1e-4).matrix, before.matrix, atol=1e-12)
+    monkeypatch.undo()
+    nearly = Whitening.of(values[1:], 1e-4).matrix
+    assert np.abs(nearly - before.matrix).max() < 0.1 * np.abs(before.matrix).max()
+
+
 def test_cur_lets_only_the_chosen_functions_in(alloy):
     """Columns 3 and 7 carry all variance but for noise: CUR must pick them, or their copies."""
     rng = np.random.default_rng(0)
