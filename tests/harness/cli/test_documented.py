@@ -139,7 +139,9 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
         if family == "mtp":
             table |= {"level": 8, "iterations": 3}
         if family == "gap":
-            table["n_sparse"] = min(20, table.get("n_sparse", 20))
+            table |= {"n_sparse": min(20, table.get("n_sparse", 20)), "pool_per_configuration": 4}
+        if family == "uf3":
+            table["resolution_3b"] = min(6, table.get("resolution_3b", 6))
     if "properties" in study:
         study["properties"]["names"] = ["lattice"]
     if "md" in study:
