@@ -145,7 +145,13 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
     if "properties" in study:
         study["properties"]["names"] = ["lattice"]
     if "md" in study:
-        study["md"] |= {"steps": 5, "ramp_steps": 5}
+        study["md"] |= {
+            "steps": 5,
+            "ramp_steps": 5,
+            "n_velocities": 1,
+            "melting_fractions": [0.25],
+            "repeat": 2,
+        }
     return "\n".join(_lines(study, ()))
 
 
