@@ -88,9 +88,9 @@ def test_inside_re_estimates_the_ridge_where_a_family_can(tmp_path, require_adap
 
 
 def test_what_follows_and_what_is_given_must_go_together(require_adapter):
-    require_adapter("uf3")
-    spec = resolve("uf3", {"uf3": {"cutoff": 4.5}})
-    says = "where cutoff_3b 5.4 follow the data: cutoff_3b must not exceed cutoff"
+    require_adapter("mtp")
+    spec = resolve("mtp", {"mtp": {"cutoff": 2.0}})
+    says = "where min_distance 2.1 follow the data: min_distance must be between 0 and cutoff"
     with pytest.raises(StudyError, match=says):
         spec.following(3.0)
 
