@@ -72,6 +72,8 @@ def draw(table: pd.DataFrame) -> None:
             panel.set_xlabel("parameters" if column == "parameters" else "ms per atom, one core")
             panel.set_ylabel("test force MAE, eV/Å")
             panel.grid(which="both", lw=0.2)
+            panel.yaxis.set_major_formatter("{x:g}")
+            panel.yaxis.set_minor_formatter("{x:g}")
     panels[0, 1].legend(fontsize=8)
     figure.tight_layout()
     PICTURE.parent.mkdir(exist_ok=True)
