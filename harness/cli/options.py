@@ -57,7 +57,10 @@ def show_options(console: Console, name: str) -> None:
     if not options:
         console.print("no options")
         return
-    view = Table("option", "type", "default", "what it is", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    view.add_column("option", no_wrap=True)  # to be typed as it stands
+    for title in ("type", "default", "what it is"):
+        view.add_column(title)
     for one in options:
         view.add_row(*map(escape, (one.name, one.kind, one.default, one.text.replace("``", ""))))
     console.print(view)
