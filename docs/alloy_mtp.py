@@ -14,9 +14,9 @@ from ase.calculators.emt import EMT
 
 N_TRAIN, N_TEST = 60, 40
 KINDS: Sequence[Mapping[str, Any]] = (
-    {"level": 16},
-    {"level": 12},
-    {"level": 12, "radial_step": 1},
+    {},
+    {"level": 16, "radial_step": 4},
+    {"level": 12, "radial_step": 4},
     {"level": 12, "radial": "fitted"},
 )
 """Options of the fits; the first are the defaults."""

@@ -18,7 +18,6 @@ from crossprune.adapters.gap.options import GapOptions
 from crossprune.adapters.gap.potential import GapPotential
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.programs import process, quip
-from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import (
     Capabilities,
     Descriptor,
@@ -33,6 +32,7 @@ from crossprune.harness.contract import (
     require_elements,
     require_weight,
 )
+from crossprune.harness.contract.neighbours import require_places
 from crossprune.harness.data.frames import energy_of, forces_of, group_of
 from crossprune.harness.errors import TooFewFrames
 

@@ -14,8 +14,8 @@ from crossprune.adapters.gap import gap_fit
 from crossprune.adapters.gap.fast import SparseModel
 from crossprune.adapters.gap.received import require_gap
 from crossprune.adapters.programs import quip
-from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import Potential, Prediction
+from crossprune.harness.contract.neighbours import require_places
 from crossprune.harness.errors import DataError
 
 

@@ -33,7 +33,7 @@ from crossprune.harness.contract import (
 from crossprune.harness.data.frames import element_counts, energy_of, forces_of, group_of, stress_of
 from crossprune.harness.errors import DataError, StudyError, TooFewFrames
 
-CUTOFF, MIN_DISTANCE = 2.0, 0.7
+CUTOFF, MIN_DISTANCE = 1.85, 0.7
 """Over the spacing of atoms; see docs/tuning.md."""
 
 
@@ -52,7 +52,7 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
     capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
     options_type = MtpOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
-    smoke: ClassVar[Mapping[str, Any]] = {"level": 10, "cutoff": 4.5}
+    smoke: ClassVar[Mapping[str, Any]] = {"level": 10, "radial_step": 4, "cutoff": 4.5}
     potential_type = MtpPotential
     fit_options = LinearFitter.fit_options | {"iterations"}
     blocks = False  # condition numbers reach 1e16: products of rows would keep no digit
@@ -67,13 +67,15 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
     ) -> None:
         super().__init__(elements, options, isolated_atom_energies)
         given, n_elements = self.options, len(self.elements)
-        plan = plan_of(given.level, given.radial_step)
         by_centre = given.radial == "fixed" and n_elements > 1
+        step = given.radial_step or _step(given, n_elements)
+        plan = plan_of(given.level, step)
         self._plan = repeated(plan, n_elements) if by_centre else plan
         if self.n_columns > MOST_INVARIANTS:
             raise StudyError(
                 f"adapter 'mtp': {self.n_columns} invariants with level {given.level} and radial_step "
-                f"{given.radial_step} for {n_elements} elements, at most {MOST_INVARIANTS}; lower the level"
+                f"{step} for {n_elements} elements, at most {MOST_INVARIANTS}; lower the level, or "
+                "raise radial_step (to 4 at most)"
             )
         self._radial = radial or unfitted(
             n_elements,
@@ -93,11 +95,11 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
     @classmethod
     def search_space(cls, spacing: float) -> Sequence[Mapping[str, Any]]:
         """Many radial functions or few, three cutoffs, weak and strong energies."""
-        kinds = ({"level": 12, "radial_step": 1}, {"level": 16, "radial_step": 4})
+        kinds = ({"level": 12, "radial_step": 1}, {"level": 16, "radial_step": 2})
         return [
             {**kind, "cutoff": round(factor * spacing, 2), "energy_weight": weight}
             for kind in kinds
-            for factor in (1.85, 2.0, 2.15)
+            for factor in (1.7, 1.85, 2.0)
             for weight in (100.0, 300.0)
         ]
 
@@ -247,6 +249,14 @@ class Mtp(Descriptor[MtpOptions], LinearFitter[MtpOptions]):
             stress_weight=options.stress_weight * group.stress,
             volume=float(atoms.cell.volume),
         )
+
+
+def _step(options: MtpOptions, n_elements: int) -> int:
+    """Return what a unit of μ counts where the options leave it open."""
+    if options.radial == "fitted":
+        return 4
+    fit = (one for one in (2, 3) if n_elements * len(plan_of(options.level, one).scalars) <= MOST_INVARIANTS)
+    return next(fit, 4)
 
 
 class _Fitted(Mtp):

@@ -19,14 +19,15 @@ LONGEST_CUTOFF = 30.0
 class MtpOptions(LinearOptions):
     """Basis and fit of a moment tensor potential (Shapeev 2016, doi:10.1137/15M1054183)."""
 
-    energy_weight: float = 100.0
+    energy_weight: float = 300.0
     """Weight of an energy per atom, 1/(eV/atom)."""
     regularisation: Literal["ridge", "evidence", "ard"] = "evidence"
     """One strength by the evidence (Bayesian ridge), one per invariant (ARD), or that of ``ridge``."""
     level: int = 16
     """Largest level Σ (2 + radial_step μ + ν) of a product of moments: even, 2 to 16."""
-    radial_step: int = 4
-    """What a unit of μ counts in the level: 4 as published; less gives more radial functions."""
+    radial_step: int | None = None
+    """What a unit of μ counts in the level: 4 as published; less gives more radial functions. None: 4 with
+    fitted radial functions; with fixed ones 2, or more where there are many elements."""
     cutoff: float = 5.0
     """Radius of an atom's environment, Å."""
     min_distance: float = 1.8
@@ -43,7 +44,7 @@ class MtpOptions(LinearOptions):
         super().__post_init__()
         if self.level % 2 or not 2 <= self.level <= HIGHEST_LEVEL:
             raise ValueError(f"level must be even, from 2 to {HIGHEST_LEVEL}, got {self.level}")
-        if not 1 <= self.radial_step <= 4:
+        if self.radial_step is not None and not 1 <= self.radial_step <= 4:
             raise ValueError(f"radial_step must be from 1 to 4, got {self.radial_step}")
         if not 0 < self.min_distance < self.cutoff:
             raise ValueError(

@@ -23,8 +23,8 @@ from crossprune.adapters.pod.files import (
 from crossprune.adapters.pod.rows import Describer, grazes, require_finite
 from crossprune.adapters.programs.lammps import LammpsPotential, potentials_folder
 from crossprune.adapters.programs.pair_commands import FOLDER
-from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import Dynamics, Prediction, Thermostat
+from crossprune.harness.contract.neighbours import require_places
 from crossprune.harness.data.frames import element_counts
 from crossprune.harness.errors import DataError, StudyError, unknown_name
 

@@ -17,9 +17,8 @@ from crossprune.adapters.linear.fitter import Rows, stress_rows
 from crossprune.adapters.pod.basis import Basis
 from crossprune.adapters.pod.files import COEFFICIENTS, PARAMETERS, parameters_text
 from crossprune.adapters.programs.lammps import Box, Session
-from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.contract.neighbours import find_neighbours
+from crossprune.harness.contract.neighbours import find_neighbours, require_places
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix

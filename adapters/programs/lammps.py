@@ -22,7 +22,6 @@ from ase.units import fs
 from crossprune.adapters.programs.launchers import alone, unlink_shared_memory
 from crossprune.adapters.programs.libraries import load_own
 from crossprune.adapters.programs.pair_commands import FOLDER, require_safe
-from crossprune.adapters.programs.places import require_places
 from crossprune.harness.contract import (
     Dynamics,
     FloatArray,
@@ -31,6 +30,7 @@ from crossprune.harness.contract import (
     Prediction,
     Thermostat,
 )
+from crossprune.harness.contract.neighbours import require_places
 from crossprune.harness.errors import DataError, MissingPackage, MotionLost
 
 BAR_PER_EV_PER_CUBIC_ANGSTROM = 1.6021765e6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
@@ -24,6 +23,9 @@ from crossprune.harness.errors import StudyError
 MOST_COLUMNS = 6000
 """Coefficients: two elements with the finest knots that `crossprune tune` tries, fits of minutes and 3 GB."""
 
+RESOLUTION_3B, COARSEST = 10, 4
+"""Intervals of triples where the options name none, and the fewest."""
+
 
 def radii_sums(elements: Sequence[str]) -> FloatArray:
     """Return the sum of covalent radii of each pair of elements (Cordero 2008), Å, shape (n, n)."""
@@ -35,6 +37,8 @@ def radii_sums(elements: Sequence[str]) -> FloatArray:
 def empty_parameters(elements: Sequence[str], options: Uf3Options) -> Parameters:
     """Place the knots of all pairs and triples; all coefficients are 0.
 
+    Triples of many elements get coarser knots, down to `COARSEST`, if the options name no resolution.
+
     Raises
     ------
     StudyError
@@ -42,7 +46,7 @@ def empty_parameters(elements: Sequence[str], options: Uf3Options) -> Parameters
         coefficients to fit.
     """
     inner = options.inner_fraction * radii_sums(elements)
-    for name in ("cutoff", "cutoff_3b") if options.resolution_3b else ("cutoff",):
+    for name in ("cutoff", "cutoff_3b") if options.resolution_3b != 0 else ("cutoff",):
         if getattr(options, name) <= 1.2 * inner.max():
             raise StudyError(
                 f"adapter 'uf3': {name} {getattr(options, name)} Å leaves no room for knots, which begin at "
@@ -53,45 +57,45 @@ def empty_parameters(elements: Sequence[str], options: Uf3Options) -> Parameters
     for a, b in pairs_of(len(elements)):
         knots = pair_knots(inner[a, b], options.cutoff, options.resolution_2b, options.knot_spacing)
         pairs.append(Pair((a, b), knots, np.zeros(len(knots) - ORDER)))
-    _require_few_columns(elements, options, sum(len(one.coefficients) - Trims().pair_end for one in pairs))
-    triples = tuple(_triples(elements, options))
+    n_pair = sum(len(one.coefficients) - Trims().pair_end for one in pairs)
+    triples = tuple(_triples(elements, options, _resolution(elements, options, n_pair)))
     return Parameters(tuple(elements), np.zeros(len(elements)), tuple(pairs), triples)
 
 
-def _triples(elements: Sequence[str], options: Uf3Options) -> Iterator[Triple]:
+def _triples(elements: Sequence[str], options: Uf3Options, resolution: int) -> Iterator[Triple]:
     inner = options.inner_fraction * radii_sums(elements)
-    for c, a, b in triples_of(len(elements)) if options.resolution_3b else ():
-        legs = [_leg(inner[c, one], options) for one in (a, b)]
-        across = clamped(
-            spaced(inner[a, b], 2 * options.cutoff_3b, 2 * options.resolution_3b, options.knot_spacing)
-        )
+
+    def knots(begin: float, end: float, intervals: int) -> FloatArray:
+        return clamped(spaced(begin, end, intervals, options.knot_spacing))
+
+    for c, a, b in triples_of(len(elements)) if resolution else ():
+        legs = [knots(inner[c, one], options.cutoff_3b, resolution) for one in (a, b)]
+        across = knots(inner[a, b], 2 * options.cutoff_3b, 2 * resolution)
         shape = (len(legs[0]) - ORDER, len(legs[1]) - ORDER, len(across) - ORDER)
         yield Triple((c, a, b), (legs[0], legs[1], across), np.zeros(shape))
 
 
-def _require_few_columns(elements: Sequence[str], options: Uf3Options, n_pair: int) -> None:
-    """Refuse more than `MOST_COLUMNS` coefficients before anything is made of them."""
+def _resolution(elements: Sequence[str], options: Uf3Options, n_pair: int) -> int:
+    """Return the intervals of triples; refuse more than `MOST_COLUMNS` before anything is made of them."""
 
     def fits(resolution: int) -> bool:
         count = n_pair
-        for triple in _triples(elements, replace(options, resolution_3b=resolution)):
+        for triple in _triples(elements, options, resolution):
             count += int(fitted_of(triple, Trims()).sum())
             if count > MOST_COLUMNS:
                 break
         return count <= MOST_COLUMNS
 
-    given = options.resolution_3b
-    if fits(given):
-        return
-    lower = next((resolution for resolution in range(given - 1, 3, -1) if fits(resolution)), 0)
+    asked = RESOLUTION_3B if options.resolution_3b is None else options.resolution_3b
+    if fits(asked):
+        return asked
+    lower = next((resolution for resolution in range(asked - 1, COARSEST - 1, -1) if fits(resolution)), 0)
+    if lower and options.resolution_3b is None:
+        return lower
     remedy = f"lower resolution_3b to {lower}" if lower else "lower resolution_2b"
-    if given and not lower and fits(0):
+    if asked and not lower and fits(0):
         remedy = "leave triples out (resolution_3b = 0)"
     raise StudyError(
         f"adapter 'uf3': more than {MOST_COLUMNS} coefficients for {len(elements)} elements with "
-        f"resolution_2b = {options.resolution_2b} and resolution_3b = {given}; {remedy}"
+        f"resolution_2b = {options.resolution_2b} and resolution_3b = {asked}; {remedy}"
     )
-
-
-def _leg(inner: float, options: Uf3Options) -> FloatArray:
-    return clamped(spaced(inner, options.cutoff_3b, options.resolution_3b, options.knot_spacing))

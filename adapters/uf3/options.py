@@ -24,8 +24,9 @@ class Uf3Options(LinearOptions):
     cutoff_3b: float = 4.5
     """Distance at which the two neighbours of a centre stop to count in triples, Å; theirs from each other
     ends at twice this, as LAMMPS asks."""
-    resolution_3b: int = 10
-    """Intervals of these two distances, twice as many for the third; 0 leaves triples out."""
+    resolution_3b: int | None = None
+    """Intervals of these two distances, twice as many for the third; 0 leaves triples out. None: 10, or as
+    many as a fit can hold (8 for three elements, 6 for four and five)."""
     knot_spacing: KnotSpacing = "linear"
     """Knots even in r, in r² (``lammps``), ln r (``geometric``) or 1/r (``inverse``)."""
     inner_fraction: float = 0.45

@@ -85,9 +85,8 @@ def find_neighbours(atoms: Atoms, cutoff: float, *, apart: bool = True) -> Neigh
         If the cell is flat along a periodic direction, a position is not finite, two atoms are at the same
         place, or neighbours are more than `MOST_NEIGHBOURS` of an atom or `MOST_PAIRS` of all.
     """
+    _require_finite(atoms)
     positions, periodic = np.ascontiguousarray(atoms.positions, dtype=np.float64), np.asarray(atoms.pbc)
-    if not np.isfinite(positions).all():
-        raise DataError(f"structure {atoms.get_chemical_formula()} has positions that are not finite")
     n_atoms = len(positions)
     if n_atoms == 0 or cutoff <= 0:
         empty = np.zeros(n_atoms + 1, dtype=np.int64)
@@ -108,6 +107,26 @@ def find_neighbours(atoms: Atoms, cutoff: float, *, apart: bool = True) -> Neigh
     return found
 
 
+def require_places(atoms: Atoms) -> None:
+    """Check that a structure has places for its atoms, before a program works on it.
+
+    Raises
+    ------
+    DataError
+        If positions or the cell are not finite, the cell is flat along a periodic direction, or two atoms,
+        images among them, are nearer than `SAME_PLACE`.
+    """
+    _require_finite(atoms)
+    cell, periodic = _cell(atoms), np.asarray(atoms.pbc)
+    across = heights(cell)
+    along = atoms.positions @ np.linalg.inv(cell) * across  # distances in these are at most those in space
+    along = np.where(periodic, along % across, along)
+    along[periodic & (along >= across)] = 0.0
+    tree = cKDTree(along, boxsize=np.where(periodic, across, 0.0))
+    if tree.query_pairs(SAME_PLACE, p=np.inf) or (across[periodic] < SAME_PLACE).any():
+        _require_apart(atoms, find_neighbours(atoms, SAME_PLACE, apart=False))
+
+
 def closed_cell(atoms: Atoms) -> FloatArray:
     """Return the cell with vectors normal to it, as long as the rest, along open directions."""
     periodic = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
@@ -122,10 +141,19 @@ def heights(cell: FloatArray) -> FloatArray:
     return apart
 
 
+def _require_finite(atoms: Atoms) -> None:
+    """Refuse positions that are none."""
+    if not np.isfinite(atoms.positions).all():
+        raise DataError(f"structure {atoms.get_chemical_formula()} has positions that are not finite")
+
+
 def _cell(atoms: Atoms) -> FloatArray:
     """Return the cell to search: the reduced one of the same lattice where that has fewer images."""
-    cell, periodic = closed_cell(atoms), np.asarray(atoms.pbc)
-    if not abs(np.linalg.det(cell)) > FLAT or not atoms.cell.array[periodic].any(axis=1).all():
+    periodic = np.asarray(atoms.pbc)
+    given = atoms.cell.array[periodic]
+    proper = bool(np.isfinite(given).all() and given.any(axis=1).all())
+    cell = closed_cell(atoms) if proper else np.zeros((3, 3))
+    if not abs(np.linalg.det(cell)) > FLAT:
         raise DataError(
             f"the structure {atoms.get_chemical_formula()} has no proper cell along a periodic direction"
         )
@@ -241,4 +269,4 @@ def _vesin() -> Any:
     return vesin
 
 
-__all__ = ["Neighbours", "closed_cell", "find_neighbours", "heights", "moving"]
+__all__ = ["Neighbours", "closed_cell", "find_neighbours", "heights", "moving", "require_places"]

@@ -15,7 +15,7 @@ mtp = pytest.importorskip("crossprune.adapters.mtp", exc_type=ImportError)
 def potential(elements=("Mo",), **options):
     from crossprune.adapters.linear import Solution
 
-    made = mtp.Mtp(elements, mtp.MtpOptions(**{"level": 8, "cutoff": 4.2, **options}))
+    made = mtp.Mtp(elements, mtp.MtpOptions(**{"level": 8, "radial_step": 4, "cutoff": 4.2, **options}))
     rng = np.random.default_rng(2)
     return made.potential(Solution(rng.normal(size=made.n_columns), rng.normal(size=len(elements)), 1.0))
 

@@ -11,7 +11,7 @@ from crossprune.harness.errors import DataError, StudyError, TooFewFrames
 
 mtp = pytest.importorskip("crossprune.adapters.mtp", exc_type=ImportError)
 
-OPTIONS = {"level": 8, "cutoff": 4.5, "n_chebyshev": 4, "iterations": 8}
+OPTIONS = {"level": 8, "radial_step": 4, "cutoff": 4.5, "n_chebyshev": 4, "iterations": 8}
 RNG = np.random.default_rng(0)
 WEIGHTS = {"odd": GroupWeight(energy=2.0, forces=0.5, stress=3.0)}
 
@@ -57,6 +57,20 @@ def test_the_gradient_by_radial_coefficients(elements):
         step = 1e-5 * rng.normal(size=start.shape) * np.abs(start).max()
         numeric = (problem.loss(start + step)[0] - problem.loss(start - step)[0]) / 2
         assert numeric == pytest.approx(np.sum(gradient * step), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("radial", "n_elements", "step"),
+    [("fixed", 1, 2), ("fixed", 4, 2), ("fixed", 5, 3), ("fixed", 10, 3), ("fixed", 11, 4), ("fitted", 1, 4)],
+)
+def test_a_level_has_as_many_radial_functions_as_a_fit_can_hold_where_these_are_not_fitted(
+    radial, n_elements, step
+):
+    elements = ("Ag", "Al", "Au", "Cr", "Cu", "Fe", "Mo", "Ni", "Pd", "Pt", "W")[:n_elements]
+    sizes = [
+        mtp.Mtp(elements, mtp.MtpOptions(radial=radial, radial_step=one)).n_columns for one in (None, step)
+    ]
+    assert sizes[0] == sizes[1] <= 1200
 
 
 def test_fitted_functions_lower_the_loss_and_the_errors():

@@ -12,7 +12,7 @@ from crossprune.harness.contract import Prepared
 mtp = pytest.importorskip("crossprune.adapters.mtp", exc_type=ImportError)
 
 ELEMENTS = ("Mo", "W")
-OPTIONS = {"level": 10, "cutoff": 4.2, "min_distance": 1.7, "n_chebyshev": 6}
+OPTIONS = {"level": 10, "radial_step": 4, "cutoff": 4.2, "min_distance": 1.7, "n_chebyshev": 6}
 STEP = 1e-5
 
 

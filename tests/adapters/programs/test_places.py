@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
-from crossprune.adapters.programs.places import require_places
 from crossprune.harness.checks.subject import bare, sample_frames
+from crossprune.harness.contract.neighbours import require_places
 from crossprune.harness.errors import DataError
 from crossprune.harness.lookup import adapter_class
 
@@ -19,11 +19,11 @@ IMPROPER = {
     "NaN": (Atoms("Cu2", positions=[[0, 0, 0], [np.nan, 0, 0]]), "positions that are not finite"),
     "same place": (
         Atoms("Cu3", positions=[[0, 0, 0], [2, 0, 0], [0, 0, 0]]),
-        "atoms 0 and 2 of Cu3, counted",
+        "Cu3 has two atoms at the same place: numbers 0 and 2",
     ),
     "same place, by an image": (
-        Atoms("Cu2", positions=[[0, 0, 1e-9], [3.6, -3.6, 7.2]], cell=CELL, pbc=True),
-        "atoms 0 and 1 of Cu2",
+        Atoms("Cu2", positions=[[0, 0, 5e-4], [3.6, -3.6, 7.2]], cell=CELL, pbc=True),
+        "Cu2 has two atoms at the same place: numbers 0 and 1",
     ),
 }
 NAMES = ("snap", "pod", "gap")
@@ -75,7 +75,7 @@ def test_places_that_look_alike_are_not_the_same():
     """Along an open direction there are no images, and an image of an atom alone is another place."""
     require_places(Atoms("Cu", cell=CELL, pbc=True))
     require_places(Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 3.6]], cell=CELL, pbc=[True, True, False]))
-    require_places(Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 1e-4]]))
+    require_places(Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2e-3]]))
     require_places(Atoms("Cu2", positions=[[0, 0, 0], [5000, 0, 0]]))
 
 

@@ -16,6 +16,7 @@ from scipy.interpolate import BSpline
 from scipy.spatial.distance import pdist
 
 uf3 = pytest.importorskip("crossprune.adapters.uf3", exc_type=ImportError)
+MANY = ("Al", "Co", "Cr", "Cu", "Fe", "Mn", "Ni", "Ti", "V", "Zn", "Zr")
 SMALL = {"cutoff": 5.0, "resolution_2b": 10, "cutoff_3b": 4.0, "resolution_3b": 6}
 
 
@@ -294,8 +295,8 @@ def test_impossible_knots_are_explained(options, message):
     ("elements", "options", "remedy"),
     [
         (["Cu"], {"resolution_3b": 50}, "lower resolution_3b to 22$"),
-        (["Ge", "Sb", "Te"], {}, "lower resolution_3b to 8$"),
-        (["Al", "Co", "Cr", "Cu", "Fe", "Mn", "Ni", "Ti", "V", "Zn", "Zr"], {}, "resolution_3b to 4$"),
+        (["Ge", "Sb", "Te"], {"resolution_3b": 10}, "lower resolution_3b to 8$"),
+        ([*MANY], {"resolution_3b": 5}, "resolution_3b to 4$"),
         (["Al", "Cu"], {"resolution_2b": 1000, "resolution_3b": 40}, r"lower resolution_3b to 9$"),
         (
             ["Al", "Cu", "Ni"],
@@ -315,7 +316,17 @@ def test_more_coefficients_than_a_fit_can_hold_are_refused_with_a_remedy_that_ho
 def test_two_elements_with_the_finest_knots_that_tune_tries_are_allowed():
     for point in uf3.Uf3.search_space(2.6):
         assert empty_count(["Au", "Cu"], uf3.Uf3Options(**point)) <= 6000
-    assert empty_count(["Ge", "Sb", "Te"], uf3.Uf3Options(resolution_3b=8)) <= 6000
+
+
+@pytest.mark.parametrize(("n_elements", "finest"), [(1, 10), (2, 10), (3, 8), (4, 6), (5, 6), (11, 4)])
+def test_many_elements_get_the_finest_knots_of_triples_that_a_fit_can_hold(n_elements, finest):
+    elements = MANY[:n_elements]
+    assert empty_count(elements, uf3.Uf3Options()) == empty_count(
+        elements, uf3.Uf3Options(resolution_3b=finest)
+    )
+    if finest < 10:
+        with pytest.raises(StudyError, match=f"lower resolution_3b to {finest}$"):
+            uf3.Uf3(elements, uf3.Uf3Options(resolution_3b=finest + 1))
 
 
 def empty_count(elements, options):

@@ -121,7 +121,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         ("snap", "cutoff", "4.8; in a study 1.85 d"),
         ("mtp", "min_distance", "1.8; in a study 0.7 d"),
         ("chimes", "cutoff_3b", "5.5; in a study 2.02 d"),
-        ("uf3", "resolution_3b", "10"),
+        ("uf3", "resolution_2b", "20"),
     ],
 )
 def test_defaults_that_follow_the_data_say_so(family, name, default, require_adapter):

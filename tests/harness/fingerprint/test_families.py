@@ -35,7 +35,6 @@ SHARED: dict[str, set[str]] = {
     "adapters/programs/pair_commands.py": LAMMPS,
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/pacemaker_program.py": {"ace"},
-    "adapters/programs/places.py": {"gap"} | LAMMPS,
     "adapters/programs/process.py": {"ace", "gap"},
     "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},
     "harness/contract/adapter.py": EVERY,
