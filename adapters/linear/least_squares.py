@@ -10,6 +10,13 @@ from crossprune.harness.errors import DataError
 from scipy.linalg import qr, solve_triangular, svdvals
 
 NOT_FINITE = "a design row or a label is not finite; look for NaN or overlapping atoms in the data"
+SMALLEST_DIRECTION = 1e-13
+"""Of the singular values, relative to the largest: what is smaller is rounding of the rows, not a direction.
+
+Rounding leaves 1e-17 to 1e-14. FitSNAP's solver has the same number, there of columns that are not scaled.
+"""
+SMALLEST_PIVOT = 1e-11
+"""Relative to the largest: below it singular values decide, which pivots may exceed by a factor of tens."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,10 @@ def solve(design: FloatArray, target: FloatArray, n_offsets: int, ridge: float |
     penalty[: n - n_offsets] = np.sqrt(ridge)
     augmented = _triangle(np.vstack([triangle, np.column_stack([np.diag(penalty), np.zeros(n)])]))
     r, z = augmented[:n, :n], augmented[:n, n]
-    # Directions that neither data nor ridge determine: tiny pivots instead of infinite coefficients.
+    # Directions that neither data nor ridge determine leave pivots of rounding; they are left at zero.
     diagonal = np.abs(np.diag(r))
-    if diagonal.min() <= np.finfo(float).eps * diagonal.max():
-        scaled = np.linalg.lstsq(r, z, rcond=None)[0]
+    if diagonal.min() <= SMALLEST_PIVOT * diagonal.max():
+        scaled = np.linalg.lstsq(r, z, rcond=SMALLEST_DIRECTION)[0]
     else:
         scaled = solve_triangular(r, z)
     coefficients = scaled / norms

@@ -52,6 +52,20 @@ def test_fewer_rows_than_columns_give_the_smallest_solution():
     np.testing.assert_allclose(design @ found.coefficients, target, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_columns_that_others_determine_give_the_smallest_solution(seed):
+    """Pivots of rounding, of any size that it has, must not decide: copies share, and nothing explodes."""
+    rng = np.random.default_rng(seed)
+    design = rng.normal(size=(300, 60)) * 10.0 ** rng.uniform(-3, 3, 60)
+    combined = rng.normal(size=(60, 30)) if seed % 2 else np.eye(60)[:, rng.permutation(60)[:30]]
+    design = np.hstack([design, design @ combined])[:, rng.permutation(90)]
+    target, norms = rng.normal(size=300), np.linalg.norm(design, axis=0)
+    expected = np.linalg.pinv(design / norms, rcond=1e-10) @ target
+    found = solve(design, target, n_offsets=0, ridge=0.0)
+    np.testing.assert_allclose(found.coefficients * norms, expected, rtol=1e-6, atol=1e-9)
+    assert found.condition_number > 1e14
+
+
 def test_nan_is_refused():
     design, target = problem()
     design[3, 2] = np.nan

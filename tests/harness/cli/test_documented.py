@@ -327,8 +327,13 @@ def test_every_study_runs(tmp_path, monkeypatch, needs_data, name):
     Path("study.toml").write_text(smoke_study(STUDIES[name]))
     needs_data(Path("study.toml").read_text())
     for own in re.findall(r'"([\w.-]+\.extxyz\.gz)"', STUDIES[name]):  # a file of the user's
-        frames, groups = sample_frames(["Cu"], 24), list(tomllib.loads(STUDIES[name]).get("weights", "x"))
+        study = tomllib.loads(STUDIES[name])
+        groups = list(study.get("weights", "x"))
+        several = "isolated_atom_energies" in study.get("data", {}).get(own, {})  # two elements: In and P
+        frames = sample_frames(["Au", "Cu"] if several else ["Cu"], 24)
         for number, atoms in enumerate(frames):
+            if several:
+                atoms.symbols = ["In" if symbol == "Au" else "P" for symbol in atoms.symbols]
             atoms.info["group"] = groups[number % len(groups)]
         write(own, frames)
     code, said = invoke(["run", "study.toml", "--store", "out", "--workers", "0"])
