@@ -112,6 +112,8 @@ def softening(
     n_resamples = N_RESAMPLES if resamples is None else resamples
     if n_resamples < 1:
         raise StudyError(f"resamples is {n_resamples}; give a number above 0, such as {N_RESAMPLES}")
+    if seed < 0:
+        raise StudyError(f"seed is {seed}; give 0 or more")
     if reference_key is not None or predicted_key is not None:
         _check_stored(source, reference_key, predicted_key, data, split, store, loading or {})
         keys = {"reference_key": str(reference_key), "predicted_key": str(predicted_key)}

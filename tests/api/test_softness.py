@@ -71,6 +71,13 @@ def test_a_file_and_its_frames_give_the_same(frames, tmp_path):
     }
 
 
+def test_a_key_may_name_what_is_read_as_a_result(frames, tmp_path):
+    write(tmp_path / "w.extxyz", frames, format="extxyz")
+    found = crossprune.softening(tmp_path / "w.extxyz", reference_key="forces", predicted_key="model")
+    known = crossprune.softening(tmp_path / "w.extxyz", **KEYS)
+    assert found.table.equals(known.table)
+
+
 def test_a_calculator_is_asked_for_its_forces():
     found = crossprune.softening(Softened(), copper())
     whole = found.table.iloc[0]
@@ -180,6 +187,7 @@ def test_faults_of_frames_are_said_in_a_line(frames, fault, said):
         ({**KEYS, "force_window": (-1.0, 1.0)}, "--force-window is -1 1"),
         ({**KEYS, "force_window": (0.0, np.nan)}, "--force-window is 0 nan"),
         ({**KEYS, "resamples": 0}, "resamples is 0; give a number above 0"),
+        ({**KEYS, "seed": -1}, "seed is -1; give 0 or more"),
         ({}, "frames were given: name their forces by --reference-key and --predicted-key"),
     ],
 )
