@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crossprune.potentials import Model, fit, load_potential
     from crossprune.rows import results
     from crossprune.running import Run, run
+    from crossprune.softness import Softening, softening
     from crossprune.tuning import reweight, tune
 
 __version__: str
@@ -27,6 +28,7 @@ _HOMES: dict[str, str] = {
     "Run": "running",
     "Selection": "choosing",
     "Selector": "choosing",
+    "Softening": "softness",
     "describe": "describing",
     "evaluate": "evaluating",
     "export_frames": "frames",
@@ -38,6 +40,7 @@ _HOMES: dict[str, str] = {
     "reweight": "tuning",
     "run": "running",
     "select": "choosing",
+    "softening": "softness",
     "tune": "tuning",
 }
 """Module of each public name."""
@@ -48,6 +51,7 @@ __all__ = [
     "Run",
     "Selection",
     "Selector",
+    "Softening",
     "__version__",
     "describe",
     "evaluate",
@@ -60,6 +64,7 @@ __all__ = [
     "reweight",
     "run",
     "select",
+    "softening",
     "tune",
 ]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from ase import Atoms
     from ase.calculators.calculator import Calculator
-    from crossprune.harness.contract import Potential, Predictions
+    from crossprune.harness.contract import IntArray, Potential, Predictions
     from crossprune.harness.data.cards import DataOptions
     from crossprune.harness.data.frames import DataSet
     from crossprune.harness.engine.stored import FitData
@@ -157,15 +157,49 @@ class Evaluation:
         """Predict the frames of a part and lay out the errors, in all and by group."""
         import numpy as np
         import pandas as pd
-        from crossprune.harness.evaluation.metrics import errors_by_group, labels_of
+        from crossprune.harness.evaluation.metrics import errors_by_group
+
+        predicted, labels, sizes, groups = self.predictions(part)
+        rows = errors_by_group(predicted, labels, sizes, groups, np.arange(len(sizes)))
+        return pd.DataFrame([{"part": part, **row} for row in rows])
+
+    def predictions(self, part: str) -> tuple[Predictions, Predictions, IntArray, list[str]]:
+        """Predict the frames of a part; return predictions, labels, and each frame's atoms and group."""
+        import numpy as np
+        from crossprune.harness.evaluation.metrics import labels_of
 
         places = [index for index, one in enumerate(self.parts) if one == part]
         frames = [self.frames[index] for index in places]
-        groups = [self.groups[index] for index in places]
         sizes = np.array([len(atoms) for atoms in frames])
         predicted = _predicted(self.model, frames, part)
-        rows = errors_by_group(predicted, labels_of(frames), sizes, groups, np.arange(len(frames)))
-        return pd.DataFrame([{"part": part, **row} for row in rows])
+        return predicted, labels_of(frames), sizes, [self.groups[index] for index in places]
+
+    def of_groups(self, wanted: Sequence[str]) -> Evaluation:
+        """Keep the frames of some groups.
+
+        Raises
+        ------
+        StudyError
+            If the wanted parts have no frame of a group.
+        """
+        from dataclasses import replace
+
+        from crossprune.harness.errors import StudyError, unknown_name
+
+        pairs = list(zip(self.groups, self.parts, strict=True))
+        known = {group for group, part in pairs if part in self.wanted}
+        for one in wanted:
+            if one not in known:
+                raise StudyError(unknown_name("group", one, known))
+        kept = [index for index, (group, _) in enumerate(pairs) if group in wanted]
+        parts = [self.parts[index] for index in kept]
+        return replace(
+            self,
+            frames=[self.frames[index] for index in kept],
+            groups=[self.groups[index] for index in kept],
+            parts=parts,
+            wanted=[part for part in self.wanted if part in parts],
+        )
 
 
 ALL = "all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isnan
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,32 +17,39 @@ if TYPE_CHECKING:  # imported when the command needs them, so that --help is qui
 
 console = Console()
 
+DataOption = Annotated[
+    str | None, typer.Option("--data", help="Data set or file; default: what the store holds beside it.")
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Part: test, ood or train; of a study's data also remainder, chosen, new; or all frames. "
+        "Default: test, or all that a study did not fit to.",
+    ),
+]
+SplitMethodOption = Annotated[
+    str | None, typer.Option("--split-method", help="given, stratified, random, blocks or groups.")
+]
+TestFractionOption = Annotated[
+    float | None, typer.Option("--test-fraction", help="Share of the frames in the part test.")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the split.")]
+SplitKeyOption = Annotated[
+    str | None, typer.Option("--split-key", help="Of a file: key that holds train, test or ood.")
+]
+
 
 def evaluate(
     potential: Annotated[
         str, typer.Argument(help="Folder of a saved potential (STORE/objects/fit/…/potential), or SCHEME:….")
     ],
-    data: Annotated[
-        str | None, typer.Option("--data", help="Data set or file; default: what the store holds beside it.")
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            help="Part: test, ood or train; of a study's data also remainder, chosen, new; or all frames. "
-            "Default: test, or all that a study did not fit to.",
-        ),
-    ] = None,
-    split_method: Annotated[
-        str | None, typer.Option("--split-method", help="given, stratified, random, blocks or groups.")
-    ] = None,
-    test_fraction: Annotated[
-        float | None, typer.Option("--test-fraction", help="Share of the frames in the part test.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the split.")] = None,
-    split_key: Annotated[
-        str | None, typer.Option("--split-key", help="Of a file: key that holds train, test or ood.")
-    ] = None,
+    data: DataOption = None,
+    split: SplitOption = None,
+    split_method: SplitMethodOption = None,
+    test_fraction: TestFractionOption = None,
+    seed: SeedOption = None,
+    split_key: SplitKeyOption = None,
     energy_key: commands.EnergyKeyOption = None,
     forces_key: commands.ForcesKeyOption = None,
     stress_key: commands.StressKeyOption = None,
@@ -61,17 +69,26 @@ def evaluate(
     from crossprune.evaluating import Evaluation
     from crossprune.harness.cli.console import print_notes
 
-    keys: dict[str, Any] = dict(
-        commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
-    )
-    how = {"split": split_method, "test_fraction": test_fraction, "seed": seed, "split_key": split_key}
-    keys |= {name: value for name, value in how.items() if value is not None}
-    found = Evaluation.of(potential, data, split=split, loading=keys)
+    labels = commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
+    loading = loading_of(labels, split_method, test_fraction, seed, split_key)
+    found = Evaluation.of(potential, data, split=split, loading=loading)
     print_notes(console, {found.name: found.dataset_notes})
     for line in (f"{potential} on {found.name}", *found.why):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for part in found.wanted:
         console.print(_table(found.errors(part), part))
+
+
+def loading_of(
+    labels: Mapping[str, str],
+    split_method: str | None,
+    test_fraction: float | None,
+    seed: int | None,
+    split_key: str | None,
+) -> dict[str, Any]:
+    """Gather what was given of a file's labels and split, as options of `DataOptions`."""
+    how = {"split": split_method, "test_fraction": test_fraction, "seed": seed, "split_key": split_key}
+    return {**labels, **{name: value for name, value in how.items() if value is not None}}
 
 
 def _table(errors: pd.DataFrame, part: str) -> Table:

@@ -22,6 +22,7 @@ from crossprune.harness.cli import (
     evaluation,
     properties,
     select,
+    softening,
     store_commands,
     tuning,
 )
@@ -337,6 +338,7 @@ for command in (
     describe.describe,
     select.select,
     evaluation.evaluate,
+    softening.softening,
     commands.export,
     properties.properties,
     analysis.analyze,

@@ -55,6 +55,7 @@ OF_ONE_COMMAND = {
     ("check", "name"): "mean",
     ("evaluate", "FOLDER"): "potential/mean",
     ("new-adapter", "FOLDER"): "my-eam",
+    ("softening", "POTENTIAL"): "potential/ace",
     ("tune", "ADAPTER"): "snap",
 }
 """The same for placeholders that stand for different things."""
@@ -308,6 +309,11 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
         for name in ("md.extxyz", "pool.extxyz", "labelled.extxyz", "more.db"):
             part = "3::40" if name in ("labelled.extxyz", "more.db") else "::10"
             write(workspace / name, read(workspace / "frames.extxyz", part))
+    if words[0] == "softening" and "forces.extxyz" in words:
+        frames = read(workspace / "frames.extxyz", ":")
+        for atoms in frames:
+            atoms.arrays |= {"dft": atoms.get_forces(), "model": 0.9 * atoms.get_forces()}
+        write(workspace / "forces.extxyz", frames)
     if words[0] == "new-adapter":
         shutil.rmtree(workspace / "my-eam", ignore_errors=True)
         shutil.copy(ROOT / "adapters" / "__init__.py", workspace / "adapters")

@@ -1,0 +1,206 @@
+"""``crossprune softening``: whether predicted forces are too small, with what proves it."""
+
+from __future__ import annotations
+
+import json
+import math
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from crossprune.harness.cli import commands, evaluation
+from crossprune.harness.cli.analysis import plain
+from rich.console import Console
+
+if TYPE_CHECKING:  # imported when the command needs them, so that --help is quick
+    import pandas as pd
+    from crossprune.softness import Softening
+
+BAR = 40
+"""Characters of the longest bar of a histogram."""
+MEDIANS = (
+    "medians over configurations, 95 % intervals: c, the factor on predicted forces that minimises their "
+    "squared error; s, the slope of predicted on reference forces"
+)
+BY_PREDICTION = "; by |f|: where the window is of predicted forces, and a claim must hold by both"
+POOLED = (
+    "all force components together (MAE in eV/Å per component; the pooled c counts as so many "
+    "configurations of equal weight)"
+)
+console = Console()
+
+
+def softening(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a saved potential, or SCHEME:…; or with the two keys a file with both forces."
+        ),
+    ],
+    data: evaluation.DataOption = None,
+    reference_key: Annotated[
+        str | None, typer.Option("--reference-key", help="Of stored forces: key of the reference.")
+    ] = None,
+    predicted_key: Annotated[
+        str | None, typer.Option("--predicted-key", help="Of stored forces: key of the prediction.")
+    ] = None,
+    force_window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            "--force-window",
+            metavar="MIN MAX",
+            help="Only atoms whose reference force is from MIN to below MAX, eV/Å (MAX may be inf).",
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Only this group (repeatable); default: all.")
+    ] = None,
+    resamples: Annotated[
+        int | None, typer.Option("--resamples", min=1, help="Draws of configurations for intervals.")
+    ] = None,
+    resampling_seed: Annotated[
+        int, typer.Option("--resampling-seed", min=0, help="Seed of these draws.")
+    ] = 0,
+    split: evaluation.SplitOption = None,
+    split_method: evaluation.SplitMethodOption = None,
+    test_fraction: evaluation.TestFractionOption = None,
+    seed: evaluation.SeedOption = None,
+    split_key: evaluation.SplitKeyOption = None,
+    energy_key: commands.EnergyKeyOption = None,
+    forces_key: commands.ForcesKeyOption = None,
+    stress_key: commands.StressKeyOption = None,
+    virial_key: commands.VirialKeyOption = None,
+    group_key: commands.GroupKeyOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for machines.")] = False,
+) -> None:
+    """Say whether predicted forces are too small (soft), too large (hard), or neither.
+
+    Example: `crossprune softening lammps:snap:Mo_Zuo_JPCA2020 --data mlearn-Mo`
+
+    Example: `crossprune softening forces.extxyz --reference-key dft --predicted-key model --json`
+
+    Potentials, data and parts are as in `crossprune evaluate`. Softness is claimed where the factor c on the
+    predicted forces that minimises their squared error is above 1 with its interval, as the median over
+    configurations. A slope below 1 of predicted against reference forces proves nothing: noise makes one.
+
+    Exit code 0, whatever the verdict; 2: the call or the data are wrong.
+    """
+    from crossprune.softness import softening as look
+
+    labels = commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
+    found = look(
+        source,
+        data,
+        reference_key=reference_key,
+        predicted_key=predicted_key,
+        split=split,
+        loading=evaluation.loading_of(labels, split_method, test_fraction, seed, split_key),
+        force_window=force_window,
+        groups=group or (),
+        resamples=resamples,
+        seed=resampling_seed,
+    )
+    if as_json:
+        document = _document(source, found, force_window)
+        print(json.dumps(plain(document), indent=1, allow_nan=False))
+        return
+    for line in (f"{source} on {found.name}", *found.notes):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for part, rows in found.table.groupby("part", sort=False):
+        _show(str(part), rows, found.histogram)
+
+
+def _show(part: str, rows: pd.DataFrame, histogram: pd.DataFrame) -> None:
+    """Print a part: what may be claimed, what papers report, the spread over configurations."""
+    from crossprune.harness.cli.console import print_lines, print_text
+    from crossprune.harness.cli.layout import lines_of
+
+    rows = rows if len(rows) > 2 else rows[:1]  # a single group is all there is
+    whole = rows.iloc[0]
+    print_text(console, f"part {part}: {whole['said']}.")
+    print_text(console, MEDIANS + (BY_PREDICTION if isfinite(whole["scale_by_prediction"]) else ""))
+    print_lines(console, lines_of(_medians(rows)))
+    print_text(console, POOLED)
+    print_lines(console, lines_of(_pooled(rows)))
+    bins = histogram[(histogram["part"] == part) & (histogram["group"] == whole["group"])]
+    print_text(console, "slopes s of configurations:")
+    print_lines(console, _bars(bins))
+
+
+def _medians(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lay out medians over configurations, and verdicts, as texts."""
+    import pandas as pd
+
+    texts = {
+        "group": rows["group"].tolist(),
+        "slopes": rows["n_slopes"].map(str).tolist(),
+        "c": _intervals(rows, "median_scale"),
+        "s": _intervals(rows, "median_slope"),
+        "verdict": rows["verdict"].where(rows["median_scale_low"].notna(), "too few").tolist(),
+    }
+    if rows["scale_by_prediction"].notna().any():
+        texts["c by |f|"] = _intervals(rows, "scale_by_prediction")
+        texts["s by |f|"] = _intervals(rows, "slope_by_prediction")
+    texts["Theil-Sen"] = _intervals(rows, "theil_sen")
+    texts["s < 1"] = _numbers(rows, "share_below_one", ".0%")
+    texts["c > 1"] = _numbers(rows, "share_above_one", ".0%")
+    return pd.DataFrame(texts)
+
+
+def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what all force components give together, as texts."""
+    import pandas as pd
+
+    texts = {
+        "group": rows["group"].tolist(),
+        "slope s": _intervals(rows, "pooled_slope", ".4f"),
+        "factor c": _intervals(rows, "scale", ".4f"),
+        "R2": _numbers(rows, "r2", ".4f"),
+        "atoms": rows["n_atoms"].map(str).tolist(),
+        "counts as": _numbers(rows, "n_effective", ".1f"),
+        "MAE": _numbers(rows, "mae", ".4f"),
+        "MAE of f/s": _numbers(rows, "mae_corrected", ".4f"),
+        "MAE of c f": _numbers(rows, "mae_scaled", ".4f"),
+    }
+    return pd.DataFrame(texts)
+
+
+def _intervals(rows: pd.DataFrame, name: str, form: str = ".3f") -> list[str]:
+    """Write ``1.023 [1.010, 1.041]``, without an interval where there is none."""
+    ends = zip(rows[f"{name}_low"], rows[f"{name}_high"], strict=True)
+    shown = [f" [{low:.3f}, {high:.3f}]" if isfinite(low) and isfinite(high) else "" for low, high in ends]
+    return [value + end for value, end in zip(_numbers(rows, name, form), shown, strict=True)]
+
+
+def _numbers(rows: pd.DataFrame, name: str, form: str) -> list[str]:
+    return [format(value, form) if isfinite(value) else "" for value in rows[name]]
+
+
+def _bars(bins: pd.DataFrame) -> list[str]:
+    """Draw how many configurations have which slope, from the first bin with any to the last."""
+    rows = bins.to_dict("records")
+    full = [place for place, row in enumerate(rows) if row["n_slopes"]]
+    most = max(int(row["n_slopes"]) for row in rows)
+    lines = []
+    for row in rows[full[0] : full[-1] + 1]:
+        low = f"{row['low']:.2f}" if isfinite(row["low"]) else "below"
+        high = f"{row['high']:.2f}" if isfinite(row["high"]) else "above"
+        count = int(row["n_slopes"])
+        lines.append(f"  {low:>5} - {high:<5} {'#' * math.ceil(BAR * count / most)} {count}")
+    return lines
+
+
+def _document(source: str, found: Softening, window: tuple[float, float] | None) -> dict[str, Any]:
+    """Lay everything out as JSON: what is over all of the first part stands at the top."""
+    parts = [_part(found, part) for part in found.table["part"].unique()]
+    head = {"source": source, "data": found.name, "force_window": None if window is None else list(window)}
+    return {**head, "notes": list(found.notes), **parts[0], "other_parts": parts[1:]}
+
+
+def _part(found: Softening, part: str) -> dict[Any, Any]:
+    """Lay a part out: over all, then its groups; low and high of a histogram's ends are null."""
+    rows = found.table[found.table["part"] == part].to_dict("records")
+    bins = found.histogram[found.histogram["part"] == part].drop(columns="part")
+    by_group = {name: one.drop(columns="group").to_dict("records") for name, one in bins.groupby("group")}
+    whole, *groups = [{**row, "histogram": by_group[row["group"]]} for row in rows]
+    return {**whole, "groups": groups}

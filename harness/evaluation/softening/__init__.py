@@ -1,0 +1,1 @@
+"""Whether predicted forces are too small or too large: slopes, their intervals, a verdict."""
