@@ -76,7 +76,8 @@ def softening(
     groups
         Only these groups; default: all.
     resamples, seed
-        Of the intervals: draws of whole configurations, 2000 by default, and what they are drawn by.
+        Of the intervals: draws of whole configurations, 2000 by default, 100 at least, and what they are
+        drawn by.
 
     Returns
     -------
@@ -105,13 +106,18 @@ def softening(
     """
     import pandas as pd
     from crossprune.harness.errors import DataError, StudyError
-    from crossprune.harness.evaluation.softening.intervals import N_RESAMPLES
+    from crossprune.harness.evaluation.softening.intervals import (
+        FEWEST_RESAMPLES,
+        MOST_RESAMPLES,
+        N_RESAMPLES,
+    )
     from crossprune.harness.evaluation.softening.summary import softness
 
     _check_window(force_window)
     n_resamples = N_RESAMPLES if resamples is None else resamples
-    if n_resamples < 1:
-        raise StudyError(f"resamples is {n_resamples}; give a number above 0, such as {N_RESAMPLES}")
+    if not FEWEST_RESAMPLES <= n_resamples <= MOST_RESAMPLES:
+        allowed = f"{FEWEST_RESAMPLES} to {MOST_RESAMPLES}"
+        raise StudyError(f"resamples is {n_resamples}; give {allowed}, such as {N_RESAMPLES}")
     if seed < 0:
         raise StudyError(f"seed is {seed}; give 0 or more")
     if reference_key is not None or predicted_key is not None:
@@ -147,6 +153,8 @@ def softening(
 def _check_window(window: tuple[float, float] | None) -> None:
     from crossprune.harness.errors import StudyError
 
+    if window is not None and len(window) != 2:
+        raise StudyError(f"--force-window is {window}; give two numbers, eV/Å")
     if window is not None and not 0 <= window[0] < window[1]:
         raise StudyError(
             f"--force-window is {window[0]:g} {window[1]:g}; give the smallest and the largest force, eV/Å, "
@@ -180,11 +188,14 @@ def _check_stored(
 
 def _check_potential(source: object) -> None:
     """Say what is missing if a file of frames was given, or frames."""
-    from crossprune.harness.data.files.formats import is_xyz
+    from crossprune.harness.data.files.formats import DATABASE_SUFFIXES, is_xyz
     from crossprune.harness.errors import StudyError
 
-    is_frames = isinstance(source, (list, tuple))
-    if is_frames or (isinstance(source, (str, Path)) and is_xyz(Path(source))):
+    is_frames, is_file = isinstance(source, (list, tuple)), False
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        is_file = is_xyz(path) or (path.suffix in DATABASE_SUFFIXES and path.is_file())
+    if is_frames or is_file:
         what = "frames were given" if is_frames else f"{source} is a file of frames"
         raise StudyError(f"{what}: name their forces by --reference-key and --predicted-key")
 
@@ -193,16 +204,19 @@ def _stored(
     source: object, keys: dict[str, str], group_key: str | None, groups: Sequence[str]
 ) -> tuple[str, Iterator[Part]]:
     """Read stored forces; return the name of the data, and all of them as one part."""
-    from crossprune.harness.data.files.formats import check_file, frames_of
+    from crossprune.harness.data.files.formats import check_file, frames_of, is_xyz
     from crossprune.harness.data.files.vectors import read_vectors
     from crossprune.harness.errors import StudyError
 
     if isinstance(source, (str, Path)):
-        check_file(Path(source))
-        return str(source), _one(read_vectors(frames_of(Path(source)), keys, group_key), groups)
+        path = Path(source)
+        if path.is_dir() or (":" in str(source) and not path.exists() and not is_xyz(path)):
+            raise StudyError(f"{source} holds no stored forces: leave out the keys, or give a file of frames")
+        check_file(path)
+        return str(source), _one(read_vectors(frames_of(path), keys, group_key), groups)
     if not isinstance(source, Sequence):
         raise StudyError(
-            f"{source!r:.60} holds no stored forces: give a file or frames, or leave out the keys"
+            f"{source!r:.60} holds no stored forces: give a file or a list of frames, or leave out the keys"
         )
     numbered = ((atoms, f"frame {index}") for index, atoms in enumerate(source))
     return FRAMES, _one(read_vectors(numbered, keys, group_key), groups)

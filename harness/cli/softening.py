@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -56,7 +56,7 @@ def softening(
         list[str] | None, typer.Option("--group", help="Only this group (repeatable); default: all.")
     ] = None,
     resamples: Annotated[
-        int | None, typer.Option("--resamples", min=1, help="Draws of configurations for intervals.")
+        int | None, typer.Option("--resamples", help="Draws of configurations for intervals; default: 2000.")
     ] = None,
     resampling_seed: Annotated[
         int, typer.Option("--resampling-seed", min=0, help="Seed of these draws.")
@@ -166,14 +166,14 @@ def _pooled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _intervals(rows: pd.DataFrame, name: str, form: str = ".3f") -> list[str]:
-    """Write ``1.023 [1.010, 1.041]``, without an interval where there is none."""
+    """Write ``1.023 [1.010, 1.041]``, without an interval where there is none; inf is a number."""
     ends = zip(rows[f"{name}_low"], rows[f"{name}_high"], strict=True)
-    shown = [f" [{low:.3f}, {high:.3f}]" if isfinite(low) and isfinite(high) else "" for low, high in ends]
+    shown = [f" [{low:.3f}, {high:.3f}]" if not isnan(low + high) else "" for low, high in ends]
     return [value + end for value, end in zip(_numbers(rows, name, form), shown, strict=True)]
 
 
 def _numbers(rows: pd.DataFrame, name: str, form: str) -> list[str]:
-    return [format(value, form) if isfinite(value) else "" for value in rows[name]]
+    return ["" if isnan(value) else format(value, form) for value in rows[name]]
 
 
 def _bars(bins: pd.DataFrame) -> list[str]:

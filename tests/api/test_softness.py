@@ -149,6 +149,14 @@ def words(frames):
     frames[3].arrays["model"] = np.array(["a", "b", "c", "d"])
 
 
+def complex_numbers(frames):
+    frames[3].arrays["model"] = frames[3].arrays["model"] + 0j
+
+
+def truth_values(frames):
+    frames[3].arrays["model"] = frames[3].arrays["model"] > 0
+
+
 def reserved(frames):
     frames[3].info["group"] = "all"
 
@@ -159,7 +167,9 @@ def reserved(frames):
         (without, r"frame 3: no 'model' \(predicted_key\); keys of this frame: dft, "),
         (flat, r"frame 3: 'model' has shape \(4,\); expected \(4, 3\), a vector per atom"),
         (nan, "frame 3: 'model' of atom 2 is NaN, infinite or beyond"),
-        (words, "frame 3: 'model' holds no numbers; name the key of a vector per atom"),
+        (words, "frame 3: 'model' holds no real numbers; name the key of a vector per atom"),
+        (complex_numbers, "frame 3: 'model' holds no real numbers"),
+        (truth_values, "frame 3: 'model' holds no real numbers"),
         (reserved, "frame 3: the group's name 'all' stands for all groups"),
         (list.clear, "there are no frames"),
         (
@@ -186,7 +196,10 @@ def test_faults_of_frames_are_said_in_a_line(frames, fault, said):
         ({**KEYS, "force_window": (2.0, 1.0)}, "--force-window is 2 1; give the smallest and the largest"),
         ({**KEYS, "force_window": (-1.0, 1.0)}, "--force-window is -1 1"),
         ({**KEYS, "force_window": (0.0, np.nan)}, "--force-window is 0 nan"),
-        ({**KEYS, "resamples": 0}, "resamples is 0; give a number above 0"),
+        ({**KEYS, "resamples": 0}, "resamples is 0; give 100 to 1000000, such as 2000"),
+        ({**KEYS, "resamples": 1}, "resamples is 1; give 100 to"),  # one draw calls half of all noise soft
+        ({**KEYS, "resamples": 10**9}, "resamples is 1000000000; give 100 to"),
+        ({**KEYS, "force_window": (1.0,)}, r"--force-window is \(1.0,\); give two numbers"),
         ({**KEYS, "seed": -1}, "seed is -1; give 0 or more"),
         ({}, "frames were given: name their forces by --reference-key and --predicted-key"),
     ],
@@ -199,10 +212,16 @@ def test_calls_that_mean_nothing_are_refused(frames, how, said):
 def test_a_file_without_keys_or_no_file_is_refused(tmp_path):
     with pytest.raises(StudyError, match=r"w.extxyz is a file of frames: name their forces"):
         crossprune.softening(tmp_path / "w.extxyz")
+    write(tmp_path / "w.db", copper(1))
+    with pytest.raises(StudyError, match=r"w.db is a file of frames: name their forces"):
+        crossprune.softening(tmp_path / "w.db")
     with pytest.raises(DataError, match="no such file"):
         crossprune.softening(tmp_path / "w.extxyz", **KEYS)
-    with pytest.raises(StudyError, match="holds no stored forces: give a file or frames"):
+    with pytest.raises(StudyError, match="holds no stored forces: give a file or a list of frames"):
         crossprune.softening(EMT(), **KEYS)
+    for potential in ("lammps:sw:Si.sw", tmp_path):
+        with pytest.raises(StudyError, match="holds no stored forces: leave out the keys"):
+            crossprune.softening(potential, **KEYS)
 
 
 def test_a_model_without_forces_has_no_factor():

@@ -15,6 +15,8 @@ from crossprune.harness.errors import DataError
 
 LARGEST = 1e100
 """Beyond it squares overflow."""
+REAL = "iufO"
+"""Kinds of arrays that hold real numbers; not truth values, complex numbers, texts or dates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +69,14 @@ def read_vectors(frames: Iterable[tuple[Atoms, str]], keys: dict[str, str], grou
 def _vector(value: object, n_atoms: int, key: str, place: str) -> FloatArray:
     """Return a vector per atom, or say what is wrong with it."""
     try:
-        array = np.asarray(value, dtype=np.float64)
+        given = np.asarray(value)
+        if given.dtype.kind not in REAL:
+            raise TypeError
+        array = given.astype(np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"{place}: {key!r} holds no numbers; name the key of a vector per atom") from None
+        raise DataError(
+            f"{place}: {key!r} holds no real numbers; name the key of a vector per atom"
+        ) from None
     if array.shape != (n_atoms, 3):
         raise DataError(
             f"{place}: {key!r} has shape {array.shape}; expected {(n_atoms, 3)}, a vector per atom"

@@ -13,6 +13,8 @@ CONFIDENCE = 0.95
 """Coverage of every interval."""
 N_RESAMPLES = 2000
 """The ends are 2.5 % quantiles: 50 resamples lie beyond each, which is known to 14 %."""
+FEWEST_RESAMPLES, MOST_RESAMPLES = 100, 1_000_000
+"""Of fewer the ends are chance, so that noise is called soft; more take hours."""
 FEWEST = 6
 """Configurations below which no interval of a median with this coverage exists: all of 5 lie on one side of
 it in 1 of 16 samples, all of 6 in 1 of 32."""
@@ -72,8 +74,11 @@ def pooled_interval(
 
 def n_effective(weights: FloatArray) -> float:
     """Return as how many configurations of equal weight a weighted sum counts: (Σw)² / Σw² (Kish 1965)."""
-    squares = float(np.square(weights).sum())
-    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+    largest = float(weights.max(initial=0.0))
+    if largest <= 0:
+        return 0.0
+    shares = weights / largest  # sums of squares are weights already, and their squares overflow
+    return float(shares.sum() ** 2 / np.square(shares).sum())
 
 
 def _resamples(n: int, n_resamples: int, seed: int) -> Iterator[IntArray]:

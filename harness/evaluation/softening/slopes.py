@@ -115,7 +115,9 @@ def r2(sums: FloatArray) -> FloatArray:
         Of `sums_of`, shape (…, 6); the result has shape (…), NaN where one of both is constant.
     """
     n, F, f, FF, Ff, ff = np.moveaxis(sums, -1, 0)
-    return _ratio((n * Ff - F * f) ** 2, (n * FF - F * F) * (n * ff - f * f))
+    both = n * Ff - F * f
+    found: FloatArray = np.minimum(_ratio(both, n * FF - F * F) * _ratio(both, n * ff - f * f), 1.0)
+    return found
 
 
 def theil_sen(forces: Forces, asked: NDArray[np.bool_]) -> FloatArray:

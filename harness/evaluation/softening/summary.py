@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 SOFT, HARD, NEITHER = "soft", "hard", "neither"
 """Verdicts."""
+ABOVE = 1.0 + 1e-6
+"""What is called above 1: forces are written to 8 digits, and codes differ by 1e-7 in their units."""
 
 
 @dataclass(frozen=True)
@@ -247,9 +249,9 @@ def _defined(value: FloatArray, is_known: NDArray[np.bool_]) -> float:
 
 def _verdict(medians: dict[str, float]) -> str:
     """Judge by the medians over configurations; a window must hold by either force, see docs/softening.md."""
-    if _lowest(medians, "scale") > 1.0:
+    if _lowest(medians, "scale") > ABOVE:
         return SOFT
-    return HARD if _lowest(medians, "slope") > 1.0 else NEITHER
+    return HARD if _lowest(medians, "slope") > ABOVE else NEITHER
 
 
 def _lowest(medians: dict[str, float], name: str) -> float:
@@ -268,8 +270,14 @@ def _said(verdict: str, medians: dict[str, float], n: int) -> str:
         return "soft: predicted forces are too small, c > 1"
     if verdict == HARD:
         return "hard: predicted forces are too large, s > 1"
-    if medians["median_scale_low"] > 1.0 or medians["median_slope_low"] > 1.0:
+    if medians["median_scale_low"] > ABOVE or medians["median_slope_low"] > ABOVE:
         return "neither: beyond 1 in a window of reference forces only, which chooses errors with them"
+    if medians["median_slope_high"] < 0.0:
+        return "neither: s < 0, predictions point against the reference; one of both may be a gradient"
+    if medians["median_slope_low"] <= 0.0:
+        return (
+            "neither: s may be 0, so that predictions tell nothing; see that the order of atoms is the same"
+        )
     if medians["median_slope_high"] < 1.0:
         return "neither: s < 1, which noise explains; that a factor would help is not shown, c is not above 1"
     return "neither: s is 1 within its interval, and c is not above 1"

@@ -9,7 +9,7 @@ import crossprune
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.io import write
+from ase.io import read, write
 from crossprune.harness.cli import main as cli
 from crossprune.harness.cli.layout import WIDTH
 from crossprune.harness.errors import DataError, StudyError
@@ -85,6 +85,16 @@ def test_a_window_is_said():
     document = json.loads(call(*STORED, "--force-window", "0.5", "inf", "--json"))
     assert document["force_window"] == [0.5, None]
     assert document["scale_by_prediction_low"] < document["scale_by_prediction"]
+
+
+def test_an_infinite_factor_is_shown_and_null_in_json():
+    frames = read("stored.extxyz", ":")
+    for atoms in frames[:18]:
+        atoms.arrays["model"][:] = 0.0
+    write("stored.extxyz", frames, format="extxyz")
+    assert any(line.split()[:3] == ["all", "24", "inf"] for line in call(*STORED).splitlines())
+    document = json.loads(call(*STORED, "--json"), parse_constant=pytest.fail)
+    assert document["median_scale"] is None
 
 
 def test_what_is_wrong_is_raised_before_anything_is_printed(capsys):

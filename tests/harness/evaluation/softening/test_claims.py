@@ -149,3 +149,64 @@ def test_what_tells_nothing_is_refused_in_a_line():
         DataError, match=r"5 of 5 configurations have reference forces that tell a slope.* 6 at"
     ):
         softness(forces.of(np.arange(8) < 5), groups[:5])
+
+
+def test_what_noise_does_not_explain_is_said():
+    forces = drawn("noise", np.random.default_rng(4), noise=0.1)
+    groups = ["g"] * N_CONFIGURATIONS
+
+    def said(predicted):
+        return softness(Forces(forces.reference, predicted, forces.sizes), groups).summaries[0].said
+
+    assert "s < 0, predictions point against the reference" in said(-forces.predicted)
+    assert "s may be 0" in said(np.random.default_rng(5).permutation(forces.predicted))
+    assert "s may be 0" in said(np.ones_like(forces.predicted))
+
+
+def test_rounding_is_neither_soft_nor_hard():
+    forces = drawn("noise", np.random.default_rng(6))
+    for factor in (1 - 1e-7, 1.0, 1 + 1e-7):
+        same = Forces(forces.reference, factor * forces.reference, forces.sizes)
+        assert softness(same, ["g"] * N_CONFIGURATIONS).summaries[0].verdict == NEITHER
+
+
+def heavy(rng, n, n_atoms):
+    """Draw forces of Student's t with three degrees of freedom, of another size in each configuration."""
+    forces = rng.standard_t(3, (n, n_atoms, 3)) * np.exp(rng.normal(0.0, 1.2, (n, 1, 1)))
+    return forces - forces.mean(axis=1, keepdims=True)
+
+
+def judged(reference, predicted):
+    sizes = np.full(len(reference), reference.shape[1])
+    forces = Forces(reference.reshape(-1, 3), predicted.reshape(-1, 3), sizes)
+    return softness(forces, ["g"] * len(sizes), n_resamples=300).summaries[0]
+
+
+@pytest.mark.slow
+def test_errors_in_proportion_to_forces_are_noise_too():
+    rng, soft, hard = np.random.default_rng(8), [], []
+    for _ in range(200):
+        truth = heavy(rng, N_CONFIGURATIONS, N_ATOMS)
+        noisy = truth + 0.3 * np.linalg.norm(truth, axis=2, keepdims=True) * rng.normal(size=truth.shape)
+        soft.append(judged(noisy, truth).verdict == SOFT)  # a fit: its prediction is the truth
+        hard.append(judged(truth, noisy).verdict == HARD)
+    assert np.mean(soft) <= MOST
+    assert np.mean(hard) <= MOST
+
+
+def test_errors_that_are_no_noise_are_called_soft_as_the_page_says():
+    rng = np.random.default_rng(9)
+    truth = heavy(rng, 110, N_ATOMS)
+    error = 0.3 * np.linalg.norm(truth, axis=2, keepdims=True) * rng.normal(size=truth.shape)
+    assert judged(truth + error, truth + error / 2).verdict == SOFT  # shared errors
+    tenfold = np.repeat(heavy(rng, 10, N_ATOMS), 11, axis=0)
+    skewed = judged(np.where(np.arange(110) % 11 == 0, 0.0, 1.1)[:, None, None] * tenfold, tenfold)
+    assert skewed.scale == pytest.approx(1.0)
+    assert skewed.verdict == SOFT
+    place = rng.normal(size=truth.shape) * np.exp(rng.normal(0.0, 0.7, (110, 1, 1)))
+    anharmonic = place / np.sqrt(1 + (place / 3) ** 2)
+    fitted = judged(anharmonic, (anharmonic * place).sum() / (place**2).sum() * place)
+    assert fitted.scale == pytest.approx(1.0)  # of least squares
+    assert fitted.verdict == SOFT
+    small = rng.normal(0.0, 0.9e-3, (400, 2, 3))
+    assert judged(small + rng.normal(0.0, 0.5e-3, small.shape), small).verdict == SOFT  # near the limit

@@ -160,3 +160,12 @@ def test_a_histogram_counts_edges_once_and_ends():
     values = np.array([-3.0, 0.5, 0.999, 1.0, 1.049, 1.5, np.inf, np.nan])
     found = dict(zip(EDGES[:-1].tolist(), counts(values), strict=True))
     assert {low: n for low, n in found.items() if n} == {-np.inf: 1, 0.5: 1, 0.95: 1, 1.0: 2, 1.5: 2}
+
+
+def test_r2_is_at_most_one_and_does_not_overflow():
+    forces = made()
+    for size in (1.0, 1e99):
+        line = Forces(size * forces.reference, 0.85 * size * forces.reference, forces.sizes)
+        found = r2(sums_of(line).sum(axis=0))
+        assert found <= 1.0
+        assert found == pytest.approx(1.0)
