@@ -118,7 +118,7 @@ def _show(part: str, rows: pd.DataFrame, histogram: pd.DataFrame) -> None:
     rows = rows if len(rows) > 2 else rows[:1]  # a single group is all there is
     whole = rows.iloc[0]
     print_text(console, f"part {part}: {whole['said']}.")
-    print_text(console, MEDIANS + (BY_PREDICTION if isfinite(whole["scale_by_prediction"]) else ""))
+    print_text(console, MEDIANS + (BY_PREDICTION if _differ(rows) else ""))
     print_lines(console, lines_of(_medians(rows)))
     print_text(console, POOLED)
     print_lines(console, lines_of(_pooled(rows)))
@@ -138,13 +138,19 @@ def _medians(rows: pd.DataFrame) -> pd.DataFrame:
         "s": _intervals(rows, "median_slope"),
         "verdict": rows["verdict"].where(rows["median_scale_low"].notna(), "too few").tolist(),
     }
-    if rows["scale_by_prediction"].notna().any():
+    if _differ(rows):
         texts["c by |f|"] = _intervals(rows, "scale_by_prediction")
+    if "slope_by_prediction" in rows and rows["slope_by_prediction"].notna().any():
         texts["s by |f|"] = _intervals(rows, "slope_by_prediction")
     texts["Theil-Sen"] = _intervals(rows, "theil_sen")
     texts["s < 1"] = _numbers(rows, "share_below_one", ".0%")
     texts["c > 1"] = _numbers(rows, "share_above_one", ".0%")
     return pd.DataFrame(texts)
+
+
+def _differ(rows: pd.DataFrame) -> bool:
+    """Say whether predicted forces choose otherwise than reference forces."""
+    return bool((rows["scale_by_prediction"] - rows["median_scale"]).abs().gt(0).any())
 
 
 def _pooled(rows: pd.DataFrame) -> pd.DataFrame:

@@ -67,15 +67,20 @@ def sums_of(forces: Forces) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
-def tells(sums: FloatArray) -> NDArray[np.bool_]:
+def tells(sums: FloatArray, *, by_prediction: bool = False) -> NDArray[np.bool_]:
     """Say where reference forces scatter by `SMALLEST` or more, so that there is a slope.
 
     Parameters
     ----------
     sums
         Of `sums_of`, shape (…, 6); the result has shape (…).
+    by_prediction
+        Of predicted forces instead, brought to the size of the references, so that a factor has no part.
     """
-    n, F, _, FF, _, _ = np.moveaxis(sums, -1, 0)
+    n, F, f, FF, _, ff = np.moveaxis(sums, -1, 0)
+    if by_prediction:
+        ratio = FF.sum() / ff.sum() if ff.any() else 1.0
+        F, FF = f * np.sqrt(ratio), ff * ratio
     n = np.maximum(n, 1.0)
     variance, rounding = FF / n - (F / n) ** 2, 1e-12 * FF / n
     found: NDArray[np.bool_] = variance >= np.maximum(SMALLEST**2, rounding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +76,8 @@ class Summary:
     share_above_one: float
     """Share of configurations with c > 1."""
     scale_by_prediction: float = math.nan
-    """With a window: ``median_scale`` of the atoms whose predicted force is in it."""
+    """``median_scale`` of the configurations whose predicted forces scatter, whatever the reference does;
+    with a window, of the atoms whose predicted force is in it."""
     scale_by_prediction_low: float = math.nan
     scale_by_prediction_high: float = math.nan
     slope_by_prediction: float = math.nan
@@ -134,17 +135,16 @@ def softness(
     _check(forces, inside, sums, has_slope, window)
     with_nan = np.where(has_slope, 1.0, np.nan)
     known = _Known(inside, sums, slope(sums) * with_nan, scale(sums) * with_nan, theil_sen(inside, has_slope))
-    others = None
+    there = sums if window is None else sums_of(forces.within(*window, by_prediction=True))
+    others = {"scale_by_prediction": np.where(tells(there, by_prediction=True), scale(there), np.nan)}
     if window is not None:
-        there = sums_of(forces.within(*window, by_prediction=True))
-        with_nan = np.where(tells(there), 1.0, np.nan)
-        others = (slope(there) * with_nan, scale(there) * with_nan)
+        others["slope_by_prediction"] = np.where(tells(there), slope(there), np.nan)
     names = np.asarray(groups)
     summaries = []
     for name in (ALL, *np.unique(names).tolist()):
         mine = np.full(len(names), True) if name == ALL else names == name
         if sums[mine, 0].any():
-            by_prediction = None if others is None else tuple(one[mine] for one in others)
+            by_prediction = {label: one[mine] for label, one in others.items()}
             summaries.append(_summary(name, known.of(mine), by_prediction, n_resamples, seed))
     return Softness(summaries, known.slopes, known.scales, known.theil_sen, inside.sizes)
 
@@ -195,7 +195,7 @@ def _check(
 
 
 def _summary(
-    name: str, known: _Known, by_prediction: tuple[FloatArray, ...] | None, n_resamples: int, seed: int
+    name: str, known: _Known, by_prediction: Mapping[str, FloatArray], n_resamples: int, seed: int
 ) -> Summary:
     """Summarise a group of configurations."""
     sums = known.sums[known.sums[:, 0] > 0]
@@ -203,8 +203,7 @@ def _summary(
     F, f = known.forces.reference, known.forces.predicted
     pooled, factor = _defined(slope(total), tells(total)), float(scale(total))
     values = {"median_scale": known.scales, "median_slope": known.slopes, "theil_sen": known.theil_sen}
-    if by_prediction is not None:
-        values |= zip(("slope_by_prediction", "scale_by_prediction"), by_prediction, strict=True)
+    values |= by_prediction
     medians: dict[str, float] = {}
     for label, one in values.items():
         there = _known_of(one)
@@ -248,14 +247,14 @@ def _defined(value: FloatArray, is_known: NDArray[np.bool_]) -> float:
 
 
 def _verdict(medians: dict[str, float]) -> str:
-    """Judge by the medians over configurations; a window must hold by either force, see docs/softening.md."""
+    """Judge by the medians over configurations chosen by either force, see docs/softening.md."""
     if _lowest(medians, "scale") > ABOVE:
         return SOFT
     return HARD if _lowest(medians, "slope") > ABOVE else NEITHER
 
 
 def _lowest(medians: dict[str, float], name: str) -> float:
-    """Return the low end of an interval, with a window the lower of both; NaN if one is not known."""
+    """Return the low end of an interval, the lower of both if there are two; NaN if one is not known."""
     ends = [medians[f"median_{name}_low"]]
     if f"{name}_by_prediction_low" in medians:
         ends.append(medians[f"{name}_by_prediction_low"])
@@ -271,7 +270,7 @@ def _said(verdict: str, medians: dict[str, float], n: int) -> str:
     if verdict == HARD:
         return "hard: predicted forces are too large, s > 1"
     if medians["median_scale_low"] > ABOVE or medians["median_slope_low"] > ABOVE:
-        return "neither: beyond 1 in a window of reference forces only, which chooses errors with them"
+        return "neither: beyond 1 only where reference forces choose, which chooses errors with them"
     if medians["median_slope_high"] < 0.0:
         return "neither: s < 0, predictions point against the reference; one of both may be a gradient"
     if medians["median_slope_low"] <= 0.0:

@@ -55,7 +55,8 @@ def test_json_has_the_whole_at_the_top_and_its_groups_below():
     assert document["other_parts"] == []
     assert sum(one["n_slopes"] for one in document["histogram"]) == 24
     assert document["histogram"][0]["low"] is None
-    assert document["scale_by_prediction"] is None
+    assert document["scale_by_prediction"] == document["median_scale"]
+    assert document["slope_by_prediction"] is None
 
 
 def test_the_same_call_says_the_same_and_another_seed_other_intervals():

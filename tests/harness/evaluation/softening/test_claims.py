@@ -208,5 +208,13 @@ def test_errors_that_are_no_noise_are_called_soft_as_the_page_says():
     fitted = judged(anharmonic, (anharmonic * place).sum() / (place**2).sum() * place)
     assert fitted.scale == pytest.approx(1.0)  # of least squares
     assert fitted.verdict == SOFT
+
+
+def test_forces_near_the_limit_are_not_soft_by_the_choice_it_makes():
+    rng = np.random.default_rng(10)
     small = rng.normal(0.0, 0.9e-3, (400, 2, 3))
-    assert judged(small + rng.normal(0.0, 0.5e-3, small.shape), small).verdict == SOFT  # near the limit
+    errors = rng.normal(0.0, 0.5e-3, small.shape)
+    fit = judged(small + errors, small)
+    assert fit.median_scale_low > 1.0  # of configurations with large references
+    assert fit.verdict == NEITHER
+    assert judged(small + errors, 1e-3 * small).verdict == SOFT  # a factor of its own chooses nothing
