@@ -204,6 +204,7 @@ def _stored(
     source: object, keys: dict[str, str], group_key: str | None, groups: Sequence[str]
 ) -> tuple[str, Iterator[Part]]:
     """Read stored forces; return the name of the data, and all of them as one part."""
+    from ase import Atoms
     from crossprune.harness.data.files.formats import check_file, frames_of, is_xyz
     from crossprune.harness.data.files.vectors import read_vectors
     from crossprune.harness.errors import StudyError
@@ -214,7 +215,7 @@ def _stored(
             raise StudyError(f"{source} holds no stored forces: leave out the keys, or give a file of frames")
         check_file(path)
         return str(source), _one(read_vectors(frames_of(path), keys, group_key), groups)
-    if not isinstance(source, Sequence):
+    if not isinstance(source, Sequence) or not all(isinstance(one, Atoms) for one in source):
         raise StudyError(
             f"{source!r:.60} holds no stored forces: give a file or a list of frames, or leave out the keys"
         )

@@ -219,6 +219,8 @@ def test_a_file_without_keys_or_no_file_is_refused(tmp_path):
         crossprune.softening(tmp_path / "w.extxyz", **KEYS)
     with pytest.raises(StudyError, match="holds no stored forces: give a file or a list of frames"):
         crossprune.softening(EMT(), **KEYS)
+    with pytest.raises(StudyError, match="holds no stored forces: give a file or a list of frames"):
+        crossprune.softening([1, 2], reference_key="dft", predicted_key="model")
     for potential in ("lammps:sw:Si.sw", tmp_path):
         with pytest.raises(StudyError, match="holds no stored forces: leave out the keys"):
             crossprune.softening(potential, **KEYS)
