@@ -22,7 +22,7 @@ MEDIANS = (
     "medians over configurations, 95 % intervals: c, the factor on predicted forces that minimises their "
     "squared error; s, the slope of predicted on reference forces"
 )
-BY_PREDICTION = "; by |f|: where the window is of predicted forces, and a claim must hold by both"
+BY_PREDICTION = "; by |f|: where predicted forces choose what counts, and a claim must hold by both"
 POOLED = (
     "all force components together (MAE in eV/Å per component; the pooled c counts as so many "
     "configurations of equal weight)"
@@ -140,7 +140,7 @@ def _medians(rows: pd.DataFrame) -> pd.DataFrame:
     }
     if _differ(rows):
         texts["c by |f|"] = _intervals(rows, "scale_by_prediction")
-    if "slope_by_prediction" in rows and rows["slope_by_prediction"].notna().any():
+    if rows["slope_by_prediction"].notna().any():
         texts["s by |f|"] = _intervals(rows, "slope_by_prediction")
     texts["Theil-Sen"] = _intervals(rows, "theil_sen")
     texts["s < 1"] = _numbers(rows, "share_below_one", ".0%")
