@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from crossprune.harness.cli import commands
+from crossprune.harness.cli import commands, evaluation
 from rich.console import Console
 
 if TYPE_CHECKING:  # imported when the command needs them, so that --help is quick
@@ -33,15 +33,11 @@ def describe(
         list[str] | None,
         typer.Option("--scaling", help="none, standard, standard_all, whitened, pca:K, model (repeatable)."),
     ] = None,
-    split_method: Annotated[
-        str | None, typer.Option("--split-method", help="given, stratified, random, blocks or groups.")
-    ] = None,
+    split_method: evaluation.SplitMethodOption = None,
     group_by: Annotated[
         str | None, typer.Option("--group-by", help="group, or trajectory: each one a group of its own.")
     ] = None,
-    split_key: Annotated[
-        str | None, typer.Option("--split-key", help="Of a file: key that holds train, test or ood.")
-    ] = None,
+    split_key: evaluation.SplitKeyOption = None,
     energy_key: commands.EnergyKeyOption = None,
     forces_key: commands.ForcesKeyOption = None,
     stress_key: commands.StressKeyOption = None,
