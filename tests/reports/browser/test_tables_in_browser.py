@@ -38,7 +38,7 @@ def exact(table: Locator, name: str) -> list[float]:
 
 
 def save(page: Page, kind: str, path) -> str:
-    page.locator(TOOLS).get_by_role("button", name="LaTeX, Markdown").click()
+    page.locator(TOOLS).get_by_role("button", name="LaTeX, Markdown").press("Enter")
     with page.expect_download() as saved:
         page.get_by_role("button", name=f"Save as {kind}").locator("visible=true").click()
     saved.value.save_as(path)
@@ -69,7 +69,7 @@ def test_rows_are_filtered_by_text_and_by_conditions(small, open_page):
     page.locator(TOOLS).get_by_role("searchbox").fill("own / other")
     expect(page.locator(TOOLS).locator("output")).to_have_text(re.compile(rf"^\d+ of {n_rows} rows$"))
     assert set(column(table, "comparison")) == {"own / other"}
-    page.locator(TOOLS).get_by_role("button", name="Columns").click()
+    page.locator(TOOLS).get_by_role("button", name="Columns").press("Enter")
     page.get_by_label("Condition on fraction").locator("visible=true").fill("> 0.2")
     expect(table.locator("tbody tr").first).to_contain_text("0.5")
     assert set(column(table, "fraction")) == {"0.5"}
@@ -83,10 +83,10 @@ def test_a_link_restores_order_filter_and_columns(small, open_page):
     table.locator("thead th", has_text="comparison").click()
     table.locator("thead th", has_text="ratio").first.click(modifiers=["Shift"])
     page.locator(TOOLS).get_by_role("searchbox").fill("force")
-    page.locator(TOOLS).get_by_role("button", name="Columns").click()
+    page.locator(TOOLS).get_by_role("button", name="Columns").press("Enter")
     page.get_by_label("Condition on fraction").locator("visible=true").fill("<= 0.5")
     page.keyboard.press("Escape")
-    page.locator(TOOLS).get_by_role("button", name="Columns").click()
+    page.locator(TOOLS).get_by_role("button", name="Columns").press("Enter")
     page.get_by_role("checkbox", name="verdict").locator("visible=true").uncheck()
     page.keyboard.press("Escape")
     expect(table.locator("thead th", has_text="verdict")).to_have_count(0)
@@ -104,7 +104,7 @@ def test_latex_is_what_is_shown_and_well_formed(small, open_page, tmp_path):
     table = table_of(page)
     page.locator(TOOLS).get_by_role("searchbox").fill("force")
     expect(page.locator(TOOLS).locator("output")).to_contain_text(" of ")
-    page.locator(TOOLS).get_by_role("button", name="Columns").click()
+    page.locator(TOOLS).get_by_role("button", name="Columns").press("Enter")
     page.get_by_role("checkbox", name="verdict").locator("visible=true").uncheck()
     page.keyboard.press("Escape")
     text = save(page, "LaTeX", tmp_path / "table.tex")
@@ -121,7 +121,7 @@ def test_latex_of_evil_names_and_of_a_matrix(small, open_page, tmp_path):
     for name in ("matrix-mlearn-Mo-force_mae_ev_per_angstrom-test", "failures"):
         table_of(page, name)
         tools = page.locator(f'.tabled:has(table[data-name="{name}"]) .tools')
-        tools.get_by_role("button", name="LaTeX, Markdown").click()
+        tools.get_by_role("button", name="LaTeX, Markdown").press("Enter")
         with page.expect_download() as saved:
             page.get_by_role("button", name="Save as LaTeX").locator("visible=true").click()
         saved.value.save_as(tmp_path / name)
@@ -164,7 +164,7 @@ def undone(text: str) -> str:
 
 def test_the_picture_of_the_first_screen_is_a_table_as_well(small, open_page, tmp_path):
     page = open_page(small)
-    page.locator("#first .tools").get_by_role("button", name="LaTeX, Markdown").click()
+    page.locator("#first .tools").get_by_role("button", name="LaTeX, Markdown").press("Enter")
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save as LaTeX").locator("visible=true").click()
     assert saved.value.suggested_filename == "matrix.tex"
@@ -178,7 +178,7 @@ def test_the_picture_of_the_first_screen_is_a_table_as_well(small, open_page, tm
 def test_markdown_is_copied(small, open_page):
     page = open_page(small)
     table = table_of(page)
-    page.locator(TOOLS).get_by_role("button", name="LaTeX, Markdown").click()
+    page.locator(TOOLS).get_by_role("button", name="LaTeX, Markdown").press("Enter")
     page.get_by_role("button", name="Copy as Markdown").locator("visible=true").click()
     expect(page.locator("#said")).to_contain_text("Copied")
     caption, empty, head, rule, *rows = page.evaluate("navigator.clipboard.readText()").strip().splitlines()
