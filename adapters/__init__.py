@@ -115,5 +115,12 @@ FAMILIES: tuple[Family, ...] = (
         files={"uf3.json": "uf3:{file}", "*.uf3": "uf3:{file}"},
         recipe="crossprune.adapters.uf3.recipe:recipe_of",
     ),
+    Family(
+        name="universal",
+        adapter="crossprune.adapters.universal:Universal",
+        about="Features of universal models as latent space; energies per element or more fitted on top.",
+        requires="crossprune[universal]",
+        readers={"universal": "crossprune.adapters.universal:read_potential"},
+    ),
 )
 """The families of this package, sorted by name; packages from outside use the entry-point group."""

@@ -95,8 +95,15 @@ class AdapterSpec:
         self, elements: Sequence[str], isolated_atom_energies: Mapping[str, float] | None = None
     ) -> Adapter[Any]:
         """Construct the adapter; a missing optional package is reported here."""
-        require_packages(self.adapter)
+        if adapter_class(self.adapter).versions(self.options) is None:
+            require_packages(self.adapter)
         return adapter_class(self.adapter)(elements, self.options, isolated_atom_energies)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the packages that the adapter's results rest on."""
+        cls = adapter_class(self.adapter)
+        own = cls.versions(self.options)
+        return package_versions(cls.distributions) if own is None else dict(own)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -108,7 +115,7 @@ class AdapterSpec:
         """The same without the options that only `fit` reads: a new ridge needs no new features or rows."""
         found = self.ingredients()
         for name in adapter_class(self.adapter).fit_options:
-            del found["options"][name]
+            found["options"].pop(name, None)
         return canonical_hash(found)
 
     def ingredients(self) -> dict[str, Any]:
@@ -116,9 +123,9 @@ class AdapterSpec:
         cls = adapter_class(self.adapter)
         return {
             "adapter": self.adapter,
-            "options": dataclasses.asdict(self.options),
+            "options": cls.rests_on(self.options),
             "code": _code_of(self.adapter, cls),
-            "versions": package_versions(cls.distributions),
+            "versions": self.versions(),
         }
 
 

@@ -143,7 +143,7 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
     )
     blocks: ClassVar[bool] = True
     """Whether refits sum products of rows; False where the design is too ill-conditioned for them."""
-    n_known: ClassVar[int] = 0
+    n_known: int = 0
     """How many columns, the last ones, have a coefficient that is known to be 1."""
 
     @property

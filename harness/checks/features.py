@@ -38,14 +38,14 @@ def features_are_invariant(subject: Subject) -> None:
     expected = subject.descriptor.features(atoms)
     moved = bare(atoms)
     moved.positions += rng.uniform(-5, 5, 3)
-    close(subject.descriptor.features(moved), expected, 1e-6, "translation")
+    close(subject.descriptor.features(moved), expected, subject.within(1e-6), "translation")
     moved.wrap()
-    close(subject.descriptor.features(moved), expected, 1e-6, "wrapping")
+    close(subject.descriptor.features(moved), expected, subject.within(1e-6), "wrapping")
     turned = rotated(atoms, random_rotation(rng))
-    close(subject.descriptor.features(turned), expected, 1e-6, "rotation")
+    close(subject.descriptor.features(turned), expected, subject.within(1e-6), "rotation")
     order = rng.permutation(len(atoms))
     permuted = expected[order] if subject.descriptor.level == "atoms" else expected
-    close(subject.descriptor.features(atoms[order]), permuted, 1e-6, "permutation")
+    close(subject.descriptor.features(atoms[order]), permuted, subject.within(1e-6), "permutation")
 
 
 def features_ignore_the_choice_of_cell(subject: Subject) -> None:
@@ -54,7 +54,9 @@ def features_ignore_the_choice_of_cell(subject: Subject) -> None:
     expected = subject.descriptor.features(atoms)
     bigger = atoms.repeat((2, 1, 2))
     copies = 4 if subject.descriptor.level == "atoms" else 1
-    close(subject.descriptor.features(bigger), np.tile(expected, (copies, 1)), 1e-6, "supercell")
+    close(
+        subject.descriptor.features(bigger), np.tile(expected, (copies, 1)), subject.within(1e-6), "supercell"
+    )
 
 
 def features_of_a_batch_equal_single_ones(subject: Subject) -> None:

@@ -23,6 +23,8 @@ from crossprune.harness.data.frames import label
 from crossprune.harness.tables import from_table
 
 SEED = 20260611
+ROUNDING = 3e-5
+"""Of values in single precision, relative to the largest: the bound of sums over neighbours and layers."""
 
 
 class NotClaimed(Exception):
@@ -46,6 +48,15 @@ class Subject:
         table = {**self.cls.smoke, **changes}
         options = from_table(self.cls.options_type, table, f"{self.cls.__name__}.smoke")
         return self.cls(self.elements, options)
+
+    @property
+    def single(self) -> bool:
+        """Whether the adapter computes in single precision."""
+        return self.cls.capabilities.single
+
+    def within(self, tolerance: float) -> float:
+        """Return the tolerance, or that of single precision where it is what the adapter computes in."""
+        return max(tolerance, ROUNDING) if self.single else tolerance
 
     @functools.cached_property
     def descriptor(self) -> Descriptor[Any]:

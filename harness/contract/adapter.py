@@ -161,6 +161,28 @@ class Adapter(ABC, Generic[Options]):
         raise StudyError(f"adapter {cls.name!r} has no regularisation that a fit can re-estimate")
 
     @classmethod
+    def rests_on(cls, options: Any) -> dict[str, Any]:
+        """Return what results rest on of the options, for keys; override where one is only a name.
+
+        As where an option names a file, of which the content counts, or says where to compute.
+        """
+        return dataclasses.asdict(options)
+
+    @classmethod
+    def versions(cls, options: Any) -> Mapping[str, str] | None:
+        """Return the packages that results rest on, with versions; None: `distributions`, as installed here.
+
+        Override where another environment computes, or options decide which packages do; what is missing is
+        then this method's to say, and what the family requires is not looked at.
+
+        Raises
+        ------
+        MissingPackage
+            If one is not there.
+        """
+        return None
+
+    @classmethod
     def is_seeded(cls, options: Any) -> bool:
         """Say whether, with these options, the generator given to ``fit`` changes the parameters.
 

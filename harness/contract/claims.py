@@ -31,6 +31,9 @@ class Capabilities:
     """Fits to the forces of some atoms of a configuration and its energy, exactly: `Fitter.fit_masked`."""
     metric: bool = False
     """Knows the metric in which its fit sees data, so that data can be chosen in it."""
+    single: bool = False
+    """Computes in single precision; checks then allow its rounding: 3e-5 of values, 2e-3 of forces against
+    differences of energies."""
     seeded: bool = False
     """The random generator given to ``fit`` changes the parameters."""
 

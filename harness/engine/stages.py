@@ -42,8 +42,7 @@ from crossprune.harness.engine.stored import (
 )
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
-from crossprune.harness.fingerprint import package_versions
-from crossprune.harness.lookup import AdapterSpec, adapter_class
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.gathering import n_labels, order, places
 from crossprune.harness.selection.methods import method_of
 from crossprune.harness.store.objects import Store
@@ -331,8 +330,7 @@ def _require_finite(predicted: Predictions, label: str) -> None:
 
 
 def _versions(spec: AdapterSpec) -> str:
-    versions = package_versions(adapter_class(spec.adapter).distributions)
-    return "; ".join(f"{name} {number}" for name, number in versions.items())
+    return "; ".join(f"{name} {number}" for name, number in sorted(spec.versions().items()))
 
 
 def properties_stage(

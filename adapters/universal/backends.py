@@ -1,0 +1,66 @@
+"""The packages with universal models: what they are called, what carries their weights, what runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NETWORKS = "crossprune.adapters.universal.networks"
+SEVENN = "sevenn/pretrained_potentials"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A package that runs models."""
+
+    network: str
+    """``module:class`` in the room `networks`, imported by the worker only."""
+    distributions: tuple[str, ...]
+    """Installed packages whose versions results rest on; the first is what pip installs."""
+    published: Mapping[str, str] = field(default_factory=dict)
+    """Names of models to their weights among the installed files of the package, ``*`` for any text."""
+    files: tuple[str, ...] = ()
+    """Of weights that are a folder; empty where they are one file."""
+    downloads: bool = False
+    """Whether its network can be fetched by name, where a network allows it: `Network.download`."""
+    runs_code: bool = False
+    """Whether the format of the weights holds code that loading runs."""
+
+
+COMMON = ("numpy", "torch")
+BACKENDS: Mapping[str, Backend] = {
+    "chgnet": Backend(
+        network="chgnet:Chgnet",
+        distributions=("chgnet", "pymatgen", *COMMON),
+        published={name: f"chgnet/pretrained/{name}/*.pth.tar" for name in ("0.3.0", "0.2.0", "r2scan")},
+    ),
+    "diep": Backend(
+        network="graphs:Diep",
+        distributions=("diep", "torch-geometric", *COMMON),
+        published={"fold1": "diep/pretrained_models/diep_fold1"},
+        files=("model.pt", "state.pt"),
+    ),
+    "mace": Backend(
+        network="macenet:Mace",
+        distributions=("mace-torch", "e3nn", *COMMON),
+        downloads=True,
+        runs_code=True,
+    ),
+    "matgl": Backend(
+        network="graphs:Matgl",
+        distributions=("matgl", "torch-geometric", *COMMON),
+        files=("model.pt", "state.pt"),
+        downloads=True,
+    ),
+    "sevenn": Backend(
+        network="sevennet:Sevennet",
+        distributions=("sevenn", "e3nn", "torch-geometric", *COMMON),
+        published={
+            "7net-0": f"{SEVENN}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
+            "7net-0_22may2024": f"{SEVENN}/SevenNet_0__22May2024/checkpoint_sevennet_0.pth",
+            "7net-l3i5": f"{SEVENN}/SevenNet_l3i5/checkpoint_l3i5.pth",
+            "7net-mf-0": f"{SEVENN}/SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
+        },
+    ),
+}
+"""By the name that stands before the colon of ``model``."""

@@ -1,0 +1,117 @@
+"""Models of matgl (M3GNet, TensorNet, CHGNet and others) and DIEP, which saves and runs models in its way."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase import Atoms
+from crossprune.adapters.universal.networks.network import Forward, Network, safe_load
+
+STATE, ARGUMENTS = "state.pt", "model.pt"
+CLASS, MODULE = "@class", "@module"
+OWNER = "materialyze"
+"""Whose models `Matgl.download` fetches."""
+
+
+class Graphs(Network):
+    """Features are what the readout of energies per atom sees."""
+
+    package: str
+
+    def __init__(self, weights: Path, modal: str, device: torch.device) -> None:
+        potential = self._load(weights)
+        self.module = potential.to(device).eval()
+        self.elements = tuple(potential.model.element_types)
+        self.cutoff = float(potential.model.cutoff)
+        self._device = device
+        self._converter = importlib.import_module(f"{self.package}.ext.ase").Atoms2Graph(
+            element_types=self.elements, cutoff=self.cutoff
+        )
+        self._seen: torch.Tensor | None = None
+        potential.model.final_layer.register_forward_pre_hook(self._keep)
+
+    def _load(self, folder: Path) -> Any:
+        """Build the potential from its arguments.
+
+        The package's own loader imports whatever module these name, and calls what they name in it.
+        """
+        arguments = self._built(safe_load(folder / ARGUMENTS), type_of=torch.nn.Module)
+        cls = importlib.import_module(f"{self.package}.apps.pes").Potential
+        potential = cls(**{name: one for name, one in arguments.items() if not name.startswith("@")})
+        found = potential.load_state_dict(safe_load(folder / STATE), strict=False)
+        own = {name for name, _ in potential.named_parameters()}
+        if missing := sorted(own & set(found.missing_keys)):
+            raise ValueError(f"{folder / STATE} lacks {', '.join(missing[:3])} of {len(missing)} parameters")
+        return potential
+
+    def _built(self, arguments: dict[str, Any], type_of: type[Any]) -> dict[str, Any]:
+        """Replace tables that stand for an object of the package by that object."""
+        built = dict(arguments)
+        for name, table in arguments.items():
+            if isinstance(table, dict) and CLASS in table and MODULE in table:
+                models = importlib.import_module(f"{self.package}.models")
+                cls = getattr(models, str(table[CLASS]), None)
+                if not (inspect.isclass(cls) and issubclass(cls, type_of)):
+                    raise ValueError(f"{table[MODULE]}.{table[CLASS]} is no model of {self.package}")
+                built[name] = cls(**table["init_args"])
+        return built
+
+    def _keep(self, module: torch.nn.Module, given: Any) -> None:
+        first = given[0]
+        self._seen = first if isinstance(first, torch.Tensor) else first.node_feat
+
+    def graph(self, atoms: Atoms) -> Any:
+        """Return the graph, the cell and the state."""
+        wrapped = atoms.copy()
+        wrapped.wrap()  # images are searched around where atoms lie
+        graph, cell, state = self._converter.get_graph(wrapped)
+        state = torch.as_tensor(state, dtype=torch.float32)
+        return graph.to(self._device), cell.reshape(1, 3, 3).to(self._device), state.to(self._device)
+
+    def forward(self, graph: Any) -> Forward:
+        """Run the network on strained positions and cell, with the potential's scale and references."""
+        potential: Any = self.module
+        plain, cell, state = graph
+        seen = copy.copy(plain)
+        strain = torch.zeros(3, 3, dtype=cell.dtype, device=cell.device, requires_grad=True)
+        lattice = cell @ (torch.eye(3, dtype=cell.dtype, device=cell.device) + strain)
+        seen.lattice = lattice.expand(seen.edge_index.shape[1], 3, 3)
+        seen.pbc_offshift = seen.pbc_offset.to(cell.dtype) @ lattice[0]
+        seen.pos = seen.frac_coords.to(cell.dtype) @ lattice[0]
+        energy = potential.data_std * potential.model(g=seen, state_attr=state) + potential.data_mean
+        if potential.calc_repuls:
+            energy = energy + potential.repuls(potential.model.element_types, seen)
+        if potential.element_refs is not None:
+            energy = energy + torch.squeeze(potential.element_refs(seen))
+        assert self._seen is not None
+        features, self._seen = self._seen, None
+        return Forward(energy.reshape(()), features, seen.pos, strain)
+
+
+class Matgl(Graphs):
+    """Models of matgl (Ko 2025, doi:10.1038/s41524-025-01742-y)."""
+
+    package = "matgl"
+
+    @classmethod
+    def download(cls, name: str) -> Path:
+        """Fetch one of the models that the authors publish."""
+        from huggingface_hub import hf_hub_download
+        from matgl.config import MATGL_CACHE
+
+        files = [
+            hf_hub_download(repo_id=f"{OWNER}/{name}", filename=file, cache_dir=MATGL_CACHE)
+            for file in (ARGUMENTS, STATE)
+        ]
+        return Path(files[0]).parent
+
+
+class Diep(Graphs):
+    """DIEP."""
+
+    package = "diep"

@@ -1,0 +1,184 @@
+"""A universal model with what was fitted on top of it: a factor, a linear term, energies per element."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from ase import Atoms
+from crossprune.adapters.linear.fitter import LinearPotential
+from crossprune.adapters.programs.quip import boxed
+from crossprune.adapters.universal.link import link_to
+from crossprune.adapters.universal.options import UniversalOptions
+from crossprune.adapters.universal.places import backend_of, place_of, stated, versions_of
+from crossprune.harness.contract import FloatArray, Prediction, Predictions
+from crossprune.harness.contract.neighbours import require_places
+from crossprune.harness.data.frames import element_counts
+from crossprune.harness.errors import DataError, StudyError
+from crossprune.harness.tables import from_table
+
+SETTINGS, NUMBERS, PARAMETERS = "universal.json", "coefficients.txt", "parameters.npz"
+BATCH = 32
+"""Structures that a worker is asked for at a time."""
+KEPT = ("model", "modal", "environment", "head")
+"""Options that a saved potential holds."""
+
+
+class UniversalPotential(LinearPotential):
+    """Predicts c·E + Σ w·φ + Σ μ: E of the model, φ its features, summed over atoms, μ energies per element.
+
+    Parameters
+    ----------
+    elements
+        Chemical symbols.
+    options
+        Which model, and where it is computed.
+    coefficients
+        w (eV), shape (n_features,) or (0,), then c, no unit.
+    offsets
+        μ, eV, shape (n_elements,).
+    parameters
+        Of the network, where they differ from the published ones.
+    """
+
+    adapter: ClassVar[str] = "universal"
+
+    def __init__(
+        self,
+        elements: Sequence[str],
+        options: UniversalOptions,
+        coefficients: FloatArray,
+        offsets: FloatArray,
+        parameters: Mapping[str, FloatArray] | None = None,
+    ) -> None:
+        super().__init__(elements)
+        self.options, self.coefficients, self.offsets = options, coefficients, offsets
+        self.parameters = dict(parameters or {})
+        self._place = place_of(options)
+        self._state = _digest(self.parameters)
+
+    def predict(self, atoms: Atoms) -> Prediction:
+        """Ask the worker for one structure."""
+        found = self.predict_many([atoms])
+        stress = None if np.isnan(found.stresses).any() else found.stresses[0]
+        return Prediction(float(found.energies[0]), found.forces, stress)
+
+    def predict_many(self, frames: Sequence[Atoms]) -> Predictions:
+        """Ask the worker for many structures, some at a time."""
+        link = link_to(self._place)
+        for atoms in frames:
+            self.require_elements(atoms)
+        mix = np.append(self.coefficients[-1:], self.coefficients[:-1])
+        parts = [
+            link.compute(
+                in_box(frames[start : start + BATCH], float(link.facts["cutoff"])),
+                mix=mix if len(mix) > 1 or mix[0] != 1 else None,
+                state=(self._state, self.parameters),
+            )
+            for start in range(0, len(frames), BATCH)
+        ]
+        energies = np.concatenate([np.empty(0), *(one.energies for one in parts)])
+        stresses = np.concatenate([np.empty((0, 6)), *(one.stresses for one in parts)])
+        stresses[[not has_stress(atoms) for atoms in frames]] = np.nan
+        return Predictions(
+            energies=energies + element_counts(frames, self.elements) @ self.offsets,
+            forces=np.concatenate([np.empty((0, 3)), *(one.forces for one in parts)]),
+            stresses=stresses,
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write what was fitted, and which model it is on, with the digest of its weights."""
+        kept = {name: one for name, one in dataclasses.asdict(self.options).items() if name in KEPT}
+        settings = {
+            "elements": self.elements,
+            "options": kept,
+            "rests_on": dict(stated(self.options)),
+            "versions": versions_of(self.options),
+        }
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+        np.savetxt(folder / NUMBERS, np.concatenate([self.offsets, self.coefficients]))
+        if self.parameters:
+            np.savez(folder / PARAMETERS, **self.parameters)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        DataError
+            If it is not whole, or the weights here are not those that it was fitted on.
+        """
+        settings = json.loads((folder / SETTINGS).read_text())
+        table = {name: settings["options"][name] for name in KEPT}
+        options = from_table(UniversalOptions, table, SETTINGS)
+        here = dict(stated(options))
+        if here != settings["rests_on"]:
+            raise DataError(
+                f"{folder} was fitted on other weights of {options.model} than those here "
+                f"({settings['rests_on']['weights'][:12]}…, not {here['weights'][:12]}…)"
+            )
+        values = np.loadtxt(folder / NUMBERS, ndmin=1)
+        elements = [str(one) for one in settings["elements"]]
+        if values.ndim != 1 or len(values) <= len(elements) or not np.isfinite(values).all():
+            raise DataError(f"{folder / NUMBERS} needs more than {len(elements)} numbers, all finite")
+        parameters = {}
+        if (folder / PARAMETERS).is_file():
+            with np.load(folder / PARAMETERS, allow_pickle=False) as found:
+                parameters = {name: found[name] for name in found.files}
+        if any(one.dtype.kind != "f" or not np.isfinite(one).all() for one in parameters.values()):
+            raise DataError(f"{folder / PARAMETERS} holds what are no finite numbers")
+        return cls(elements, options, values[len(elements) :], values[: len(elements)], parameters)
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write what `write` writes: there is no other native format."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder)
+        return [folder / name for name in (SETTINGS, NUMBERS, PARAMETERS) if (folder / name).is_file()]
+
+
+def in_box(frames: Sequence[Atoms], cutoff: float) -> list[Atoms]:
+    """Copy structures into cells that are periodic along three vectors, with vacuum where they were not."""
+    for atoms in frames:
+        require_places(atoms)
+    return [boxed(atoms, cutoff) for atoms in frames]
+
+
+def has_stress(atoms: Atoms) -> bool:
+    """Tell whether a structure fills space, so that it has a stress."""
+    return bool(atoms.pbc.all())
+
+
+def read_potential(name: str) -> UniversalPotential:
+    """Return a published model as it is: ``chgnet:0.3.0``, ``sevenn:7net-mf-0,modal=PBE``, ….
+
+    Raises
+    ------
+    StudyError
+        If the name is not understood, or there are no such weights.
+    """
+    model, *settings = name.split(",")
+    table: dict[str, Any] = {"model": model}
+    for one in settings:
+        key, equals, value = one.partition("=")
+        if key not in ("modal", "environment", "device") or not equals:
+            raise StudyError(f"universal:{name}: expected modal=, environment= or device=, got {one!r}")
+        table[key] = value
+    options = from_table(UniversalOptions, table, f"universal:{name}")
+    backend_of(options)
+    elements = [str(one) for one in link_to(place_of(options)).facts["elements"]]
+    return UniversalPotential(elements, options, np.ones(1), np.zeros(len(elements)))
+
+
+def _digest(parameters: Mapping[str, FloatArray]) -> str:
+    if not parameters:
+        return ""
+    total = hashlib.sha256()
+    for name in sorted(parameters):
+        total.update(name.encode() + np.ascontiguousarray(parameters[name]).tobytes())
+    return total.hexdigest()
