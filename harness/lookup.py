@@ -95,15 +95,14 @@ class AdapterSpec:
         self, elements: Sequence[str], isolated_atom_energies: Mapping[str, float] | None = None
     ) -> Adapter[Any]:
         """Construct the adapter; a missing optional package is reported here."""
-        if adapter_class(self.adapter).versions(self.options) is None:
+        if (cls := adapter_class(self.adapter)).versions(self.options) is None:
             require_packages(self.adapter)
-        return adapter_class(self.adapter)(elements, self.options, isolated_atom_energies)
+        return cls(elements, self.options, isolated_atom_energies)
 
-    def versions(self) -> dict[str, str]:
+    def versions(self) -> Mapping[str, str]:
         """Return the versions of the packages that the adapter's results rest on."""
         cls = adapter_class(self.adapter)
-        own = cls.versions(self.options)
-        return package_versions(cls.distributions) if own is None else dict(own)
+        return cls.versions(self.options) or package_versions(cls.distributions)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -282,8 +281,7 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
     """
     table = dict(options.get(label, {}))
     name, tuned_on = str(table.pop("adapter", label)), str(table.pop("tuned_on", ""))
-    cls = adapter_class(name)
-    options = from_table(cls.options_type, table, f"[options.{label}]")
+    options = from_table(adapter_class(name).options_type, table, f"[options.{label}]")
     return AdapterSpec(label, name, options, frozenset(table), tuned_on=tuned_on)
 
 
@@ -329,10 +327,8 @@ def _loaded(read: Callable[[Any], Any], source: Path | str, target: str, family:
     with of_family(target, family, f"cannot read {str(source)!r}"):
         potential = read(source)
     if not isinstance(potential, Potential):
-        kind = type(potential).__name__
-        raise StudyError(
-            f"{target} of the family {family!r} gave {kind} for {str(source)!r}, not a Potential"
-        )
+        what = f"{type(potential).__name__} for {str(source)!r}, not a Potential"
+        raise StudyError(f"{target} of the family {family!r} gave {what}")
     return potential
 
 
@@ -367,7 +363,7 @@ def file_formats() -> Mapping[str, FileFormat]:
 def frame_writer(name: str) -> Callable[..., None]:
     """Import the function that writes frames in a format of `file_formats`."""
     one, family = _offered("formats")[name]
-    writer: Callable[..., None] = import_named(one.writer, family)
+    writer = import_named(one.writer, family)
 
     def write(path: Path, frames: Sequence[Atoms], known: Mapping[str, float] | None) -> None:
         with of_family(one.writer, family, "cannot write these frames", OSError):

@@ -12,6 +12,8 @@ import pytest
 DATA_VARIABLE = "CROSSPRUNE_DATA"
 BROWSER = "browser"
 """What tests of the report's page need, under this name in ``--require``."""
+APART = (BROWSER, "universal")
+"""What ``--require all`` does not ask for: no package of pip's, or gigabytes, for ``tox -e universal``."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="adapter whose packages must be installed, or 'browser' for Chromium: missing is a failure "
-        "instead of a skip; 'all' for all adapters, which pip can install; may be repeated",
+        "instead of a skip; 'all' for all adapters of the extra [all]; may be repeated",
     )
     parser.addoption(
         "--kills",
@@ -56,7 +58,7 @@ def absent(request: pytest.FixtureRequest) -> Callable[[str, str], NoReturn]:
     required = request.config.getoption("--require")
 
     def absent(name: str, message: str) -> NoReturn:
-        if name in required or ("all" in required and name != BROWSER):
+        if name in required or ("all" in required and name not in APART):
             pytest.fail(f"required: {message}", pytrace=False)
         pytest.skip(message)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NETWORKS = "crossprune.adapters.universal.networks"
 SEVENN = "sevenn/pretrained_potentials"
 
 
@@ -13,8 +12,6 @@ SEVENN = "sevenn/pretrained_potentials"
 class Backend:
     """A package that runs models."""
 
-    network: str
-    """``module:class`` in the room `networks`, imported by the worker only."""
     distributions: tuple[str, ...]
     """Installed packages whose versions results rest on; the first is what pip installs."""
     published: Mapping[str, str] = field(default_factory=dict)
@@ -30,30 +27,25 @@ class Backend:
 COMMON = ("numpy", "torch")
 BACKENDS: Mapping[str, Backend] = {
     "chgnet": Backend(
-        network="chgnet:Chgnet",
         distributions=("chgnet", "pymatgen", *COMMON),
         published={name: f"chgnet/pretrained/{name}/*.pth.tar" for name in ("0.3.0", "0.2.0", "r2scan")},
     ),
     "diep": Backend(
-        network="graphs:Diep",
         distributions=("diep", "torch-geometric", *COMMON),
         published={"fold1": "diep/pretrained_models/diep_fold1"},
         files=("model.pt", "state.pt"),
     ),
     "mace": Backend(
-        network="macenet:Mace",
         distributions=("mace-torch", "e3nn", *COMMON),
         downloads=True,
         runs_code=True,
     ),
     "matgl": Backend(
-        network="graphs:Matgl",
         distributions=("matgl", "torch-geometric", *COMMON),
         files=("model.pt", "state.pt"),
         downloads=True,
     ),
     "sevenn": Backend(
-        network="sevennet:Sevennet",
         distributions=("sevenn", "e3nn", "torch-geometric", *COMMON),
         published={
             "7net-0": f"{SEVENN}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",

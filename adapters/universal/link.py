@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,18 +23,19 @@ MOST_WORKERS = 2
 """Per process: a worker holds PyTorch and a model, up to a gigabyte."""
 TAIL_BYTES = 1500
 """How much of the end of what a worker printed an error message shows."""
+ROOM = __name__.rpartition(".")[0]
 START = """
 import ctypes, os, sys, types
-parent, folder = int(sys.argv[1]), sys.argv[2]
+parent, folder, room = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9)
     if os.getppid() != parent:
         os._exit(1)
-for name in ("crossprune", "crossprune.adapters", "crossprune.adapters.universal"):
-    package = sys.modules[name] = types.ModuleType(name)
-    package.__path__ = [folder] if name.endswith("universal") else []
-from crossprune.adapters.universal.worker import main
-main()
+parts = room.split(".")
+for n in range(1, len(parts) + 1):
+    package = sys.modules[".".join(parts[:n])] = types.ModuleType(".".join(parts[:n]))
+    package.__path__ = [folder] if n == len(parts) else []
+__import__(room + ".worker", fromlist=["main"]).main()
 """
 """Runs in the worker's interpreter: it dies with its parent, and sees of crossprune only this room."""
 
@@ -160,7 +161,7 @@ def _start(python: Path, said: Any) -> subprocess.Popen[bytes]:
     environment = {**without_launcher(os.environ), "PYTHONNOUSERSITE": "1"}
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         environment.pop(name, None)
-    command = [str(python), "-c", START, str(os.getpid()), str(Path(__file__).parent)]
+    command = [str(python), "-c", START, str(os.getpid()), str(Path(__file__).parent), ROOM]
     try:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment
@@ -219,3 +220,10 @@ def require_known(atoms: Atoms, elements: Sequence[str], model: str) -> None:
     """Raise `DataError` if a structure has an element that a model was not made for."""
     if unknown := sorted(set(atoms.get_chemical_symbols()) - set(elements)):
         raise DataError(f"{model} knows {len(elements)} elements, and not {', '.join(unknown)}")
+
+
+def entry() -> Callable[[], None]:
+    """Return what a worker runs, for a debugger; by this import, keys of fits know the worker's code."""
+    from crossprune.adapters.universal.worker import main
+
+    return main

@@ -13,15 +13,14 @@ from pathlib import Path
 from crossprune.adapters.universal.backends import BACKENDS, Backend
 from crossprune.adapters.universal.link import Place, downloaded
 from crossprune.adapters.universal.options import UniversalOptions
-from crossprune.harness.data.sources import DATA_VARIABLE
 from crossprune.harness.errors import MissingPackage, StudyError, unknown_name
 
 ENVIRONMENTS = "CROSSPRUNE_ENVIRONMENTS"
 """Of the environment: folders in which virtual environments may be used; a study alone starts no program."""
 TRUSTED = "CROSSPRUNE_TRUSTED_WEIGHTS"
 """Of the environment: SHA-256 of files of weights whose code may run."""
-FOLDER = "universal"
-"""In the folders of published data: where weights lie by their names."""
+PUBLISHED, FOLDER = "CROSSPRUNE_DATA", "universal"
+"""Of the environment: folders of published data; and the folder in these with weights, by their names."""
 
 
 def backend_of(options: UniversalOptions) -> tuple[str, Backend, str]:
@@ -121,7 +120,7 @@ def weights_of(options: UniversalOptions) -> Path:
     """
     name, backend, model = backend_of(options)
     candidates = [Path(model).expanduser()] if model else []
-    candidates += [Path(one) / FOLDER / model for one in _listed(DATA_VARIABLE) if model]
+    candidates += [Path(one) / FOLDER / model for one in _listed(PUBLISHED) if model]
     for candidate in candidates:
         if _is_whole(candidate, backend):
             return candidate.absolute()

@@ -5,7 +5,6 @@ It imports nothing of crossprune but this room's own modules: the environment ne
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from crossprune.adapters.universal.backends import BACKENDS, NETWORKS
 from crossprune.adapters.universal.messages import receive, send, unpack_frames
 from crossprune.adapters.universal.networks.network import Network, evaluate, set_parameters
 
@@ -79,9 +77,22 @@ class Worker:
 
 
 def _class_of(backend: str) -> type[Network]:
-    module, _, name = BACKENDS[backend].network.partition(":")
-    cls: type[Network] = getattr(importlib.import_module(f"{NETWORKS}.{module}"), name)
-    return cls
+    """Import one network; the environment has the packages of this one, and need not have others'."""
+    if backend == "chgnet":
+        from crossprune.adapters.universal.networks.chgnet import Chgnet
+
+        return Chgnet
+    if backend == "mace":
+        from crossprune.adapters.universal.networks.macenet import Mace
+
+        return Mace
+    if backend == "sevenn":
+        from crossprune.adapters.universal.networks.sevennet import Sevennet
+
+        return Sevennet
+    from crossprune.adapters.universal.networks.graphs import Diep, Matgl
+
+    return {"diep": Diep, "matgl": Matgl}[backend]
 
 
 def _device_of(name: str) -> torch.device:

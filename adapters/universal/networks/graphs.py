@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
+from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,10 +20,20 @@ OWNER = "materialyze"
 """Whose models `Matgl.download` fetches."""
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What is taken of a package."""
+
+    potential: Any
+    """Class of potentials."""
+    models: ModuleType
+    """Module with the classes of models."""
+    converter: Any
+    """Class of what makes graphs of structures."""
+
+
 class Graphs(Network):
     """Features are what the readout of energies per atom sees."""
-
-    package: str
 
     def __init__(self, weights: Path, modal: str, device: torch.device) -> None:
         potential = self._load(weights)
@@ -29,9 +41,7 @@ class Graphs(Network):
         self.elements = tuple(potential.model.element_types)
         self.cutoff = float(potential.model.cutoff)
         self._device = device
-        self._converter = importlib.import_module(f"{self.package}.ext.ase").Atoms2Graph(
-            element_types=self.elements, cutoff=self.cutoff
-        )
+        self._converter = self.parts().converter(element_types=self.elements, cutoff=self.cutoff)
         self._seen: torch.Tensor | None = None
         potential.model.final_layer.register_forward_pre_hook(self._keep)
 
@@ -40,26 +50,30 @@ class Graphs(Network):
 
         The package's own loader imports whatever module these name, and calls what they name in it.
         """
-        arguments = self._built(safe_load(folder / ARGUMENTS), type_of=torch.nn.Module)
-        cls = importlib.import_module(f"{self.package}.apps.pes").Potential
-        potential = cls(**{name: one for name, one in arguments.items() if not name.startswith("@")})
+        arguments = self._built(safe_load(folder / ARGUMENTS))
+        potential = self.parts().potential(
+            **{name: one for name, one in arguments.items() if not name.startswith("@")}
+        )
         found = potential.load_state_dict(safe_load(folder / STATE), strict=False)
         own = {name for name, _ in potential.named_parameters()}
         if missing := sorted(own & set(found.missing_keys)):
             raise ValueError(f"{folder / STATE} lacks {', '.join(missing[:3])} of {len(missing)} parameters")
         return potential
 
-    def _built(self, arguments: dict[str, Any], type_of: type[Any]) -> dict[str, Any]:
-        """Replace tables that stand for an object of the package by that object."""
+    def _built(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Replace tables that stand for a model of the package by that model."""
         built = dict(arguments)
         for name, table in arguments.items():
             if isinstance(table, dict) and CLASS in table and MODULE in table:
-                models = importlib.import_module(f"{self.package}.models")
-                cls = getattr(models, str(table[CLASS]), None)
-                if not (inspect.isclass(cls) and issubclass(cls, type_of)):
-                    raise ValueError(f"{table[MODULE]}.{table[CLASS]} is no model of {self.package}")
+                cls = getattr(self.parts().models, str(table[CLASS]), None)
+                if not (inspect.isclass(cls) and issubclass(cls, torch.nn.Module)):
+                    raise ValueError(f"{table[MODULE]}.{table[CLASS]} is no model of this package")
                 built[name] = cls(**table["init_args"])
         return built
+
+    @abstractmethod
+    def parts(self) -> Parts:
+        """Return what is taken of the package."""
 
     def _keep(self, module: torch.nn.Module, given: Any) -> None:
         first = given[0]
@@ -96,7 +110,13 @@ class Graphs(Network):
 class Matgl(Graphs):
     """Models of matgl (Ko 2025, doi:10.1038/s41524-025-01742-y)."""
 
-    package = "matgl"
+    def parts(self) -> Parts:
+        """Import matgl."""
+        from matgl import models
+        from matgl.apps.pes import Potential
+        from matgl.ext.ase import Atoms2Graph
+
+        return Parts(Potential, models, Atoms2Graph)
 
     @classmethod
     def download(cls, name: str) -> Path:
@@ -112,6 +132,12 @@ class Matgl(Graphs):
 
 
 class Diep(Graphs):
-    """DIEP."""
+    """DIEP (of the package diep), trained on MatPES r2SCAN."""
 
-    package = "diep"
+    def parts(self) -> Parts:
+        """Import diep."""
+        from diep import models
+        from diep.apps.pes import Potential
+        from diep.ext.ase import Atoms2Graph
+
+        return Parts(Potential, models, Atoms2Graph)
