@@ -77,8 +77,8 @@ def softening_of_run(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = crossprune.run(study, store=folder, workers=0)
     ...     found = crossprune.softening_of_run(folder, split="test")
-    >>> found.table.loc[0, ["model", "split", "group", "n_configurations"]].tolist()
-    ['uf3', 'test', 'all', 12]
+    >>> found.table.loc[0, ["model", "split", "group", "verdict"]].tolist()
+    ['uf3', 'test', 'all', 'neither']
     """
     from crossprune.harness.analysis.outcomes.curvature import curvature_of
     from crossprune.harness.analysis.outcomes.softening import Looked, softening_of

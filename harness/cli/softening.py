@@ -182,7 +182,8 @@ def _print_run(source: str, found: RunSoftening, groups: list[str], *, as_json: 
 def _at_a_tenth(table: pd.DataFrame) -> pd.DataFrame:
     """Keep the fraction nearest to a tenth."""
     distance = (table["fraction"] - 0.1).abs()
-    return table[distance == distance.min()]
+    nearest: pd.DataFrame = table[distance == distance.min()]
+    return nearest
 
 
 def _run_texts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +213,8 @@ def _curvature_texts(rows: pd.DataFrame) -> pd.DataFrame:
     wide = pd.DataFrame({**_keys(rows, ("dataset",)), "computed": rows["computed"].tolist()})
     wide = wide.assign(kind=rows["kind"].tolist(), text=_ranges(rows, "ratio"))
     found = wide.pivot(index=keys, columns="kind", values="text").fillna("")
-    return found[[one for one in dict.fromkeys(wide["kind"]) if found[one].any()]].reset_index()
+    shown: pd.DataFrame = found[[one for one in dict.fromkeys(wide["kind"]) if found[one].any()]]
+    return shown.reset_index()
 
 
 def _keys(rows: pd.DataFrame, if_several: tuple[str, ...]) -> dict[str, list[str]]:

@@ -93,7 +93,7 @@ def ratios(values: FloatArray, references: FloatArray, kinds: pd.Series[str]) ->
 
 def _over(rows: pd.DataFrame, by: list[str], sizes: dict[str, str]) -> pd.DataFrame:
     """Return counts, median and range of ``ratio`` of what agrees in ``by``."""
-    groups = rows.groupby(by, sort=False)["ratio"]
+    groups = rows.groupby(by, sort=False, dropna=False)["ratio"]
     counts = {name: groups.agg(one) for name, one in sizes.items()}
     middle = {"ratio": groups.median(), "ratio_lowest": groups.min(), "ratio_highest": groups.max()}
     return pd.DataFrame({**counts, **middle}).reset_index()

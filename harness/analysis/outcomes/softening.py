@@ -164,7 +164,9 @@ def _tables(root: Path, results: pd.DataFrame, how: Looked) -> dict[str, pd.Data
     _check_groups(root, fits, how.groups)
     for key, part in itertools.product(fits["dataset_key"].unique(), how.parts):
         truth = _Truth.of(stored_dataset(root, str(key)), part, how.groups)
-        for fit in fits.loc[fits["dataset_key"] == key, "fit_key"] if truth is not None else ():
+        if truth is None:
+            continue
+        for fit in fits.loc[fits["dataset_key"] == key, "fit_key"]:
             head = {"dataset_key": key, "fit_key": fit, "split": part}
             try:
                 found, histogram = _looked_at(Store(root).path("fit", fit), truth, how, robust=robust)
@@ -173,9 +175,9 @@ def _tables(root: Path, results: pd.DataFrame, how: Looked) -> dict[str, pd.Data
                 continue
             rows += [{**head, **one} for one in found]
             bins.append(histogram.assign(**head))
-    for (part, fault), names in left_out.items():
+    for (part, why), names in left_out.items():
         of = f"{len(names)} fits of {', '.join(sorted(set(names)))}"
-        notes.append(f"part {part!r} of {of} left out: {fault}")
+        notes.append(f"part {part!r} of {of} left out: {why}")
     if not rows:
         raise DataError("; ".join([f"{root}: no cell tells of softness", *notes]))
     table = held.merge(pd.DataFrame(rows), on=FIT)[COLUMNS]

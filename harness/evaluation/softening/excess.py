@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from crossprune.harness.contract import FloatArray
@@ -162,7 +163,7 @@ def sums_of(reference: FloatArray, predicted: FloatArray, shares: FloatArray) ->
     return np.concatenate([products, sides, squares], axis=1)
 
 
-def _within(energies: Energies, n_resamples: int, seed: int) -> dict[str, float | str]:
+def _within(energies: Energies, n_resamples: int, seed: int) -> dict[str, Any]:
     """Compare excess energies of one group."""
     shares = energies.counts / energies.counts.sum(axis=1, keepdims=True)
     shares = shares[:, shares.any(axis=0)]
@@ -174,7 +175,7 @@ def _within(energies: Energies, n_resamples: int, seed: int) -> dict[str, float 
     sums = sums_of(E, e, shares)
     EE, Ee, ee = projected(sums.sum(axis=0))
     scatter = math.sqrt(max(EE, 0.0) / (n - rank))
-    known: dict[str, float | str] = {"scatter_mev_per_atom": 1e3 * scatter}
+    known: dict[str, Any] = {"scatter_mev_per_atom": 1e3 * scatter}
     if scatter < SMALLEST:
         words = f"reference excess energies scatter by {1e3 * scatter:.2g} meV/atom"
         return {**known, "said": f"{words}; a slope needs {1e3 * SMALLEST:g}"}
@@ -235,7 +236,7 @@ class _Means:
 
 def _between(
     energies: Energies, names: NDArray[np.str_], n_resamples: int, seed: int
-) -> dict[str, dict[str, float | str | int]]:
+) -> dict[str, dict[str, Any]]:
     """Compare the means of groups with that of the lowest; fields of `Excess` by group.
 
     Groups of fewer than `FEWEST` configurations have no interval, and are left out. Which group is the lowest
@@ -252,7 +253,7 @@ def _between(
     if len(groups) < 2:
         return {}
     lowest = min(groups, key=lambda one: float(one.means[0]))
-    found: dict[str, dict[str, float | str | int]] = {lowest.name: {"above_mev_per_atom": 0.0}}
+    found: dict[str, dict[str, Any]] = {lowest.name: {"above_mev_per_atom": 0.0}}
     far = []
     for one in groups:
         above = one.means - lowest.means
@@ -275,7 +276,8 @@ def _slopes_between(far: Sequence[_Means], lowest: _Means) -> dict[str, float]:
     """Return s and c of the differences of groups from the lowest, through the origin."""
     above = np.stack([one.means - lowest.means for one in far])
     drawn = np.stack([one.drawn - lowest.drawn for one in far], axis=1)
-    counts, known = min(one.n for one in (*far, lowest)), {}
+    counts = min(one.n for one in (*far, lowest))
+    known: dict[str, float] = {}
     for place, name in enumerate(("slope", "scale")):
         values, resampled = (_through_origin(one, place) for one in (above, drawn))
         low, high = ends_of(np.atleast_1d(resampled), counts)
@@ -293,4 +295,5 @@ def _through_origin(pairs: FloatArray, place: int) -> FloatArray:
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
     """Divide, NaN by 0."""
     above, below = np.asarray(above), np.asarray(below)
-    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
+    found: FloatArray = np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
+    return found

@@ -13,7 +13,7 @@ FACTOR = 0.8
 
 
 def alloy(rng, n=60, *, factor=FACTOR, noise=0.002, shifts=((-5.0, -9.0, -3.0), (4.0, 0.5, -70.0))):
-    """Draw configurations of three elements; reference and prediction have elements' energies of their own."""
+    """Draw configurations of three elements; both have energies of elements of their own."""
     groups = np.array(list(ABOVE))[np.arange(n) % 3]
     counts = rng.integers(1, 20, (n, 3)).astype(float)
     sizes = counts.sum(axis=1)
@@ -116,7 +116,9 @@ def test_no_slope_of_energies_that_do_not_scatter():
 
 def test_compositions_cost_configurations():
     energies, groups = alloy(np.random.default_rng(0), n=21)
-    assert excess(energies, groups)[1].said.endswith("7 configurations, 8 are needed for 3 independent compositions")
+    assert excess(energies, groups)[1].said.endswith(
+        "7 configurations, 8 are needed for 3 independent compositions"
+    )
 
 
 @pytest.mark.slow
