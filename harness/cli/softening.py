@@ -33,7 +33,7 @@ POOLED = (
 OF_RUN = (
     "every model, of medians over configurations (c, the factor on predicted forces that minimises their "
     "squared error; s, their slope on reference forces) the median (and range) over seeds and pools, of a "
-    "single cell with its [interval]; soft, hard: in how many cells the interval says so"
+    "single fit with its [interval]; soft, hard: of how many fits the interval says so"
 )
 CURVATURE = (
     "curvature over the reference's, median and range over seeds and pools: elastic constants, bulk moduli "
@@ -192,7 +192,7 @@ def _run_texts(rows: pd.DataFrame) -> pd.DataFrame:
 
     texts = {
         **_keys(rows, ("dataset", "held_out", "split", "group")),
-        "cells": rows["n_cells"].map(str).tolist(),
+        "fits": rows["n_fits"].map(str).tolist(),
         "soft": rows["n_soft"].map(str).tolist(),
         "hard": rows["n_hard"].map(str).tolist(),
         "c": _ranges(rows, "median_scale"),
@@ -227,11 +227,15 @@ def _keys(rows: pd.DataFrame, if_several: tuple[str, ...]) -> dict[str, list[str
 
 
 def _ranges(rows: pd.DataFrame, name: str) -> list[str]:
-    """Write ``1.023 (1.010 to 1.041)``, median and range over cells; of one cell its interval, if known."""
-    if f"{name}_low" in rows and (rows["n_cells"] == 1).all():
-        return _intervals(rows, name)
+    """Write ``1.023 (1.010 to 1.041)``, median and range over fits; of one its interval, if known."""
     ends = zip(rows[f"{name}_lowest"], rows[f"{name}_highest"], strict=True)
     shown = [f" ({low:.3f} to {high:.3f})" if low < high else "" for low, high in ends]
+    if f"{name}_low" in rows:
+        alone = zip(rows["n_fits"] == 1, _intervals(rows, name), shown, strict=True)
+        return [
+            whole if is_one else value + end
+            for (is_one, whole, end), value in zip(alone, _numbers(rows, name, ".3f"), strict=True)
+        ]
     return [value + end for value, end in zip(_numbers(rows, name, ".3f"), shown, strict=True)]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.contract import FloatArray
-from crossprune.harness.engine.results import AXES, PROPERTIES, refits
+from crossprune.harness.engine.results import AXES, PROPERTIES, properties_table, refits
 from crossprune.harness.evaluation.properties import AT_CELL, AT_STRAIN
 from crossprune.harness.evaluation.references import plain_name
 from crossprune.harness.store.tables import read_table
@@ -28,7 +28,7 @@ SMALLEST = {"_gpa": 1.0, "_thz": 0.5}
 COMPUTED = {AT_CELL: "in the reference's cell", AT_STRAIN: "with the reference's strain"}
 OWN_CELL = "in its own cell"
 """How a value was computed."""
-CELL = [*AXES, "kind", "computed"]
+CELL = [*AXES, "kind", "computed", "fit"]
 BY = ["dataset", "way", "fraction", "model", "kind", "computed"]
 RATIOS = ["ratio", "ratio_lowest", "ratio_highest"]
 
@@ -47,7 +47,7 @@ def curvature_of(root: Path) -> dict[str, pd.DataFrame]:
         ``curvature``: a row per cell, ``kind`` and how it was ``computed``: ``n_values`` with a reference,
         ``n_failed`` of them without a value, and of value over reference the median ``ratio`` and its range
         ``ratio_lowest`` to ``ratio_highest``. Below 1 is soft; an imaginary frequency counts below 0.
-        ``curvature_summary``: `BY`, ``n_cells``, and median and range over them of ``ratio``. Both are
+        ``curvature_summary``: `BY`, ``n_fits``, and median and range over them of ``ratio``. Both are
         empty where the study asked for no such property.
 
     Raises
@@ -57,27 +57,29 @@ def curvature_of(root: Path) -> dict[str, pd.DataFrame]:
     """
     path = root / "properties.parquet"
     if not path.is_file():
-        return tables_of(pd.DataFrame(columns=[*AXES, "property", "value", "reference"]))
+        return tables_of(properties_table([]))
     return tables_of(refits(read_table(path, PROPERTIES)))
 
 
 def tables_of(properties: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """As `curvature_of`, of the rows of a table of properties."""
-    plain = properties["property"].map(plain_name)
+    """As `curvature_of`, of the rows of a table of properties; cells that share a fit count once."""
+    plain, fit = properties["property"].map(plain_name), properties["fit_key"].astype("object")
     kind = plain.map(_kind)
     known = properties["reference"] >= plain.map(_smallest).astype("float64")
     rows = properties.assign(
         kind=kind,
         computed=properties["property"].map(_computed),
+        fit=fit.where(fit.notna() & (fit != ""), properties["cell"]),
         ratio=ratios(properties["value"].to_numpy(float), properties["reference"].to_numpy(float), kind),
         **{name: "" for name in AXES if name not in properties.columns},
     )[known & kind.ne("")]
     cells = _over(rows, CELL, {"n_values": "size", "n_with_value": "count"})
     cells.insert(len(CELL) + 1, "n_failed", cells["n_values"] - cells.pop("n_with_value"))
     named = labelled(cells)
+    named = named.assign(way=way_of(named)).drop_duplicates([*BY, "fit"])
     return {
-        "curvature": cells,
-        "curvature_summary": _over(named.assign(way=way_of(named)), BY, {"n_cells": "size"}),
+        "curvature": cells.drop(columns="fit"),
+        "curvature_summary": _over(named, BY, {"n_fits": "size"}),
     }
 
 

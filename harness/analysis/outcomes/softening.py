@@ -13,21 +13,22 @@ from crossprune.harness.analysis.cells import labelled, way_of
 from crossprune.harness.analysis.spaces.predictions import holds_predictions, predicted
 from crossprune.harness.contract import FloatArray, IntArray, Predictions
 from crossprune.harness.data.frames import DataSet, element_counts
-from crossprune.harness.engine.results import AXES, RESULTS, published_rows, refits
+from crossprune.harness.engine.results import AXES, published_rows, read_with_published, refits
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import PARTS
 from crossprune.harness.errors import DataError, StudyError, unknown_name
-from crossprune.harness.evaluation.metrics import ALL, labels_of
+from crossprune.harness.evaluation.metrics import labels_of
 from crossprune.harness.evaluation.softening.excess import Energies, Excess, excess
 from crossprune.harness.evaluation.softening.histogram import EDGES, counts
 from crossprune.harness.evaluation.softening.intervals import N_RESAMPLES
 from crossprune.harness.evaluation.softening.slopes import N_SAMPLED, Forces
 from crossprune.harness.evaluation.softening.summary import HARD, SOFT, Summary, softness
 from crossprune.harness.fingerprint import canonical_hash, source_hash
-from crossprune.harness.store.kept import kept
+from crossprune.harness.store.kept import is_noted, kept, there
 from crossprune.harness.store.objects import Store
-from crossprune.harness.store.tables import read_table
 
+NAME = "softening"
+"""Of what a store keeps."""
 PREFIX = "excess_"
 """Before the names of what is said of excess energies."""
 FIT = ["dataset_key", "fit_key"]
@@ -76,12 +77,12 @@ def softening_of(root: Path, how: Looked | None = None) -> dict[str, pd.DataFram
     -------
     dict
         ``softening``: a row per cell, part and group, the axes of the results table and the fields of
-        `Summary` and, after ``excess_``, of `Excess`. ``softening_summary``: `BY`, ``n_cells`` and how many
+        `Summary` and, after ``excess_``, of `Excess`. ``softening_summary``: `BY`, ``n_fits`` and how many
         are ``n_soft`` and ``n_hard``, and of each of `SUMMARISED` the median over seeds and pools, and its
         range ``_lowest`` to ``_highest``; of medians over configurations also the outermost ends of the
         cells' intervals, ``_low`` to ``_high``. ``softening_histogram``: of what the summary has a row for
         over all groups, ``n_slopes`` and ``n_scales``, how many configurations have s and c from ``low`` to
-        below ``high``, summed over seeds and pools. ``softening_notes``: lines on what is missing, and why.
+        below ``high``, summed over fits. ``softening_notes``: lines on what is missing, and why.
 
     Raises
     ------
@@ -92,20 +93,34 @@ def softening_of(root: Path, how: Looked | None = None) -> dict[str, pd.DataFram
     """
     results = _whole(root)
     asked = how or Looked()
-    known = tuple(sorted(set(_held(root, _cells(results))["fit_key"])))
     if asked != Looked():
         return _tables(root, results, asked)
+    return kept(root, NAME, _stamp(root, results), lambda: _tables(root, results, asked))
+
+
+def kept_softening(root: Path) -> dict[str, pd.DataFrame]:
+    """Return what `softening_of` has kept by default, if it is of this run and code; else nothing."""
+    if not is_noted(root, NAME):
+        return {}
+    return there(root, NAME, _stamp(root, _whole(root))) or {}
+
+
+def _stamp(root: Path, results: pd.DataFrame) -> str:
+    """Hash what tables rest on: results, which fits are still there, code."""
+    held = sorted(set(_held(root, _cells(results))["fit_key"]))
     rows = pd.util.hash_pandas_object(results, index=False).to_numpy()
-    stamp = canonical_hash(list(results.columns), rows, known, source_hash(__name__))
-    return kept(root, "softening", stamp, lambda: _tables(root, results, asked))
+    return canonical_hash(list(results.columns), rows, held, source_hash(__name__))
 
 
 def summary_of(table: pd.DataFrame) -> pd.DataFrame:
-    """Summarise cells over seeds and pools: medians, ranges, how many are soft; see `softening_of`."""
+    """Summarise over seeds and pools, which may share a fit: medians, ranges, how many are soft.
+
+    See `softening_of`.
+    """
     named = labelled(table)
-    named = named.assign(way=way_of(named), held_out=named.get("held_out", ""))
+    named = named.assign(way=way_of(named)).drop_duplicates([*BY, *FIT])
     groups = named.groupby(BY, sort=False)
-    found = pd.DataFrame({"n_cells": groups.size()})
+    found = pd.DataFrame({"n_fits": groups.size()})
     for name, verdict in (("n_soft", SOFT), ("n_hard", HARD)):
         found[name] = named["verdict"].eq(verdict).groupby([named[one] for one in BY], sort=False).sum()
     for name in SUMMARISED:
@@ -129,10 +144,10 @@ def _whole(root: Path) -> pd.DataFrame:
     path = root / "results.parquet"
     if not path.is_file():
         raise StudyError(f"{root} holds no finished run: crossprune run STUDY.toml --store {root}")
-    table = read_table(path, RESULTS)
+    table = read_with_published(path)
     if "fit_key" not in table.columns or not (root / "objects").is_dir():
         raise StudyError(f"{root} has no folder objects: without its store there are no predictions")
-    return table[table["group"] == ALL].reset_index(drop=True)
+    return table
 
 
 def _cells(results: pd.DataFrame) -> pd.DataFrame:
@@ -198,10 +213,10 @@ def _check_groups(root: Path, fits: pd.DataFrame, groups: Sequence[str]) -> None
 
 
 def _together(bins: pd.DataFrame) -> pd.DataFrame:
-    """Add histograms up over seeds and pools."""
+    """Add histograms up over seeds and pools; cells that share a fit count once."""
     named = labelled(bins)
-    named = named.assign(way=way_of(named))
     by = [*(one for one in BY if one != "group"), "low", "high"]
+    named = named.assign(way=way_of(named)).drop_duplicates([*by, *FIT])
     found: pd.DataFrame = named.groupby(by, sort=False)[["n_slopes", "n_scales"]].sum().reset_index()
     return found
 

@@ -103,12 +103,14 @@ def test_seeds_are_summarised_and_never_resampled(root):
     assert set(whole["n_configurations"]) == {30}
     named = found.summary[found.summary["way"].eq("random") & found.summary["group"].eq("all")]
     (row,) = named[named["fraction"] == 0.5].to_dict("records")
-    assert row["n_cells"] == 2
+    assert row["n_fits"] == 2
     for name in ("median_scale", "median_slope", "excess_slope"):
         low, high = sorted(whole[name])
         assert (row[f"{name}_lowest"], row[f"{name}_highest"]) == (low, high)
         assert row[name] == pytest.approx((low + high) / 2)
     assert row["median_scale_low"] == whole["median_scale_low"].min()
+    (full,) = named[named["fraction"] == 1.0].to_dict("records")
+    assert full["n_fits"] == 1  # both seeds share it
     mine = found.histogram[found.histogram["way"].eq("random") & found.histogram["fraction"].eq(0.5)]
     assert mine["n_slopes"].sum() == mine["n_scales"].sum() == whole["n_slopes"].sum()
 
@@ -150,6 +152,7 @@ def test_summaries_do_not_go_over_models_or_fractions():
         for seed in (0, 1, 2)
     ]
     table = pd.DataFrame(rows).assign(verdict=["soft", "hard", "neither"] * 4, held_out="")
+    table = table.assign(dataset_key="d", fit_key=np.arange(12).astype(str))
     for name in ("median_scale", "median_slope"):
         table = table.assign(**{f"{name}_low": 0.0, f"{name}_high": 2.0})
     for name in ("median_scale", "median_slope", "pooled_slope", "scale", "excess_scale", "excess_slope"):
@@ -206,6 +209,6 @@ def test_curvatures_of_seeds_are_summarised(tmp_path):
         for row in rows_of_properties([("fcc", "c44_gpa", one, 100.0)], seed=seed)
     ]
     (row,) = tables_of(properties_table(rows))["curvature_summary"].to_dict("records")
-    assert (row["n_cells"], row["ratio"]) == (3, pytest.approx(0.85))
+    assert (row["n_fits"], row["ratio"]) == (3, pytest.approx(0.85))
     assert (row["ratio_lowest"], row["ratio_highest"]) == pytest.approx((0.8, 0.9))
     assert all(table.empty for table in curvature_of(tmp_path).values())

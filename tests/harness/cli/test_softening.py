@@ -170,7 +170,7 @@ def test_every_model_of_a_run_is_shown(ran):
     words = " ".join(said.split())
     assert "of mean left out: all predicted forces are zero" in words
     assert "of mean, uf3 left out: 1 of 2 configurations have reference forces that tell a slope" in words
-    assert "in all rows: model uf3; way random; cells 1; " in words
+    assert "in all rows: model uf3; way random; fits 1; " in words
     assert "curvature over the reference's" in words
     found = crossprune.softening_of_run(ran)
     for value in found.summary.loc[found.summary["group"] == "all", "median_scale"]:
