@@ -146,6 +146,12 @@ def softening(
     return Softening(name, table, configurations, histogram, of_excess, notes)
 
 
+def is_run(source: str | Path) -> bool:
+    """Say whether a folder is that of a run."""
+    folder = Path(source)
+    return (folder / "results.parquet").is_file() or (folder / "objects" / "fit").is_dir()
+
+
 def checked(window: tuple[float, float] | None, resamples: int | None, seed: int) -> int:
     """Return how many resamples to draw.
 
@@ -216,6 +222,8 @@ def _check_potential(source: object) -> None:
     if isinstance(source, (str, Path)):
         path = Path(source)
         is_file = is_xyz(path) or (path.suffix in DATABASE_SUFFIXES and path.is_file())
+    if isinstance(source, (str, Path)) and is_run(source):
+        raise StudyError(f"{source} is the folder of a run: softening_of_run looks at all its models")
     if is_frames or is_file:
         what = "frames were given" if is_frames else f"{source} is a file of frames"
         raise StudyError(f"{what}: name their forces by --reference-key and --predicted-key")

@@ -33,12 +33,6 @@ class RunSoftening:
     """Which cells are left out, and why."""
 
 
-def is_run(source: str | Path) -> bool:
-    """Say whether a folder is that of a run."""
-    folder = Path(source)
-    return (folder / "results.parquet").is_file() or (folder / "objects" / "fit").is_dir()
-
-
 def softening_of_run(
     store: str | Path,
     *,

@@ -101,8 +101,9 @@ def softening(
 
     Exit code 0, whatever the verdict; 2: the call or the data are wrong.
     """
+    from crossprune.softness import is_run
     from crossprune.softness import softening as look
-    from crossprune.softness_of_runs import is_run, softening_of_run
+    from crossprune.softness_of_runs import softening_of_run
 
     labels = commands.given_keys(energy_key, forces_key, stress_key, virial_key, group_key)
     loading = evaluation.loading_of(labels, split_method, test_fraction, seed, split_key)

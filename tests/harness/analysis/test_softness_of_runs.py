@@ -12,8 +12,12 @@ from ase.io import write
 from crossprune.harness.analysis.outcomes.curvature import curvature_of, tables_of
 from crossprune.harness.analysis.outcomes.softening import BY, PREFIX, Looked, softening_of, summary_of
 from crossprune.harness.checks.subject import sample_frames
+from crossprune.harness.contract import save_arrays
+from crossprune.harness.data.frames import element_counts
 from crossprune.harness.engine.results import properties_table
+from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.errors import DataError, StudyError
+from crossprune.harness.evaluation.metrics import labels_of
 
 MODELS, SEEDS, FRACTIONS = ["mean", "uf3"], [0, 1], [0.5, 1.0]
 CELL = {"dataset": "x", "model": "uf3", "chooser": "random", "method": "random", "fraction": 0.1, "seed": 0}
@@ -62,6 +66,36 @@ def test_rows_are_those_of_each_potential_alone(ran):
             theirs = alone.energies[name.removeprefix(PREFIX)]
             np.testing.assert_allclose(mine[name], theirs, rtol=1e-5, atol=1e-9, err_msg=name)
         assert mine["excess_slope"].notna().all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("factor", "verdict"), [(0.8, "soft"), (1.25, "hard"), (1.0, "neither")])
+def test_a_known_softness_is_found(root, factor, verdict):
+    """Predictions that are a factor times the truth, with noise, and elements' energies of another kind."""
+    rng = np.random.default_rng(0)
+    table = crossprune.results(root)
+    row = table[(table["model"] == "uf3") & (table["fraction"] == 0.5)].iloc[0]
+    fit = root / "objects" / "fit" / row["fit_key"][:2] / row["fit_key"]
+    dataset = stored_dataset(root, row["dataset_key"])
+    unseen = np.setdiff1d(np.arange(len(dataset.frames)), np.load(fit / "subset.npy"))
+    frames = [dataset.frames[index] for index in unseen]
+    truth, counts = labels_of(frames), element_counts(frames, dataset.elements)
+    arrays = dict(np.load(fit / "predictions.npz"))
+    arrays["forces"] = factor * truth.forces + rng.normal(0.0, 1e-3, truth.forces.shape)
+    arrays["energies"] = factor * truth.energies + counts @ np.array([-300.0, 20.0])
+    save_arrays(fit / "predictions.npz", arrays)
+    (fit / "manifest.json").unlink()  # else the change would be damage
+    found = crossprune.softening_of_run(root, resamples=300).table
+    mine = found[found["fit_key"] == row["fit_key"]]
+    whole = mine[mine["group"] == "all"].iloc[0]
+    for name in ("median_slope", "pooled_slope", "theil_sen", "excess_slope", "excess_theil_sen"):
+        assert whole[name] == pytest.approx(factor, rel=0.01)
+    for name in ("median_scale", "scale", "excess_scale"):
+        assert whole[name] == pytest.approx(1 / factor, rel=0.01)
+    assert mine["verdict"].tolist() == [verdict] * len(mine)
+    if factor != 1:
+        assert whole["excess_verdict"] == verdict
+        assert whole["share_below_one"] == (factor < 1)
 
 
 @pytest.mark.slow
@@ -136,6 +170,8 @@ def test_calls_that_mean_nothing_are_refused(root):
         crossprune.softening_of_run(root, split="remainder")
     with pytest.raises(StudyError, match="resamples is 5; give 100 to"):
         crossprune.softening_of_run(root, resamples=5)
+    with pytest.raises(StudyError, match="is the folder of a run: softening_of_run looks at all its models"):
+        crossprune.softening(root)
     shutil.rmtree(root / "objects")
     with pytest.raises(StudyError, match="has no folder objects"):
         crossprune.softening_of_run(root)
