@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crossprune.rows import results
     from crossprune.running import Run, run
     from crossprune.softness import Softening, softening
+    from crossprune.softness_of_runs import RunSoftening, softening_of_run
     from crossprune.tuning import reweight, tune
 
 __version__: str
@@ -26,6 +27,7 @@ _HOMES: dict[str, str] = {
     "Exported": "exporting",
     "Model": "potentials",
     "Run": "running",
+    "RunSoftening": "softness_of_runs",
     "Selection": "choosing",
     "Selector": "choosing",
     "Softening": "softness",
@@ -41,6 +43,7 @@ _HOMES: dict[str, str] = {
     "run": "running",
     "select": "choosing",
     "softening": "softness",
+    "softening_of_run": "softness_of_runs",
     "tune": "tuning",
 }
 """Module of each public name."""
@@ -49,6 +52,7 @@ __all__ = [
     "Exported",
     "Model",
     "Run",
+    "RunSoftening",
     "Selection",
     "Selector",
     "Softening",
@@ -65,6 +69,7 @@ __all__ = [
     "run",
     "select",
     "softening",
+    "softening_of_run",
     "tune",
 ]
 

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
     from crossprune.harness.data.files.vectors import Vectors
+    from crossprune.harness.evaluation.softening.excess import Energies, Excess
     from crossprune.harness.evaluation.softening.slopes import Forces
     from crossprune.harness.evaluation.softening.summary import Softness
     from crossprune.potentials import Source
 
-    Part: TypeAlias = tuple[str, Forces, Sequence[str]]
+    Part: TypeAlias = tuple[str, Forces, Energies | None, Sequence[str]]
 
 FRAMES = "frames"
 """Name of frames that were given as they are."""
@@ -39,6 +40,9 @@ class Softening:
     ``theil_sen``; NaN where reference forces tell no slope."""
     histogram: pd.DataFrame
     """``n_slopes`` and ``n_scales`` of each part and group from ``low`` to below ``high``."""
+    energies: pd.DataFrame
+    """A row per ``part`` and ``group`` on excess energies: ``verdict``, slopes, intervals, and differences
+    of groups; no rows for stored forces, which come without energies."""
     notes: Sequence[str]
     """What loading left out, why these are the parts, what the potential has to do with them, the window."""
 
@@ -82,7 +86,8 @@ def softening(
     Returns
     -------
     Softening
-        Its ``table`` has a row per part and group. Forces and errors are in eV/Å, errors per component.
+        Its ``table`` has a row per part and group; so has ``energies``, of excess energies, whichever
+        forces the window takes. Forces and errors are in eV/Å, errors per component.
 
     Raises
     ------
@@ -105,21 +110,11 @@ def softening(
     [0.85, 1.18]
     """
     import pandas as pd
-    from crossprune.harness.errors import DataError, StudyError
-    from crossprune.harness.evaluation.softening.intervals import (
-        FEWEST_RESAMPLES,
-        MOST_RESAMPLES,
-        N_RESAMPLES,
-    )
+    from crossprune.harness.errors import DataError
+    from crossprune.harness.evaluation.softening.excess import excess
     from crossprune.harness.evaluation.softening.summary import softness
 
-    _check_window(force_window)
-    n_resamples = N_RESAMPLES if resamples is None else resamples
-    if not FEWEST_RESAMPLES <= n_resamples <= MOST_RESAMPLES:
-        allowed = f"{FEWEST_RESAMPLES} to {MOST_RESAMPLES}"
-        raise StudyError(f"resamples is {n_resamples}; give {allowed}, such as {N_RESAMPLES}")
-    if seed < 0:
-        raise StudyError(f"seed is {seed}; give 0 or more")
+    n_resamples = checked(force_window, resamples, seed)
     if reference_key is not None or predicted_key is not None:
         _check_stored(source, reference_key, predicted_key, data, split, store, loading or {})
         keys = {"reference_key": str(reference_key), "predicted_key": str(predicted_key)}
@@ -132,22 +127,54 @@ def softening(
         name, parts, notes = asked.name, _predicted(asked), [*asked.dataset_notes, *asked.why]
     tables: list[list[pd.DataFrame]] = []
     faults = []
-    for part, forces, named in parts:
+    for part, forces, energies, named in parts:
         try:
             found = softness(forces, named, window=force_window, n_resamples=n_resamples, seed=seed)
         except DataError as fault:
             faults.append((part, str(fault)))
             continue
-        tables.append(_tables(part, found, named))
+        of_energies = [] if energies is None else excess(energies, named, n_resamples=n_resamples, seed=seed)
+        tables.append([*_tables(part, found, named), _excess_table(part, of_energies)])
         if force_window is not None:
             notes.append(_window(part, force_window, int(found.n_atoms.sum()), len(forces.reference)))
     if not tables:
         raise DataError("; ".join(f"{part}: {fault}" if len(faults) > 1 else fault for part, fault in faults))
     notes += [f"part {part!r} left out: {fault}" for part, fault in faults]
-    table, configurations, histogram = (
+    table, configurations, histogram, of_excess = (
         pd.concat(one, ignore_index=True) for one in zip(*tables, strict=True)
     )
-    return Softening(name, table, configurations, histogram, notes)
+    return Softening(name, table, configurations, histogram, of_excess, notes)
+
+
+def is_run(source: str | Path) -> bool:
+    """Say whether a folder is that of a run."""
+    folder = Path(source)
+    return (folder / "results.parquet").is_file() or (folder / "objects" / "fit").is_dir()
+
+
+def checked(window: tuple[float, float] | None, resamples: int | None, seed: int) -> int:
+    """Return how many resamples to draw.
+
+    Raises
+    ------
+    StudyError
+        If the window is none, or resamples or seed are out of range.
+    """
+    from crossprune.harness.errors import StudyError
+    from crossprune.harness.evaluation.softening.intervals import (
+        FEWEST_RESAMPLES,
+        MOST_RESAMPLES,
+        N_RESAMPLES,
+    )
+
+    _check_window(window)
+    n_resamples = N_RESAMPLES if resamples is None else resamples
+    if not FEWEST_RESAMPLES <= n_resamples <= MOST_RESAMPLES:
+        allowed = f"{FEWEST_RESAMPLES} to {MOST_RESAMPLES}"
+        raise StudyError(f"resamples is {n_resamples}; give {allowed}, such as {N_RESAMPLES}")
+    if seed < 0:
+        raise StudyError(f"seed is {seed}; give 0 or more")
+    return n_resamples
 
 
 def _check_window(window: tuple[float, float] | None) -> None:
@@ -195,6 +222,8 @@ def _check_potential(source: object) -> None:
     if isinstance(source, (str, Path)):
         path = Path(source)
         is_file = is_xyz(path) or (path.suffix in DATABASE_SUFFIXES and path.is_file())
+    if isinstance(source, (str, Path)) and is_run(source):
+        raise StudyError(f"{source} is the folder of a run: softening_of_run looks at all its models")
     if is_frames or is_file:
         what = "frames were given" if is_frames else f"{source} is a file of frames"
         raise StudyError(f"{what}: name their forces by --reference-key and --predicted-key")
@@ -236,16 +265,21 @@ def _one(read: Vectors, groups: Sequence[str]) -> Iterator[Part]:
     if groups:
         forces = forces.of(np.isin(named, list(groups)))
         named = [one for one in named if one in groups]
-    yield ALL, forces, named
+    yield ALL, forces, None, named
 
 
 def _predicted(asked: Evaluation) -> Iterator[Part]:
-    """Yield the forces of each wanted part of an evaluation."""
+    """Yield the forces and energies of each wanted part of an evaluation."""
+    from crossprune.harness.data.frames import element_counts, elements_of
+    from crossprune.harness.evaluation.softening.excess import Energies
     from crossprune.harness.evaluation.softening.slopes import Forces
 
     for part in asked.wanted:
         predicted, labels, sizes, named = asked.predictions(part)
-        yield part, Forces(labels.forces, predicted.forces, sizes), named
+        frames = [atoms for atoms, one in zip(asked.frames, asked.parts, strict=True) if one == part]
+        counts = element_counts(frames, elements_of(frames))
+        energies = Energies(labels.energies, predicted.energies, counts)
+        yield part, Forces(labels.forces, predicted.forces, sizes), energies, named
 
 
 def _window(part: str, window: tuple[float, float], n_inside: int, n_atoms: int) -> str:
@@ -255,6 +289,17 @@ def _window(part: str, window: tuple[float, float], n_inside: int, n_atoms: int)
         f"part {part!r}: only atoms whose reference force is from {window[0]:g} eV/Å {end}: "
         f"{n_inside} of {n_atoms}"
     )
+
+
+def _excess_table(part: str, found: Sequence[Excess]) -> pd.DataFrame:
+    """Lay excess energies out; the columns are there without rows as well."""
+    from dataclasses import asdict, fields
+
+    import pandas as pd
+    from crossprune.harness.evaluation.softening.excess import Excess
+
+    rows = [{"part": part, **asdict(one)} for one in found]
+    return pd.DataFrame(rows, columns=["part", *(one.name for one in fields(Excess))])
 
 
 def _tables(part: str, found: Softness, groups: Sequence[str]) -> list[pd.DataFrame]:

@@ -12,6 +12,7 @@ from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.analysis.contrasts import EVERY_MODEL
 from crossprune.harness.analysis.details.artefacts import Artefacts, gather
 from crossprune.harness.analysis.details.gathered import Details, details_of
+from crossprune.harness.analysis.outcomes.softening import kept_softening
 from crossprune.harness.analysis.primary import OF_NO_PART, Asked, asked, sentence
 from crossprune.harness.analysis.scope import n_owners
 from crossprune.harness.analysis.spaces.verdicts import sentences
@@ -26,6 +27,7 @@ from crossprune.reports.drawing.evidence import map_data, overlaps, parity_figur
 from crossprune.reports.drawing.forest import forest_plot
 from crossprune.reports.drawing.fronts import COSTS, cell_costs, front_figure
 from crossprune.reports.drawing.shares import composition_figures, over_seeds
+from crossprune.reports.drawing.softness import softness_of
 from crossprune.reports.embedding import (
     TABLES,
     Bundle,
@@ -68,6 +70,7 @@ NOTHING = Artefacts()
 NO_DETAILS = Details()
 VIEWER = "vendor/3dmol.min.js"
 BY_DEFAULT = Asked()
+NOTHING_KEPT: Mapping[str, pd.DataFrame] = {}
 MAX_FAILURES = 200
 """Failures listed on the page; their file has all."""
 
@@ -138,6 +141,7 @@ def write_report(
         properties=properties,
         md=md,
         beside=beside,
+        softening=kept_softening(folder),
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_csv([results] if whole is None else read_pieces(whole), folder / TABLE)
@@ -156,14 +160,19 @@ def render(
     properties: pd.DataFrame | None = None,
     md: pd.DataFrame | None = None,
     beside: pd.DataFrame | None = None,
+    softening: Mapping[str, pd.DataFrame] = NOTHING_KEPT,
 ) -> str:
-    """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`."""
+    """Return the page as HTML; ``statistics`` are `stored_statistics`, the rest as in `write_report`.
+
+    ``softening`` are the tables of `kept_softening`.
+    """
     made = environment(asked=sentence, error_tint=error_tint)
     overall = by_pool(results[results["group"] == ALL])
     results = labelled(overall)
     cells = tables.cells(results)
     known = None if beside is None or beside.empty else by_pool(labelled(beside))
     panels = _panels(results, cell_costs(cells), known)
+    soft = softness_of(softening, properties)
     properties, md = (None if one is None else by_pool(one) for one in (properties, md))
     failures = tables.failures(results)
     together = None if artefacts.overlap is None else shown_overlaps(artefacts.overlap)
@@ -228,6 +237,7 @@ def render(
         property_errors=pd.DataFrame() if properties is None else property_errors(refits(properties)),
         property_values=pd.DataFrame() if properties is None else property_values(refits(properties)),
         without_result=without_result(properties, md),
+        soft=soft,
         survival=pd.DataFrame() if md is None else survival(refits(md)),
         ramps=pd.DataFrame() if md is None else ramps(refits(md)),
         published=None if known is None else published.errors(known),

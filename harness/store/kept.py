@@ -32,11 +32,9 @@ def kept(root: Path, name: str, stamp: str, make: Callable[[], Tables]) -> Table
     make
         Computes them, by name.
     """
-    folder, note = root / FOLDER, root / FOLDER / f"{name}.json"
-    with contextlib.suppress(*UNREADABLE):  # a cache: what is not as it was written is computed again
-        known = json.loads(note.read_bytes())
-        if known["stamp"] == stamp and known["tables"] == _digests(folder, known["tables"]):
-            return {one: read_table(folder / f"{one}.parquet") for one in known["tables"]}
+    folder, note = root / FOLDER, _note(root, name)
+    if (before := there(root, name, stamp)) is not None:
+        return before
     tables = make()
     if not can_write(folder if folder.is_dir() else root):
         return tables
@@ -45,6 +43,25 @@ def kept(root: Path, name: str, stamp: str, make: Callable[[], Tables]) -> Table
     written = json.dumps({"stamp": stamp, "tables": _digests(folder, tables)})
     write_file(note, lambda path: path.write_text(written))
     return tables
+
+
+def there(root: Path, name: str, stamp: str) -> Tables | None:
+    """Return tables that `kept` keeps; None if it keeps none that rest on the same, or not whole."""
+    folder = root / FOLDER
+    with contextlib.suppress(*UNREADABLE):  # a cache: what is not as it was written is computed again
+        known = json.loads(_note(root, name).read_bytes())
+        if known["stamp"] == stamp and known["tables"] == _digests(folder, known["tables"]):
+            return {one: read_table(folder / f"{one}.parquet") for one in known["tables"]}
+    return None
+
+
+def is_noted(root: Path, name: str) -> bool:
+    """Say whether `kept` has kept something under a name, whatever it rests on."""
+    return _note(root, name).is_file()
+
+
+def _note(root: Path, name: str) -> Path:
+    return root / FOLDER / f"{name}.json"
 
 
 def write_all(root: Path, tables: Mapping[str, pd.DataFrame]) -> None:

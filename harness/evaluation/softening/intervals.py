@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
@@ -38,7 +38,7 @@ def median_interval(values: FloatArray, n_resamples: int, seed: int) -> tuple[fl
     if n < FEWEST:
         return math.nan, math.nan
     drawn = [np.median(values[places], axis=1) for places in _resamples(n, n_resamples, seed)]
-    return _ends(np.concatenate(drawn), n)
+    return ends_of(np.concatenate(drawn), n)
 
 
 def pooled_interval(
@@ -61,15 +61,27 @@ def pooled_interval(
     n_resamples, seed
         As in `median_interval`.
     """
-    n = len(sums)
-    if n < FEWEST:
+    if len(sums) < FEWEST:
         return math.nan, math.nan
-    drawn = []
+    drawn = [statistic(one) for one in resampled_sums(sums, n_resamples, seed)]
+    return ends_of(np.concatenate(drawn), n_effective(weights))
+
+
+def resampled_sums(sums: FloatArray, n_resamples: int, seed: int | Sequence[int]) -> Iterator[FloatArray]:
+    """Yield sums over configurations drawn with replacement, some resamples at a time.
+
+    Parameters
+    ----------
+    sums
+        Of each configuration, shape (n_configurations, n_sums); what is yielded has shape (some, n_sums).
+    n_resamples, seed
+        As in `median_interval`.
+    """
+    n = len(sums)
     for places in _resamples(n, n_resamples, seed):
         rows = np.arange(len(places))[:, None] * n
         counts = np.bincount((places + rows).ravel(), minlength=places.size).reshape(places.shape)
-        drawn.append(statistic(counts @ sums))
-    return _ends(np.concatenate(drawn), n_effective(weights))
+        yield counts @ sums
 
 
 def n_effective(weights: FloatArray) -> float:
@@ -81,7 +93,7 @@ def n_effective(weights: FloatArray) -> float:
     return float(shares.sum() ** 2 / np.square(shares).sum())
 
 
-def _resamples(n: int, n_resamples: int, seed: int) -> Iterator[IntArray]:
+def _resamples(n: int, n_resamples: int, seed: int | Sequence[int]) -> Iterator[IntArray]:
     """Yield places of ``n`` configurations drawn with replacement, a resample per row."""
     rng = np.random.default_rng(seed)
     at_once = max(AT_ONCE // n, 1)
@@ -89,7 +101,7 @@ def _resamples(n: int, n_resamples: int, seed: int) -> Iterator[IntArray]:
         yield rng.integers(0, n, size=(min(at_once, n_resamples - start), n))
 
 
-def _ends(drawn: FloatArray, n: float) -> tuple[float, float]:
+def ends_of(drawn: FloatArray, n: float) -> tuple[float, float]:
     """Return the expanded percentile interval of resampled values.
 
     Percentiles of resamples are too close by √((n − 1)/n) and know no Student's t: those of

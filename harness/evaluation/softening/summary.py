@@ -109,6 +109,7 @@ def softness(
     window: tuple[float, float] | None = None,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
+    with_theil_sen: bool = True,
 ) -> Softness:
     """Say whether predicted forces are too small (soft) or too large (hard), over all and by group.
 
@@ -122,6 +123,8 @@ def softness(
         eV/Å: atoms count whose reference force is from the first to below the second.
     n_resamples, seed
         Of the intervals; configurations are resampled whole. A line's draws do not depend on other lines.
+    with_theil_sen
+        Whether Theil and Sen's slopes are computed, which take longest; NaN otherwise.
 
     Raises
     ------
@@ -134,7 +137,8 @@ def softness(
     has_slope = tells(sums)
     _check(forces, inside, sums, has_slope, window)
     with_nan = np.where(has_slope, 1.0, np.nan)
-    known = _Known(inside, sums, slope(sums) * with_nan, scale(sums) * with_nan, theil_sen(inside, has_slope))
+    robust = theil_sen(inside, has_slope & with_theil_sen)
+    known = _Known(inside, sums, slope(sums) * with_nan, scale(sums) * with_nan, robust)
     there = sums if window is None else sums_of(forces.within(*window, by_prediction=True))
     others = {"scale_by_prediction": np.where(tells(there, by_prediction=True), scale(there), np.nan)}
     if window is not None:

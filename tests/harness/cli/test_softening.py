@@ -150,3 +150,60 @@ def test_a_stored_potential_is_judged_by_part_and_a_part_that_tells_nothing_is_n
     assert [one["group"] for one in few["groups"]] == ["diamond", "hcp"]
     with pytest.raises(DataError, match=r"test: all predicted forces are zero.*; ood: all predicted"):
         call(folders["mean"])
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Run a study of two models on a quarter and all of smoke data, one seed."""
+    root = tmp_path_factory.mktemp("run") / "store"
+    axes = {"name": "t", "datasets": ["si-pbe"], "models": ["mean", "uf3"], "fractions": [0.25, 1.0]}
+    study = {"study": {**axes, "seeds": [0]}, "options": {"uf3": {"resolution_3b": 0}}}
+    study |= {"data": {"si-pbe": {"smoke": True}}, "properties": {"enabled": True, "names": ["elastic"]}}
+    crossprune.run(study, store=root, workers=0)
+    return root
+
+
+@pytest.mark.slow
+def test_every_model_of_a_run_is_shown(ran):
+    said = call(ran)
+    assert max(map(len, said.split("every model")[1].splitlines())) <= WIDTH
+    words = " ".join(said.split())
+    assert "of mean left out: all predicted forces are zero" in words
+    assert "of mean, uf3 left out: 1 of 2 configurations have reference forces that tell a slope" in words
+    assert "in all rows: model uf3; way random; fits 1; " in words
+    assert "curvature over the reference's" in words
+    found = crossprune.softening_of_run(ran)
+    for value in found.summary.loc[found.summary["group"] == "all", "median_scale"]:
+        assert f"{value:.3f} [" in words
+
+
+@pytest.mark.slow
+def test_a_run_is_laid_out_as_json(ran):
+    document = json.loads(call(ran, "--json"), parse_constant=pytest.fail)
+    assert list(document)[2:] == ["cells", "summary", "histogram", "curvature", "curvature_summary"]
+    found = crossprune.softening_of_run(ran)
+    known = found.table["median_scale"].astype(object).where(found.table["median_scale"].notna(), None)
+    assert [one["median_scale"] for one in document["cells"]] == known.tolist()
+    assert {one["kind"] for one in document["curvature"]} == {"C11", "C12", "C44", "C44 clamped"}
+    assert {"excess_slope", "excess_said", "theil_sen", "share_below_one"} <= set(document["cells"][0])
+
+
+@pytest.mark.slow
+def test_a_run_has_its_own_data(ran):
+    with pytest.raises(StudyError, match="--data, energy_key: for a potential or a file; a run has its own"):
+        call(ran, "--data", "si-pbe", "--energy-key", "e")
+
+
+def test_excess_energies_stand_beside_forces():
+    said = call("lammps:sw:Si.sw", "--data", "si-pbe")
+    assert max(map(len, said.split("part test")[1].splitlines())) <= WIDTH
+    energies = crossprune.softening("lammps:sw:Si.sw", "si-pbe").energies
+    whole = energies.iloc[0]
+    assert f"composition explains in each line's frames: {whole['said']}." in " ".join(said.split())
+    assert f"{whole['scale']:.3f} [{whole['scale_low']:.3f}, {whole['scale_high']:.3f}]" in said
+    assert "elastic: too few: 5 configurations, 6 are needed" in said
+    document = json.loads(call("lammps:sw:Si.sw", "--data", "si-pbe", "--json"))
+    assert document["excess"]["scale"] == whole["scale"]
+    assert [one["excess"]["group"] for one in document["groups"]] == energies["group"].tolist()[1:]
+    assert json.loads(call(*STORED, "--json"))["excess"] is None
+    assert "excess energies" not in call(*STORED)
