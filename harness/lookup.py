@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,7 @@ from crossprune.harness.errors import (
     UserError,
     unknown_name,
 )
-from crossprune.harness.fingerprint import canonical_hash, defining_module, package_versions, source_hash
 from crossprune.harness.fingerprint.requirements import unmet
-from crossprune.harness.tables import from_table
 
 FOR_TESTS = "broken"
 """The family that is of no use but to tests of the harness."""
@@ -49,104 +46,6 @@ class BrokenFamily:
     package: str
     """Distribution and version."""
     reason: str
-
-
-@dataclass(frozen=True)
-class AdapterSpec:
-    """An adapter with its options, under the name that a study gives it."""
-
-    label: str
-    adapter: str
-    options: Any
-    given: frozenset[str] = field(default=frozenset(), compare=False)
-    """Options that the study names; all others may follow from the data."""
-    followed: str = field(default="", compare=False)
-    """Options that do, for the results table."""
-    tuned_on: str = field(default="", compare=False)
-    """The data set whose training labels chose the options, as the study says; empty if none did."""
-    tuning: str = field(default="", compare=False)
-    """What became of the wish that a fit re-estimates its regularisation, for the results table."""
-
-    def following(self, spacing: float | None) -> AdapterSpec:
-        """Return the spec for a data set of this typical spacing (Å): see `Adapter.geometry`."""
-        if spacing is None:
-            return self
-        wanted = adapter_class(self.adapter).geometry(spacing)
-        table = {name: value for name, value in wanted.items() if name not in self.given}
-        if not table:
-            return self
-        followed = ", ".join(f"{name} {value:g}" for name, value in table.items())
-        try:
-            options = dataclasses.replace(self.options, **table)
-        except ValueError as error:
-            raise StudyError(f"[options.{self.label}], where {followed} follow the data: {error}") from None
-        return dataclasses.replace(self, options=options, followed=followed)
-
-    def tuned_inside(self) -> AdapterSpec:
-        """Return the spec whose fits re-estimate their regularisation, or itself with the reason why not."""
-        try:
-            options = adapter_class(self.adapter).tuned_inside(self.options)
-        except StudyError as error:
-            return dataclasses.replace(self, tuning=f"not tuned inside: {error}")
-        said = "regularisation re-estimated on the chosen subset"
-        return dataclasses.replace(self, options=options, tuning=said)
-
-    def make(
-        self, elements: Sequence[str], isolated_atom_energies: Mapping[str, float] | None = None
-    ) -> Adapter[Any]:
-        """Construct the adapter; a missing optional package is reported here."""
-        if (cls := adapter_class(self.adapter)).versions(self.options) is None:
-            require_packages(self.adapter)
-        return cls(elements, self.options, isolated_atom_energies)
-
-    def versions(self) -> Mapping[str, str]:
-        """Return the versions of the packages that the adapter's results rest on."""
-        cls = adapter_class(self.adapter)
-        return cls.versions(self.options) or package_versions(cls.distributions)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Hash of the options, the adapter's code and the versions it rests on; not of the label."""
-        return canonical_hash(self.ingredients())
-
-    @functools.cached_property
-    def prepare_fingerprint(self) -> str:
-        """The same without the options that only `fit` reads: a new ridge needs no new features or rows."""
-        found = self.ingredients()
-        for name in adapter_class(self.adapter).fit_options:
-            found["options"].pop(name, None)
-        return canonical_hash(found)
-
-    def ingredients(self) -> dict[str, Any]:
-        """Name everything that the adapter's results rest on: options, code and versions."""
-        cls = adapter_class(self.adapter)
-        return {
-            "adapter": self.adapter,
-            "options": cls.rests_on(self.options),
-            "code": _code_of(self.adapter, cls),
-            "versions": self.versions(),
-        }
-
-
-def _code_of(name: str, cls: type[Adapter[Any]]) -> list[str]:
-    """Hash the module that defines an adapter, that which its family names, and those of its base classes."""
-    module, _, attribute = family_of(name).adapter.partition(":")
-    defining = defining_module(module, attribute.partition(".")[0])
-    modules = dict.fromkeys([cls.__module__, defining])
-    own = {one.__module__.partition(".")[0] for one in cls.__mro__} & _tops_of(module)
-    return [source_hash(one, frozenset(own)) for one in modules]
-
-
-@functools.cache
-def _tops_of(module: str) -> frozenset[str]:
-    """Return the top-level packages that came with a module's, and those of all packages with families."""
-    tops = {family.adapter.partition(".")[0].partition(":")[0] for family in families().values()}
-    here = module.partition(".")[0]
-    if here == __name__.partition(".")[0]:
-        return frozenset(tops)
-    provided = metadata.packages_distributions()
-    together = {top for top, names in provided.items() if set(names) & set(provided.get(here, ()))}
-    return frozenset(tops | together)
 
 
 def families() -> Mapping[str, Family]:
@@ -262,27 +161,6 @@ def adapter_class(name: str) -> type[Adapter[Any]]:
             f"set adapter = {name!r} in the potential's class, or name it in the family's `potentials`"
         )
     return cls
-
-
-def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec:
-    """Find the adapter that a study calls ``label`` and check its options.
-
-    Parameters
-    ----------
-    label
-        Name of an adapter, or of a table in ``options`` with a key ``adapter``.
-    options
-        The study's ``[options.*]`` tables; ``tuned_on`` in one says whose training labels chose it.
-
-    Raises
-    ------
-    StudyError
-        If the adapter or an option is unknown.
-    """
-    table = dict(options.get(label, {}))
-    name, tuned_on = str(table.pop("adapter", label)), str(table.pop("tuned_on", ""))
-    options = from_table(adapter_class(name).options_type, table, f"[options.{label}]")
-    return AdapterSpec(label, name, options, frozenset(table), tuned_on=tuned_on)
 
 
 def load_potential(source: str | Path) -> Potential:

@@ -43,7 +43,8 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
     distributions: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"model": "sevenn:7net-0", "head": "scale"}
     potential_type = UniversalPotential
-    fit_options = LinearFitter.fit_options | frozenset(OF_FINETUNE)
+    fit_options = LinearFitter.fit_options | frozenset(("head", *OF_FINETUNE))
+    prepare_options = frozenset({"with_features"})
     blocks = False
 
     def __init__(
@@ -62,6 +63,7 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
     def rests_on(cls, options: UniversalOptions) -> dict[str, Any]:
         """Put the content of the weights in place of their name, and leave out where they are computed."""
         found = dataclasses.asdict(options) | dict(stated(options))
+        found["with_features"] = options.head == "linear"  # whose rows cost a derivative for each feature
         left_out = ("model", "environment", "device", *(OF_FINETUNE if options.head != "finetune" else ()))
         return {name: one for name, one in found.items() if name not in left_out}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -82,12 +83,16 @@ class Link:
     def __post_init__(self) -> None:
         self._lock, self._state = threading.Lock(), ""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the worker has died
-        self._process = _start(self.place.python, self._said)
         asked = {name: str(getattr(self.place, name)) for name in ("backend", "weights", "modal", "device")}
         try:
+            self._process = _start(self.place.python, self._said)
             self.facts = self._ask("load", asked)
         except CellCrash as error:
+            self.close()
             raise StudyError(f"{self.place.backend} cannot load {self.place.weights}: {error}") from None
+        except StudyError:
+            self._said.close()
+            raise
 
     def compute(
         self,
@@ -137,9 +142,10 @@ class Link:
         except (BrokenPipeError, ConnectionError):
             answer = None
         if answer is None:
-            code = process.wait()
-            _LINKS.pop((os.getpid(), self.place), None)  # the next question starts another
-            raise CellCrash(f"the worker of {self.place.backend} ended with {code}: {self._tail()}")
+            said = f"the worker of {self.place.backend} ended with {process.wait()}: {self._tail()}"
+            if _LINKS.pop((os.getpid(), self.place), None):  # the next question starts another
+                self.close()
+            raise CellCrash(said)
         if "failed" in answer:
             error = CellOutOfMemory if answer["kind"] == "memory" else CellCrash
             raise error(f"{answer['failed']}")
@@ -153,7 +159,8 @@ class Link:
     def close(self) -> None:
         """End the worker."""
         self._process.kill()
-        self._process.communicate()
+        with contextlib.suppress(BrokenPipeError):  # what it was told last
+            self._process.communicate()
         self._said.close()
 
 

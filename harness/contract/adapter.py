@@ -70,6 +70,8 @@ class Adapter(ABC, Generic[Options]):
     """Options with which the adapter fits a handful of small frames within seconds."""
     fit_options: ClassVar[frozenset[str]] = frozenset()
     """Options that only ``fit`` reads: features and what was prepared stay valid when they change."""
+    prepare_options: ClassVar[frozenset[str]] = frozenset()
+    """What of `rests_on` only ``prepare`` and ``fit`` read: features stay valid when it changes."""
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ from crossprune.harness.contract import IntArray, Weights
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.evaluation import metrics, soundness
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
-from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection import gathering
+from crossprune.harness.specs import AdapterSpec
 
 if TYPE_CHECKING:
     from crossprune.harness.evaluation.motion.runs import MdRun
@@ -22,7 +22,7 @@ FIT_LAYOUT = 3
 
 def features_key(frames_key: str, spec: AdapterSpec) -> str:
     """Key of the features of all frames of a data set, however they are split: see `frames_hash`."""
-    return canonical_hash("features", frames_key, spec.prepare_fingerprint)
+    return canonical_hash("features", frames_key, spec.features_fingerprint)
 
 
 def rows_key(frames_key: str, spec: AdapterSpec) -> str:

@@ -32,10 +32,11 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.evaluation.references import require_fitting
-from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential, resolve
+from crossprune.harness.lookup import adapter_class, load_potential
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.gathering import Pool, given_in
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, SHARES, method_of
+from crossprune.harness.specs import AdapterSpec, resolve
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 
@@ -224,8 +225,8 @@ class Plan:
     def relation(self, cell: Cell) -> str:
         """Say whose descriptor chose a cell's data: random, or the model's own, its kin's, another family's.
 
-        Own is the same family with the same options, but for those that only its fitter reads; kin is the
-        same family with others. Where there is no model, or a control chose, nothing is said.
+        Own is the same family with the same features, whatever its fitter's options are; kin is the same
+        family with others. Where there is no model, or a control chose, nothing is said.
         """
         if cell.choice.method.endswith(f"@{SHARES}"):
             return ""
@@ -235,7 +236,7 @@ class Plan:
         model = self.following[cell.choice.dataset, cell.model]
         if chooser.adapter != model.adapter:
             return OTHER
-        return OWN if chooser.prepare_fingerprint == model.prepare_fingerprint else KIN
+        return OWN if chooser.features_fingerprint == model.features_fingerprint else KIN
 
     def settings(self, cell: Cell) -> str:
         """Say what of a cell's model follows the data, or was chosen by their labels."""

@@ -67,7 +67,7 @@ def of_chosen(root: Path, subsets: pd.DataFrame) -> dict[str, pd.DataFrame]:
     study = stored_study(root)
     axes = [*SPACE, "source", "dataset_key", "selection_key"]
     known = subsets[axes].drop_duplicates().sort_values(axes).astype(str).to_numpy().tolist()
-    prints = {name: spec.prepare_fingerprint for name, spec in stored_specs(root).items()}
+    prints = {name: spec.features_fingerprint for name, spec in stored_specs(root).items()}
     stamp = canonical_hash(known, prints, source_hash(__name__))
     return {
         **kept(root, "spaces", stamp, lambda: before_choosing(stored_looks(root, subsets))),
@@ -81,7 +81,7 @@ def of_errors(root: Path, results: pd.DataFrame, subsets: pd.DataFrame) -> dict[
     fits = fits[fits["fit_key"] != ""].drop_duplicates().sort_values([*CELL_AXES, "fit_key"])
     if fits.empty:
         return {}
-    prints = {name: spec.prepare_fingerprint for name, spec in stored_specs(root).items()}
+    prints = {name: spec.features_fingerprint for name, spec in stored_specs(root).items()}
     stamp = canonical_hash(fits.to_numpy().tolist(), prints, source_hash(errors_by.__module__))
     return kept(root, "errors", stamp, lambda: errors_by(root, results, subsets))
 

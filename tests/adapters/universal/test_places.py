@@ -1,0 +1,137 @@
+"""Where models are computed and which weights they have: what a study may name, and what keys hold."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import pytest
+from crossprune.adapters.universal import Universal, UniversalOptions, read_potential
+from crossprune.adapters.universal.places import (
+    ENVIRONMENTS,
+    TRUSTED,
+    folder_of,
+    place_of,
+    stated,
+    versions_of,
+    weights_of,
+)
+from crossprune.harness.errors import MissingPackage, StudyError
+
+PACKAGES = {"matgl": "4.1.2", "torch_geometric": "2.8.1", "numpy": "2.4.6", "torch": "2.13.0"}
+MACE = {"mace_torch": "0.3.16", "e3nn": "0.4.4", "numpy": "2.4.6", "torch": "2.13.0"}
+
+
+@pytest.fixture
+def environments(tmp_path, monkeypatch):
+    """Make folders that look like virtual environments, and allow them."""
+    for name, packages in (("graphs", PACKAGES), ("mace", MACE)):
+        site = tmp_path / "allowed" / name / "lib" / "python3.12" / "site-packages"
+        site.mkdir(parents=True)
+        (tmp_path / "allowed" / name / "pyvenv.cfg").write_text("")
+        for package, version in packages.items():
+            folder = site / f"{package}-{version}.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {package.replace('_', '-')}\nVersion: {version}\n"
+            )
+    monkeypatch.setenv(ENVIRONMENTS, str(tmp_path / "allowed"))
+    return tmp_path / "allowed"
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """Write two files that stand for the weights of a model of matgl, by name beside the data."""
+    folder = tmp_path / "data" / "universal" / "some-model"
+    folder.mkdir(parents=True)
+    for name in ("model.pt", "state.pt"):
+        (folder / name).write_bytes(name.encode())
+    monkeypatch.setenv("CROSSPRUNE_DATA", f"/nowhere:{tmp_path / 'data'}")
+    return folder
+
+
+def test_environments_are_those_that_the_user_allows(environments, tmp_path, monkeypatch):
+    assert folder_of("graphs") == environments / "graphs"
+    assert folder_of(str(environments / "graphs")) == environments / "graphs"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "pyvenv.cfg").write_text("")
+    for bad in (str(elsewhere), "../elsewhere", "graphs/../../elsewhere", "nothing", str(environments)):
+        with pytest.raises(StudyError, match="no virtual environment inside a folder of CROSSPRUNE_ENVIRON"):
+            folder_of(bad)
+    monkeypatch.delenv(ENVIRONMENTS)
+    with pytest.raises(StudyError, match="not set"):
+        folder_of(str(environments / "graphs"))
+
+
+def test_versions_are_read_where_the_model_is_computed(environments):
+    options = UniversalOptions(model="matgl:some-model", environment="graphs")
+    assert versions_of(options) == {one.replace("_", "-"): version for one, version in PACKAGES.items()}
+    with pytest.raises(
+        MissingPackage, match=r"'chgnet:0.3.0' in environment 'graphs' .*needs chgnet, pymatgen"
+    ):
+        versions_of(UniversalOptions(model="chgnet:0.3.0", environment="graphs"))
+
+
+def test_keys_hold_the_content_of_weights_not_their_place(environments, weights, tmp_path):
+    named = UniversalOptions(model="matgl:some-model", environment="graphs")
+    assert weights_of(named) == weights
+    by_path = UniversalOptions(model=f"matgl:{weights}", environment="graphs", device="cpu")
+    assert Universal.rests_on(named) == Universal.rests_on(by_path)
+    before = stated(named)["weights"]
+    (weights / "state.pt").write_bytes(b"other weights")
+    assert stated(named)["weights"] != before
+    assert Universal.rests_on(named) != Universal.rests_on(
+        UniversalOptions(head="scale", model=named.model, environment="graphs")
+    )
+    assert "epochs" not in Universal.rests_on(named)
+
+
+def test_what_there_is_no_model_of_is_said(environments, weights, monkeypatch):
+    for model, words in {
+        "chgnt:0.3.0": "did you mean 'chgnet'",
+        "matgl:other/model": "folder with model.pt and state.pt",
+        "matgl:": "no name",
+    }.items():
+        with pytest.raises(StudyError, match=words):
+            weights_of(UniversalOptions(model=model, environment="graphs"))
+    with pytest.raises(ValueError, match="PACKAGE:MODEL"):
+        UniversalOptions(model="chgnet")
+    with pytest.raises(StudyError, match="expected modal="):
+        read_potential("chgnet:0.3.0,head=scale")
+
+
+def test_weights_that_hold_code_need_trust(environments, tmp_path, monkeypatch):
+    file = tmp_path / "some.model"
+    file.write_bytes(b"code")
+    options = UniversalOptions(model=f"mace:{file}", environment="mace")
+    digest = hashlib.sha256(b"code").hexdigest()
+    with pytest.raises(StudyError, match=f"runs code that is in the file.*{TRUSTED}={digest}"):
+        place_of(options)
+    monkeypatch.setenv(TRUSTED, f"{'0' * 64}:{digest}")
+    assert place_of(options).weights == file
+    file.write_bytes(b"other code")
+    with pytest.raises(StudyError, match="runs code"):
+        place_of(options)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"epochs": 0}, "epochs and batch_size"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"validation": 1.0}, "validation"),
+        ({"regularisation": "evidence"}, "head = 'linear' only"),
+        ({"energy_weight": -1.0}, "energy_weight"),
+    ],
+)
+def test_options_out_of_bounds(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        UniversalOptions(**wrong)
+
+
+def test_an_environment_that_cannot_start_is_said(environments, weights):
+    options = UniversalOptions(model="matgl:some-model", environment="graphs")
+    with pytest.raises(StudyError, match="does not start"):
+        Universal(["Mo"], options).features_many([])
+    assert "torch" not in sys.modules, "this process needs no PyTorch"
