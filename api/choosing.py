@@ -10,10 +10,16 @@ import numpy as np
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.errors import StudyError
-from crossprune.harness.lookup import FOR_TESTS, adapter_class, families, missing_packages
+from crossprune.harness.lookup import (
+    FOR_TESTS,
+    AdapterSpec,
+    adapter_class,
+    families,
+    missing_packages,
+    resolve,
+)
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, method_of
-from crossprune.harness.specs import AdapterSpec, resolve
 from crossprune.labelling.coverage import scores
 from crossprune.labelling.points import InMemory
 from crossprune.labelling.request import ALL, Request, is_whole

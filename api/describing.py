@@ -175,9 +175,8 @@ def _looks(study: Study, structures: list[Structures], skipped: list[str]) -> It
     import itertools
 
     from crossprune.harness.analysis.spaces.looks import fresh_looks
-    from crossprune.harness.lookup import adapter_class
+    from crossprune.harness.lookup import adapter_class, resolve
     from crossprune.harness.selection.axes import MODEL
-    from crossprune.harness.specs import resolve
 
     for known, name in itertools.product(structures, study.choosers):
         spec = resolve(name, study.options)

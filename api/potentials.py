@@ -199,7 +199,7 @@ def fit(
     from crossprune.harness.contract import Fitter, GroupWeight, check_weight, have_weight
     from crossprune.harness.data.frames import elements_of, group_of
     from crossprune.harness.errors import StudyError, unknown_name
-    from crossprune.harness.specs import resolve
+    from crossprune.harness.lookup import resolve
     from crossprune.harness.tables import convert
 
     spec = resolve(adapter, {adapter: dict(options or {})})

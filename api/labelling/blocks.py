@@ -17,9 +17,9 @@ from crossprune.harness.data.files.labels import Keys, RawFrame, without_labels
 from crossprune.harness.data.structures import first_copies
 from crossprune.harness.data.validation import check_frame
 from crossprune.harness.errors import StudyError
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.axes import POOLINGS
 from crossprune.harness.selection.gathering import vectors_of
-from crossprune.harness.specs import AdapterSpec
 from crossprune.harness.store.objects import write_file
 
 Space = tuple[str, str]

@@ -16,7 +16,7 @@ from crossprune.harness.contract import IntArray
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.frames import LOOKED_AT, spacing
 from crossprune.harness.fingerprint import canonical_hash
-from crossprune.harness.specs import AdapterSpec
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.labelling.blocks import (
     Described,
     Space,

@@ -10,10 +10,9 @@ import numpy as np
 from crossprune.harness.contract import Descriptor
 from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.errors import StudyError, unknown_name
-from crossprune.harness.lookup import adapter_class
+from crossprune.harness.lookup import AdapterSpec, adapter_class
 from crossprune.harness.selection.axes import MODEL, POOLINGS, SPACES, scaling_of
 from crossprune.harness.selection.methods import BUDGETS, method_of
-from crossprune.harness.specs import AdapterSpec
 
 ALL = "all"
 """As a number, every frame that can be chosen; as a chooser, every family that describes and fits."""

@@ -15,11 +15,11 @@ from crossprune.harness.analysis.spaces.worth import MOST, Verdict, verdict_on
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import StudyError
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import kinds_of
 from crossprune.harness.selection.methods import method_of
-from crossprune.harness.specs import AdapterSpec
 from crossprune.labelling.blocks import Described, structures_in
 from crossprune.labelling.choice import Choice, kept_out
 from crossprune.labelling.coverage import coverage, scores

@@ -16,8 +16,7 @@ from crossprune.harness.data.names import table_of
 from crossprune.harness.engine.loop import Progress, run
 from crossprune.harness.engine.study import Study, as_toml, read_study
 from crossprune.harness.errors import StudyError
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 

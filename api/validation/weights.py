@@ -17,7 +17,7 @@ from crossprune.harness.engine.stored import put_dataset, stored_prepared
 from crossprune.harness.engine.study import as_toml
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import labels_of
-from crossprune.harness.specs import AdapterSpec, resolve
+from crossprune.harness.lookup import AdapterSpec, resolve
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 

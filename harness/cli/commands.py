@@ -88,18 +88,23 @@ def adapters(
         "chooses: has a descriptor; fits: can be retrained; masks: to the forces of some atoms; "
         "–: not known before it can be imported"
     )
-    lines = []
+    lacking = []
     for name, family in sorted(families().items()):
         if name == FOR_TESTS:
             continue
         marks, problem = _look_at(name)
         view.add_row(name, *marks, escape(family.about.partition("\n")[0]))
-        lines += [f"{name}: {problem}"] if problem else []
-    lines += [f"{one.name}: broken: {one.reason} (package {one.package})" for one in broken_families()]
+        lacking += [f"{name}: {problem}"] if problem else []
+    broken = [f"{one.name}: broken: {one.reason} (package {one.package})" for one in broken_families()]
     console.print(view)
-    for line in lines:
+    for line in lacking + broken:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(lines)} cannot be used as things are" if lines else "all can be used")
+    if broken:
+        console.print(f"{len(lacking + broken)} cannot be used as things are")
+    else:
+        console.print(
+            f"{len(lacking)} not installed, all others can be used" if lacking else "all can be used"
+        )
 
 
 def _look_at(name: str) -> tuple[tuple[str, ...], str]:

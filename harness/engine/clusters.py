@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from crossprune.harness.engine import herd
 from crossprune.harness.engine.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import MissingPackage, NoWorkers, StudyError, WorkerDied
-from crossprune.harness.specs import AdapterSpec
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.tables import convert, from_table, read_toml
 
 T = TypeVar("T")

@@ -8,8 +8,8 @@ from crossprune.harness.contract import IntArray, Weights
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.evaluation import metrics, soundness
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection import gathering
-from crossprune.harness.specs import AdapterSpec
 
 if TYPE_CHECKING:
     from crossprune.harness.evaluation.motion.runs import MdRun

@@ -32,11 +32,10 @@ from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.motion.runs import CRYSTAL
 from crossprune.harness.evaluation.references import require_fitting
-from crossprune.harness.lookup import adapter_class, load_potential
+from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential, resolve
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.gathering import Pool, given_in
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, SHARES, method_of
-from crossprune.harness.specs import AdapterSpec, resolve
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import from_table
 

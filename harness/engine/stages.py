@@ -42,9 +42,9 @@ from crossprune.harness.engine.stored import (
 )
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.gathering import n_labels, order, places
 from crossprune.harness.selection.methods import method_of
-from crossprune.harness.specs import AdapterSpec
 from crossprune.harness.store.objects import Store
 
 if TYPE_CHECKING:

@@ -16,11 +16,10 @@ from crossprune.harness.engine.grid import Choice
 from crossprune.harness.errors import DataError
 from crossprune.harness.evaluation.metrics import labels_of
 from crossprune.harness.evaluation.seen import Acquaintance
-from crossprune.harness.lookup import load_potential
+from crossprune.harness.lookup import AdapterSpec, load_potential
 from crossprune.harness.names import fault_of_path
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import gather
-from crossprune.harness.specs import AdapterSpec
 from crossprune.harness.store.damage import place_of
 from crossprune.harness.store.objects import Store
 

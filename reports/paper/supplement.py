@@ -14,9 +14,8 @@ from crossprune.harness.data.schema import Card
 from crossprune.harness.engine.plan import data_options
 from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
-from crossprune.harness.lookup import families
+from crossprune.harness.lookup import families, resolve
 from crossprune.harness.selection import methods
-from crossprune.harness.specs import resolve
 from crossprune.harness.tables import parse_toml
 from crossprune.reports.embedding import text_uri
 from crossprune.reports.paper.bibliography import Entry, beside, distinct, escaped, used

@@ -9,8 +9,7 @@ from typing import get_type_hints
 import pytest
 from crossprune.adapters import FAMILIES
 from crossprune.harness.errors import StudyError
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 
 NAMES = [family.name for family in FAMILIES]
 WRONG = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import resolve
 from pytest_benchmark.fixture import BenchmarkFixture
 
 OPTIONS = {

@@ -10,7 +10,7 @@ from crossprune.adapters.linear.fitter import LinearFitter
 from crossprune.harness.contract import IntArray, Prepared
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import DataSet
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import resolve
 from pytest_benchmark.fixture import BenchmarkFixture
 
 pytestmark = pytest.mark.slow

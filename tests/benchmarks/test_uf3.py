@@ -7,8 +7,7 @@ import pytest
 from ase.build import bulk
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import DataSet
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 from pytest_benchmark.fixture import BenchmarkFixture
 
 uf3 = pytest.importorskip("crossprune.adapters.uf3", exc_type=ImportError)

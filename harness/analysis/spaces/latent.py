@@ -16,11 +16,11 @@ from crossprune.harness.engine.keys import features_key
 from crossprune.harness.engine.stored import stored_dataset, stored_features
 from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
+from crossprune.harness.lookup import AdapterSpec, resolve
 from crossprune.harness.selection import diagnostics
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.entropy import bandwidth_of, diversity, entropy
 from crossprune.harness.selection.methods import RANDOM
-from crossprune.harness.specs import AdapterSpec, resolve
 from crossprune.harness.store.objects import Store
 from crossprune.harness.store.tables import PROVENANCE, read_provenance
 from crossprune.harness.tables import parse_toml

@@ -25,10 +25,10 @@ from crossprune.harness.data.twins import twins
 from crossprune.harness.engine.keys import features_key, rows_key
 from crossprune.harness.engine.stored import STAGE_OF, stored_dataset, stored_vectors
 from crossprune.harness.errors import StudyError
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.axes import MODEL
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.gathering import Metric, kinds_of, vectors_of
-from crossprune.harness.specs import AdapterSpec
 from crossprune.harness.store.objects import Store
 from numpy.typing import NDArray
 

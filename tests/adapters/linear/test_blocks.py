@@ -15,8 +15,7 @@ from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.contract import GroupWeight, Prepared
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.errors import DataError, MissingPackage
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 
 ENERGY, FORCES = 1e-9, 1e-8
 """eV/atom and eV/Å: a thousandth of a millionth of what errors are quoted in; see docs/speed.md."""

@@ -9,8 +9,7 @@ from crossprune.adapters.linear.offsets import determined, element_energies, reg
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.frames import label
 from crossprune.harness.errors import DataError
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 
 DEEP = {"Al": -6.1e3, "Cu": -1.2e4, "H": -450.0, "O": -2.0e4, "Si": -7.9e3, "Ti": -9.5e3, "U": -3e4}
 """Total energies as an all-electron program gives them, eV per atom."""

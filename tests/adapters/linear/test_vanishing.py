@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from crossprune.harness.contract import SMALLEST_SLOPE, GroupWeight, vanishing
 from crossprune.harness.data.frames import forces_of, label
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import resolve
 
 ACE = {"cutoff": 4.2, "max_degrees": (6.0, 5.0, 4.0, 4.0)}
 

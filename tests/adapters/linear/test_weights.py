@@ -7,8 +7,7 @@ import pytest
 from crossprune.harness.checks.subject import bare, sample_frames
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.errors import StudyError, TooFewFrames
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 
 WEIGHED = ("ace", "chimes", "mtp", "nnp", "pod", "snap", "uf3")
 """Families with weights of energies, forces and stress as options."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from crossprune.harness.errors import DataError, MissingPackage, StudyError
+from crossprune.harness.lookup import resolve
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.methods import METHODS, choose
-from crossprune.harness.specs import resolve
 from crossprune.labelling import select as module
 from scipy.spatial.distance import cdist
 
@@ -199,7 +199,7 @@ def test_one_structure_is_no_pool(pool, chosen):
 
 def test_cutoffs_follow_the_pool_as_they_do_in_a_study(pool, chosen):
     from crossprune.harness.data.frames import spacing
-    from crossprune.harness.specs import resolve
+    from crossprune.harness.lookup import resolve
 
     options = {"small": {"adapter": "snap", "twojmax": 2}}
     followed = resolve("small", options).following(spacing(pool)).options.cutoff

@@ -11,8 +11,7 @@ import pytest
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.engine.study import as_toml, parse_study
 from crossprune.harness.errors import StudyError
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 from crossprune.validation.search import FORCE, points_of
 
 SMALL = {"order_2b": 6, "order_3b": 2}

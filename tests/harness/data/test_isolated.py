@@ -11,7 +11,7 @@ from ase.io import write
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.data.frames import content_hash, element_counts, energy_of
 from crossprune.harness.errors import DataError, StudyError
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import resolve
 
 ALONE = {"Cu": 3.5, "Ag": 2.9}
 

@@ -11,8 +11,7 @@ from crossprune.harness.engine.plan import Plan
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
-from crossprune.harness.lookup import adapter_class
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import adapter_class, resolve
 from crossprune.harness.store.objects import Store
 
 STUDY = """

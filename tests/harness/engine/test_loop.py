@@ -18,7 +18,7 @@ from crossprune.harness.engine.results import COLUMNS, VOLATILE
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.evaluation.metrics import METRICS
-from crossprune.harness.specs import AdapterSpec
+from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.store.objects import Store
 
 SMOKE = {"si-pbe": {"smoke": True}}

@@ -20,8 +20,7 @@ from crossprune.harness.evaluation.motion.planning import MdTable, md_runs, shor
 from crossprune.harness.evaluation.motion.runs import Frame, MdRun
 from crossprune.harness.evaluation.motion.stability import Trajectory, hottest, run_md, violation
 from crossprune.harness.fingerprint import canonical_hash
-from crossprune.harness.lookup import load_potential
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import load_potential, resolve
 
 RUN = MdRun(
     crystal=Crystal("fcc", ("Cu",), 3.6),

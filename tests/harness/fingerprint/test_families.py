@@ -13,7 +13,7 @@ from crossprune.harness.fingerprint.source import hash_of_code
 
 ROOT = Path(__file__).parents[3]
 EVERY = {family.name for family in FAMILIES}
-LINEAR = {"ace", "chimes", "mtp", "pod", "snap", "uf3"}
+LINEAR = {"ace", "chimes", "mtp", "pod", "snap", "uf3", "universal"}
 LAMMPS = {"pod", "snap", "uf3"}
 DESCRIPTORS = {"composition", "dscribe", "euler", "featomic"}
 FITTED = EVERY - DESCRIPTORS - {"broken"}
@@ -29,14 +29,14 @@ SHARED: dict[str, set[str]] = {
     "adapters/linear/reweighting.py": LINEAR,
     "adapters/programs/compiling.py": {"ace", "chimes", "euler", "mtp", "nnp", "uf3"},
     "adapters/programs/lammps.py": LAMMPS,
-    "adapters/programs/launchers.py": {"ace", "gap"} | LAMMPS,
-    "adapters/programs/libraries.py": {"dscribe", "featomic", "gap"} | LAMMPS,
+    "adapters/programs/launchers.py": {"ace", "gap", "universal"} | LAMMPS,
+    "adapters/programs/libraries.py": {"dscribe", "featomic", "gap", "universal"} | LAMMPS,
     "adapters/programs/overlays.py": {"snap"},
     "adapters/programs/pair_commands.py": LAMMPS,
     "adapters/programs/pacemaker_frames.py": {"ace"},
     "adapters/programs/pacemaker_program.py": {"ace"},
     "adapters/programs/process.py": {"ace", "gap"},
-    "adapters/programs/quip.py": {"dscribe", "featomic", "gap"},
+    "adapters/programs/quip.py": {"dscribe", "featomic", "gap", "universal"},
     "harness/contract/adapter.py": EVERY,
     "harness/contract/arrays.py": EVERY,
     "harness/contract/claims.py": EVERY,

@@ -23,7 +23,7 @@ from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.stored import stored_dataset, stored_potential, stored_subset
 from crossprune.harness.engine.study import parse_study
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import resolve
 from crossprune.harness.store.objects import Store
 from crossprune.harness.tables import parse_toml
 from scipy.stats import spearmanr

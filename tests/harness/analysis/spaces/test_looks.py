@@ -17,7 +17,7 @@ from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
-from crossprune.harness.specs import resolve
+from crossprune.harness.lookup import resolve
 from crossprune.harness.store.objects import Store
 
 PLAIN = [("atoms", "mean", "standard")]

@@ -12,7 +12,7 @@ from typing import Any
 from crossprune.harness.contract import Adapter
 from crossprune.harness.errors import StudyError
 from crossprune.harness.fingerprint import canonical_hash, defining_module, package_versions, source_hash
-from crossprune.harness.lookup import adapter_class, families, family_of, require_packages
+from crossprune.harness.lookup.families import adapter_class, families, family_of, require_packages
 from crossprune.harness.tables import from_table
 
 
