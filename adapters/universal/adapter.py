@@ -31,6 +31,7 @@ from crossprune.harness.errors import StudyError, TooFewFrames
 
 NOISE = 1e-3
 """eV/Å; root mean square of forces below which a model's forces are rounding, as in a perfect crystal."""
+OF_LINEAR = ("ridge", "regularisation", "reweight")
 OF_FINETUNE = ("layers", "epochs", "learning_rate", "batch_size", "validation")
 
 
@@ -64,7 +65,9 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
         """Put the content of the weights in place of their name, and leave out where they are computed."""
         found = dataclasses.asdict(options) | dict(stated(options))
         found["with_features"] = options.head == "linear"  # whose rows cost a derivative for each feature
-        left_out = ("model", "environment", "device", *(OF_FINETUNE if options.head != "finetune" else ()))
+        left_out = ["model", "environment", "device"]
+        left_out += [] if options.head == "finetune" else OF_FINETUNE
+        left_out += [] if options.head == "linear" else OF_LINEAR
         return {name: one for name, one in found.items() if name not in left_out}
 
     @classmethod
@@ -108,22 +111,25 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
             link.compute(in_box(frames[start : start + BATCH], cutoff)).features
             for start in range(0, len(frames), BATCH)
         ]
-        return np.concatenate(parts)
+        return np.concatenate(parts or [np.empty((0, self.n_features))])
 
     def _require(self, atoms: Atoms, link: Link) -> None:
         require_elements(atoms, self.elements, f"adapter {self.name!r}")
         require_known(atoms, link.facts["elements"], self.options.model)
 
     @property
+    def n_features(self) -> int:
+        """Number of features of an atom."""
+        if self._n_features is None:
+            pair = Atoms([self._link.facts["elements"][0]] * 2, positions=[[0, 0, 0], [0, 0, 2.0]])
+            box = in_box([pair], float(self._link.facts["cutoff"]))
+            self._n_features = self._link.compute(box).features.shape[1]
+        return self._n_features
+
+    @property
     def n_columns(self) -> int:
         """Number of coefficients: of the features if these are fitted, then the factor on the model."""
-        if self.options.head != "linear":
-            return 1
-        if self._n_features is None:
-            alone = Atoms([self._link.facts["elements"][0]] * 2, positions=[[0, 0, 0], [0, 0, 2.0]])
-            box = in_box([alone], float(self._link.facts["cutoff"]))
-            self._n_features = self._link.compute(box).features.shape[1]
-        return self._n_features + 1
+        return self.n_features + 1 if self.options.head == "linear" else 1
 
     def rows(self, atoms: Atoms) -> Rows:
         """Return the model's energy, forces and stress, after the derivatives of its summed features."""
@@ -139,6 +145,8 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
 
     def solve(self, rows: WeightedRows) -> Solution:
         """Take the factor from forces alone, c = Σ f·F / Σ f², and then the energies per element."""
+        if self.options.head != "linear" and rows.n_offsets == 0:
+            raise TooFewFrames("energies per element are fitted, and no chosen frame's energy has a weight")
         if self.options.head != "scale":
             return super().solve(rows)
         predicted = np.concatenate([np.empty(0), *(one[:, 0] for one in rows.forces)])
@@ -158,7 +166,7 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
     def potential(self, solution: Solution) -> UniversalPotential:
         """Make the potential; a factor that is known is 1."""
         coefficients = np.append(solution.coefficients, np.ones(self.n_known))
-        return UniversalPotential(self.elements, self.options, coefficients, solution.offsets)
+        return UniversalPotential(self.elements, self.options, self._place, coefficients, solution.offsets)
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator

@@ -14,6 +14,8 @@ class Backend:
 
     distributions: tuple[str, ...]
     """Installed packages whose versions results rest on; the first is what pip installs."""
+    beside: tuple[str, ...] = ("ase", "pymatgen", "pymatgen-core")
+    """Others that find neighbours for some; their versions count where they are installed."""
     published: Mapping[str, str] = field(default_factory=dict)
     """Names of models to their weights among the installed files of the package, ``*`` for any text."""
     files: tuple[str, ...] = ()
@@ -27,7 +29,7 @@ class Backend:
 COMMON = ("numpy", "torch")
 BACKENDS: Mapping[str, Backend] = {
     "chgnet": Backend(
-        distributions=("chgnet", "pymatgen", *COMMON),
+        distributions=("chgnet", *COMMON),
         published={name: f"chgnet/pretrained/{name}/*.pth.tar" for name in ("0.3.0", "0.2.0", "r2scan")},
     ),
     "diep": Backend(

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 from crossprune.adapters.universal.link import Link
+from crossprune.adapters.universal.messages import PARAMETER
 from crossprune.adapters.universal.potential import UniversalPotential, in_box
 from crossprune.harness.contract import FloatArray, GroupWeight, IntArray, Prepared, Weights
 from crossprune.harness.data.frames import element_counts, energy_of, forces_of, group_of, stress_of
 
-PARAMETER = "parameter:"
-"""Begins the names of parameters in an answer; the worker's module of training has the same."""
 LARGEST_SEED = 2**31 - 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import select
 import subprocess
 import tempfile
 import threading
@@ -12,11 +13,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ase import Atoms
 from crossprune.adapters.programs.launchers import without_launcher
-from crossprune.adapters.universal.messages import pack_frames, receive, send
+from crossprune.adapters.universal.messages import PARAMETER, pack_frames, receive, send
 from crossprune.harness.contract import FloatArray
 from crossprune.harness.errors import CellCrash, CellOutOfMemory, DataError, StudyError
 
@@ -26,19 +27,22 @@ TAIL_BYTES = 1500
 """How much of the end of what a worker printed an error message shows."""
 ROOM = __name__.rpartition(".")[0]
 START = """
-import ctypes, os, sys, types
+import sys
+sys.path = [one for one in sys.path if one]
+import os, types
+answers = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
 parent, folder, room = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 9)
-    if os.getppid() != parent:
-        os._exit(1)
 parts = room.split(".")
 for n in range(1, len(parts) + 1):
     package = sys.modules[".".join(parts[:n])] = types.ModuleType(".".join(parts[:n]))
     package.__path__ = [folder] if n == len(parts) else []
-__import__(room + ".worker", fromlist=["main"]).main()
+__import__(room + ".worker", fromlist=["main"]).main(parent, answers)
 """
-"""Runs in the worker's interpreter: it dies with its parent, and sees of crossprune only this room."""
+"""Runs in the worker's interpreter, which sees of crossprune only this room, and nothing of the working
+directory. What packages print goes where errors go, not between answers."""
+LONGEST_START = 300.0
+"""s; PyTorch from a cold disk takes a minute."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,18 @@ class Place:
     """Interpreter of the environment."""
     backend: str
     weights: Path
+    """A file, or a folder with some."""
+    files: tuple[str, ...]
+    """Of the folder, in the order of the digest; empty for a file."""
+    digest: str
+    """Of the content of the weights: see `crossprune.adapters.universal.messages.digest_of`."""
     modal: str
     device: str
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files of the weights."""
+        return [self.weights / one for one in self.files] or [self.weights]
 
 
 @dataclass(frozen=True)
@@ -81,17 +95,18 @@ class Link:
     """``elements``, ``cutoff`` (Å), ``device``, ``n_parameters``."""
 
     def __post_init__(self) -> None:
-        self._lock, self._state = threading.Lock(), ""
+        self._lock, self._state, self._number = threading.RLock(), "", 0
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is read when the worker has died
-        asked = {name: str(getattr(self.place, name)) for name in ("backend", "weights", "modal", "device")}
+        place = self.place
+        asked = {name: getattr(place, name) for name in ("backend", "digest", "modal", "device")}
         try:
-            self._process = _start(self.place.python, self._said)
-            self.facts = self._ask("load", asked)
+            self._process = _start(place.python, self._said)
+            self.facts = self._ask("load", {**asked, "weights": [str(one) for one in place.paths]})
         except CellCrash as error:
             self.close()
-            raise StudyError(f"{self.place.backend} cannot load {self.place.weights}: {error}") from None
-        except StudyError:
-            self._said.close()
+            raise StudyError(f"{place.backend} cannot load {place.weights}: {error}") from None
+        except BaseException:
+            self.close()
             raise
 
     def compute(
@@ -121,7 +136,7 @@ class Link:
         with self._lock:
             if state[0] != self._state:
                 self._state = "unknown"
-                self._ask("become", state[1])
+                self._ask("become", {f"{PARAMETER}{name}": one for name, one in state[1].items()})
                 self._state = state[0]
             asked = {**pack_frames(frames), "slopes": slopes} | ({} if mix is None else {"mix": mix})
             return Answer(**self._ask("compute", asked))
@@ -133,22 +148,35 @@ class Link:
             return self._ask("train", {**pack_frames(frames), **task})
 
     def _ask(self, what: str, question: Mapping[str, Any]) -> dict[str, Any]:
-        process = self._process
+        """Ask and wait; whoever is interrupted in between ends the worker, whose next answer is to this."""
+        self._number += 1
+        try:
+            answer = self._exchange({"do": what, "number": self._number, **question}, first=what == "load")
+        except BaseException:
+            self.close()
+            raise
+        if "failed" in answer:
+            error = CellOutOfMemory if answer["kind"] == "memory" else CellCrash
+            raise error(str(answer["failed"]))
+        return {name: one for name, one in answer.items() if name != "number"}
+
+    def _exchange(self, question: Mapping[str, Any], *, first: bool) -> dict[str, Any]:
+        process, name = self._process, self.place.backend
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            send(process.stdin, {"do": what, **question})
+            send(process.stdin, question)
+            if first and not select.select([process.stdout], [], [], LONGEST_START)[0]:
+                raise CellCrash(f"the worker of {name} says nothing for {LONGEST_START:g} s: {self._tail()}")
             answer = receive(process.stdout)
         except (BrokenPipeError, ConnectionError):
             answer = None
+        except ValueError as error:
+            raise CellCrash(f"the worker of {name} does not answer as one: {error}") from None
         if answer is None:
-            said = f"the worker of {self.place.backend} ended with {process.wait()}: {self._tail()}"
-            if _LINKS.pop((os.getpid(), self.place), None):  # the next question starts another
-                self.close()
-            raise CellCrash(said)
-        if "failed" in answer:
-            error = CellOutOfMemory if answer["kind"] == "memory" else CellCrash
-            raise error(f"{answer['failed']}")
+            raise CellCrash(f"the worker of {name} ended with {process.wait()}: {self._tail()}")
+        if answer.get("number") != question["number"]:
+            raise CellCrash(f"the worker of {name} answered another question")
         return answer
 
     def _tail(self) -> str:
@@ -157,11 +185,15 @@ class Link:
         return self._said.read().decode(errors="replace").strip()
 
     def close(self) -> None:
-        """End the worker."""
-        self._process.kill()
-        with contextlib.suppress(BrokenPipeError):  # what it was told last
-            self._process.communicate()
-        self._said.close()
+        """End the worker once it has answered; the next question to its place starts another."""
+        with self._lock:
+            if _LINKS.get((os.getpid(), self.place)) is self:
+                del _LINKS[os.getpid(), self.place]
+            if (process := getattr(self, "_process", None)) is not None:
+                process.kill()
+                with contextlib.suppress(BrokenPipeError):  # what it was told last
+                    process.communicate()
+            self._said.close()
 
 
 def _start(python: Path, said: Any) -> subprocess.Popen[bytes]:
@@ -178,19 +210,21 @@ def _start(python: Path, said: Any) -> subprocess.Popen[bytes]:
 
 
 _LINKS: OrderedDict[tuple[int, Place], Link] = OrderedDict()
+_LOCK = threading.RLock()
 
 
 def link_to(place: Place) -> Link:
     """Return this process's worker for a model, started when first needed; the longest unused one ends."""
     key = (os.getpid(), place)
-    for other in [one for one in _LINKS if one[0] != key[0]]:
-        del _LINKS[other]  # a parent's: not ours to close
-    if key not in _LINKS:
-        while len(_LINKS) >= MOST_WORKERS:
-            _LINKS.popitem(last=False)[1].close()
-        _LINKS[key] = Link(place)
-    _LINKS.move_to_end(key)
-    return _LINKS[key]
+    with _LOCK:
+        for other in [one for one in _LINKS if one[0] != key[0]]:
+            del _LINKS[other]  # a parent's: not ours to close
+        if key not in _LINKS:
+            while len(_LINKS) >= MOST_WORKERS:
+                next(iter(_LINKS.values())).close()
+            _LINKS[key] = Link(place)
+        _LINKS.move_to_end(key)
+        return _LINKS[key]
 
 
 @functools.cache
@@ -202,34 +236,36 @@ def downloaded(python: Path, backend: str, name: str) -> Path:
     StudyError
         If it cannot: there is no such model, or no network.
     """
+    answer: dict[str, Any] | None = None
     with tempfile.TemporaryFile() as said:
         process = _start(python, said)
         assert process.stdin is not None
         assert process.stdout is not None
-        try:
-            send(process.stdin, {"do": "download", "backend": backend, "name": name})
-            answer = receive(process.stdout) or {"failed": f"its worker ended with {process.wait()}"}
-        except (BrokenPipeError, ConnectionError):
-            answer = {"failed": f"its worker ended with {process.wait()}"}
-        finally:
-            process.kill()
+        with contextlib.suppress(BrokenPipeError, ConnectionError, ValueError):
+            send(process.stdin, {"do": "download", "number": 0, "backend": backend, "name": name})
+            answer = receive(process.stdout)
+        process.kill()
+        with contextlib.suppress(BrokenPipeError):
             process.communicate()
+    answer = answer or {"failed": "its worker does not answer"}
     if "failed" in answer:
         reason = " ".join(str(answer["failed"]).split())
         raise StudyError(
-            f"model {backend}:{name} is no file, and {backend} cannot fetch it by that name ({reason}); "
-            "give the path of its weights"
+            f"model {backend}:{name}: {backend} cannot fetch it by that name ({reason}); give the whole path "
+            "of its weights"
         )
     return Path(answer["weights"])
 
 
 def require_known(atoms: Atoms, elements: Sequence[str], model: str) -> None:
-    """Raise `DataError` if a structure has an element that a model was not made for."""
+    """Raise `DataError` if a structure is empty, or has an element that a model was not made for."""
+    if len(atoms) == 0:
+        raise DataError("a structure has no atoms")
     if unknown := sorted(set(atoms.get_chemical_symbols()) - set(elements)):
         raise DataError(f"{model} knows {len(elements)} elements, and not {', '.join(unknown)}")
 
 
-def entry() -> Callable[[], None]:
+def entry() -> Callable[[int, BinaryIO], None]:
     """Return what a worker runs, for a debugger; by this import, keys of fits know the worker's code."""
     from crossprune.adapters.universal.worker import main
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 from ase import Atoms
 
-HEAD = struct.Struct(">Q")
-"""Bytes of a message, before it."""
+HEAD = struct.Struct(">8sQ")
+"""Before a message: `SIGN`, and how many bytes it has."""
+SIGN = b"answers\n"
+"""Tells messages from what a Python prints when it starts."""
+PARAMETER = "parameter:"
+"""Begins the names of a network's parameters, which are anybody's."""
 PLAIN = "plain"
 """Name of the array that holds everything that is none, as JSON."""
 
@@ -24,23 +29,34 @@ def send(stream: BinaryIO, message: Mapping[str, Any]) -> None:
     packed = io.BytesIO()
     np.savez(packed, **arrays, **{PLAIN: np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)})
     content = packed.getbuffer()
-    stream.write(HEAD.pack(len(content)))
+    stream.write(HEAD.pack(SIGN, len(content)))
     stream.write(content)
     stream.flush()
 
 
 def receive(stream: BinaryIO) -> dict[str, Any] | None:
-    """Read a message; None if the other end is gone."""
+    """Read a message; None if the other end is gone, `ValueError` if it says something else."""
     head = stream.read(HEAD.size)
     if len(head) < HEAD.size:
         return None
-    content = stream.read(HEAD.unpack(head)[0])
-    if len(content) < HEAD.unpack(head)[0]:
+    sign, size = HEAD.unpack(head)
+    if sign != SIGN:
+        raise ValueError(f"it printed {head!r}")
+    content = stream.read(size)
+    if len(content) < size:
         return None
     with np.load(io.BytesIO(content), allow_pickle=False) as found:
         message = {name: found[name] for name in found.files}
     plain: dict[str, Any] = json.loads(message.pop(PLAIN).tobytes())
     return plain | message
+
+
+def digest_of(contents: Iterable[bytes]) -> str:
+    """Return the SHA-256 of a file, or of the digests of several."""
+    digests = [hashlib.sha256(one) for one in contents]
+    if len(digests) == 1:
+        return digests[0].hexdigest()
+    return hashlib.sha256(b"".join(one.digest() for one in digests)).hexdigest()
 
 
 def pack_frames(frames: Sequence[Atoms]) -> dict[str, np.ndarray[Any, Any]]:

@@ -49,5 +49,14 @@ class UniversalOptions(LinearOptions):
             raise ValueError(f"learning_rate must be above 0 and at most 0.1, got {self.learning_rate}")
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation must be 0 or more and below 1, got {self.validation}")
-        if self.head != "linear" and self.regularisation != "ridge":
-            raise ValueError(f"regularisation {self.regularisation!r} is of head = 'linear' only")
+        if self.head != "linear":
+            self._require_plain()
+
+    def _require_plain(self) -> None:
+        """Refuse what means nothing where no linear term is fitted."""
+        if self.regularisation != "ridge" or self.reweight:
+            raise ValueError("regularisation and reweight are of head = 'linear' only")
+        if self.energy_weight == 0:
+            raise ValueError(f"energy_weight is 0, and head = {self.head!r} fits energies per element")
+        if self.head == "scale" and self.force_weight == 0:
+            raise ValueError("force_weight is 0, and head = 'scale' fits a factor on forces")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from crossprune.adapters.universal.backends import BACKENDS, Backend
 from crossprune.adapters.universal.link import Place, downloaded
+from crossprune.adapters.universal.messages import digest_of
 from crossprune.adapters.universal.options import UniversalOptions
 from crossprune.harness.errors import MissingPackage, StudyError, unknown_name
 
@@ -31,8 +31,13 @@ def backend_of(options: UniversalOptions) -> tuple[str, Backend, str]:
     return name, BACKENDS[name], model
 
 
-def place_of(options: UniversalOptions) -> Place:
+def place_of(options: UniversalOptions, *, weights: Path | None = None) -> Place:
     """Find the environment and the weights of a model.
+
+    Parameters
+    ----------
+    weights
+        Where they are; None finds them, and lets the package fetch them if it can.
 
     Raises
     ------
@@ -42,10 +47,16 @@ def place_of(options: UniversalOptions) -> Place:
         If the environment lacks the model's package.
     """
     versions_of(options)
-    name, _, _ = backend_of(options)
-    weights = weights_of(options)
-    require_trust(options, weights)
-    return Place(python_of(options.environment), name, weights, options.modal, options.device)
+    name, backend, _ = backend_of(options)
+    weights = weights or weights_of(options)
+    digest = _digest_of(weights, backend)
+    if backend.runs_code and digest not in _listed(TRUSTED):
+        raise StudyError(
+            f"{weights}: loading weights of {name} runs code that is in the file; if you know where it comes "
+            f"from, export {TRUSTED}={digest}"
+        )
+    python = python_of(options.environment)
+    return Place(python, name, weights, backend.files, digest, options.modal, options.device)
 
 
 def python_of(environment: str) -> Path:
@@ -63,8 +74,8 @@ def folder_of(environment: str) -> Path:
     StudyError
         If it is not there or not allowed.
     """
-    allowed = [Path(one).expanduser().absolute() for one in _listed(ENVIRONMENTS)]
-    given = Path(environment).expanduser()
+    allowed = [Path(os.path.normpath(_home(one).absolute())) for one in _listed(ENVIRONMENTS)]
+    given = _home(environment)
     for candidate in [given] if given.is_absolute() else [folder / given for folder in allowed]:
         path = Path(os.path.normpath(candidate))
         if any(path.is_relative_to(folder) for folder in allowed) and (path / "pyvenv.cfg").is_file():
@@ -85,16 +96,18 @@ def versions_of(options: UniversalOptions) -> dict[str, str]:
         If one is not there.
     """
     name, backend, _ = backend_of(options)
-    found = {one: _version(one, _packages(options.environment)) for one in backend.distributions}
+    packages = _packages(options.environment)
+    found = {one: _version(one, packages) for one in backend.distributions}
     if missing := [one for one, version in found.items() if not version]:
-        where = f"environment {options.environment!r}" if options.environment else "this environment"
-        advice = (
-            f"{backend.distributions[0]}, and name it in `environment`"
-            if options.environment or name == "mace"
-            else "crossprune[universal]"
-        )
-        raise MissingPackage(f"model {options.model!r} in {where}", ", ".join(missing), advice)
-    return found
+        if options.environment:
+            what = f"model {options.model!r} in the environment {options.environment!r}"
+        elif name == "mace":
+            what = f"model {options.model!r} (in an environment of its own, named by `environment`)"
+        else:
+            raise MissingPackage(f"model {options.model!r}", ", ".join(missing), "crossprune[universal]")
+        raise MissingPackage(what, ", ".join(missing), backend.distributions[0])
+    beside = {one: _version(one, packages) for one in backend.beside}
+    return found | {one: version for one, version in beside.items() if version}
 
 
 def _packages(environment: str) -> tuple[str, ...]:
@@ -110,8 +123,8 @@ def _version(distribution: str, packages: tuple[str, ...]) -> str:
     return "" if found is None else found.version
 
 
-def weights_of(options: UniversalOptions) -> Path:
-    """Return the file or folder of a model's weights: a path, a name beside the data, or the package's own.
+def weights_of(options: UniversalOptions, *, fetch: bool = True) -> Path:
+    """Return the file or folder of a model's weights: the package's own, a whole path, or a name beside data.
 
     Raises
     ------
@@ -119,75 +132,59 @@ def weights_of(options: UniversalOptions) -> Path:
         If there are none.
     """
     name, backend, model = backend_of(options)
-    candidates = [Path(model).expanduser()] if model else []
-    candidates += [Path(one) / FOLDER / model for one in _listed(PUBLISHED) if model]
-    for candidate in candidates:
-        if _is_whole(candidate, backend):
-            return candidate.absolute()
     if pattern := backend.published.get(model):
         for folder in _packages(options.environment):
             if files := sorted(Path(folder).glob(pattern)):
                 return files[-1]
-    if backend.downloads and model and os.sep not in model:
+    given = _home(model)
+    candidates = [given] if given.is_absolute() else []
+    candidates += [Path(one) / FOLDER / model for one in _listed(PUBLISHED) if model and not candidates]
+    for candidate in candidates:
+        if _is_whole(candidate, backend):
+            return candidate
+    if fetch and backend.downloads and model and os.sep not in model:
         return downloaded(python_of(options.environment), name, model)
     raise StudyError(
-        f"model {options.model!r}: no weights there ({', '.join(map(str, candidates)) or 'no name'}); give "
-        f"{name}:PATH"
-        + (f" of a folder with {' and '.join(backend.files)}" if backend.files else " of a file")
+        f"model {options.model!r}: no weights there ({', '.join(map(str, candidates)) or 'no whole path'}); "
+        f"give {name}: and the whole path "
+        + (f"of a folder with {' and '.join(backend.files)}" if backend.files else "of a file")
+        + f", a name in the folder {FOLDER} of a folder in {PUBLISHED}"
         + (f", or one that the package carries: {', '.join(backend.published)}" if backend.published else "")
     )
 
 
 def _is_whole(path: Path, backend: Backend) -> bool:
-    if backend.files:
-        return all((path / file).is_file() for file in backend.files)
-    return path.is_file()
+    try:
+        return all((path / file).is_file() for file in backend.files) and (
+            path.is_dir() if backend.files else path.is_file()
+        )
+    except (OSError, ValueError):  # of names that no file can have
+        return False
 
 
-def digest_of(weights: Path, backend: Backend) -> str:
-    """Return the SHA-256 of weights: of the file, or of the files of a folder in their order."""
+def _digest_of(weights: Path, backend: Backend) -> str:
+    """Return the digest of weights; a worker compares it with what it reads."""
     files = [weights / file for file in backend.files] or [weights]
-    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _digest(stamps)
+    return _digest(tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files))
 
 
 @functools.cache
 def _digest(stamps: tuple[tuple[str, int, int], ...]) -> str:
-    total = hashlib.sha256()
-    for path, _, _ in stamps:
-        with Path(path).open("rb") as stream:
-            one = hashlib.file_digest(stream, "sha256")
-        total = one if len(stamps) == 1 else _added(total, one)
-    return total.hexdigest()
-
-
-def _added(total: hashlib._Hash, one: hashlib._Hash) -> hashlib._Hash:
-    total.update(one.digest())
-    return total
-
-
-def require_trust(options: UniversalOptions, weights: Path) -> None:
-    """Refuse weights whose format holds code, unless the user names their digest in `TRUSTED`.
-
-    Raises
-    ------
-    StudyError
-        If it is not named.
-    """
-    name, backend, _ = backend_of(options)
-    digest = digest_of(weights, backend)
-    if backend.runs_code and digest not in _listed(TRUSTED):
-        raise StudyError(
-            f"{weights}: loading weights of {name} runs code that is in the file; if you know where it comes "
-            f"from, export {TRUSTED}={digest}"
-        )
+    return digest_of(Path(path).read_bytes() for path, _, _ in stamps)
 
 
 def stated(options: UniversalOptions) -> Mapping[str, str]:
     """Return what keys hold of a model: backend, modal, and the content of its weights."""
     name, backend, _ = backend_of(options)
-    return {"backend": name, "modal": options.modal, "weights": digest_of(weights_of(options), backend)}
+    return {"backend": name, "modal": options.modal, "weights": _digest_of(weights_of(options), backend)}
 
 
 def _listed(variable: str) -> list[str]:
     return [one for one in os.environ.get(variable, "").split(os.pathsep) if one]
+
+
+def _home(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(text)

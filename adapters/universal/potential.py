@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,9 +16,9 @@ import numpy as np
 from ase import Atoms
 from crossprune.adapters.linear.fitter import LinearPotential
 from crossprune.adapters.programs.quip import boxed
-from crossprune.adapters.universal.link import link_to
+from crossprune.adapters.universal.link import Place, link_to, require_known
 from crossprune.adapters.universal.options import UniversalOptions
-from crossprune.adapters.universal.places import backend_of, place_of, stated, versions_of
+from crossprune.adapters.universal.places import backend_of, place_of, versions_of, weights_of
 from crossprune.harness.contract import FloatArray, Prediction, Predictions
 from crossprune.harness.contract.neighbours import require_places
 from crossprune.harness.data.frames import element_counts
@@ -23,6 +26,8 @@ from crossprune.harness.errors import DataError, StudyError
 from crossprune.harness.tables import from_table
 
 SETTINGS, NUMBERS, PARAMETERS = "universal.json", "coefficients.txt", "parameters.npz"
+MOST_NEIGHBOURS = 3000
+"""Of an atom; in a metal within 6 Å there are 80."""
 BATCH = 32
 """Structures that a worker is asked for at a time."""
 KEPT = ("model", "modal", "environment", "head")
@@ -37,7 +42,9 @@ class UniversalPotential(LinearPotential):
     elements
         Chemical symbols.
     options
-        Which model, and where it is computed.
+        Which model.
+    place
+        Where it is computed, from which weights.
     coefficients
         w (eV), shape (n_features,) or (0,), then c, no unit.
     offsets
@@ -52,6 +59,7 @@ class UniversalPotential(LinearPotential):
         self,
         elements: Sequence[str],
         options: UniversalOptions,
+        place: Place,
         coefficients: FloatArray,
         offsets: FloatArray,
         parameters: Mapping[str, FloatArray] | None = None,
@@ -59,7 +67,7 @@ class UniversalPotential(LinearPotential):
         super().__init__(elements)
         self.options, self.coefficients, self.offsets = options, coefficients, offsets
         self.parameters = dict(parameters or {})
-        self._place = place_of(options)
+        self._place = place
         self._state = _digest(self.parameters)
 
     def predict(self, atoms: Atoms) -> Prediction:
@@ -73,6 +81,7 @@ class UniversalPotential(LinearPotential):
         link = link_to(self._place)
         for atoms in frames:
             self.require_elements(atoms)
+            require_known(atoms, link.facts["elements"], self.options.model)
         mix = np.append(self.coefficients[-1:], self.coefficients[:-1])
         parts = [
             link.compute(
@@ -97,7 +106,8 @@ class UniversalPotential(LinearPotential):
         settings = {
             "elements": self.elements,
             "options": kept,
-            "rests_on": dict(stated(self.options)),
+            "digest": self._place.digest,
+            "weights": str(self._place.weights),
             "versions": versions_of(self.options),
         }
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
@@ -117,23 +127,20 @@ class UniversalPotential(LinearPotential):
         settings = json.loads((folder / SETTINGS).read_text())
         table = {name: settings["options"][name] for name in KEPT}
         options = from_table(UniversalOptions, table, SETTINGS)
-        here = dict(stated(options))
-        if here != settings["rests_on"]:
-            raise DataError(
-                f"{folder} was fitted on other weights of {options.model} than those here "
-                f"({settings['rests_on']['weights'][:12]}…, not {here['weights'][:12]}…)"
-            )
+        place = _found_again(options, str(settings["weights"]), str(settings["digest"]), folder)
         values = np.loadtxt(folder / NUMBERS, ndmin=1)
         elements = [str(one) for one in settings["elements"]]
-        if values.ndim != 1 or len(values) <= len(elements) or not np.isfinite(values).all():
-            raise DataError(f"{folder / NUMBERS} needs more than {len(elements)} numbers, all finite")
+        n_least = len(elements) + (2 if options.head == "linear" else 1)
+        fits = len(values) >= n_least if options.head == "linear" else len(values) == n_least
+        if values.ndim != 1 or not fits or not np.isfinite(values).all():
+            raise DataError(f"{folder / NUMBERS} needs {n_least} or more numbers, all finite")
         parameters = {}
         if (folder / PARAMETERS).is_file():
             with np.load(folder / PARAMETERS, allow_pickle=False) as found:
                 parameters = {name: found[name] for name in found.files}
         if any(one.dtype.kind != "f" or not np.isfinite(one).all() for one in parameters.values()):
             raise DataError(f"{folder / PARAMETERS} holds what are no finite numbers")
-        return cls(elements, options, values[len(elements) :], values[: len(elements)], parameters)
+        return cls(elements, options, place, values[len(elements) :], values[: len(elements)], parameters)
 
     def export(self, folder: Path) -> list[Path]:
         """Write what `write` writes: there is no other native format."""
@@ -144,9 +151,18 @@ class UniversalPotential(LinearPotential):
 
 def in_box(frames: Sequence[Atoms], cutoff: float) -> list[Atoms]:
     """Copy structures into cells that are periodic along three vectors, with vacuum where they were not."""
+    boxes = []
     for atoms in frames:
         require_places(atoms)
-    return [boxed(atoms, cutoff) for atoms in frames]
+        box = boxed(atoms, cutoff)
+        neighbours = 4.19 * cutoff**3 * len(box) / box.get_volume()
+        if neighbours > MOST_NEIGHBOURS:
+            raise DataError(
+                f"structure {atoms.get_chemical_formula()}: about {neighbours:.0f} neighbours of each atom "
+                f"within {cutoff:g} Å; a model of {MOST_NEIGHBOURS} would not end: look at the cell"
+            )
+        boxes.append(box)
+    return boxes
 
 
 def has_stress(atoms: Atoms) -> bool:
@@ -155,24 +171,44 @@ def has_stress(atoms: Atoms) -> bool:
 
 
 def read_potential(name: str) -> UniversalPotential:
-    """Return a published model as it is: ``chgnet:0.3.0``, ``sevenn:7net-mf-0,modal=PBE``, ….
+    """Return a published model as it is: ``chgnet:0.3.0``, ``sevenn:7net-mf-0,modal=PBE``, ``mace:./a.pt``.
 
     Raises
     ------
     StudyError
         If the name is not understood, or there are no such weights.
     """
-    model, *settings = name.split(",")
+    model, *settings = re.split(r",(?=(?:modal|environment|device)=)", name)
     table: dict[str, Any] = {"model": model}
-    for one in settings:
-        key, equals, value = one.partition("=")
-        if key not in ("modal", "environment", "device") or not equals:
-            raise StudyError(f"universal:{name}: expected modal=, environment= or device=, got {one!r}")
-        table[key] = value
+    table |= dict(one.split("=", 1) for one in settings)
+    package, _, file = model.partition(":")
+    if os.sep in file:  # on a command line, paths are relative to where it runs
+        table["model"] = f"{package}:{Path(file).absolute()}"
     options = from_table(UniversalOptions, table, f"universal:{name}")
     backend_of(options)
-    elements = [str(one) for one in link_to(place_of(options)).facts["elements"]]
-    return UniversalPotential(elements, options, np.ones(1), np.zeros(len(elements)))
+    place = place_of(options)
+    elements = [str(one) for one in link_to(place).facts["elements"]]
+    return UniversalPotential(elements, options, place, np.ones(1), np.zeros(len(elements)))
+
+
+def _found_again(options: UniversalOptions, weights: str, digest: str, folder: Path) -> Place:
+    """Find the weights that a saved potential rests on, where they are named or where they were; fetch none.
+
+    Raises
+    ------
+    DataError
+        If they are not there, or others.
+    """
+    found = []
+    for one in (weights, options.model.partition(":")[2]):
+        with contextlib.suppress(StudyError):
+            named = dataclasses.replace(options, model=f"{options.model.partition(':')[0]}:{one}")
+            found.append(weights_of(named, fetch=False))
+    places = [place_of(options, weights=one) for one in dict.fromkeys(found)]
+    if same := [place for place in places if place.digest == digest]:
+        return same[0]
+    here = ", ".join(f"{place.weights} has {place.digest[:12]}…" for place in places) or "they are not here"
+    raise DataError(f"{folder} was fitted on the weights {digest[:12]}… of {options.model}: {here}")
 
 
 def _digest(parameters: Mapping[str, FloatArray]) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from crossprune.adapters.universal.messages import unpack_frames
+from crossprune.adapters.universal.messages import PARAMETER, unpack_frames
 from crossprune.adapters.universal.networks.network import Network
 from numpy.typing import NDArray
 
-PARAMETER = "parameter:"
-"""Begins the names of parameters in an answer."""
+FEWEST = 10
+"""Structures from which on some of them stop the training."""
 LARGEST_STEP = 1.0
 """Norm that gradients are cut to, in units of the loss."""
 
@@ -37,8 +37,10 @@ class Frame:
     def loss(self, network: Network, *, train: bool) -> torch.Tensor:
         """Sum the squares of weighted residuals: energy per atom, force components, stress components."""
         found = network.forward(self.graph)
-        by_place, by_strain = torch.autograd.grad(
-            found.energy, [found.positions, found.strain], create_graph=train
+        leaves = [found.positions, found.strain]
+        pair = torch.autograd.grad(found.energy, leaves, create_graph=train, allow_unused=True)
+        by_place, by_strain = (
+            torch.zeros_like(leaf) if one is None else one for one, leaf in zip(pair, leaves, strict=True)
         )
         of_energy, of_forces, of_stress = self.weights
         total = (of_energy * (found.energy - self.energy) / self.n_atoms) ** 2
@@ -75,9 +77,10 @@ def fine_tune(
     torch.manual_seed(int(task["seed"]))
     frames = [Frame(network, index, atoms, task) for index, atoms in enumerate(unpack_frames(task))]
     order = rng.permutation(len(frames))
-    n_held = round(float(task["validation"]) * len(frames)) if len(frames) >= 10 else 0
+    wanted = round(float(task["validation"]) * len(frames)) if len(frames) >= FEWEST else 0
+    n_held = min(wanted, len(frames) - 1)
     held, fitted = [frames[at] for at in order[:n_held]], [frames[at] for at in order[n_held:]]
-    trained = _trained(network, frames[0], str(task["layers"]))
+    trained = _trained(network, frames, str(task["layers"]))
     size, epochs = int(task["batch_size"]), int(task["epochs"])
     n_steps = epochs * math.ceil(len(fitted) / size)
     adam = torch.optim.Adam(trained.values(), lr=float(task["learning_rate"]))
@@ -99,18 +102,22 @@ def fine_tune(
     return {f"{PARAMETER}{name}": one for name, one in changed.items()} | facts
 
 
-def _trained(network: Network, frame: Frame, layers: str) -> dict[str, torch.nn.Parameter]:
-    """Return the parameters to train; those of the last layers have no part in the features."""
+def _trained(network: Network, frames: Sequence[Frame], layers: str) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters to train: those that energies depend on, of any structure.
+
+    Those of the last layers have no part in the features of any; without bonds, few parameters have a part.
+    """
     own = {name: one for name, one in network.module.named_parameters() if one.requires_grad}
-    found = network.forward(frame.graph)
-    for_energy = torch.autograd.grad(found.energy, list(own.values()), retain_graph=True, allow_unused=True)
-    for_features = torch.autograd.grad(found.features.sum(), list(own.values()), allow_unused=True)
-    parts = zip(own.items(), for_energy, for_features, strict=True)
-    return {
-        name: one
-        for (name, one), energy, features in parts
-        if energy is not None and (layers == "all" or features is None)
-    }
+    parameters = list(own.values())
+    for_energy, for_features = set[str](), set[str]()
+    for frame in frames:
+        found = network.forward(frame.graph)
+        energy = torch.autograd.grad(found.energy, parameters, retain_graph=True, allow_unused=True)
+        features = torch.autograd.grad(found.features.sum(), parameters, allow_unused=True)
+        for_energy |= {name for name, one in zip(own, energy, strict=True) if one is not None}
+        for_features |= {name for name, one in zip(own, features, strict=True) if one is not None}
+    wanted = for_energy if layers == "all" else for_energy - for_features
+    return {name: one for name, one in own.items() if name in wanted}
 
 
 def _step(

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from crossprune.adapters.universal.messages import receive, send, unpack_frames
+from crossprune.adapters.universal.messages import PARAMETER, digest_of, receive, send, unpack_frames
 from crossprune.adapters.universal.networks.network import Network, evaluate, set_parameters
 
 Answer = Mapping[str, Any]
@@ -27,9 +29,12 @@ class Worker:
         self.network: Network | None = None
         self._published: dict[str, np.ndarray[Any, Any]] = {}
 
-    def load(self, *, backend: str, weights: str, modal: str, device: str) -> Answer:
-        """Load the weights, and say what the model is."""
-        self.network = _class_of(backend)(Path(weights), modal, _device_of(device))
+    def load(self, *, backend: str, weights: list[str], digest: str, modal: str, device: str) -> Answer:
+        """Load the weights from what was read of their files once, and say what the model is."""
+        contents = [Path(one).read_bytes() for one in weights]
+        if digest_of(contents) != digest:
+            raise ValueError("the weights are not those that were asked for: the file has changed since")
+        self.network = _class_of(backend)(contents, modal, _device_of(device))
         parameters = dict(self.network.module.named_parameters())
         return {
             "elements": list(self.network.elements),
@@ -56,11 +61,12 @@ class Worker:
         }
 
     def become(self, **arrays: Any) -> Answer:
-        """Take these parameters; those of the published model for all others."""
+        """Take these parameters, by their names after a prefix; those of the published model for others."""
         module = self._loaded().module
         own = {name: one.detach().cpu().numpy().copy() for name, one in module.named_parameters()}
         self._published = self._published or own
-        set_parameters(module, {**self._published, **arrays})
+        given = {name.removeprefix(PARAMETER): one for name, one in arrays.items()}
+        set_parameters(module, {**self._published, **given})
         return {}
 
     def train(self, **task: Any) -> Answer:
@@ -103,14 +109,16 @@ def _device_of(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and there) else "cpu")
 
 
-def main() -> None:
-    """Answer questions from the standard input until it is closed."""
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what packages print must not get between answers
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+def main(parent: int, answers: BinaryIO) -> None:
+    """Answer questions from the standard input until it is closed, or the process ``parent`` is gone."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    questions = sys.stdin.buffer
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    torch.set_num_threads(int(threads) if threads.isdecimal() and int(threads) else 1)
     worker = Worker()
     while (question := receive(questions)) is not None:
         method: Callable[..., Answer] = getattr(worker, question.pop("do"))
+        number = question.pop("number")
         try:
             answer = dict(method(**question))
         except torch.cuda.OutOfMemoryError as error:
@@ -118,4 +126,10 @@ def main() -> None:
         except Exception as error:
             traceback.print_exc()
             answer = {"failed": f"{type(error).__name__}: {error}", "kind": "error"}
-        send(answers, answer)
+        send(answers, {**answer, "number": number})
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from chgnet.model.model import BatchedGraph, CHGNet
-from crossprune.adapters.universal.networks.network import Forward, Network, safe_load
+from crossprune.adapters.universal.networks.network import Forward, Network, require_no_modal, safe_load
 from pymatgen.io.ase import AseAtomsAdaptor
 
 OLD_BIAS = "atom_conv_layers.0.mlp_out.layers.1.bias"
@@ -18,8 +18,9 @@ OLD_BIAS = "atom_conv_layers.0.mlp_out.layers.1.bias"
 class Chgnet(Network):
     """Features are the 64 of each atom before the last convolution, which its magnetic moments are of."""
 
-    def __init__(self, weights: Path, modal: str, device: torch.device) -> None:
-        content = safe_load(weights)
+    def __init__(self, weights: Sequence[bytes], modal: str, device: torch.device) -> None:
+        require_no_modal(modal)
+        content = safe_load(weights[0])
         content = content.get("model", content)
         # Version 0.2.0 has biases there, and its arguments do not say so.
         arguments = {"mlp_out_bias": OLD_BIAS in content["state_dict"], **content["model_args"]}

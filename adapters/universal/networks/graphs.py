@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 from ase import Atoms
-from crossprune.adapters.universal.networks.network import Forward, Network, safe_load
+from crossprune.adapters.universal.networks.network import Forward, Network, require_no_modal, safe_load
 
 STATE, ARGUMENTS = "state.pt", "model.pt"
 CLASS, MODULE = "@class", "@module"
@@ -35,7 +36,8 @@ class Parts:
 class Graphs(Network):
     """Features are what the readout of energies per atom sees."""
 
-    def __init__(self, weights: Path, modal: str, device: torch.device) -> None:
+    def __init__(self, weights: Sequence[bytes], modal: str, device: torch.device) -> None:
+        require_no_modal(modal)
         potential = self._load(weights)
         self.module = potential.to(device).eval()
         self.elements = tuple(potential.model.element_types)
@@ -45,19 +47,19 @@ class Graphs(Network):
         self._seen: torch.Tensor | None = None
         potential.model.final_layer.register_forward_pre_hook(self._keep)
 
-    def _load(self, folder: Path) -> Any:
+    def _load(self, contents: Sequence[bytes]) -> Any:
         """Build the potential from its arguments.
 
         The package's own loader imports whatever module these name, and calls what they name in it.
         """
-        arguments = self._built(safe_load(folder / ARGUMENTS))
+        arguments = self._built(safe_load(contents[0]))
         potential = self.parts().potential(
             **{name: one for name, one in arguments.items() if not name.startswith("@")}
         )
-        found = potential.load_state_dict(safe_load(folder / STATE), strict=False)
+        found = potential.load_state_dict(safe_load(contents[1]), strict=False)
         own = {name for name, _ in potential.named_parameters()}
         if missing := sorted(own & set(found.missing_keys)):
-            raise ValueError(f"{folder / STATE} lacks {', '.join(missing[:3])} of {len(missing)} parameters")
+            raise ValueError(f"{STATE} lacks {', '.join(missing[:3])} of {len(missing)} parameters")
         return potential
 
     def _built(self, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ class Mace(Network):
     A file of MACE is a pickle of the whole model, code included: who starts this trusts it.
     """
 
-    def __init__(self, weights: Path, modal: str, device: torch.device) -> None:
-        model: Any = torch.load(weights, map_location="cpu", weights_only=False)
+    def __init__(self, weights: Sequence[bytes], modal: str, device: torch.device) -> None:
+        model: Any = torch.load(io.BytesIO(weights[0]), map_location="cpu", weights_only=False)
         heads = list(getattr(model, "heads", None) or ["Default"])
         if modal not in heads and (modal or len(heads) > 1):
             raise ValueError(f"modal is {modal!r}, and these weights have the heads {', '.join(heads)}")

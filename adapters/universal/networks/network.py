@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Network(ABC):
     Parameters
     ----------
     weights
-        File or folder of the weights.
+        Content of the files of the weights.
     modal
         Which of several levels of theory, for models that have some; empty for others.
     device
@@ -47,7 +48,7 @@ class Network(ABC):
     """Å; of the list of neighbours."""
 
     @abstractmethod
-    def __init__(self, weights: Path, modal: str, device: torch.device) -> None: ...
+    def __init__(self, weights: Sequence[bytes], modal: str, device: torch.device) -> None: ...
 
     @classmethod
     def download(cls, name: str) -> Path:
@@ -94,6 +95,8 @@ def evaluate(
     energy = found.energy
     if mix is not None:
         energy = float(mix[0]) * energy
+        if len(mix) not in (1, found.features.shape[1] + 1):
+            raise ValueError(f"{len(mix) - 1} factors for {found.features.shape[1]} features")
         if len(mix) > 1:
             factors = torch.as_tensor(mix[1:], dtype=found.features.dtype, device=found.features.device)
             energy = energy + (found.features.sum(dim=0) * factors).sum()
@@ -136,13 +139,21 @@ def _voigt(by_strain: NDArray[np.float64], volume: float) -> NDArray[np.float64]
     return np.stack([tensors[:, i, j] for i, j in places], axis=1)
 
 
-def safe_load(path: Path, *extra: Any) -> Any:
+def require_no_modal(modal: str) -> None:
+    """Raise `ValueError` where a level of theory is asked of a model that has one."""
+    if modal:
+        raise ValueError(f"modal is {modal!r}, and these weights have none; leave it out")
+
+
+def safe_load(content: bytes, *extra: Any) -> Any:
     """Read tensors and plain values; `pickle.UnpicklingError` for a file that holds anything else.
 
-    ``extra`` are further types, harmless ones, that a format has in its files.
+    What packages allowed for themselves when they were imported does not count: NumPy's arrays, for one, may
+    be told that bytes of a file are pointers. ``extra`` are types, or pairs of one and its name in files.
     """
+    torch.serialization.clear_safe_globals()
     with torch.serialization.safe_globals(list(extra)):
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def set_parameters(module: torch.nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:

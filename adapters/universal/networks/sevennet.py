@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,28 +14,82 @@ from crossprune.adapters.universal.networks.network import Forward, Network, saf
 
 READOUT, FORCES = "reduce_input_to_hidden", "force_output"
 """Modules: what turns features into energies, and what differentiates these."""
-ARRAYS: tuple[Any, ...] = (
-    np.ndarray,
-    np.dtype,
-    np.dtypes.Float64DType,
-    np.dtypes.Float32DType,
-    (np._core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+NUMBERS = {"f8": "<f8", "f4": "<f4", "i8": "<i8", "i4": "<i4", "b1": "?"}
+"""Kinds of numbers in arrays, as NumPy writes them, and what they are read as."""
+
+
+class _Kind:
+    """Stands for NumPy's dtype in a file, of which most kinds are harmful."""
+
+    def __init__(self, code: str, *flags: bool) -> None:
+        if code not in NUMBERS:
+            raise ValueError(f"arrays of kind {code!r} are not read")
+        self.code = NUMBERS[code]
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] not in ("<", "|"):
+            raise ValueError(f"arrays of byte order {state[1]!r} are not read")
+
+
+class _Array:
+    """Stands for an array in a file."""
+
+    values: np.ndarray[Any, Any]
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, fortran, content = state
+        flat = np.frombuffer(bytes(content), dtype=kind.code)
+        self.values = flat.reshape(shape, order="F" if fortran else "C").copy()
+
+
+def _reconstruct(*ignored: Any) -> _Array:
+    """Stand for NumPy's function of this name."""
+    return _Array()
+
+
+STANDING_IN = (
+    (_reconstruct, "numpy.core.multiarray._reconstruct"),
+    (_reconstruct, "numpy._core.multiarray._reconstruct"),
+    (_Array, "numpy.ndarray"),
+    (_Kind, "numpy.dtype"),
 )
-"""What its files hold beside tensors."""
+"""For what SevenNet's files hold beside tensors and plain values."""
+
+
+def _plain(value: Any) -> Any:
+    """Put arrays in the place of what stood for them."""
+    if isinstance(value, _Array):
+        return value.values
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def _checkpoint(weights: bytes) -> Any:
+    """Return the package's object for a file, which its own reader would read as a program."""
+    from sevenn import checkpoint
+
+    content = _plain(safe_load(weights, *STANDING_IN))
+    if not (isinstance(content, dict) and {"config", "model_state_dict"} <= content.keys()):
+        raise ValueError("these are no weights of SevenNet: no config, or no model_state_dict")
+    found = checkpoint.SevenNetCheckpoint("read before")
+    found._config_original = content["config"]
+    found._config = checkpoint._config_cp_routine(content["config"])
+    found._model_state_dict = content["model_state_dict"]
+    found._loaded = True
+    return found
 
 
 class Sevennet(Network):
     """Features are the scalars of each atom after the last interaction; ``modal`` is one of several."""
 
-    def __init__(self, weights: Path, modal: str, device: torch.device) -> None:
+    def __init__(self, weights: Sequence[bytes], modal: str, device: torch.device) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about accelerators that are not installed
             from sevenn.atom_graph_data import AtomGraphData
             from sevenn.train.dataload import unlabeled_atoms_to_graph
-            from sevenn.util import load_checkpoint
 
-            safe_load(weights, *ARRAYS)  # the package's own loader would run what else is in the file
-            checkpoint = load_checkpoint(str(weights))
+            checkpoint = _checkpoint(weights[0])
             model: Any = checkpoint.build_model()
         known = list(model.modal_map or {})
         if modal not in (known or [""]):

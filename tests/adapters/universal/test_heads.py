@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from crossprune.adapters.universal import Universal, UniversalOptions
 from crossprune.harness.checks.subject import sample_frames
 from crossprune.harness.contract import GroupWeight
@@ -177,6 +178,24 @@ def test_last_layers_leave_the_features_alone():
     deep = link.compute(box, state=(whole._state, whole.parameters))
     assert not np.array_equal(deep.features, plain.features)
     assert len(whole.parameters) > len(found.parameters) > 0
+
+
+def test_what_is_trained_does_not_depend_on_which_structure_is_first():
+    """Most parameters have no part in the energy of an atom alone."""
+    alone = Atoms("Cu", positions=[[5.0, 5.0, 5.0]], cell=[10.0] * 3, pbc=True)
+    alone = label(alone, energy=-3.0, forces=np.zeros((1, 3)), stress=None, group="alone")
+    counts = []
+    for frames in ([alone, *FRAMES[:5]], [*FRAMES[:5], alone]):
+        _, _, found = fitted("finetune", frames, subset=range(6), epochs=1, learning_rate=1e-6)
+        counts.append(len(found.parameters))
+    assert counts[0] == counts[1] > 100
+
+
+def test_energies_without_weight_are_refused():
+    weights = {name: GroupWeight(energy=0.0) for name in ("even", "odd")}
+    for head in ("shift", "scale"):
+        with pytest.raises(TooFewFrames, match="no chosen frame's energy has a weight"):
+            fitted(head, weights=weights)
 
 
 @pytest.mark.parametrize("head", ["shift", "scale", "linear", "finetune"])

@@ -20,7 +20,8 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 def zero_shot(options, symbol):
-    return UniversalPotential([symbol], UniversalOptions(**options), np.ones(1), np.zeros(1))
+    chosen = UniversalOptions(**options)
+    return UniversalPotential([symbol], chosen, place_of(chosen), np.ones(1), np.zeros(1))
 
 
 @pytest.mark.parametrize("symbol", ["Mo", "Si"])

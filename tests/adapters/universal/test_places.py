@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import sys
 
+import numpy as np
 import pytest
-from crossprune.adapters.universal import Universal, UniversalOptions, read_potential
+from crossprune.adapters.universal import Universal, UniversalOptions
+from crossprune.adapters.universal.messages import receive, send
 from crossprune.adapters.universal.places import (
     ENVIRONMENTS,
     TRUSTED,
@@ -67,8 +70,13 @@ def test_environments_are_those_that_the_user_allows(environments, tmp_path, mon
 def test_versions_are_read_where_the_model_is_computed(environments):
     options = UniversalOptions(model="matgl:some-model", environment="graphs")
     assert versions_of(options) == {one.replace("_", "-"): version for one, version in PACKAGES.items()}
+    beside = environments / "graphs" / "lib" / "python3.12" / "site-packages" / "ase-3.26.dist-info"
+    beside.mkdir()
+    (beside / "METADATA").write_text("Metadata-Version: 2.1\nName: ase\nVersion: 3.26\n")
+    assert versions_of(options)["ase"] == "3.26"
     with pytest.raises(
-        MissingPackage, match=r"'chgnet:0.3.0' in environment 'graphs' .*needs chgnet, pymatgen"
+        MissingPackage,
+        match=r"'chgnet:0.3.0' in the environment 'graphs' .*needs chgnet: pip install 'chgnet'",
     ):
         versions_of(UniversalOptions(model="chgnet:0.3.0", environment="graphs"))
 
@@ -84,21 +92,39 @@ def test_keys_hold_the_content_of_weights_not_their_place(environments, weights,
     assert Universal.rests_on(named) != Universal.rests_on(
         UniversalOptions(head="scale", model=named.model, environment="graphs")
     )
-    assert "epochs" not in Universal.rests_on(named)
+    assert not {"epochs", "ridge", "environment", "device", "model"} & Universal.rests_on(named).keys()
 
 
 def test_what_there_is_no_model_of_is_said(environments, weights, monkeypatch):
     for model, words in {
         "chgnt:0.3.0": "did you mean 'chgnet'",
         "matgl:other/model": "folder with model.pt and state.pt",
-        "matgl:": "no name",
+        "matgl:": "no whole path",
+        "matgl:~nobody-at-all/x": "no weights there",
+        f"sevenn:{'a' * 5000}": "no weights there",
     }.items():
         with pytest.raises(StudyError, match=words):
             weights_of(UniversalOptions(model=model, environment="graphs"))
     with pytest.raises(ValueError, match="PACKAGE:MODEL"):
         UniversalOptions(model="chgnet")
-    with pytest.raises(StudyError, match="expected modal="):
-        read_potential("chgnet:0.3.0,head=scale")
+
+
+def test_the_working_directory_says_nothing(environments, weights, tmp_path, monkeypatch):
+    """Neither a file of a published name there, nor a path relative to it, is what a study names."""
+    site = environments / "graphs" / "lib" / "python3.12" / "site-packages"
+    own = site / "sevenn" / "pretrained_potentials" / "SevenNet_0__11Jul2024" / "checkpoint_sevennet_0.pth"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"published")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "7net-0").write_bytes(b"another")
+    assert weights_of(UniversalOptions(model="sevenn:7net-0", environment="graphs")) == own
+    with pytest.raises(StudyError, match="whole path"):
+        weights_of(UniversalOptions(model="sevenn:./7net-0", environment="graphs"))
+
+
+def test_allowed_folders_may_be_written_in_any_way(environments, monkeypatch):
+    monkeypatch.setenv(ENVIRONMENTS, str(environments / ".." / "allowed"))
+    assert folder_of("graphs") == environments / "graphs"
 
 
 def test_weights_that_hold_code_need_trust(environments, tmp_path, monkeypatch):
@@ -122,6 +148,9 @@ def test_weights_that_hold_code_need_trust(environments, tmp_path, monkeypatch):
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"validation": 1.0}, "validation"),
         ({"regularisation": "evidence"}, "head = 'linear' only"),
+        ({"reweight": True}, "head = 'linear' only"),
+        ({"energy_weight": 0.0}, "fits energies per element"),
+        ({"energy_weight": 1.0, "force_weight": 0.0, "head": "scale"}, "fits a factor on forces"),
         ({"energy_weight": -1.0}, "energy_weight"),
     ],
 )
@@ -135,3 +164,26 @@ def test_an_environment_that_cannot_start_is_said(environments, weights):
     with pytest.raises(StudyError, match="does not start"):
         Universal(["Mo"], options).features_many([])
     assert "torch" not in sys.modules, "this process needs no PyTorch"
+
+
+@pytest.mark.parametrize("says", ["echo hello, and more than sixteen letters", "exit 3"])
+def test_a_python_that_says_something_else(environments, weights, says):
+    program = environments / "graphs" / "bin" / "python"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+    with pytest.raises(StudyError, match=r"does not answer as one: it printed b'hello|ended with 3"):
+        Universal(["Mo"], UniversalOptions(model="matgl:some-model", environment="graphs")).features_many([])
+
+
+def test_messages_are_arrays_and_plain_values_only():
+    stream = io.BytesIO()
+    send(stream, {"do": "it", "mix": np.arange(3.0), "weights": ["a"]})
+    found = receive(io.BytesIO(stream.getvalue()))
+    assert found is not None
+    assert (found["do"], found["weights"]) == ("it", ["a"])
+    assert np.array_equal(found["mix"], np.arange(3.0))
+    assert receive(io.BytesIO(stream.getvalue()[:-1])) is None
+    send(stream := io.BytesIO(), {"evil": np.array([object()])})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        receive(io.BytesIO(stream.getvalue()))

@@ -7,12 +7,20 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.build import bulk
-from crossprune.adapters.universal import Universal, UniversalOptions, UniversalPotential, read_potential
+from crossprune.adapters.universal import (
+    Universal,
+    UniversalOptions,
+    UniversalPotential,
+    link,
+    read_potential,
+)
 from crossprune.adapters.universal.link import link_to
 from crossprune.adapters.universal.places import ENVIRONMENTS, TRUSTED, place_of, python_of, weights_of
 from crossprune.harness.errors import CellCrash, DataError, StudyError
@@ -23,6 +31,20 @@ class Evil:
     def __reduce__(self):
         return (open, (sys.argv[2], "w"))
 torch.save({"state_dict": Evil(), "model_args": {}, "config": Evil()}, sys.argv[1])
+"""
+POINTERS = """
+import sys, numpy, torch
+class Kind:
+    def __reduce__(self):
+        return (numpy.dtype, ("O",))
+class Array:
+    def __reduce__(self):
+        return (numpy.ndarray, ((4,), Kind(), b"A" * 32))
+torch.save({"config": {"x": Array()}, "model_state_dict": {}}, sys.argv[1])
+"""
+AGAIN = """
+import sys, torch
+torch.save(torch.load(sys.argv[1], map_location="cpu", weights_only=False), sys.argv[2])
 """
 STRANGE = """
 import sys, torch
@@ -72,6 +94,90 @@ def test_weights_from_elsewhere_run_nothing(package, tmp_path, require_adapter):
     assert not canary.exists()
 
 
+def test_arrays_of_pointers_are_not_read(tmp_path, require_adapter):
+    require_adapter("universal")
+    run("", POINTERS, tmp_path / "weights.pth")
+    with pytest.raises(StudyError, match="arrays of kind 'O' are not read"):
+        read_potential(f"sevenn:{tmp_path / 'weights.pth'}")
+
+
+def test_weights_saved_by_a_newer_numpy_are_read(tmp_path, require_adapter):
+    require_adapter("universal")
+    source = weights_of(UniversalOptions(model="sevenn:7net-0"))
+    run("", AGAIN, source, tmp_path / "weights.pth")
+    again = read_potential(f"sevenn:{tmp_path / 'weights.pth'}").predict(bulk("Si"))
+    assert again.energy == read_potential("sevenn:7net-0").predict(bulk("Si")).energy
+
+
+def test_the_working_directory_is_not_imported(tmp_path, require_adapter, monkeypatch):
+    require_adapter("universal")
+    for name in ("ctypes", "torch", "chgnet", "types"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    while link._LINKS:  # a worker that runs has imported already
+        next(iter(link._LINKS.values())).close()
+    assert Universal(["Si"], UniversalOptions()).features(bulk("Si")).shape == (2, 64)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_weights_that_change_under_a_worker_are_refused(tmp_path, require_adapter):
+    """A file of the same size and time, too: the worker looks at what it reads."""
+    require_adapter("universal")
+    file = Path(shutil.copy(weights_of(UniversalOptions(model="chgnet:0.3.0")), tmp_path / "weights.tar"))
+    options = UniversalOptions(model=f"chgnet:{file}")
+    place, stamp = place_of(options), file.stat()
+    other = weights_of(UniversalOptions(model="chgnet:0.2.0")).read_bytes()
+    file.write_bytes(other[: stamp.st_size].ljust(stamp.st_size, b"\0"))
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    with pytest.raises(StudyError, match="the file has changed since"):
+        link_to(place)
+    with pytest.raises(StudyError, match="the file has changed since"):
+        Universal(["Si"], options).features(bulk("Si"))
+
+
+def test_an_interrupted_question_leaves_no_answer_behind(require_adapter):
+    require_adapter("universal")
+    potential = read_potential("chgnet:0.3.0")
+    small, big = bulk("Si"), bulk("Si", cubic=True).repeat(3)
+    big.rattle(0.1)
+    expected = potential.predict(small).energy
+
+    def interrupt(*ignored):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            potential.predict(big)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert potential.predict(small).energy == pytest.approx(expected, rel=1e-6)
+
+
+def test_workers_outlive_the_thread_that_started_them(require_adapter):
+    require_adapter("universal")
+    potential = read_potential("chgnet:0.2.0")
+    found = []
+    thread = threading.Thread(target=lambda: found.append(potential.predict(bulk("Si")).energy))
+    thread.start()
+    thread.join()
+    time.sleep(1.5)
+    assert potential.predict(bulk("Si")).energy == found[0]
+
+
+@pytest.mark.parametrize("name", ["do", "self", "plain", "number"])
+def test_parameters_may_not_have_any_name(name, tmp_path, require_adapter):
+    require_adapter("universal")
+    options = UniversalOptions(model="chgnet:0.3.0", head="finetune")
+    saved = UniversalPotential(["Si"], options, place_of(options), np.ones(1), np.zeros(1))
+    saved.parameters = {name: np.ones(3)}
+    saved.save(tmp_path)
+    with pytest.raises(CellCrash, match=f"no parameter '{name}'"):
+        UniversalPotential.load(tmp_path).predict(bulk("Si"))
+
+
 @pytest.mark.parametrize("package", ["diep", "matgl"])
 def test_classes_that_are_no_models_are_not_called(package, tmp_path, require_adapter):
     require_adapter("universal")
@@ -104,6 +210,10 @@ def test_what_a_model_does_not_know_is_said(require_adapter):
         read_potential("sevenn:7net-mf-0")
     with pytest.raises(StudyError, match="none; leave it out"):
         read_potential("sevenn:7net-0,modal=PBE")
+    with pytest.raises(StudyError, match="none; leave it out"):
+        read_potential("chgnet:0.3.0,modal=R2SCAN")
+    with pytest.raises(StudyError, match="no weights there"):
+        read_potential("chgnet:0.3.0,head=scale")
     with pytest.raises(StudyError, match="no graphics card"):
         read_potential("chgnet:0.3.0,device=cuda")
 
@@ -113,10 +223,10 @@ def test_a_saved_potential_belongs_to_its_weights(tmp_path, require_adapter):
     source = weights_of(UniversalOptions(model="chgnet:0.3.0"))
     file = Path(shutil.copy(source, tmp_path / "weights.tar"))
     options = UniversalOptions(model=f"chgnet:{file}")
-    UniversalPotential(["Si"], options, np.ones(1), np.zeros(1)).save(tmp_path / "saved")
+    UniversalPotential(["Si"], options, place_of(options), np.ones(1), np.zeros(1)).save(tmp_path / "saved")
     assert UniversalPotential.load(tmp_path / "saved").predict(bulk("Si")).energy < 0
     shutil.copy(weights_of(UniversalOptions(model="chgnet:0.2.0")), file)
-    with pytest.raises(DataError, match="fitted on other weights"):
+    with pytest.raises(DataError, match="was fitted on the weights"):
         UniversalPotential.load(tmp_path / "saved")
 
 
@@ -132,7 +242,7 @@ def tiny(tmp_path, other_environment, monkeypatch):
 
 def test_mace_in_an_environment_of_its_own(tiny, crystal):
     atoms, step = crystal("Si"), 1e-3
-    potential = UniversalPotential(["Si"], tiny, np.ones(1), np.zeros(1))
+    potential = UniversalPotential(["Si"], tiny, place_of(tiny), np.ones(1), np.zeros(1))
     found = potential.predict(atoms)
     moved = [atoms.copy(), atoms.copy()]
     for one, sign in zip(moved, (1, -1), strict=True):

@@ -141,6 +141,8 @@ def smoke_study(text: str, *, data: str | None = None) -> str:
             table |= {"level": 8, "iterations": 3}
         if family == "gap":
             table |= {"n_sparse": min(20, table.get("n_sparse", 20)), "pool_per_configuration": 4}
+        if family == "universal":
+            table["epochs"] = 1
         if family == "uf3":
             table["resolution_3b"] = min(6, table.get("resolution_3b", 6))
     if "properties" in study:
@@ -323,7 +325,9 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_study_runs(tmp_path, monkeypatch, needs_data, name):
+def test_every_study_runs(tmp_path, monkeypatch, needs_data, require_adapter, name):
+    if 'adapter = "universal"' in STUDIES[name]:
+        require_adapter("universal")
     if 'fitter = "pacemaker"' in STUDIES[name]:
         try:
             find_pacemaker()
