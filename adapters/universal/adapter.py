@@ -14,7 +14,7 @@ from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.universal.finetuning import parameters_for
 from crossprune.adapters.universal.link import Link, link_to, require_known
 from crossprune.adapters.universal.options import UniversalOptions
-from crossprune.adapters.universal.places import place_of, stated, versions_of
+from crossprune.adapters.universal.places import backend_of, place_of, stated, versions_of
 from crossprune.adapters.universal.potential import BATCH, UniversalPotential, has_stress, in_box
 from crossprune.harness.contract import (
     Capabilities,
@@ -74,6 +74,12 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
     def versions(cls, options: UniversalOptions) -> Mapping[str, str] | None:
         """Return the versions in the environment that computes."""
         return versions_of(options)
+
+    @classmethod
+    def lineage(cls, options: UniversalOptions) -> str:
+        """Tell networks of different authors apart: they are no kin."""
+        name, backend, model = backend_of(options)
+        return f"{cls.name}:{name}" if backend.one_kin else f"{cls.name}:{name}:{model}"
 
     @classmethod
     def is_seeded(cls, options: UniversalOptions) -> bool:
@@ -166,7 +172,9 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
     def potential(self, solution: Solution) -> UniversalPotential:
         """Make the potential; a factor that is known is 1."""
         coefficients = np.append(solution.coefficients, np.ones(self.n_known))
-        return UniversalPotential(self.elements, self.options, self._place, coefficients, solution.offsets)
+        made = UniversalPotential(self.elements, self.options, self._place, coefficients, solution.offsets)
+        made.info["factor"] = float(coefficients[-1])
+        return made
 
     def fit(
         self, prepared: Prepared, subset: IntArray, *, weights: Weights, rng: np.random.Generator
@@ -177,7 +185,9 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
             return found
         assert isinstance(found, UniversalPotential)
         parameters, info = parameters_for(self._link, found, prepared, np.sort(subset), weights, rng)
-        tuned = UniversalPotential(self.elements, self.options, found.coefficients, found.offsets, parameters)
+        tuned = UniversalPotential(
+            self.elements, self.options, self._place, found.coefficients, found.offsets, parameters
+        )
         tuned.info.update(info)
         return tuned
 

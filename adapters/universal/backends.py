@@ -18,6 +18,12 @@ class Backend:
     """Others that find neighbours for some; their versions count where they are installed."""
     published: Mapping[str, str] = field(default_factory=dict)
     """Names of models to their weights among the installed files of the package, ``*`` for any text."""
+    modals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of published models that have several levels of theory, their names."""
+    has_modals: bool = False
+    """Whether other models may have some."""
+    one_kin: bool = True
+    """Whether all models are versions of one architecture."""
     files: tuple[str, ...] = ()
     """Of weights that are a folder; empty where they are one file."""
     downloads: bool = False
@@ -41,14 +47,18 @@ BACKENDS: Mapping[str, Backend] = {
         distributions=("mace-torch", "e3nn", *COMMON),
         downloads=True,
         runs_code=True,
+        has_modals=True,
     ),
     "matgl": Backend(
         distributions=("matgl", "torch-geometric", *COMMON),
+        one_kin=False,
         files=("model.pt", "state.pt"),
         downloads=True,
     ),
     "sevenn": Backend(
         distributions=("sevenn", "e3nn", "torch-geometric", *COMMON),
+        modals={"7net-mf-0": ("PBE", "R2SCAN")},
+        has_modals=True,
         published={
             "7net-0": f"{SEVENN}/SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
             "7net-0_22may2024": f"{SEVENN}/SevenNet_0__22May2024/checkpoint_sevennet_0.pth",

@@ -24,11 +24,24 @@ PUBLISHED, FOLDER = "CROSSPRUNE_DATA", "universal"
 
 
 def backend_of(options: UniversalOptions) -> tuple[str, Backend, str]:
-    """Split ``model`` into the name of the backend, the backend and the name of the model."""
+    """Split ``model`` into the name of the backend, the backend and the name of the model.
+
+    Raises
+    ------
+    StudyError
+        If there is no such backend, or ``modal`` is missing or of no use.
+    """
     name, _, model = options.model.partition(":")
     if name not in BACKENDS:
         raise StudyError(unknown_name("backend of a universal model", name, BACKENDS))
-    return name, BACKENDS[name], model
+    backend = BACKENDS[name]
+    several = backend.modals.get(model, ())
+    if several and options.modal not in several:
+        choices = " or ".join(f'modal = "{one}"' for one in several)
+        raise StudyError(f"model {options.model!r} has several levels of theory: give {choices}")
+    if options.modal and not several and (model in backend.published or not backend.has_modals):
+        raise StudyError(f"modal is {options.modal!r}, and {options.model} has none; leave it out")
+    return name, backend, model
 
 
 def place_of(options: UniversalOptions, *, weights: Path | None = None) -> Place:

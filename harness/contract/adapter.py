@@ -171,6 +171,14 @@ class Adapter(ABC, Generic[Options]):
         return dataclasses.asdict(options)
 
     @classmethod
+    def lineage(cls, options: Any) -> str:
+        """Name what makes two descriptors kin; adapters of one family by default.
+
+        Override where options choose between descriptors that have nothing in common.
+        """
+        return cls.name
+
+    @classmethod
     def versions(cls, options: Any) -> Mapping[str, str] | None:
         """Return the packages that results rest on, with versions; None: `distributions`, as installed here.
 

@@ -225,7 +225,8 @@ class Plan:
         """Say whose descriptor chose a cell's data: random, or the model's own, its kin's, another family's.
 
         Own is the same family with the same features, whatever its fitter's options are; kin is the same
-        family with others. Where there is no model, or a control chose, nothing is said.
+        family with others (see `Adapter.lineage`). Where there is no model, or a control chose, nothing is
+        said.
         """
         if cell.choice.method.endswith(f"@{SHARES}"):
             return ""
@@ -233,7 +234,7 @@ class Plan:
             return RANDOM if cell.choice.chooser == RANDOM else ""
         chooser = self.following[cell.choice.dataset, cell.choice.chooser]
         model = self.following[cell.choice.dataset, cell.model]
-        if chooser.adapter != model.adapter:
+        if chooser.lineage != model.lineage:
             return OTHER
         return OWN if chooser.features_fingerprint == model.features_fingerprint else KIN
 

@@ -64,6 +64,11 @@ class AdapterSpec:
             require_packages(self.adapter)
         return cls(elements, self.options, isolated_atom_energies)
 
+    @property
+    def lineage(self) -> str:
+        """What makes it kin of others: see `Adapter.lineage`."""
+        return adapter_class(self.adapter).lineage(self.options)
+
     def versions(self) -> Mapping[str, str]:
         """Return the versions of the packages that the adapter's results rest on."""
         cls = adapter_class(self.adapter)

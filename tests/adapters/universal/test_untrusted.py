@@ -206,7 +206,7 @@ def test_what_a_model_does_not_know_is_said(require_adapter):
     require_adapter("universal")
     with pytest.raises(DataError, match=r"chgnet:0\.3\.0 knows 94 elements, and not Cm"):
         Universal(["Cm"], UniversalOptions()).features(bulk("Cm", "fcc", 4.9))
-    with pytest.raises(StudyError, match="the modals R2SCAN, PBE; give one"):
+    with pytest.raises(StudyError, match="several levels of theory"):
         read_potential("sevenn:7net-mf-0")
     with pytest.raises(StudyError, match="none; leave it out"):
         read_potential("sevenn:7net-0,modal=PBE")

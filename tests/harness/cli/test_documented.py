@@ -271,8 +271,10 @@ def test_every_documented_command_is_one(words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", calls(), ids=" ".join)
-def test_every_documented_command_runs(workspace, monkeypatch, needs_data, words):
+def test_every_documented_command_runs(workspace, monkeypatch, needs_data, require_adapter, words):
     needs_data(" ".join(words))
+    if any(word.startswith("universal:") for word in words):
+        require_adapter("universal")
     for option, reason in ELSEWHERE.items():
         if option in words:
             pytest.skip(reason)
