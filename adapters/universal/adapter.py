@@ -166,7 +166,7 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
             )
         factor = float(np.sum(weights * predicted * labels)) / below
         residual = rows.dense_target - factor * rows.dense[:, 0]
-        offsets = np.linalg.lstsq(rows.dense[:, 1:], residual, rcond=None)[0]
+        offsets = np.linalg.lstsq(rows.dense[:, 1:], residual, rcond=None)[0].astype(np.float64)
         return Solution(np.array([factor]), offsets, 1.0)
 
     def potential(self, solution: Solution) -> UniversalPotential:

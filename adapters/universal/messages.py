@@ -7,7 +7,7 @@ import io
 import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
@@ -22,19 +22,20 @@ PLAIN = "plain"
 """Name of the array that holds everything that is none, as JSON."""
 
 
-def send(stream: BinaryIO, message: Mapping[str, Any]) -> None:
+def send(stream: IO[bytes], message: Mapping[str, Any]) -> None:
     """Write a message."""
-    arrays = {name: one for name, one in message.items() if isinstance(one, np.ndarray)}
+    arrays: dict[str, Any] = {name: one for name, one in message.items() if isinstance(one, np.ndarray)}
     plain = {name: one for name, one in message.items() if name not in arrays}
     packed = io.BytesIO()
-    np.savez(packed, **arrays, **{PLAIN: np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)})
+    arrays[PLAIN] = np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
+    np.savez(packed, **arrays)
     content = packed.getbuffer()
     stream.write(HEAD.pack(SIGN, len(content)))
     stream.write(content)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> dict[str, Any] | None:
+def receive(stream: IO[bytes]) -> dict[str, Any] | None:
     """Read a message; None if the other end is gone, `ValueError` if it says something else."""
     head = stream.read(HEAD.size)
     if len(head) < HEAD.size:

@@ -113,7 +113,8 @@ class UniversalPotential(LinearPotential):
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
         np.savetxt(folder / NUMBERS, np.concatenate([self.offsets, self.coefficients]))
         if self.parameters:
-            np.savez(folder / PARAMETERS, **self.parameters)
+            arrays: dict[str, Any] = dict(self.parameters)
+            np.savez(folder / PARAMETERS, **arrays)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

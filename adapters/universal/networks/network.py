@@ -129,7 +129,8 @@ def _gradients(
 
 
 def _numbers(tensor: torch.Tensor) -> NDArray[np.float64]:
-    return tensor.detach().cpu().numpy().astype(np.float64)
+    numbers: NDArray[np.float64] = tensor.detach().cpu().numpy().astype(np.float64)
+    return numbers
 
 
 def _voigt(by_strain: NDArray[np.float64], volume: float) -> NDArray[np.float64]:
