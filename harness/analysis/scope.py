@@ -143,10 +143,10 @@ def warning(results: pd.DataFrame) -> str:
 
 
 def n_owners(results: pd.DataFrame) -> int:
-    """Count the descriptors that choose for models of their own."""
+    """Count the descriptors that choose for models of their own; models that share one count once."""
     table = results.drop_duplicates(["chooser", "method", "model"])
-    relation = relation_of(labelled(table))
-    return int(table.loc[(relation == OWN).to_numpy(), "model"].nunique())
+    own = table[(relation_of(labelled(table)) == OWN).to_numpy()]
+    return int(own.drop_duplicates("model")["chooser"].nunique())
 
 
 def too_few(n_own: int) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.analysis.cells import partial_errors
 from crossprune.harness.analysis.ranks import ranks
-from crossprune.harness.analysis.scope import scope
+from crossprune.harness.analysis.scope import n_owners, scope
 
 FORCE = "force_mae_ev_per_angstrom"
 MODELS = ("ace", "gap", "snap")
@@ -35,9 +35,11 @@ def test_models_that_share_a_descriptor_are_one_of_it():
     twin = results[results["model"] == "snap"].assign(model="linear")
     results["relation"] = np.where(results["chooser"] == results["model"], "own", "other")
     twin["relation"] = np.where(twin["chooser"] == "snap", "own", "other")
-    found = scope(partial_errors(pd.concat([results, twin]), FORCE, "test"))
+    both = pd.concat([results, twin])
+    found = scope(partial_errors(both, FORCE, "test"))
     assert found["n_descriptors"].tolist() == [3]
     assert found["ratio"].item() == pytest.approx(0.8, rel=0.01)
+    assert n_owners(both) == 3
 
 
 def test_kin_leaves_a_square_of_the_others():
