@@ -17,6 +17,8 @@ from crossprune.adapters.universal.networks.network import Forward, Network, req
 
 STATE, ARGUMENTS = "state.pt", "model.pt"
 CLASS, MODULE = "@class", "@module"
+OLD = "element_refs.onehot"
+"""A buffer that only weights of matgl 1 and 2 have."""
 OWNER = "materialyze"
 """Whose models `Matgl.download` fetches."""
 
@@ -56,7 +58,9 @@ class Graphs(Network):
         potential = self.parts().potential(
             **{name: one for name, one in arguments.items() if not name.startswith("@")}
         )
-        found = potential.load_state_dict(safe_load(contents[1]), strict=False)
+        state = safe_load(contents[1])
+        self._is_old = OLD in state
+        found = potential.load_state_dict(state, strict=False)
         own = {name for name, _ in potential.named_parameters()}
         if missing := sorted(own & set(found.missing_keys)):
             raise ValueError(f"{STATE} lacks {', '.join(missing[:3])} of {len(missing)} parameters")
@@ -82,7 +86,20 @@ class Graphs(Network):
         self._seen = first if isinstance(first, torch.Tensor) else first.node_feat
 
     def graph(self, atoms: Atoms) -> Any:
-        """Return the graph, the cell and the state."""
+        """Return the graph, the cell and the state.
+
+        Raises
+        ------
+        ValueError
+            If there are several elements, and the weights are of a matgl that summed messages at the other
+            end of an edge: matgl 3 and 4 read them as their own, and are off by electronvolts.
+        """
+        if self._is_old and len(set(atoms.numbers.tolist())) > 1:
+            raise ValueError(
+                "these weights were written by matgl 1 or 2, which summed messages at the other end of an "
+                "edge; this version gives wrong energies of several elements by them (MgO: -2.0 eV/atom, "
+                "where they mean -6.0); take them for one element, or weights of matgl 3 or later"
+            )
         wrapped = atoms.copy()
         wrapped.wrap()  # images are searched around where atoms lie
         graph, cell, state = self._converter.get_graph(wrapped)
