@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +21,44 @@ OLD = "element_refs.onehot"
 """A buffer that only weights of matgl 1 and 2 have."""
 OWNER = "materialyze"
 """Whose models `Matgl.download` fetches."""
+
+
+def turn_edges(model: Any) -> bool:
+    """Let a model sum messages at the other end of each edge, as its weights of matgl 1 or 2 were trained.
+
+    matgl 3 and 4 read such weights as their own. Crystals of one element do not notice; M3GNet-MP puts MgO at
+    -2.04 eV/atom and its nitrides and halides as far off, in matgl's own calculator as well, where it means
+    -5.96. Columns of a weight are exchanged where it sees one end and then the other.
+
+    Returns
+    -------
+    bool
+        Whether it is known how, which is so for M3GNet and TensorNet.
+    """
+    kind = type(model).__name__
+    if kind == "M3GNet":
+        for layer in model.graph_layers:
+            conv, width = layer.conv, int(model.embedding.layer_node_embedding.embedding_dim)
+            for first in (conv.node_update_func.layers[0], conv.node_update_func.gates[0]):
+                _exchange(first.weight, width)
+            conv.node_update_ = _with_turned_edges(conv.node_update_)
+    elif kind == "TensorNet":
+        _exchange(model.tensor_embedding.emb2.weight, model.tensor_embedding.emb2.in_features // 2)
+    return kind in ("M3GNet", "TensorNet")
+
+
+def _exchange(weight: torch.Tensor, width: int) -> None:
+    with torch.no_grad():
+        first = weight[:, :width].clone()
+        weight[:, :width] = weight[:, width : 2 * width]
+        weight[:, width : 2 * width] = first
+
+
+def _with_turned_edges(update: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    def turned(edge_index: torch.Tensor, *others: Any, **named: Any) -> torch.Tensor:
+        return update(edge_index.flip(0), *others, **named)
+
+    return turned
 
 
 @dataclass(frozen=True)
@@ -59,8 +97,8 @@ class Graphs(Network):
             **{name: one for name, one in arguments.items() if not name.startswith("@")}
         )
         state = safe_load(contents[1])
-        self._is_old = OLD in state
         found = potential.load_state_dict(state, strict=False)
+        self._is_misread = OLD in state and not turn_edges(potential.model)
         own = {name for name, _ in potential.named_parameters()}
         if missing := sorted(own & set(found.missing_keys)):
             raise ValueError(f"{STATE} lacks {', '.join(missing[:3])} of {len(missing)} parameters")
@@ -86,19 +124,11 @@ class Graphs(Network):
         self._seen = first if isinstance(first, torch.Tensor) else first.node_feat
 
     def graph(self, atoms: Atoms) -> Any:
-        """Return the graph, the cell and the state.
-
-        Raises
-        ------
-        ValueError
-            If there are several elements, and the weights are of a matgl that summed messages at the other
-            end of an edge: matgl 3 and 4 read them as their own, and are off by electronvolts.
-        """
-        if self._is_old and len(set(atoms.numbers.tolist())) > 1:
+        """Return the graph, the cell and the state."""
+        if self._is_misread and len(set(atoms.numbers.tolist())) > 1:
             raise ValueError(
-                "these weights were written by matgl 1 or 2, which summed messages at the other end of an "
-                "edge; this version gives wrong energies of several elements by them (MgO: -2.0 eV/atom, "
-                "where they mean -6.0); take them for one element, or weights of matgl 3 or later"
+                "these weights were written by matgl 1 or 2, and how to read them for several elements is not "
+                "known of this kind of model; take weights of matgl 3 or later"
             )
         wrapped = atoms.copy()
         wrapped.wrap()  # images are searched around where atoms lie

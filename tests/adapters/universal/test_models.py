@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from crossprune.adapters.universal import Universal, UniversalOptions, UniversalPotential
+from ase.build import bulk
+from crossprune.adapters.universal import Universal, UniversalOptions, UniversalPotential, read_potential
 from crossprune.adapters.universal.link import link_to
 from crossprune.adapters.universal.places import place_of
 from crossprune.harness.checks.subject import random_rotation, rotated
@@ -64,6 +65,9 @@ def test_features_are_invariant_and_tell_atoms_apart(options, crystal):
 
 
 def test_numbers_are_those_of_the_package(options, crystal):
+    """But for M3GNet, whose weights matgl 4 misreads: its oracle is below."""
+    if "M3GNet" in options["model"]:
+        pytest.skip("matgl reads the weights of M3GNet in another way than they were trained")
     atoms = crystal("Mo")
     found = zero_shot(options, "Mo").predict(atoms)
     atoms.calc = calculator_of(**options)
@@ -117,3 +121,48 @@ def test_what_the_worker_says_of_a_model(options):
     assert {"Mo", "Si", "Li", "Ta", "In", "P", "Nb", "W"} <= set(facts["elements"])
     assert 4.0 <= facts["cutoff"] <= 6.0
     assert 2e5 < facts["n_parameters"] < 2e6
+
+
+LATTICES = {
+    ("Mo", "bcc"): 3.16398,
+    ("Si", "diamond"): 5.45671,
+    ("C", "diamond"): 3.57685,
+    ("GaAs", "zincblende"): 5.75044,
+    ("AlP", "zincblende"): 5.51519,
+    ("TiN", "rocksalt"): 4.2567,
+    ("NbN", "rocksalt"): 4.44784,
+    ("NaCl", "rocksalt"): 5.69132,
+    ("MgO", "rocksalt"): 4.26133,
+    ("CsCl", "cesiumchloride"): 4.20103,
+}
+"""Å; what the authors of M3GNet-MP-2021.2.8 computed with its weights: its README, column "Predicted a"."""
+
+
+@pytest.mark.parametrize(("crystal", "published"), LATTICES.items(), ids=lambda one: str(one))
+def test_lattice_parameters_are_those_of_the_authors(crystal, published, data_folder, require_adapter):
+    require_adapter("universal")
+    data_folder("universal")
+    potential = read_potential("matgl:M3GNet-MP-2021.2.8-PES")
+    lengths = published * np.linspace(0.98, 1.02, 9)
+    energies = potential.predict_many([bulk(*crystal, a=length) for length in lengths]).energies
+    found = np.roots(np.polyder(np.polyfit(lengths - published, energies, 4)))
+    minimum = min(found[np.isreal(found)].real, key=abs) + published
+    assert minimum == pytest.approx(published, abs=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("M3GNet-MP-2021.2.8-PES", {"MgO": -5.95, "TiN": -9.80, "NaCl": -3.39}),
+        ("M3GNet-MatPES-PBE-v2025.1-PES", {"MgO": -5.95, "TiN": -9.80, "NaCl": -3.39}),
+        ("TensorNet-MatPES-PBE-v2025.1-PES", {"MgO": -5.95, "TiN": -9.80, "NaCl": -3.39}),
+    ],
+)
+def test_compounds_have_the_energies_of_their_data(model, expected, data_folder, require_adapter):
+    """PBE of the Materials Project without corrections, eV/atom; matgl's reading is off by up to 7."""
+    require_adapter("universal")
+    data_folder("universal")
+    potential = read_potential(f"matgl:{model}")
+    for (name, energy), length in zip(expected.items(), (4.25, 4.24, 5.69), strict=True):
+        found = potential.predict(bulk(name, "rocksalt", a=length)).energy / 2
+        assert found == pytest.approx(energy, abs=0.12), name

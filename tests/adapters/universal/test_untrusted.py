@@ -230,16 +230,6 @@ def test_a_saved_potential_belongs_to_its_weights(tmp_path, require_adapter):
         UniversalPotential.load(tmp_path / "saved")
 
 
-def test_weights_that_matgl_misreads_are_refused_for_compounds(data_folder, require_adapter):
-    """M3GNet puts MgO at -5.96 eV/atom, and matgl's reading of its weights at -2.04."""
-    require_adapter("universal")
-    data_folder("universal")
-    potential = read_potential("matgl:M3GNet-MP-2021.2.8-PES")
-    assert potential.predict(bulk("Si", a=5.47)).energy / 2 == pytest.approx(-5.419, abs=0.002)
-    with pytest.raises(CellCrash, match="wrong energies of several elements"):
-        potential.predict(bulk("MgO", "rocksalt", a=4.25))
-
-
 @pytest.fixture
 def tiny(tmp_path, other_environment, monkeypatch):
     """Return options of a MACE of random parameters, in an environment of its own."""
