@@ -127,8 +127,8 @@ class Graphs(Network):
         """Return the graph, the cell and the state."""
         if self._is_misread and len(set(atoms.numbers.tolist())) > 1:
             raise ValueError(
-                "these weights were written by matgl 1 or 2, and how to read them for several elements is not "
-                "known of this kind of model; take weights of matgl 3 or later"
+                "these weights were written by matgl 1 or 2, and how to read them for several elements is "
+                "not known of this kind of model; take weights of matgl 3 or later"
             )
         wrapped = atoms.copy()
         wrapped.wrap()  # images are searched around where atoms lie
