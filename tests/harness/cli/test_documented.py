@@ -113,7 +113,7 @@ def words_of(command: str) -> list[str]:
     for word in shlex.split(re.sub(r"[][]", " ", command)):
         bare = word.strip("<>")
         one = OF_ONE_COMMAND.get((words[0] if words else "", bare), PLACEHOLDERS.get(bare, bare))
-        if re.search(r"(?<![A-Z_$])[A-Z]{3,}(?![A-Z0-9_])", one):
+        if re.search(r"(?<![A-Z_$=])[A-Z]{3,}(?![A-Z0-9_])", one):
             raise ValueError(f"{command}: what does {word!r} stand for? see PLACEHOLDERS")
         words.append(one)
     return words
