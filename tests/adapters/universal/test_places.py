@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
 import sys
 
 import numpy as np
@@ -178,7 +179,11 @@ def test_an_environment_that_cannot_start_is_said(environments, weights):
     options = UniversalOptions(model="matgl:some-model", environment="graphs")
     with pytest.raises(StudyError, match="does not start"):
         Universal(["Mo"], options).features_many([])
-    assert "torch" not in sys.modules, "this process needs no PyTorch"
+
+
+def test_this_side_of_the_pipe_needs_no_pytorch():
+    code = "import sys, crossprune.adapters.universal; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("says", ["echo hello, and more than sixteen letters", "exit 3"])
