@@ -71,10 +71,8 @@ def readings() -> None:
         for formula, (kind, length) in CRYSTALS.items():
             atoms = bulk(formula, kind, a=length)
             atoms.calc = theirs
-            ours = potential.predict(atoms).energy / len(atoms)
-            print(
-                f"{name}, {formula}: {ours:.2f} eV/atom, by matgl {atoms.get_potential_energy() / len(atoms):.2f}"
-            )
+            ours, other = potential.predict(atoms).energy, atoms.get_potential_energy()
+            print(f"{name}, {formula}: {ours / len(atoms):.2f} eV/atom, by matgl {other / len(atoms):.2f}")
 
 
 if __name__ == "__main__":
