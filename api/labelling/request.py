@@ -16,7 +16,7 @@ from crossprune.harness.selection.methods import BUDGETS, method_of
 
 ALL = "all"
 """As a number, every frame that can be chosen; as a chooser, every family that describes and fits."""
-OF_LABELS = ("gradient_fps", "energy_spread", "force_spread")
+OF_LABELS = ("gradient_fps", "energy_spread", "force_spread", "force_highest", "force_lowest")
 """Methods that look at labels."""
 REAL = (int, float, np.integer, np.floating)
 

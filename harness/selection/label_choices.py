@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from crossprune.harness.contract import IntArray
+from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.farthest import farthest_point
 
@@ -27,12 +27,37 @@ def label_spread(
     ValueError
         If the candidates carry no such labels.
     """
-    values = getattr(candidates, label)
-    if values is None:
-        raise ValueError(f"a spread of {label} needs them, and these candidates have none")
+    values = _labels(label, candidates)
     line = Candidates(values[:, None], np.arange(len(values) + 1), scaling="none", given=candidates.given)
     return farthest_point(line, n_chosen, rng)
 
 
+def by_force(
+    sign: Literal[1, -1], candidates: Candidates, n_chosen: int, rng: np.random.Generator
+) -> IntArray:
+    """Take the largest mean forces (sign 1), or the smallest (-1), first; ties are broken at random.
+
+    Larger budgets contain smaller ones.
+
+    Raises
+    ------
+    ValueError
+        If the candidates carry no forces.
+    """
+    forces = _labels("mean_forces", candidates)
+    order, given = candidates.shuffled(rng)
+    free = np.delete(order, given)
+    return free[np.argsort(-sign * forces[free], kind="stable")][:n_chosen]
+
+
+def _labels(label: Literal["energies", "mean_forces"], candidates: Candidates) -> FloatArray:
+    values: FloatArray | None = getattr(candidates, label)
+    if values is None:
+        raise ValueError(f"a choice by {label} needs them, and these candidates have none")
+    return values
+
+
 energy_spread = partial(label_spread, "energies")
 force_spread = partial(label_spread, "mean_forces")
+force_highest = partial(by_force, 1)
+force_lowest = partial(by_force, -1)

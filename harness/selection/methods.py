@@ -16,7 +16,12 @@ from crossprune.harness.selection.determinantal import dpp
 from crossprune.harness.selection.direct import direct
 from crossprune.harness.selection.entropy import entropy_greedy, set_cover
 from crossprune.harness.selection.farthest import farthest_environment, farthest_point, gradient_guided
-from crossprune.harness.selection.label_choices import energy_spread, force_spread
+from crossprune.harness.selection.label_choices import (
+    energy_spread,
+    force_highest,
+    force_lowest,
+    force_spread,
+)
 from crossprune.harness.selection.local_design import local_grade
 from crossprune.harness.selection.maxvol import maxvol
 from crossprune.harness.selection.optimal_design import d_optimal, d_optimal_exchange, leverage
@@ -75,6 +80,8 @@ METHODS: dict[str, Method] = {
     "stratified": Method(stratified, described=False, pooled=False, masks=True),
     "energy_spread": Method(energy_spread, described=False, pooled=False, conditional=True),
     "force_spread": Method(force_spread, described=False, pooled=False, conditional=True),
+    "force_highest": Method(force_highest, described=False, pooled=False, conditional=True),
+    "force_lowest": Method(force_lowest, described=False, pooled=False, conditional=True),
     "fps": Method(farthest_point, conditional=True),
     "fps_atoms": Method(farthest_environment, pooled=False, conditional=True, masks=True),
     "gradient_fps": Method(gradient_guided, nested=False),

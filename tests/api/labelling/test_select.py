@@ -11,7 +11,8 @@ from crossprune.harness.selection.methods import METHODS, choose
 from crossprune.labelling import select as module
 from scipy.spatial.distance import cdist
 
-UNLABELLED = sorted(set(METHODS) - {"gradient_fps", "energy_spread", "force_spread"})
+OF_LABELS = {"gradient_fps", "energy_spread", "force_spread", "force_highest", "force_lowest"}
+UNLABELLED = sorted(set(METHODS) - OF_LABELS)
 
 
 def points(pool, options, label="small"):

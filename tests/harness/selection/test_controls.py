@@ -44,6 +44,28 @@ def test_labels_are_spread_as_farthest_points_of_one_column(method, label):
         pick(method, 2, replace(candidates, **{label: None}))
 
 
+@pytest.mark.parametrize(("method", "sign"), [("force_highest", -1), ("force_lowest", 1)])
+def test_forces_are_taken_by_size_whatever_the_seed(method, sign):
+    candidates = sample()
+    expected = np.argsort(sign * candidates.mean_forces)
+    for seed in range(3):
+        assert pick(method, 40, candidates, seed) == expected.tolist()
+        assert pick(method, 7, candidates, seed) == expected[:7].tolist()
+    completed = pick(method, 5, replace(candidates, given=expected[:3]))
+    assert completed == expected[3:8].tolist()
+    with pytest.raises(ValueError, match="these candidates have none"):
+        pick(method, 2, replace(candidates, mean_forces=None))
+
+
+def test_equal_forces_are_drawn_at_random():
+    """Perfect crystals, whose forces are zero by symmetry, are not taken in the order of the file."""
+    candidates = replace(sample(), mean_forces=np.repeat([0.0, 1.0], 20))
+    draws = [pick("force_lowest", 10, candidates, seed) for seed in range(200)]
+    assert max(map(max, draws)) < 20
+    counts = np.bincount(np.concatenate(draws), minlength=20)
+    assert abs(counts - 100).max() < 35  # five deviations of a binomial
+
+
 def test_energies_are_spread_beyond_what_composition_explains():
     """Of two elements at −5 and −9 eV, strain decides and not composition."""
     rng = np.random.default_rng(1)
