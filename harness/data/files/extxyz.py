@@ -21,6 +21,8 @@ from ase.io.extxyz import key_val_dict_to_str, key_val_str_to_dict, read_xyz
 from crossprune.harness.errors import DataError
 
 OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error)
+"""What a truncated or damaged file raises when it is decompressed."""
 PROPERTIES = re.compile(r"""(?<!\S)Properties=(?:"([^"]*)"|'([^']*)'|(\S+))""")
 NUMBER = re.compile(r"[-+]?\d*\.(\d+)(?:[eEdD][-+]?(\d+))?")
 FORTRAN = re.compile(r"(?<![\w.])[-+]?\d*\.?\d+[dD][-+]?\d+(?![\w.])")
@@ -195,7 +197,7 @@ class _Reader:
             packed = error.object[:2] == b"\x1f\x8b"
             remedy = "give it the ending .xyz.gz" if packed else "save it as UTF-8: iconv -f latin1 -t utf-8"
             raise self._broken(f"not UTF-8 after this line: {error.reason}", remedy) from None
-        except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        except BROKEN as error:
             raise self._broken(f"{type(error).__name__} after this line: {error}") from None
 
     def _text(self, line: str) -> list[str]:

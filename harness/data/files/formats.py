@@ -1,4 +1,4 @@
-"""Read labelled frames from a file of the user's: extended XYZ, ASE databases, mlearn's JSON."""
+"""Read labelled frames from a file of the user's: extended XYZ, ASE databases, two kinds of JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
+from crossprune.harness.data.files.compounds import is_compounds, read_compounds
 from crossprune.harness.data.files.extxyz import OPENERS, read_frames
 from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required, without_labels
 from crossprune.harness.data.files.mlearn import is_mlearn, read_json, read_mlearn
@@ -20,7 +21,8 @@ from crossprune.harness.data.validation import check_frame
 from crossprune.harness.errors import DataError, StudyError
 
 XYZ_SUFFIXES = (".xyz", ".extxyz")
-DATABASE_SUFFIXES = (".db", ".json")
+JSON = ".json"
+DATABASE_SUFFIXES = (".db", JSON)
 LEFT_OUT = (
     "stress labels left out: the order of the shear components in mlearn's schema differs between files; "
     "the cards of the published sets know it"
@@ -28,7 +30,7 @@ LEFT_OUT = (
 
 
 def read_file(path: Path, keys: Keys) -> Reading:
-    """Read an extended-XYZ file (compressed or not), an ASE database, or a JSON file of mlearn's schema.
+    """Read an extended-XYZ file (compressed or not), an ASE database, or JSON of mlearn or of compounds.
 
     Raises
     ------
@@ -55,7 +57,7 @@ def read_files(files: Sequence[tuple[Path, str | None]], keys: Keys) -> Reading:
     notes: list[str] = []
     for path, part in files:
         check_file(path)
-        if path.suffix == ".json" and is_mlearn(document := read_json(path)):
+        if _suffix(path) == JSON and is_mlearn(document := read_json(path)):
             reading = _reading_of_mlearn(path, document, keys)
             records += [replace(one, part=part) for one in reading.records]
             notes += reading.notes
@@ -145,7 +147,7 @@ def check_file(path: Path) -> None:
     suffix = _suffix(path)
     if suffix not in XYZ_SUFFIXES + DATABASE_SUFFIXES:
         allowed = ", ".join(XYZ_SUFFIXES + DATABASE_SUFFIXES)
-        raise DataError(f"{path}: unknown kind of file; allowed: {allowed} (.xyz also compressed)")
+        raise DataError(f"{path}: unknown kind of file; allowed: {allowed} (.xyz and .json also compressed)")
     if not is_file(path):
         where = "" if path.is_absolute() else f" in {Path.cwd()}, from where paths are counted"
         raise DataError(f"no such file: {path}{where}")
@@ -158,7 +160,7 @@ def _suffix(path: Path) -> str:
     suffixes = path.suffixes
     if suffixes and suffixes[-1] in OPENERS:
         inner = suffixes[-2] if len(suffixes) > 1 else ""
-        return inner if inner in XYZ_SUFFIXES else suffixes[-1]
+        return inner if inner in (*XYZ_SUFFIXES, JSON) else suffixes[-1]
     return suffixes[-1] if suffixes else ""
 
 
@@ -173,12 +175,15 @@ def frames_of(path: Path) -> Iterator[tuple[Atoms, str]]:
     if is_xyz(path):
         yield from read_frames(path)
         return
-    if path.suffix == ".json" and is_mlearn(document := read_json(path)):
-        records = _of_mlearn(path, document)
-        yield from ((one.atoms, one.place) for one in records)
-        return
-    if path.suffix == ".json":
-        _check_json_database(path)
+    if _suffix(path) == JSON:
+        document = read_json(path)
+        if is_mlearn(document):
+            yield from ((one.atoms, one.place) for one in _of_mlearn(path, document))
+            return
+        if is_compounds(document):
+            yield from read_compounds(path, document)
+            return
+        _check_json_database(path, document)
     else:
         _check_database(path)
     import ase.db  # only here: longer to import than most files take to read
@@ -196,13 +201,15 @@ def frames_of(path: Path) -> Iterator[tuple[Atoms, str]]:
         ) from None
 
 
-def _check_json_database(path: Path) -> None:
-    document = read_json(path)
+def _check_json_database(path: Path, document: Any) -> None:
     if not isinstance(document, dict) or not isinstance(document.get("ids"), list):
         raise DataError(
             f"{path}: JSON, but neither an ASE database nor a list of structures in mlearn's schema "
-            "(structure, outputs); convert it, for instance to extended XYZ with ase.io.write"
+            "(structure, outputs), nor compounds with frames (structure, vasp_e, vasp_f); convert it, for "
+            "instance to extended XYZ with ase.io.write"
         )
+    if path.suffix != JSON:
+        raise DataError(f"{path}: a compressed ASE database; decompress it")
     missing = [one for one in document["ids"] if str(one) not in document]
     if missing:
         raise DataError(f"{path}: row {missing[0]} of the database is missing; write the file again")

@@ -11,17 +11,20 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms, units
+from crossprune.harness.data.files.extxyz import BROKEN, OPENERS
 from crossprune.harness.data.frames import label
 from crossprune.harness.data.records import Record
 from crossprune.harness.data.validation import check_frame
 from crossprune.harness.errors import DataError
 
+FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+"""What a broken entry raises."""
 ASE_ORDER = ("xx", "yy", "zz", "yz", "xz", "xy")
 KBAR = 0.1 * units.GPa
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file, compressed or not.
 
     Raises
     ------
@@ -29,12 +32,13 @@ def read_json(path: Path) -> Any:
         If it is truncated, no JSON, or nested too deeply to be data.
     """
     try:
-        return json.loads(path.read_bytes())
+        with OPENERS.get(path.suffix, open)(path, "rb") as file:
+            return json.loads(file.read())
     except RecursionError:
         raise DataError(
             f"{path}: nested too deeply to be a data set; give a file with labelled structures"
         ) from None
-    except ValueError as error:
+    except (ValueError, *BROKEN) as error:
         raise DataError(
             f"{path} is truncated or not JSON ({error}); fetch it again, or write it again"
         ) from None
@@ -85,7 +89,7 @@ def read_mlearn(
             group = str(entry["group"]) if group_from == "entry" else path.stem
             order = None if stress_order is None else stress_order_of.get(group, stress_order)
             frame = _entry_frame(entry, group, stress_key, order)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except FAULTS as error:
             raise DataError(
                 f"{place}: not an entry of the mlearn schema ({type(error).__name__}: {error}); "
                 "fetch the file again"
@@ -96,15 +100,20 @@ def read_mlearn(
     return records
 
 
-def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: Sequence[str] | None) -> Atoms:
-    sites = entry["structure"]["sites"]
-    outputs = entry["outputs"]
-    atoms = Atoms(
-        symbols=[site["species"][0]["element"] for site in sites],
+def atoms_of(structure: dict[str, Any]) -> Atoms:
+    """Make a periodic structure of what pymatgen writes, without pymatgen; a broken one raises `FAULTS`."""
+    sites = structure["sites"]
+    return Atoms(
+        symbols=[species["element"] for site in sites for (species,) in [site["species"]]],
         positions=[site["xyz"] for site in sites],
-        cell=entry["structure"]["lattice"]["matrix"],
+        cell=structure["lattice"]["matrix"],
         pbc=True,
     )
+
+
+def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: Sequence[str] | None) -> Atoms:
+    outputs = entry["outputs"]
+    atoms = atoms_of(entry["structure"])
     if isinstance(outputs["energy"], bool) or np.asarray(outputs["forces"]).dtype == bool:
         raise TypeError("energy and forces must be numbers, not true or false")
     stress = None

@@ -260,3 +260,58 @@ def test_a_place_in_a_trajectory_is_finite(tmp_path, frames):
     write(tmp_path / "a.xyz", frames, format="extxyz")
     with pytest.raises(DataError, match=r"frame 0: 'step' \(order_key\) is nan; give a finite number"):
         read_file(tmp_path / "a.xyz", Keys(order="step"))
+
+
+def compounds(frames):
+    """As Deng 2025 publishes them: compounds, frames, structures as pymatgen writes them, labels of VASP."""
+    found: dict[str, dict[str, dict]] = {}
+    for number, atoms in enumerate(frames):
+        sites = [
+            {"species": [{"element": symbol, "occu": 1}], "abc": [0, 0, 0], "xyz": place}
+            for symbol, place in zip(atoms.symbols, atoms.positions.tolist(), strict=True)
+        ]
+        structure = {"@class": "Structure", "lattice": {"matrix": atoms.cell.tolist()}, "sites": sites}
+        labels = {"vasp_e": energy_of(atoms), "vasp_f": forces_of(atoms).tolist(), "vasp_s": [[0.0] * 3] * 3}
+        found.setdefault(f"wbm-{number % 2}", {})[f"frame-{number}"] = {"structure": structure, **labels}
+    return found
+
+
+@pytest.mark.parametrize("name", ["states.json", "states.json.gz"])
+def test_compounds_are_groups(tmp_path, frames, name):
+    """Energies and forces come as they are; stress of unknown sign is left out."""
+    path, opener = tmp_path / name, gzip.open if name.endswith("gz") else open
+    with opener(path, "wt") as file:
+        json.dump(compounds(frames), file)
+    read = [record.atoms for record in read_file(path, Keys()).records]
+    assert [group_of(atoms) for atoms in read] == ["wbm-0"] * 3 + ["wbm-1"] * 3
+    for atoms, frame in zip(read, frames[::2] + frames[1::2], strict=True):
+        assert atoms.get_chemical_formula() == "Cu4"
+        assert atoms.pbc.all()
+        np.testing.assert_allclose(atoms.positions, frame.positions)
+        np.testing.assert_allclose(atoms.cell, frame.cell)
+        assert energy_of(atoms) == energy_of(frame)
+        np.testing.assert_array_equal(forces_of(atoms), forces_of(frame))
+        assert stress_of(atoms) is None
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda frame: frame.pop("vasp_e"), "not a frame with structure, vasp_e and vasp_f"),
+        (
+            lambda frame: frame["structure"]["sites"][0]["species"].append({"element": "Au"}),
+            "too many values",
+        ),
+        (lambda frame: frame["vasp_f"].pop(), "forces"),
+        (lambda frame: frame.update(vasp_f=[[float("nan")] * 3] * 4), "not finite|NaN|nan"),
+    ],
+    ids=["energy", "disorder", "forces", "nan"],
+)
+def test_broken_compound(tmp_path, frames, break_it, message):
+    document = compounds(frames)
+    break_it(document["wbm-1"]["frame-3"])
+    path = tmp_path / "states.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=message) as fault:
+        read_file(path, Keys())
+    assert "frame-3 of wbm-1" in str(fault.value)

@@ -1,0 +1,273 @@
+"""The tables and the figure of docs/studies/softening.md, from the folders of its studies.
+
+Run it as python docs/softening_study.py FOLDER..., folders of crossprune run studies/softening-*.toml: each
+is told by what it holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import crossprune
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from crossprune.harness.analysis.cells import way_of
+from crossprune.harness.analysis.spaces.predictions import predicted
+from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.engine.stored import stored_dataset, stored_subset
+from crossprune.harness.evaluation.softening.intervals import median_interval
+from crossprune.harness.evaluation.softening.slopes import Forces, scale, sums_of, tells
+from crossprune.harness.store.objects import Store
+
+IMAGES = Path(__file__).parent / "images"
+PAIRS = (
+    ("m3gnet-mp", "m3gnet-matpes"),
+    ("m3gnet-mp", "tensornet-matpes"),
+    ("chgnet-0.2.0", "chgnet-0.3.0"),
+    ("7net-0", "7net-l3i5"),
+)
+"""Two models on the same frames; the first pair is what the study was written for."""
+SCALED = "-scale"
+"""Ends the names of models with a factor."""
+MARGIN, N_RESAMPLES = 0.05, 2000
+"""Errors that differ by less are alike."""
+
+
+def said(middle: float, low: float, high: float) -> str:
+    """Write a number with its interval."""
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
+
+
+def show(title: str, rows: Sequence[dict[str, object]]) -> None:
+    """Print a table as the page has it."""
+    print(f"\n## {title}\n")
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|" + "---|" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(str(one) for one in row.values()) + " |")
+
+
+def by_group(table: pd.DataFrame, columns: str) -> None:
+    """Print the median c of every group, a table per data set."""
+    for name, mine in table[table["group"] != "all"].groupby("dataset", sort=False):
+        wide = mine.pivot_table(index="group", columns=columns, values="median_scale", sort=False)
+        rows = [{"group": group, **line.map("{:.2f}".format)} for group, line in wide.iterrows()]
+        show(f"Median c by group: {name}", rows)
+
+
+class Run:
+    """A finished run and what its fits predicted."""
+
+    def __init__(self, folder: str) -> None:
+        self.root = Path(folder).resolve()
+        asked = "group == 'all' and split == 'test' and status == 'done'"
+        self.cells = crossprune.results(folder).query(asked)
+
+    def unseen(self, row: pd.Series, *, parts: Sequence[str] = ("train", "test")) -> IntArray:
+        """Return the frames of some parts that a fit did not see."""
+        data = stored_dataset(self.root, row["dataset_key"])
+        frames = np.concatenate([data.indices(part) for part in parts])
+        return np.setdiff1d(frames, stored_subset(self.root, row["fit_key"]))
+
+    def forces(self, row: pd.Series, chosen: IntArray) -> Forces:
+        """Return what was predicted for frames, beside their labels."""
+        frames = stored_dataset(self.root, row["dataset_key"]).frames
+        sizes = np.array([len(atoms) for atoms in frames])
+        found = predicted(Store(self.root).path("fit", row["fit_key"]), chosen, sizes)[1]
+        return Forces(np.concatenate([frames[one].get_forces() for one in chosen]), found, sizes[chosen])
+
+    def errors(self, row: pd.Series, chosen: IntArray) -> FloatArray:
+        """Sum the absolute errors of force components in each frame, eV/Å."""
+        forces = self.forces(row, chosen)
+        wrong = np.abs(forces.predicted - forces.reference).sum(axis=1)
+        return np.bincount(forces.owner, wrong, minlength=len(chosen))
+
+
+def zero_shot(folder: str) -> None:
+    """Print what every model says of softness, and draw it."""
+    table = crossprune.softening_of_run(folder, split="test").table
+    everything = table[table["group"] == "all"]
+    rows = [
+        {
+            "data": row["dataset"],
+            "model": row["model"],
+            "median c": said(*row[["median_scale", "median_scale_low", "median_scale_high"]]),
+            "median s": said(*row[["median_slope", "median_slope_low", "median_slope_high"]]),
+            "pooled s": f"{row['pooled_slope']:.3f}",
+            "pooled c": f"{row['scale']:.3f}",
+            "counts as": f"{row['n_effective']:.0f} of {row['n_slopes']}",
+            "excess c": "" if np.isnan(row["excess_scale"]) else f"{row['excess_scale']:.2f}",
+            "MAE": f"{row['mae']:.3f}",
+            "of c f": f"{row['mae_scaled']:.3f}",
+            "verdict": row["verdict"],
+        }
+        for _, row in everything.iterrows()
+    ]
+    show("Every model as it is", rows)
+    by_group(table, "model")
+    pairs(Run(folder))
+    draw(everything)
+
+
+def pairs(run: Run) -> None:
+    """Print, of two models, by how much the c of one configuration differs."""
+    rows: list[dict[str, object]] = []
+    for name, cells in run.cells.groupby("dataset", sort=False):
+        models = cells.drop_duplicates("model").set_index("model", drop=False)
+        for pair in PAIRS:
+            if not set(pair) <= set(models.index):
+                continue
+            sums = [
+                sums_of(run.forces(models.loc[one], run.unseen(models.loc[one], parts=("test",))))
+                for one in pair
+            ]
+            first, second = (np.where(tells(one), scale(one), np.nan) for one in sums)
+            both = (first > 0) & (second > 0) & np.isfinite(first) & np.isfinite(second)
+            ratios = np.log(first[both] / second[both])
+            ends = median_interval(ratios, N_RESAMPLES, 0)
+            rows.append(
+                {
+                    "data": name,
+                    "pair": " / ".join(pair),
+                    "configurations": len(ratios),
+                    "ratio of c, median": said(*np.exp([np.median(ratios), *ends])),
+                }
+            )
+    show("Two models on the same configurations", rows)
+
+
+def draw(table: pd.DataFrame) -> None:
+    """Draw medians of c with their intervals, and the pooled c."""
+    names, models = list(dict.fromkeys(table["dataset"])), list(dict.fromkeys(table["model"]))
+    size = (2.6 * len(names), 0.28 * len(models) + 1.2)
+    figure, axes = plt.subplots(1, len(names), figsize=size, sharey=True, squeeze=False)
+    places = np.arange(len(models))
+    for axis, name in zip(axes[0], names, strict=True):
+        mine = table[table["dataset"] == name].set_index("model").reindex(models)
+        middle = mine["median_scale"]
+        ends = [middle - mine["median_scale_low"], mine["median_scale_high"] - middle]
+        axis.errorbar(middle, places, xerr=np.array(ends), fmt="o", ms=4, lw=1.2, label="median c")
+        axis.plot(mine["scale"], places, "x", ms=5, label="pooled c")
+        axis.axvline(1.0, color="0.5", lw=0.8)
+        axis.set(title=name, xlabel="c", xscale="log", yticks=places, yticklabels=models)
+        axis.set_xticks([0.5, 0.7, 1.0, 1.4, 2.0], ["0.5", "0.7", "1", "1.4", "2"])
+        axis.xaxis.set_minor_formatter(plt.NullFormatter())
+    axes[0, 0].invert_yaxis()
+    axes[0, 0].legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(IMAGES / "softening-zero-shot.svg", metadata={"Date": None})
+
+
+def one_label(folder: str) -> None:
+    """Print what a factor from one frame, or from ten, does to errors of frames that were not drawn."""
+    run = Run(folder)
+    effects, alike = [], []
+    for (name, method), cells in run.cells.groupby(["dataset", "method"], sort=False):
+        for model in [one for one in dict.fromkeys(cells["model"]) if not one.endswith(SCALED)]:
+            plain, scaled = (cells[cells["model"] == model + end] for end in ("", SCALED))
+            for fraction in sorted(set(scaled["fraction"])):
+                pair = [one[one["fraction"] == fraction] for one in (plain, scaled)]
+                head = {"data": name, "model": model, "drawn": way_of(pair[1]).iloc[0]}
+                effects.append({**head, **effect(run, *pair)})
+            if method == "random":
+                alike.append({"data": name, "model": model, **one_and_ten(run, scaled)})
+    show("A factor, before and after", effects)
+    show("One label and ten", alike)
+
+
+def effect(run: Run, plain: pd.DataFrame, scaled: pd.DataFrame) -> dict[str, object]:
+    """Compare errors with and without the factor, draw by draw, each on the frames that it did not draw."""
+    ratios, factors = [], []
+    before = plain.set_index("seed")
+    for _, row in scaled.drop_duplicates("fit_key").iterrows():
+        twin = before.loc[row["seed"]]
+        chosen = run.unseen(row)
+        ratios.append(run.errors(row, chosen).sum() / run.errors(twin, chosen).sum())
+        f, g = run.forces(twin, chosen).predicted, run.forces(row, chosen).predicted
+        factors.append(float((f * g).sum() / (f * f).sum()))
+    return {
+        "frames": int(scaled["n_configurations"].iloc[0]),
+        "draws": len(ratios),
+        "c": said(float(np.median(factors)), min(factors), max(factors)),
+        "MAE after / before": said(float(np.exp(np.mean(np.log(ratios)))), min(ratios), max(ratios)),
+        "smaller in": f"{sum(one < 1 for one in ratios)} of {len(ratios)}",
+    }
+
+
+def one_and_ten(run: Run, scaled: pd.DataFrame) -> dict[str, object]:
+    """Compare factors from the fewest and the most frames of the same draw, on the test part."""
+    few, many = (
+        scaled[scaled["fraction"] == one].set_index("seed")
+        for one in (scaled["fraction"].min(), scaled["fraction"].max())
+    )
+    errors = [
+        np.array(
+            [run.errors(row, run.unseen(row, parts=("test",))) for _, row in one.sort_index().iterrows()]
+        )
+        for one in (few, many)
+    ]
+    middle, low, high = ratio(*errors)
+    inside = low > 1 / (1 + MARGIN) and high < 1 + MARGIN
+    outside = high < 1 / (1 + MARGIN) or low > 1 + MARGIN
+    return {
+        "draws": len(few),
+        "MAE of one / ten": said(middle, low, high),
+        "within 5 %": "yes" if inside else "no" if outside else "not decided",
+    }
+
+
+def ratio(first: FloatArray, second: FloatArray) -> tuple[float, float, float]:
+    """Return the geometric mean over draws of a ratio of errors, and its 90 % interval.
+
+    Draws and frames, rows and columns, are resampled together, as two factors that cross (Owen 2007,
+    doi:10.1214/07-AOAS122); two one-sided tests at 5 % ask whether the interval lies within the margin.
+    """
+    rng = np.random.default_rng(0)
+    n_draws, n_frames = first.shape
+    resampled = []
+    for _ in range(N_RESAMPLES):
+        draws = rng.integers(0, n_draws, n_draws)
+        weights = np.bincount(rng.integers(0, n_frames, n_frames), minlength=n_frames)
+        resampled.append(np.log((first[draws] @ weights) / (second[draws] @ weights)).mean())
+    middle = np.log(first.sum(axis=1) / second.sum(axis=1)).mean()
+    low, high = np.quantile(resampled, [0.05, 0.95])
+    return float(np.exp(middle)), float(np.exp(low)), float(np.exp(high))
+
+
+def made(folder: str) -> None:
+    """Print the softness of fits to calm, hot and random frames: over seeds, median and range."""
+    table = crossprune.softening_of_run(folder, split="test").summary
+    table = table.assign(fitted=table["model"] + ", " + table["way"])
+    rows = [
+        {
+            "data": row["dataset"],
+            "model": row["model"],
+            "fitted to": row["way"],
+            "soft, hard": f"{row['n_soft']}, {row['n_hard']} of {row['n_fits']}",
+            "median c": said(*row[["median_scale", "median_scale_lowest", "median_scale_highest"]]),
+            "median s": said(*row[["median_slope", "median_slope_lowest", "median_slope_highest"]]),
+            "pooled c": said(*row[["scale", "scale_lowest", "scale_highest"]]),
+        }
+        for _, row in table[table["group"] == "all"].iterrows()
+    ]
+    show("Softness made", rows)
+    by_group(table, "fitted")
+
+
+def main(folders: Sequence[str]) -> None:
+    """Print what each folder is for."""
+    for folder in folders:
+        cells = crossprune.results(folder)
+        if cells["model"].str.endswith(SCALED).any():
+            one_label(folder)
+        elif cells["method"].eq("force_lowest").any():
+            made(folder)
+        else:
+            zero_shot(folder)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
