@@ -1,7 +1,7 @@
 """Read JSON of compounds, each with frames calculated by VASP, as Deng 2025 publishes them.
 
-Doi:10.1038/s41524-024-01500-6. It is ``{compound: {frame: {"structure": …, "vasp_e": …, "vasp_f": …}}}``, with
-structures as pymatgen writes them. Stress is left out, whose sign and unit the file does not say.
+Doi:10.1038/s41524-024-01500-6. It is ``{compound: {frame: {"structure": …, "vasp_e": …, "vasp_f": …}}}``; a
+structure is as pymatgen writes it. Stress is left out, whose sign and unit the file does not say.
 """
 
 from __future__ import annotations
