@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 UNKNOWN = "what this potential was fitted to is not known, so some of these frames may be among it"
 GIVEN = "given"
 """Part of frames that were given as they are."""
+SEVERAL, OFF = 3, 10
+"""Frames per element, and how many times smaller energy errors are without an energy of each element, above
+which the zero of energies is said to be another."""
 DRAWN = {
     "random": "at random",
     "stratified": "from each group",
@@ -84,8 +87,9 @@ def evaluate(
     import pandas as pd
 
     asked = Evaluation.of(potential, data, split=split, loading=loading, store=store)
-    table = pd.concat([asked.errors(part) for part in asked.wanted], ignore_index=True)
-    table.attrs["notes"] = [*asked.dataset_notes, *asked.why]
+    found = [asked.errors(part) for part in asked.wanted]
+    table = pd.concat([rows for rows, _ in found], ignore_index=True)
+    table.attrs["notes"] = [*asked.dataset_notes, *asked.why, *(line for _, notes in found for line in notes)]
     return table
 
 
@@ -153,15 +157,25 @@ class Evaluation:
         title, why = name or dataset.name, [*why, *_lacks(model)]
         return cls(model, dataset.frames, dataset.groups, parts, wanted, title, notes, why)
 
-    def errors(self, part: str) -> pd.DataFrame:
-        """Predict the frames of a part and lay out the errors, in all and by group."""
+    def errors(self, part: str) -> tuple[pd.DataFrame, list[str]]:
+        """Predict the frames of a part; return the errors, in all and by group, and what to know of them."""
         import numpy as np
         import pandas as pd
+        from crossprune.harness.data.frames import beyond_composition, element_counts, elements_of
         from crossprune.harness.evaluation.metrics import errors_by_group
 
         predicted, labels, sizes, groups = self.predictions(part)
         rows = errors_by_group(predicted, labels, sizes, groups, np.arange(len(sizes)))
-        return pd.DataFrame([{"part": part, **row} for row in rows])
+        frames = [atoms for atoms, one in zip(self.frames, self.parts, strict=True) if one == part]
+        wrong, counts = predicted.energies - labels.energies, element_counts(frames, elements_of(frames))
+        before, after = np.abs(wrong / sizes).mean(), np.abs(beyond_composition(wrong, counts)).mean()
+        notes = []
+        if len(frames) > SEVERAL * counts.shape[1] and before > OFF * after:
+            notes.append(
+                f"part {part!r}: these energies have another zero than the labels: MAE {1e3 * before:.2f} "
+                f"meV/atom, and {1e3 * after:.2f} without what differs by element, fitted to this part"
+            )
+        return pd.DataFrame([{"part": part, **row} for row in rows]), notes
 
     def predictions(self, part: str) -> tuple[Predictions, Predictions, IntArray, list[str]]:
         """Predict the frames of a part; return predictions, labels, and each frame's atoms and group."""

@@ -76,7 +76,10 @@ def evaluate(
     for line in (f"{potential} on {found.name}", *found.why):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for part in found.wanted:
-        console.print(_table(found.errors(part), part))
+        errors, notes = found.errors(part)
+        for line in notes:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(_table(errors, part))
 
 
 def loading_of(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import crossprune
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from crossprune.harness.errors import StudyError
 from crossprune.validation.search import asked_by
@@ -83,6 +86,27 @@ def test_what_a_published_file_lacks_is_a_note(file):
     potential.info["lacks"] = "it holds no energies of isolated atoms"
     for data in (file, read(file, ":")):
         assert potential.info["lacks"] in crossprune.evaluate(potential, data).attrs["notes"]
+
+
+def test_another_zero_of_energies_is_a_note():
+    """Energies of elements that differ by 5 and 7 eV are said to, with the error that is left."""
+    frames, rng = [], np.random.default_rng(0)
+    for seed in range(12):
+        atoms = bulk("Cu", cubic=True)
+        atoms.symbols[: seed % 4] = "Au"
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        offset = atoms.symbols.count("Cu") * 5.0 + atoms.symbols.count("Au") * 7.0
+        noise = 4 * 1e-3 * rng.uniform(-1, 1)
+        atoms.calc = SinglePointCalculator(atoms, energy=energy + offset + noise, forces=forces)
+        frames.append(atoms)
+    (note,) = [one for one in crossprune.evaluate(EMT(), frames).attrs["notes"] if "another zero" in one]
+    before, after = (float(one) for one in re.findall(r"(\d+\.\d+)", note))
+    assert 5000 < before < 7000
+    assert 0 < after < 1
+    fitted = crossprune.fit("mean", frames)
+    assert not any("another zero" in one for one in crossprune.evaluate(fitted, frames).attrs["notes"])
 
 
 @pytest.mark.slow
