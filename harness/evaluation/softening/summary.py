@@ -242,6 +242,11 @@ def _summary(
     )
 
 
+def _by(least: float, most: float) -> str:
+    """Say between which two a share lies, if that is what they are: noise may turn medians round."""
+    return f" by {100 * least:.2g} to {100 * most:.2g} %" if 0 < least <= most < math.inf else ""
+
+
 def _known_of(values: FloatArray) -> FloatArray:
     return values[~np.isnan(values)]
 
@@ -269,10 +274,11 @@ def _said(verdict: str, medians: dict[str, float], n: int) -> str:
     """Say why a verdict is what it is."""
     if n < FEWEST:
         return f"too few: {n} configurations with a slope, {FEWEST} are needed"
+    c, s = medians["median_scale"], medians["median_slope"]
     if verdict == SOFT:
-        return "soft: predicted forces are too small, c > 1"
+        return f"soft: predicted forces are too small{_by(1 - 1 / c, 1 - s)}, c > 1"
     if verdict == HARD:
-        return "hard: predicted forces are too large, s > 1"
+        return f"hard: predicted forces are too large{_by(s - 1, 1 / c - 1 if c else math.inf)}, s > 1"
     if medians["median_scale_low"] > ABOVE or medians["median_slope_low"] > ABOVE:
         return "neither: beyond 1 only where reference forces choose, which chooses errors with them"
     if medians["median_slope_high"] < 0.0:

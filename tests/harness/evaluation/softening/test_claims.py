@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -161,6 +162,19 @@ def test_what_noise_does_not_explain_is_said():
     assert "s < 0, predictions point against the reference" in said(-forces.predicted)
     assert "s may be 0" in said(np.random.default_rng(5).permutation(forces.predicted))
     assert "s may be 0" in said(np.ones_like(forces.predicted))
+
+
+@pytest.mark.parametrize(("factor", "word"), [(0.8, "small"), (1.25, "large")])
+def test_a_verdict_says_by_how_much_and_holds_the_truth(factor, word):
+    """With noise in both the factor lies between s and 1/c, and what is said is how far these are from 1."""
+    forces = drawn("noise", np.random.default_rng(7), factor=factor, noise=0.1)
+    noisy = forces.reference + 0.1 * np.random.default_rng(8).normal(size=forces.reference.shape)
+    whole = softness(Forces(noisy, forces.predicted, forces.sizes), ["g"] * N_CONFIGURATIONS).summaries[0]
+    least, most = map(float, re.findall(r"too \w+ by ([\d.]+) to ([\d.]+) %", whole.said)[0])
+    assert f"too {word} by" in whole.said
+    assert least < 100 * abs(1 - factor) < most
+    ends = sorted(100 * abs(1 - one) for one in (whole.median_slope, 1 / whole.median_scale))
+    assert [least, most] == pytest.approx(ends, rel=0.05)
 
 
 def test_rounding_is_neither_soft_nor_hard():
