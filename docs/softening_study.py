@@ -1,7 +1,7 @@
 """The tables and the figure of docs/studies/softening.md, from the folders of its studies.
 
 Run it as python docs/softening_study.py FOLDER..., folders of crossprune run studies/softening-*.toml: each
-is told by what it holds.
+is told by what it holds; one with forces.npz is that of forces on tungsten.
 """
 
 from __future__ import annotations
@@ -30,8 +30,17 @@ PAIRS = (
     ("7net-0", "7net-l3i5"),
 )
 """Two models on the same frames; the first pair is what the study was written for."""
+ORDER = (
+    *("chgnet-0.2.0", "chgnet-0.3.0", "7net-0", "7net-l3i5", "7net-mf-0-PBE", "m3gnet-mp"),
+    *("m3gnet-matpes", "tensornet-matpes"),
+    *("chgnet-r2scan", "7net-mf-0-R2SCAN", "tensornet-matpes-r2scan", "diep-matpes-r2scan"),
+)
+"""Models by what they were trained on: PBE, relaxations and off equilibrium; r2SCAN, likewise."""
+AFTER = "MAE after / before"
 SCALED = "-scale"
 """Ends the names of models with a factor."""
+STORED, COOL = "forces.npz", 5.0
+"""Forces of eight models on tungsten; components below, eV/Å, as the page on softening takes them."""
 MARGIN, N_RESAMPLES = 0.05, 2000
 """Errors that differ by less are alike."""
 
@@ -89,6 +98,9 @@ class Run:
 def zero_shot(folder: str) -> None:
     """Print what every model says of softness, and draw it."""
     table = crossprune.softening_of_run(folder, split="test").table
+    places = {name: place for place, name in enumerate(ORDER)}
+    table = table.sort_values("model", kind="stable", key=lambda one: one.map(places))
+    table = table.sort_values("dataset", kind="stable")
     everything = table[table["group"] == "all"]
     rows = [
         {
@@ -107,9 +119,39 @@ def zero_shot(folder: str) -> None:
         for _, row in everything.iterrows()
     ]
     show("Every model as it is", rows)
+    lines: dict[str, dict[str, dict[str, object]]] = {"Median c": {}, "MAE, and with the pooled c": {}}
+    for row in rows:
+        model, data = str(row["model"]), str(row["data"])
+        cells = (f"{row['median c']} {row['verdict']}", f"{row['MAE']} → {row['of c f']}")
+        for title, cell in zip(lines, cells, strict=True):
+            lines[title].setdefault(model, {"model": model})[data] = cell
+    for title, by_model in lines.items():
+        show(title, list(by_model.values()))
     by_group(table, "model")
     pairs(Run(folder))
     draw(everything)
+
+
+def compared(first: Forces, second: Forces) -> dict[str, object]:
+    """Say by how much the c of one configuration differs between two models: the median ratio."""
+    sums = [sums_of(one) for one in (first, second)]
+    c, d = (np.where(tells(one), scale(one), np.nan) for one in sums)
+    both = (c > 0) & (d > 0) & np.isfinite(c) & np.isfinite(d)
+    ratios = np.log(c[both] / d[both])
+    ends = median_interval(ratios, N_RESAMPLES, 0)
+    return {"configurations": len(ratios), "ratio of c, median": said(*np.exp([np.median(ratios), *ends]))}
+
+
+def tungsten(folder: str) -> None:
+    """Compare models on stored forces of tungsten, those with all components below `COOL`."""
+    with np.load(Path(folder) / STORED) as stored:
+        sizes, dft = stored["n_atoms"], stored["dft"].astype(float)
+        largest = np.maximum.reduceat(np.abs(dft).max(axis=1), np.cumsum(sizes) - sizes)
+        both = [
+            Forces(dft, stored[name].astype(float), sizes).of(largest < COOL)
+            for name in ("7net", "7net-omat")
+        ]
+    show("Tungsten", [{"pair": "7net / 7net-omat", **compared(*both)}])
 
 
 def pairs(run: Run) -> None:
@@ -120,22 +162,10 @@ def pairs(run: Run) -> None:
         for pair in PAIRS:
             if not set(pair) <= set(models.index):
                 continue
-            sums = [
-                sums_of(run.forces(models.loc[one], run.unseen(models.loc[one], parts=("test",))))
-                for one in pair
-            ]
-            first, second = (np.where(tells(one), scale(one), np.nan) for one in sums)
-            both = (first > 0) & (second > 0) & np.isfinite(first) & np.isfinite(second)
-            ratios = np.log(first[both] / second[both])
-            ends = median_interval(ratios, N_RESAMPLES, 0)
-            rows.append(
-                {
-                    "data": name,
-                    "pair": " / ".join(pair),
-                    "configurations": len(ratios),
-                    "ratio of c, median": said(*np.exp([np.median(ratios), *ends])),
-                }
+            both = (
+                run.forces(one, run.unseen(one, parts=("test",))) for one in (models.loc[it] for it in pair)
             )
+            rows.append({"data": name, "pair": " / ".join(pair), **compared(*both)})
     show("Two models on the same configurations", rows)
 
 
@@ -156,8 +186,8 @@ def draw(table: pd.DataFrame) -> None:
         axis.set_xticks([0.5, 0.7, 1.0, 1.4, 2.0], ["0.5", "0.7", "1", "1.4", "2"])
         axis.xaxis.set_minor_formatter(plt.NullFormatter())
     axes[0, 0].invert_yaxis()
-    axes[0, 0].legend(fontsize="small")
-    figure.tight_layout()
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower right", ncols=2, frameon=False)
+    figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.savefig(IMAGES / "softening-zero-shot.svg", metadata={"Date": None})
 
 
@@ -165,16 +195,31 @@ def one_label(folder: str) -> None:
     """Print what a factor from one frame, or from ten, does to errors of frames that were not drawn."""
     run = Run(folder)
     effects, alike = [], []
-    for (name, method), cells in run.cells.groupby(["dataset", "method"], sort=False):
+    every = run.cells.assign(way=way_of(run.cells))
+    for (name, way), cells in every.groupby(["dataset", "way"], sort=False):
         for model in [one for one in dict.fromkeys(cells["model"]) if not one.endswith(SCALED)]:
             plain, scaled = (cells[cells["model"] == model + end] for end in ("", SCALED))
             for fraction in sorted(set(scaled["fraction"])):
                 pair = [one[one["fraction"] == fraction] for one in (plain, scaled)]
-                head = {"data": name, "model": model, "drawn": way_of(pair[1]).iloc[0]}
+                head = {"data": name, "model": model, "drawn": way}
                 effects.append({**head, **effect(run, *pair)})
-            if method == "random":
+            if way == "random":
                 alike.append({"data": name, "model": model, **one_and_ten(run, scaled)})
     show("A factor, before and after", effects)
+    table = pd.DataFrame(effects).assign(several=[one["frames"] != 1 for one in effects])
+    table["ratio"] = [float(str(one).split()[0]) for one in table[AFTER]]
+    rows = [
+        {
+            "drawn": way,
+            "frames": "several" if several else 1,
+            "pairs": len(mine),
+            f"{AFTER}, geometric mean": f"{np.exp(np.log(mine['ratio']).mean()):.3f}",
+            "smaller, larger": f"{(mine['ratio'] < 1).sum()}, {(mine['ratio'] > 1).sum()}",
+            "largest": f"{mine['ratio'].max():.3f}",
+        }
+        for (way, several), mine in table.groupby(["drawn", "several"], sort=False)
+    ]
+    show("A factor, over all networks and data sets", rows)
     show("One label and ten", alike)
 
 
@@ -192,7 +237,7 @@ def effect(run: Run, plain: pd.DataFrame, scaled: pd.DataFrame) -> dict[str, obj
         "frames": int(scaled["n_configurations"].iloc[0]),
         "draws": len(ratios),
         "c": said(float(np.median(factors)), min(factors), max(factors)),
-        "MAE after / before": said(float(np.exp(np.mean(np.log(ratios)))), min(ratios), max(ratios)),
+        AFTER: said(float(np.exp(np.mean(np.log(ratios)))), min(ratios), max(ratios)),
         "smaller in": f"{sum(one < 1 for one in ratios)} of {len(ratios)}",
     }
 
@@ -203,17 +248,16 @@ def one_and_ten(run: Run, scaled: pd.DataFrame) -> dict[str, object]:
         scaled[scaled["fraction"] == one].set_index("seed")
         for one in (scaled["fraction"].min(), scaled["fraction"].max())
     )
+    seeds = few.index.intersection(many.index)  # a perfect crystal alone gives no factor: its cell failed
     errors = [
-        np.array(
-            [run.errors(row, run.unseen(row, parts=("test",))) for _, row in one.sort_index().iterrows()]
-        )
+        np.array([run.errors(row, run.unseen(row, parts=("test",))) for _, row in one.loc[seeds].iterrows()])
         for one in (few, many)
     ]
     middle, low, high = ratio(*errors)
     inside = low > 1 / (1 + MARGIN) and high < 1 + MARGIN
     outside = high < 1 / (1 + MARGIN) or low > 1 + MARGIN
     return {
-        "draws": len(few),
+        "draws": len(seeds),
         "MAE of one / ten": said(middle, low, high),
         "within 5 %": "yes" if inside else "no" if outside else "not decided",
     }
@@ -237,31 +281,51 @@ def ratio(first: FloatArray, second: FloatArray) -> tuple[float, float, float]:
     return float(np.exp(middle)), float(np.exp(low)), float(np.exp(high))
 
 
+def labels(folder: str) -> None:
+    """Print test errors by the number of labelled frames: means over seeds, and how many fits there are."""
+    cells = Run(folder).cells
+    cells = cells.assign(way=way_of(cells)).drop_duplicates(["model", "way", "fit_key"])
+    for name, unit in (("force_mae_ev_per_angstrom", "eV/Å"), ("energy_mae_mev_per_atom", "meV/atom")):
+        rows: list[dict[str, object]] = []
+        for (model, way), mine in cells.groupby(["model", "way"], sort=False):
+            by_size = mine.groupby("n_configurations")[name].agg(["mean", "size"])
+            found = {f"{n:.0f}": f"{one['mean']:.4g} ({one['size']:.0f})" for n, one in by_size.iterrows()}
+            rows.append({"model": model, "chosen by": way, **found})
+        show(f"{name.split('_')[0].capitalize()} MAE on test by labelled frames, {unit} (fits)", rows)
+
+
 def made(folder: str) -> None:
     """Print the softness of fits to calm, hot and random frames: over seeds, median and range."""
     table = crossprune.softening_of_run(folder, split="test").summary
-    table = table.assign(fitted=table["model"] + ", " + table["way"])
+    table = table.assign(method=table["way"].str.extract(r"(force_\w+|random)(?:,|$)", expand=False))
+    errors = Run(folder).cells.groupby(["dataset", "model", "method"])["force_mae_ev_per_angstrom"].mean()
     rows = [
         {
             "data": row["dataset"],
             "model": row["model"],
-            "fitted to": row["way"],
+            "fitted to": row["method"],
             "soft, hard": f"{row['n_soft']}, {row['n_hard']} of {row['n_fits']}",
             "median c": said(*row[["median_scale", "median_scale_lowest", "median_scale_highest"]]),
             "median s": said(*row[["median_slope", "median_slope_lowest", "median_slope_highest"]]),
             "pooled c": said(*row[["scale", "scale_lowest", "scale_highest"]]),
+            "MAE": f"{errors[row['dataset'], row['model'], row['method']]:.3g}",
         }
         for _, row in table[table["group"] == "all"].iterrows()
     ]
     show("Softness made", rows)
-    by_group(table, "fitted")
+    by_group(table.assign(fitted=table["model"] + ", " + table["method"]), "fitted")
 
 
 def main(folders: Sequence[str]) -> None:
     """Print what each folder is for."""
     for folder in folders:
+        if (Path(folder) / STORED).is_file():
+            tungsten(folder)
+            continue
         cells = crossprune.results(folder)
-        if cells["model"].str.endswith(SCALED).any():
+        if cells["model"].str.endswith(("-linear", "-finetune")).any():
+            labels(folder)
+        elif cells["model"].str.endswith(SCALED).any():
             one_label(folder)
         elif cells["method"].eq("force_lowest").any():
             made(folder)

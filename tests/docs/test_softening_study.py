@@ -96,5 +96,5 @@ def test_models_as_they_are_and_pairs_of_them(script, require_adapter, capsys, m
 def test_fits_by_what_they_were_fitted_to(script, store, capsys):
     script["made"](str(store))
     said = capsys.readouterr().out
-    assert "| si-pbe | pairs | random · force_lowest |" in said
+    assert "| si-pbe | pairs | force_lowest |" in said
     assert "## Median c by group: si-pbe" in said
