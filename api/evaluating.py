@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 UNKNOWN = "what this potential was fitted to is not known, so some of these frames may be among it"
 GIVEN = "given"
 """Part of frames that were given as they are."""
-SEVERAL, OFF = 3, 10
-"""Frames per element, and how many times smaller energy errors are without an energy of each element, above
-which the zero of energies is said to be another."""
+SEVERAL, OFF, LEAST = 3, 10, 1e-3
+"""Frames per element, how many times smaller energy errors are without an energy of each element, and energy
+errors (eV/atom), above which a constant per element is named."""
 DRAWN = {
     "random": "at random",
     "stratified": "from each group",
@@ -170,10 +170,15 @@ class Evaluation:
         wrong, counts = predicted.energies - labels.energies, element_counts(frames, elements_of(frames))
         before, after = np.abs(wrong / sizes).mean(), np.abs(beyond_composition(wrong, counts)).mean()
         notes = []
-        if len(frames) > SEVERAL * counts.shape[1] and before > OFF * after:
+        if (
+            UNKNOWN in self.why
+            and len(frames) > SEVERAL * counts.shape[1]
+            and before > max(OFF * after, LEAST)
+        ):
             notes.append(
-                f"part {part!r}: these energies have another zero than the labels: MAE {1e3 * before:.2f} "
-                f"meV/atom, and {1e3 * after:.2f} without what differs by element, fitted to this part"
+                f"part {part!r}: these energies differ from the labels by nearly a constant per element: MAE "
+                f"{1e3 * before:.4g} meV/atom, and {1e3 * after:.4g} without it (fitted to this part): "
+                "another zero of energies, or an error that these frames have in common"
             )
         return pd.DataFrame([{"part": part, **row} for row in rows]), notes
 

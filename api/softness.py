@@ -215,13 +215,13 @@ def _check_stored(
 
 def _check_potential(source: object) -> None:
     """Say what is missing if a file of frames was given, or frames."""
-    from crossprune.harness.data.files.formats import DATABASE_SUFFIXES, is_xyz
+    from crossprune.harness.data.files.formats import DATABASE_SUFFIXES, is_xyz, suffix_of
     from crossprune.harness.errors import StudyError
 
     is_frames, is_file = isinstance(source, (list, tuple)), False
     if isinstance(source, (str, Path)):
         path = Path(source)
-        is_file = is_xyz(path) or (path.suffix in DATABASE_SUFFIXES and path.is_file())
+        is_file = is_xyz(path) or (suffix_of(path) in DATABASE_SUFFIXES and path.is_file())
     if isinstance(source, (str, Path)) and is_run(source):
         raise StudyError(f"{source} is the folder of a run: softening_of_run looks at all its models")
     if is_frames or is_file:

@@ -128,6 +128,12 @@ def zero_shot(folder: str) -> None:
     for title, by_model in lines.items():
         show(title, list(by_model.values()))
     by_group(table, "model")
+    between = [
+        f"{a:.2f} to {1 / b:.2f}" for a, b in zip(table["median_slope"], table["median_scale"], strict=True)
+    ]
+    for name, mine in table.assign(between=between).groupby("dataset", sort=False):
+        wide = mine[mine["group"] != "all"].pivot(index="group", columns="model", values="between")
+        show(f"From s to 1/c: {name}", [{"group": group, **line} for group, line in wide.iterrows()])
     pairs(Run(folder))
     draw(everything)
 
@@ -316,6 +322,20 @@ def made(folder: str) -> None:
     by_group(table.assign(fitted=table["model"] + ", " + table["method"]), "fitted")
 
 
+def choosers(folder: str) -> None:
+    """Print test force errors over those on random data of the same size and seed: geometric means."""
+    cells = Run(folder).cells
+    axes = ["dataset", "fraction", "model", "seed"]
+    wide = cells.assign(way=way_of(cells)).pivot_table(
+        index=axes, columns="way", values="force_mae_ev_per_angstrom"
+    )
+    ratios = np.log(wide.div(wide["random"], axis=0)).drop(columns="random")
+    for name, mine in ratios.groupby("dataset"):
+        means = np.exp(mine.groupby("model").mean()).T.assign(all=np.exp(mine.mean()))
+        rows = [{"chosen by": way, **line.map("{:.2f}".format)} for way, line in means.iterrows()]
+        show(f"Force error over that on random data: {name}", rows)
+
+
 def main(folders: Sequence[str]) -> None:
     """Print what each folder is for."""
     for folder in folders:
@@ -323,7 +343,9 @@ def main(folders: Sequence[str]) -> None:
             tungsten(folder)
             continue
         cells = crossprune.results(folder)
-        if cells["model"].str.endswith(("-linear", "-finetune")).any():
+        if {"ace", "chimes"} <= set(cells["chooser"]):
+            choosers(folder)
+        elif cells["model"].str.endswith(("-linear", "-finetune")).any():
             labels(folder)
         elif cells["model"].str.endswith(SCALED).any():
             one_label(folder)

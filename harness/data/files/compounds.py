@@ -10,21 +10,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
-from crossprune.harness.data.files.mlearn import FAULTS, atoms_of
+from crossprune.harness.data.files.mlearn import FAULTS, atoms_of, numbers
 from crossprune.harness.data.frames import label
 from crossprune.harness.errors import DataError
 
-STRUCTURE, ENERGY, FORCES = "structure", "vasp_e", "vasp_f"
-"""Energy of the cell, eV; forces, eV/Å."""
+STRUCTURE, ENERGY, FORCES, STRESS = "structure", "vasp_e", "vasp_f", "vasp_s"
+"""Energy of the cell, eV; forces, eV/Å; stress, of unknown sign and unit."""
 
 
 def is_compounds(document: Any) -> bool:
     """Say whether a JSON document looks like compounds with frames by VASP."""
-    inner = next(iter(document.values()), None) if isinstance(document, dict) else None
-    frame = next(iter(inner.values()), None) if isinstance(inner, dict) else None
-    return isinstance(frame, dict) and {STRUCTURE, FORCES} <= frame.keys()
+    inner = document.values() if isinstance(document, dict) else ()
+    frames = (frame for frames in inner if isinstance(frames, dict) for frame in frames.values())
+    return any(isinstance(frame, dict) and {STRUCTURE, FORCES} <= frame.keys() for frame in frames)
+
+
+def has_stress(document: dict[str, Any]) -> bool:
+    """Say whether a frame has a stress, which is left out."""
+    inner = (frames for frames in document.values() if isinstance(frames, dict))
+    return any(isinstance(frame, dict) and STRESS in frame for frames in inner for frame in frames.values())
 
 
 def read_compounds(path: Path, document: dict[str, dict[str, Any]]) -> Iterator[tuple[Atoms, str]]:
@@ -37,10 +42,10 @@ def read_compounds(path: Path, document: dict[str, dict[str, Any]]) -> Iterator[
     """
     for compound, frames in document.items():
         for name in frames if isinstance(frames, dict) else (None,):
-            place = f"{path}, frame {name} of {compound}"
+            place = f"{path}, frame {name!r} of {compound!r}"
             try:
                 entry = frames[name]
-                energy, forces = float(entry[ENERGY]), np.array(entry[FORCES], dtype=np.float64)
+                energy, forces = float(numbers(entry[ENERGY], ENERGY)), numbers(entry[FORCES], FORCES)
                 yield (
                     label(
                         atoms_of(entry[STRUCTURE]),

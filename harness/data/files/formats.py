@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from crossprune.harness.data.files.compounds import is_compounds, read_compounds
+from crossprune.harness.data.files.compounds import has_stress, is_compounds, read_compounds
 from crossprune.harness.data.files.extxyz import OPENERS, read_frames
 from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required, without_labels
 from crossprune.harness.data.files.mlearn import is_mlearn, read_json, read_mlearn
@@ -27,6 +27,8 @@ LEFT_OUT = (
     "stress labels left out: the order of the shear components in mlearn's schema differs between files; "
     "the cards of the published sets know it"
 )
+
+STRESS_UNKNOWN = "stress labels (vasp_s) left out: their sign and unit are not said in such files"
 
 
 def read_file(path: Path, keys: Keys) -> Reading:
@@ -57,10 +59,16 @@ def read_files(files: Sequence[tuple[Path, str | None]], keys: Keys) -> Reading:
     notes: list[str] = []
     for path, part in files:
         check_file(path)
-        if _suffix(path) == JSON and is_mlearn(document := read_json(path)):
+        document = read_json(path) if suffix_of(path) == JSON else None
+        if is_mlearn(document):
             reading = _reading_of_mlearn(path, document, keys)
             records += [replace(one, part=part) for one in reading.records]
             notes += reading.notes
+            continue
+        if is_compounds(document):
+            _require_no_keys(path, keys, "compounds with frames")
+            notes += [STRESS_UNKNOWN] if has_stress(document) else []
+            raw += [(RawFrame.of(atoms, place), part) for atoms, place in read_compounds(path, document)]
             continue
         found = [(RawFrame.of(atoms, place), part) for atoms, place in frames_of(path)]
         if not found:
@@ -72,9 +80,13 @@ def read_files(files: Sequence[tuple[Path, str | None]], keys: Keys) -> Reading:
     return Reading(records, tuple(notes))
 
 
-def _reading_of_mlearn(path: Path, document: Any, keys: Keys) -> Reading:
+def _require_no_keys(path: Path, keys: Keys, schema: str) -> None:
     if keys != Keys():
-        raise StudyError(f"{path}: the *_key options are not for mlearn's schema, whose keys are fixed")
+        raise StudyError(f"{path}: the *_key options are not for {schema}, whose keys are fixed")
+
+
+def _reading_of_mlearn(path: Path, document: Any, keys: Keys) -> Reading:
+    _require_no_keys(path, keys, "mlearn's schema")
     note = (LEFT_OUT,) if any(_has_stress(entry) for entry in document) else ()
     return Reading(_of_mlearn(path, document), note)
 
@@ -133,7 +145,7 @@ def _has_stress(entry: Any) -> bool:
 
 def is_xyz(path: Path) -> bool:
     """Say whether a file is extended XYZ by its name, compressed or not."""
-    return _suffix(path) in XYZ_SUFFIXES
+    return suffix_of(path) in XYZ_SUFFIXES
 
 
 def check_file(path: Path) -> None:
@@ -144,7 +156,7 @@ def check_file(path: Path) -> None:
     DataError
         With what is allowed.
     """
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     if suffix not in XYZ_SUFFIXES + DATABASE_SUFFIXES:
         allowed = ", ".join(XYZ_SUFFIXES + DATABASE_SUFFIXES)
         raise DataError(f"{path}: unknown kind of file; allowed: {allowed} (.xyz and .json also compressed)")
@@ -155,7 +167,7 @@ def check_file(path: Path) -> None:
         raise DataError(f"{path} is empty; give a file with labelled structures")
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
     """Return the ending that says what a file is, without that of its compression."""
     suffixes = path.suffixes
     if suffixes and suffixes[-1] in OPENERS:
@@ -175,7 +187,7 @@ def frames_of(path: Path) -> Iterator[tuple[Atoms, str]]:
     if is_xyz(path):
         yield from read_frames(path)
         return
-    if _suffix(path) == JSON:
+    if suffix_of(path) == JSON:
         document = read_json(path)
         if is_mlearn(document):
             yield from ((one.atoms, one.place) for one in _of_mlearn(path, document))

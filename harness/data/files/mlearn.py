@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms, units
+from ase.data import atomic_numbers, chemical_symbols
+from crossprune.harness.contract import FloatArray
 from crossprune.harness.data.files.extxyz import BROKEN, OPENERS
 from crossprune.harness.data.frames import label
 from crossprune.harness.data.records import Record
@@ -42,6 +44,11 @@ def read_json(path: Path) -> Any:
         raise DataError(
             f"{path} is truncated or not JSON ({error}); fetch it again, or write it again"
         ) from None
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without its ending, and that of its compression."""
+    return Path(path.stem).stem if path.suffix in OPENERS else path.stem
 
 
 def is_mlearn(document: Any) -> bool:
@@ -86,7 +93,7 @@ def read_mlearn(
     for index, entry in enumerate(entries):
         place = f"{path}, frame {index}"
         try:
-            group = str(entry["group"]) if group_from == "entry" else path.stem
+            group = str(entry["group"]) if group_from == "entry" else _stem(path)
             order = None if stress_order is None else stress_order_of.get(group, stress_order)
             frame = _entry_frame(entry, group, stress_key, order)
         except FAULTS as error:
@@ -102,27 +109,42 @@ def read_mlearn(
 
 def atoms_of(structure: dict[str, Any]) -> Atoms:
     """Make a periodic structure of what pymatgen writes, without pymatgen; a broken one raises `FAULTS`."""
-    sites = structure["sites"]
+    sites, lattice = structure["sites"], structure["lattice"]
     return Atoms(
-        symbols=[species["element"] for site in sites for (species,) in [site["species"]]],
-        positions=[site["xyz"] for site in sites],
-        cell=structure["lattice"]["matrix"],
-        pbc=True,
+        symbols=[_element(index, site["species"]) for index, site in enumerate(sites)],
+        positions=numbers([site["xyz"] for site in sites], "xyz"),
+        cell=numbers(lattice["matrix"], "matrix"),
+        pbc=lattice.get("pbc", True),
     )
+
+
+def numbers(values: Any, name: str) -> FloatArray:
+    """Return numbers as floats; anything else, true and false included, raises one of `FAULTS`."""
+    found = np.asarray(values)
+    if found.dtype.kind not in "iuf":
+        what = "true or false" if found.dtype == bool else found.dtype
+        raise TypeError(f"{name} must be numbers, not {what}")
+    return found.astype(np.float64)
+
+
+def _element(index: int, species: Any) -> str:
+    if len(species) != 1 or species[0].get("occu", 1) != 1:
+        raise ValueError(f"site {index} is disordered; give an ordered structure")
+    symbol = species[0]["element"]
+    if not isinstance(symbol, str) or not 0 < atomic_numbers.get(symbol, 0) < len(chemical_symbols):
+        raise ValueError(f"site {index}: {symbol!r} is no element's symbol")
+    return symbol
 
 
 def _entry_frame(entry: dict[str, Any], group: str, stress_key: str, order: Sequence[str] | None) -> Atoms:
     outputs = entry["outputs"]
     atoms = atoms_of(entry["structure"])
-    if isinstance(outputs["energy"], bool) or np.asarray(outputs["forces"]).dtype == bool:
-        raise TypeError("energy and forces must be numbers, not true or false")
+    energy, forces = float(numbers(outputs["energy"], "energy")), numbers(outputs["forces"], "forces")
     stress = None
     if order is not None:
         components = [list(order).index(component) for component in ASE_ORDER]
         stress = -KBAR * np.array(outputs[stress_key], dtype=np.float64)[components]
-    return label(
-        atoms, energy=float(outputs["energy"]), forces=np.array(outputs["forces"]), stress=stress, group=group
-    )
+    return label(atoms, energy=energy, forces=forces, stress=stress, group=group)
 
 
 SNAPSHOT = re.compile(r"Snapshot (\d+) of \d+ of (.+)")

@@ -20,6 +20,8 @@ from crossprune.harness.evaluation.softening.intervals import (
 from crossprune.harness.evaluation.softening.slopes import Forces, r2, scale, slope, sums_of, tells, theil_sen
 from numpy.typing import NDArray
 
+MOST_HARD = 10.0
+"""Above it, how much too large predicted forces are at most is not said: noise decides."""
 SOFT, HARD, NEITHER = "soft", "hard", "neither"
 """Verdicts."""
 ABOVE = 1.0 + 1e-6
@@ -242,9 +244,20 @@ def _summary(
     )
 
 
-def _by(least: float, most: float) -> str:
+def _least(medians: dict[str, float], name: str) -> float:
+    """Return a median over configurations, the lower of both if references and predictions choose them."""
+    both = (medians[f"median_{name}"], medians.get(f"{name}_by_prediction", math.nan))
+    return min(one for one in both if not math.isnan(one))
+
+
+def _by(least: float, most: float, largest: float) -> str:
     """Say between which two a share lies, if that is what they are: noise may turn medians round."""
-    return f" by {100 * least:.2g} to {100 * most:.2g} %" if 0 < least <= most < math.inf else ""
+    if not 0 < least <= most:
+        return ""
+    low, high = (
+        f"{100 * one:.2g}" if one < 0.995 else f"{100 * one:.0f}" for one in (least, min(most, largest))
+    )
+    return f" by {low} to {high} %" if most <= largest else f" by {low} % at least"
 
 
 def _known_of(values: FloatArray) -> FloatArray:
@@ -274,11 +287,14 @@ def _said(verdict: str, medians: dict[str, float], n: int) -> str:
     """Say why a verdict is what it is."""
     if n < FEWEST:
         return f"too few: {n} configurations with a slope, {FEWEST} are needed"
-    c, s = medians["median_scale"], medians["median_slope"]
+    c, s = (_least(medians, name) for name in ("scale", "slope"))
     if verdict == SOFT:
-        return f"soft: predicted forces are too small{_by(1 - 1 / c, 1 - s)}, c > 1"
+        by = _by(1 - 1 / c, 1 - medians["median_slope"], 1.0)
+        return f"soft: predicted forces are too small{by}, c > 1"
     if verdict == HARD:
-        return f"hard: predicted forces are too large{_by(s - 1, 1 / c - 1 if c else math.inf)}, s > 1"
+        factor = medians["median_scale"]
+        by = _by(s - 1, 1 / factor - 1 if factor else math.inf, MOST_HARD)
+        return f"hard: predicted forces are too large{by}, s > 1"
     if medians["median_scale_low"] > ABOVE or medians["median_slope_low"] > ABOVE:
         return "neither: beyond 1 only where reference forces choose, which chooses errors with them"
     if medians["median_slope_high"] < 0.0:

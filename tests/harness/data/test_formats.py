@@ -16,7 +16,7 @@ from crossprune.harness.data.files.labels import Keys
 from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import energy_of, forces_of, group_of, stress_of
 from crossprune.harness.data.validation import MIN_DISTANCE, too_close
-from crossprune.harness.errors import DataError
+from crossprune.harness.errors import DataError, StudyError
 
 VOIGT = np.arange(1.0, 7.0) / 100
 
@@ -294,18 +294,24 @@ def test_compounds_are_groups(tmp_path, frames, name):
         assert stress_of(atoms) is None
 
 
+def species(frame):
+    return frame["structure"]["sites"][0]["species"]
+
+
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
         (lambda frame: frame.pop("vasp_e"), "not a frame with structure, vasp_e and vasp_f"),
-        (
-            lambda frame: frame["structure"]["sites"][0]["species"].append({"element": "Au"}),
-            "too many values",
-        ),
+        (lambda frame: species(frame).append({"element": "Au"}), "site 0 is disordered"),
+        (lambda frame: species(frame)[0].update(occu=0.5), "site 0 is disordered"),
+        (lambda frame: species(frame)[0].update(element=119), "119 is no element"),
+        (lambda frame: species(frame)[0].update(element="X"), "'X' is no element"),
+        (lambda frame: frame.update(vasp_e=True), "vasp_e must be numbers"),
+        (lambda frame: frame.update(vasp_f=[["0.1"] * 3] * 4), "vasp_f must be numbers"),
         (lambda frame: frame["vasp_f"].pop(), "forces"),
         (lambda frame: frame.update(vasp_f=[[float("nan")] * 3] * 4), "not finite|NaN|nan"),
     ],
-    ids=["energy", "disorder", "forces", "nan"],
+    ids=["energy", "disorder", "occupation", "number", "dummy", "true", "text", "forces", "nan"],
 )
 def test_broken_compound(tmp_path, frames, break_it, message):
     document = compounds(frames)
@@ -314,4 +320,16 @@ def test_broken_compound(tmp_path, frames, break_it, message):
     path.write_text(json.dumps(document))
     with pytest.raises(DataError, match=message) as fault:
         read_file(path, Keys())
-    assert "frame-3 of wbm-1" in str(fault.value)
+    assert "'frame-3' of 'wbm-1'" in str(fault.value)
+
+
+def test_compounds_say_what_they_leave_out_and_what_is_open(tmp_path, frames):
+    document = compounds(frames)
+    document["wbm-0"]["frame-0"]["structure"]["lattice"]["pbc"] = [True, True, False]
+    path = tmp_path / "states.json"
+    path.write_text(json.dumps({"empty": {}, **document}))
+    reading = read_file(path, Keys())
+    assert [one for one in reading.notes if "vasp_s" in one]
+    assert reading.records[0].atoms.pbc.tolist() == [True, True, False]
+    with pytest.raises(StudyError, match="whose keys are fixed"):
+        read_file(path, Keys(energy="vasp_e"))

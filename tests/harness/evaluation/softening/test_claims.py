@@ -177,6 +177,29 @@ def test_a_verdict_says_by_how_much_and_holds_the_truth(factor, word):
     assert [least, most] == pytest.approx(ends, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [(2.0, "by 100 to 100 %"), (25.7, "by 24[67]\\d % at least"), (0.005, "by 99 to 99 %|by 100 to")],
+)
+def test_a_wrong_unit_is_a_plain_number(factor, said):
+    forces = drawn("noise", np.random.default_rng(9))
+    wrong = Forces(forces.reference, factor * forces.reference, forces.sizes)
+    found = softness(wrong, ["g"] * N_CONFIGURATIONS).summaries[0].said
+    assert "e+" not in found
+    assert re.search(said, found)
+
+
+def test_a_size_within_a_window_is_of_what_both_forces_choose():
+    """Noise of references alone, 5 % soft: chosen by reference, c would be 1.13 above 2 eV/Å."""
+    rng = np.random.default_rng(10)
+    true = rng.normal(size=(6000, 3))
+    forces = Forces(true + 0.4 * rng.normal(size=true.shape), 0.95 * true, np.full(200, 30))
+    found = softness(forces, ["g"] * 200, window=(2.0, np.inf)).summaries[0]
+    assert found.median_scale > 1.1
+    least = float(re.search(r"by ([\d.]+) ", found.said)[1])
+    assert least < 7
+
+
 def test_rounding_is_neither_soft_nor_hard():
     forces = drawn("noise", np.random.default_rng(6))
     for factor in (1 - 1e-7, 1.0, 1 + 1e-7):
