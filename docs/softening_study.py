@@ -19,7 +19,7 @@ from crossprune.harness.analysis.spaces.predictions import predicted
 from crossprune.harness.contract import FloatArray, IntArray
 from crossprune.harness.engine.stored import stored_dataset, stored_subset
 from crossprune.harness.evaluation.softening.intervals import median_interval
-from crossprune.harness.evaluation.softening.slopes import Forces, scale, sums_of, tells
+from crossprune.harness.evaluation.softening.slopes import Forces, scale, slope, sums_of, tells
 from crossprune.harness.store.objects import Store
 
 IMAGES = Path(__file__).parent / "images"
@@ -37,8 +37,8 @@ ORDER = (
 )
 """Models by what they were trained on: PBE, relaxations and off equilibrium; r2SCAN, likewise."""
 AFTER = "MAE after / before"
-SCALED = "-scale"
-"""Ends the names of models with a factor."""
+SCALED, TUNED = "-scale", "-finetune"
+"""End the names of models with a factor, and of fine-tuned ones."""
 STORED, COOL = "forces.npz", 5.0
 """Forces of eight models on tungsten; components below, eV/Å, as the page on softening takes them."""
 MARGIN, N_RESAMPLES = 0.05, 2000
@@ -139,13 +139,24 @@ def zero_shot(folder: str) -> None:
 
 
 def compared(first: Forces, second: Forces) -> dict[str, object]:
-    """Say by how much the c of one configuration differs between two models: the median ratio."""
+    """Say by how much c and s of one configuration differ between two models: median ratios.
+
+    The first is softer if its c is larger and its s smaller; a larger c alone is less noise as well. Only
+    configurations in which both models have positive ones.
+    """
     sums = [sums_of(one) for one in (first, second)]
-    c, d = (np.where(tells(one), scale(one), np.nan) for one in sums)
-    both = (c > 0) & (d > 0) & np.isfinite(c) & np.isfinite(d)
-    ratios = np.log(c[both] / d[both])
-    ends = median_interval(ratios, N_RESAMPLES, 0)
-    return {"configurations": len(ratios), "ratio of c, median": said(*np.exp([np.median(ratios), *ends]))}
+    found: dict[str, object] = {}
+    ends: dict[str, tuple[float, float]] = {}
+    for name, of in (("c", scale), ("s", slope)):
+        a, b = (np.where(tells(one), of(one), np.nan) for one in sums)
+        both = (a > 0) & (b > 0) & np.isfinite(a) & np.isfinite(b)
+        ratios = np.log(a[both] / b[both])
+        ends[name] = median_interval(ratios, N_RESAMPLES, 0)
+        found.setdefault("configurations", len(ratios))
+        found[f"ratio of {name}, median"] = said(*np.exp([np.median(ratios), *ends[name]]))
+    (c_low, c_high), (s_low, s_high) = ends["c"], ends["s"]
+    softer = {"first": c_low > 0 and s_high < 0, "second": c_high < 0 and s_low > 0}
+    return {**found, "softer": next((one for one, is_so in softer.items() if is_so), "not shown")}
 
 
 def tungsten(folder: str) -> None:
@@ -211,9 +222,7 @@ def one_label(folder: str) -> None:
                 effects.append({**head, **effect(run, *pair)})
             if way == "random":
                 alike.append({"data": name, "model": model, **one_and_ten(run, scaled)})
-    show("A factor, before and after", effects)
     table = pd.DataFrame(effects).assign(several=[one["frames"] != 1 for one in effects])
-    table["ratio"] = [float(str(one).split()[0]) for one in table[AFTER]]
     rows = [
         {
             "drawn": way,
@@ -225,6 +234,7 @@ def one_label(folder: str) -> None:
         }
         for (way, several), mine in table.groupby(["drawn", "several"], sort=False)
     ]
+    show("A factor, before and after", table.drop(columns=["ratio", "several"]).to_dict("records"))
     show("A factor, over all networks and data sets", rows)
     show("One label and ten", alike)
 
@@ -233,15 +243,17 @@ def effect(run: Run, plain: pd.DataFrame, scaled: pd.DataFrame) -> dict[str, obj
     """Compare errors with and without the factor, draw by draw, each on the frames that it did not draw."""
     ratios, factors = [], []
     before = plain.set_index("seed")
-    for _, row in scaled.drop_duplicates("fit_key").iterrows():
-        twin = before.loc[row["seed"]]
-        chosen = run.unseen(row)
-        ratios.append(run.errors(row, chosen).sum() / run.errors(twin, chosen).sum())
+    for _, same in scaled.groupby("fit_key", sort=False):  # the same frames may be drawn twice
+        row = same.iloc[0]
+        twin, chosen = before.loc[row["seed"]], run.unseen(row)
+        ratios += len(same) * [run.errors(row, chosen).sum() / run.errors(twin, chosen).sum()]
         f, g = run.forces(twin, chosen).predicted, run.forces(row, chosen).predicted
-        factors.append(float((f * g).sum() / (f * f).sum()))
+        factors += len(same) * [float((f * g).sum() / (f * f).sum())]
     return {
         "frames": int(scaled["n_configurations"].iloc[0]),
         "draws": len(ratios),
+        "distinct": scaled["fit_key"].nunique(),
+        "ratio": float(np.exp(np.mean(np.log(ratios)))),
         "c": said(float(np.median(factors)), min(factors), max(factors)),
         AFTER: said(float(np.exp(np.mean(np.log(ratios)))), min(ratios), max(ratios)),
         "smaller in": f"{sum(one < 1 for one in ratios)} of {len(ratios)}",
@@ -290,14 +302,27 @@ def ratio(first: FloatArray, second: FloatArray) -> tuple[float, float, float]:
 def labels(folder: str) -> None:
     """Print test errors by the number of labelled frames: means over seeds, and how many fits there are."""
     cells = Run(folder).cells
-    cells = cells.assign(way=way_of(cells)).drop_duplicates(["model", "way", "fit_key"])
+    cells = cells.assign(way=way_of(cells))
     for name, unit in (("force_mae_ev_per_angstrom", "eV/Å"), ("energy_mae_mev_per_atom", "meV/atom")):
         rows: list[dict[str, object]] = []
-        for (model, way), mine in cells.groupby(["model", "way"], sort=False):
+        for (data, model, way), mine in cells.groupby(["dataset", "model", "way"], sort=False):
             by_size = mine.groupby("n_configurations")[name].agg(["mean", "size"])
             found = {f"{n:.0f}": f"{one['mean']:.4g} ({one['size']:.0f})" for n, one in by_size.iterrows()}
-            rows.append({"model": model, "chosen by": way, **found})
+            rows.append({"data": data, "model": model, "chosen by": way, **found})
         show(f"{name.split('_')[0].capitalize()} MAE on test by labelled frames, {unit} (fits)", rows)
+
+
+def scaled_and_tuned(scaled: str, tuned: str) -> None:
+    """Compare a factor from one frame with fine-tuning on ten, of the same draws, on the test part."""
+    errors = []
+    for folder, end, few in ((scaled, SCALED, 1), (tuned, TUNED, 10)):
+        run = Run(folder)
+        mine = run.cells[run.cells["model"].str.endswith(end) & run.cells["method"].eq("random")]
+        mine = mine[mine["n_configurations"] == few].set_index("seed")
+        errors.append({s: run.errors(row, run.unseen(row, parts=("test",))) for s, row in mine.iterrows()})
+    seeds = sorted(set(errors[0]) & set(errors[1]))
+    first, second = (np.array([one[seed] for seed in seeds]) for one in errors)
+    show("Scale of one, fine-tuned on ten", [{"draws": len(seeds), "MAE": said(*ratio(first, second))}])
 
 
 def made(folder: str) -> None:
@@ -336,8 +361,17 @@ def choosers(folder: str) -> None:
         show(f"Force error over that on random data: {name}", rows)
 
 
+def _has(folder: str, end: str) -> bool:
+    """Say whether a folder is of a run with a model whose name ends so."""
+    is_run = not (Path(folder) / STORED).is_file()
+    return is_run and bool(crossprune.results(folder)["model"].str.endswith(end).any())
+
+
 def main(folders: Sequence[str]) -> None:
     """Print what each folder is for."""
+    ends = {end: [one for one in folders if _has(one, end)] for end in ("-linear", TUNED)}
+    for scaled, tuned in zip(*ends.values(), strict=False):
+        scaled_and_tuned(scaled, tuned)
     for folder in folders:
         if (Path(folder) / STORED).is_file():
             tungsten(folder)
@@ -345,7 +379,7 @@ def main(folders: Sequence[str]) -> None:
         cells = crossprune.results(folder)
         if {"ace", "chimes"} <= set(cells["chooser"]):
             choosers(folder)
-        elif cells["model"].str.endswith(("-linear", "-finetune")).any():
+        elif cells["model"].str.endswith(("-linear", TUNED)).any():
             labels(folder)
         elif cells["model"].str.endswith(SCALED).any():
             one_label(folder)
