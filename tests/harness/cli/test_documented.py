@@ -303,7 +303,8 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
         words = [*words, "--workers", "0", "--folds", "2", "--option", "twojmax=4"]
     if words[0] == "properties" and "--name" not in words:
         words = [*words, "--name", "lattice"]
-    stores = words[1:2] if words[0] in ("report", "analyze") else []
+    is_run = words[0] == "softening" and words[1].startswith("crossprune-")
+    stores = words[1:2] if words[0] in ("report", "analyze") or is_run else []
     stores = words[1:3] if words[0] == "compare" else stores
     for store in [*stores, *({"results", "mo-from-cluster"} & set(words))]:
         if not (workspace / store).exists():
