@@ -59,7 +59,7 @@ def read_files(files: Sequence[tuple[Path, str | None]], keys: Keys) -> Reading:
     notes: list[str] = []
     for path, part in files:
         check_file(path)
-        document = read_json(path) if suffix_of(path) == JSON else None
+        document: Any = read_json(path) if suffix_of(path) == JSON else None
         if is_mlearn(document):
             reading = _reading_of_mlearn(path, document, keys)
             records += [replace(one, part=part) for one in reading.records]
