@@ -21,18 +21,22 @@ STRUCTURE, ENERGY, FORCES, STRESS = "structure", "vasp_e", "vasp_f", "vasp_s"
 
 def is_compounds(document: Any) -> bool:
     """Say whether a JSON document looks like compounds with frames by VASP."""
-    inner = document.values() if isinstance(document, dict) else ()
-    frames = (frame for frames in inner if isinstance(frames, dict) for frame in frames.values())
-    return any(isinstance(frame, dict) and {STRUCTURE, FORCES} <= frame.keys() for frame in frames)
+    return isinstance(document, dict) and _has(document, STRUCTURE, FORCES)
 
 
 def has_stress(document: dict[str, Any]) -> bool:
     """Say whether a frame has a stress, which is left out."""
+    return _has(document, STRESS)
+
+
+def _has(document: dict[str, Any], *names: str) -> bool:
     inner = (frames for frames in document.values() if isinstance(frames, dict))
-    return any(isinstance(frame, dict) and STRESS in frame for frames in inner for frame in frames.values())
+    return any(
+        isinstance(frame, dict) and frame.keys() >= {*names} for frames in inner for frame in frames.values()
+    )
 
 
-def read_compounds(path: Path, document: dict[str, dict[str, Any]]) -> Iterator[tuple[Atoms, str]]:
+def read_compounds(path: Path, document: dict[str, Any]) -> Iterator[tuple[Atoms, str]]:
     """Yield the frames of all compounds with their places; the group is the compound.
 
     Raises
@@ -41,23 +45,17 @@ def read_compounds(path: Path, document: dict[str, dict[str, Any]]) -> Iterator[
         If a frame is broken.
     """
     for compound, frames in document.items():
-        for name in frames if isinstance(frames, dict) else (None,):
+        if not isinstance(frames, dict):
+            raise DataError(f"{path}, {compound!r}: no frames by name; write the file again")
+        for name, entry in frames.items():
             place = f"{path}, frame {name!r} of {compound!r}"
             try:
-                entry = frames[name]
                 energy, forces = float(numbers(entry[ENERGY], ENERGY)), numbers(entry[FORCES], FORCES)
-                yield (
-                    label(
-                        atoms_of(entry[STRUCTURE]),
-                        energy=energy,
-                        forces=forces,
-                        stress=None,
-                        group=str(compound),
-                    ),
-                    place,
-                )
+                atoms = atoms_of(entry[STRUCTURE])
+                frame = label(atoms, energy=energy, forces=forces, stress=None, group=str(compound))
             except FAULTS as error:
                 raise DataError(
                     f"{place}: not a frame with {STRUCTURE}, {ENERGY} and {FORCES} "
                     f"({type(error).__name__}: {error}); write the file again"
                 ) from None
+            yield frame, place

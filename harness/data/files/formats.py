@@ -39,7 +39,7 @@ def read_file(path: Path, keys: Keys) -> Reading:
     DataError
         If the file is missing, empty, truncated or of another kind, or a frame is broken.
     StudyError
-        If a key is given for a file of mlearn's schema.
+        If a key is given for JSON, whose keys are fixed.
     """
     return read_files([(path, None)], keys)
 

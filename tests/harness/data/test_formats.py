@@ -333,3 +333,6 @@ def test_compounds_say_what_they_leave_out_and_what_is_open(tmp_path, frames):
     assert reading.records[0].atoms.pbc.tolist() == [True, True, False]
     with pytest.raises(StudyError, match="whose keys are fixed"):
         read_file(path, Keys(energy="vasp_e"))
+    path.write_text(json.dumps({**document, "wbm-9": None}))
+    with pytest.raises(DataError, match="'wbm-9': no frames by name"):
+        read_file(path, Keys())
