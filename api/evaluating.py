@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from ase import Atoms
     from ase.calculators.calculator import Calculator
-    from crossprune.harness.contract import IntArray, Potential, Predictions
+    from crossprune.harness.contract import FloatArray, IntArray, Potential, Predictions
     from crossprune.harness.data.cards import DataOptions
     from crossprune.harness.data.frames import DataSet
     from crossprune.harness.engine.stored import FitData
@@ -161,26 +161,29 @@ class Evaluation:
         """Predict the frames of a part; return the errors, in all and by group, and what to know of them."""
         import numpy as np
         import pandas as pd
-        from crossprune.harness.data.frames import beyond_composition, element_counts, elements_of
         from crossprune.harness.evaluation.metrics import errors_by_group
 
         predicted, labels, sizes, groups = self.predictions(part)
         rows = errors_by_group(predicted, labels, sizes, groups, np.arange(len(sizes)))
-        frames = [atoms for atoms, one in zip(self.frames, self.parts, strict=True) if one == part]
-        wrong, counts = predicted.energies - labels.energies, element_counts(frames, elements_of(frames))
-        before, after = np.abs(wrong / sizes).mean(), np.abs(beyond_composition(wrong, counts)).mean()
-        notes = []
-        if (
-            UNKNOWN in self.why
-            and len(frames) > SEVERAL * counts.shape[1]
-            and before > max(OFF * after, LEAST)
-        ):
-            notes.append(
-                f"part {part!r}: these energies differ from the labels by nearly a constant per element: MAE "
-                f"{1e3 * before:.4g} meV/atom, and {1e3 * after:.4g} without it (fitted to this part): "
-                "another zero of energies, or an error that these frames have in common"
-            )
+        notes = self._constants(part, predicted.energies - labels.energies) if UNKNOWN in self.why else []
         return pd.DataFrame([{"part": part, **row} for row in rows]), notes
+
+    def _constants(self, part: str, wrong: FloatArray) -> list[str]:
+        """Say whether energies are wrong (eV, of each frame) by little but a constant per element."""
+        import numpy as np
+        from crossprune.harness.data.frames import beyond_composition, element_counts, elements_of
+
+        frames = [atoms for atoms, one in zip(self.frames, self.parts, strict=True) if one == part]
+        counts = element_counts(frames, elements_of(frames))
+        before = np.abs(wrong / counts.sum(axis=1)).mean()
+        after = np.abs(beyond_composition(wrong, counts)).mean()
+        if len(frames) <= SEVERAL * counts.shape[1] or before <= max(OFF * after, LEAST):
+            return []
+        return [
+            f"part {part!r}: these energies differ from the labels by nearly a constant per element: MAE "
+            f"{1e3 * before:.4g} meV/atom, and {1e3 * after:.4g} without it (fitted to this part): "
+            "another zero of energies, or an error that these frames have in common"
+        ]
 
     def predictions(self, part: str) -> tuple[Predictions, Predictions, IntArray, list[str]]:
         """Predict the frames of a part; return predictions, labels, and each frame's atoms and group."""
