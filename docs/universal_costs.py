@@ -72,7 +72,7 @@ def readings() -> None:
             atoms = bulk(formula, kind, a=length)
             atoms.calc = theirs
             ours, other = potential.predict(atoms).energy, atoms.get_potential_energy()
-            print(f"{name}, {formula}: {ours / len(atoms):.2f} eV/atom, by matgl {other / len(atoms):.2f}")
+            print(f"{name}, {formula}: {ours / len(atoms):.4f} eV/atom, by matgl {other / len(atoms):.2f}")
 
 
 if __name__ == "__main__":
