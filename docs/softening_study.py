@@ -1,7 +1,8 @@
 """The tables and the figure of docs/studies/softening.md, from the folders of its studies.
 
 Run it as python docs/softening_study.py FOLDER..., folders of crossprune run studies/softening-*.toml: each
-is told by what it holds; one with forces.npz is that of forces on tungsten.
+is told by what it holds; one with forces.npz is that of forces on tungsten. With --draw the figure of the page
+is drawn again.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ class Run:
         return np.bincount(forces.owner, wrong, minlength=len(chosen))
 
 
-def zero_shot(folder: str) -> None:
-    """Print what every model says of softness, and draw it."""
+def zero_shot(folder: str, *, drawn: bool = False) -> None:
+    """Print what every model says of softness, and draw it if asked."""
     table = crossprune.softening_of_run(folder, split="test").table
     places = {name: place for place, name in enumerate(ORDER)}
     table = table.sort_values("model", kind="stable", key=lambda one: one.map(places))
@@ -135,7 +136,8 @@ def zero_shot(folder: str) -> None:
         wide = mine[mine["group"] != "all"].pivot(index="group", columns="model", values="between")
         show(f"From s to 1/c: {name}", [{"group": group, **line} for group, line in wide.iterrows()])
     pairs(Run(folder))
-    draw(everything)
+    if drawn:
+        draw(everything)
 
 
 def compared(first: Forces, second: Forces) -> dict[str, object]:
@@ -367,8 +369,9 @@ def _has(folder: str, end: str) -> bool:
     return is_run and bool(crossprune.results(folder)["model"].str.endswith(end).any())
 
 
-def main(folders: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Print what each folder is for."""
+    folders, drawn = [one for one in arguments if one != "--draw"], "--draw" in arguments
     ends = {end: [one for one in folders if _has(one, end)] for end in ("-linear", TUNED)}
     for scaled, tuned in zip(*ends.values(), strict=False):
         scaled_and_tuned(scaled, tuned)
@@ -386,7 +389,7 @@ def main(folders: Sequence[str]) -> None:
         elif cells["method"].eq("force_lowest").any():
             made(folder)
         else:
-            zero_shot(folder)
+            zero_shot(folder, drawn=drawn)
 
 
 if __name__ == "__main__":

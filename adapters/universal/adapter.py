@@ -173,7 +173,9 @@ class Universal(Descriptor[UniversalOptions], LinearFitter[UniversalOptions]):
         """Make the potential; a factor that is known is 1."""
         coefficients = np.append(solution.coefficients, np.ones(self.n_known))
         made = UniversalPotential(self.elements, self.options, self._place, coefficients, solution.offsets)
-        made.info["factor"] = float(coefficients[-1])
+        made.info["factor"] = factor = float(coefficients[-1])
+        if factor <= 0:
+            made.info["warning"] = f"the factor is {factor:.3g}: all forces of the model are turned around"
         return made
 
     def fit(

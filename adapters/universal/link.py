@@ -41,6 +41,8 @@ __import__(room + ".worker", fromlist=["main"]).main(parent, answers)
 """
 """Runs in the worker's interpreter, which sees of crossprune only this room, and nothing of the working
 directory. What packages print goes where errors go, not between answers."""
+NO_CARD = "device is 'cuda'"
+"""Begins what a worker says where there is no graphics card."""
 LONGEST_START = 300.0
 """s; PyTorch from a cold disk takes a minute."""
 
@@ -104,7 +106,8 @@ class Link:
             self.facts = self._ask("load", {**asked, "weights": [str(one) for one in place.paths]})
         except CellCrash as error:
             self.close()
-            raise StudyError(f"{place.backend} cannot load {place.weights}: {error}") from None
+            what = "cannot be started" if NO_CARD in str(error) else f"cannot load {place.weights}"
+            raise StudyError(f"{place.backend} {what}: {error}") from None
         except BaseException:
             self.close()
             raise

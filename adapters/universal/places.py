@@ -38,7 +38,8 @@ def backend_of(options: UniversalOptions) -> tuple[str, Backend, str]:
     several = backend.modals.get(model, ())
     if several and options.modal not in several:
         choices = " or ".join(f'modal = "{one}"' for one in several)
-        raise StudyError(f"model {options.model!r} has several levels of theory: give {choices}")
+        instead = f", not {options.modal!r}" if options.modal else ""
+        raise StudyError(f"model {options.model!r} has several levels of theory: give {choices}{instead}")
     if options.modal and not several and (model in backend.published or not backend.has_modals):
         raise StudyError(f"modal is {options.modal!r}, and {options.model} has none; leave it out")
     return name, backend, model

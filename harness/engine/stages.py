@@ -201,7 +201,7 @@ def fit_stage(
     facts = {
         **found.facts,
         **sizes_of(chosen, dataset.sizes, _label_counts(root, dataset_key)),
-        "flag": _flag(root, dataset_key, chosen, found.own, unseen, found.predicted),
+        "flag": _flag(root, dataset_key, chosen, found, unseen),
     }
     rows = errors_by_part(dataset, labels, unseen, found.predicted)
     if facts["flag"].startswith(soundness.EXPLODED):
@@ -244,14 +244,13 @@ def _as_mean(root: Path, dataset_key: str, subset: IntArray, unseen: IntArray) -
     return soundness.as_mean(counts[subset], energies, counts[unseen], n_atoms)
 
 
-def _flag(
-    root: Path, dataset_key: str, chosen: IntArray, own: Predictions, unseen: IntArray, predicted: Predictions
-) -> str:
-    """Say what makes a fit unsound, or its energies a guess; ``own`` predicts `soundness.looked_at`.
+def _flag(root: Path, dataset_key: str, chosen: IntArray, found: _Fitted, unseen: IntArray) -> str:
+    """Say what makes a fit unsound, or its energies a guess, and what the potential says of itself.
 
     Of masked frames only the forces that were fitted to are looked at.
     """
     dataset, subset = stored_dataset(root, dataset_key), frames_of(chosen)
+    own, predicted = found.own, found.predicted
     again, sizes = soundness.looked_at(subset), dataset.sizes
     own_labels = chosen_from(stored_labels(root, dataset_key), sizes, again)
     if chosen.ndim == 2:
@@ -262,6 +261,7 @@ def _flag(
     if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
         counts = _counts(root, dataset_key)
         flags.append(soundness.undetermined(counts[subset], counts[unseen]))
+    flags.append(str(found.facts.get("warning", "")))
     return "; ".join(filter(None, flags))
 
 
@@ -315,6 +315,7 @@ def _fit(
         "predict_s": end - fitted,
         "peak_memory_mb": max(peak_memory_mb(), child),
         "condition_number": potential.info.get("condition_number"),
+        "warning": potential.info.get("warning", ""),
         "fit_key": key,
         "dataset_key": dataset_key,
         "versions": _versions(spec),

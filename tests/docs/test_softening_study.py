@@ -86,7 +86,7 @@ def test_models_as_they_are_and_pairs_of_them(script, require_adapter, capsys, m
     require_adapter("uf3")
     monkeypatch.setitem(script["pairs"].__globals__, "PAIRS", (("pairs", "pairs-scale"),))
     monkeypatch.setitem(script["draw"].__globals__, "IMAGES", tmp_path)
-    script["zero_shot"](str(run(tmp_path / "store", fractions=[1.0], seeds=[0])))
+    script["zero_shot"](str(run(tmp_path / "store", fractions=[1.0], seeds=[0])), drawn=True)
     said = capsys.readouterr().out
     assert "| si-pbe | pairs / pairs-scale |" in said
     assert said.count("| si-pbe | pairs |") == 1

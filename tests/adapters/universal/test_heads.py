@@ -86,6 +86,15 @@ def test_scale_of_one_label_repairs_what_is_soft_by_a_factor():
     np.testing.assert_allclose(again.energies, labels(harder)[0], atol=1e-9)
 
 
+def test_a_factor_that_turns_forces_around_is_said():
+    adapter, prepared, found = fitted("shift")
+    plain = adapter.predict(found, prepared, np.arange(1))
+    turned = label(FRAMES[0].copy(), energy=0.0, forces=-0.5 * plain.forces, stress=None, group="all")
+    _, _, found = fitted("scale", [turned], subset=[0])
+    assert found.coefficients == pytest.approx([-0.5], rel=1e-12)
+    assert "-0.5: all forces of the model are turned around" in str(found.info["warning"])
+
+
 def test_scale_without_forces_is_refused():
     perfect = FRAMES[0].copy()
     perfect.set_cell(np.eye(3) * 3.6, scale_atoms=False)

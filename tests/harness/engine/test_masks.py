@@ -194,6 +194,8 @@ def test_only_forces_that_were_fitted_to_can_make_a_fit_unsound(tmp_path):
         forces = own.forces.copy()
         forces[atom] += 1e6
         wrong = dataclasses.replace(own, forces=forces)
-        flags.append(stages._flag(tmp_path, key, np.array([[frame, 0]]), wrong, unseen, others))
+        fitted = stages._Fitted(others, wrong, {"warning": "said of itself"})
+        flags.append(stages._flag(tmp_path, key, np.array([[frame, 0]]), fitted, unseen))
     assert flags[0].startswith("exploded: training force error")
     assert "training force error" not in flags[1]
+    assert flags[1].endswith("said of itself")
