@@ -1,8 +1,8 @@
 """The tables and the figure of docs/studies/softening.md, from the folders of its studies.
 
 Run it as python docs/softening_study.py FOLDER..., folders of crossprune run studies/softening-*.toml: each
-is told by what it holds; one with forces.npz is that of forces on tungsten. With --draw the figure of the page
-is drawn again.
+is told by what it holds; one with forces.npz is that of forces on tungsten. With --draw the figure of the
+page is drawn again.
 """
 
 from __future__ import annotations

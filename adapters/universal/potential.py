@@ -184,8 +184,8 @@ def read_potential(name: str) -> UniversalPotential:
     table |= dict(one.split("=", 1) for one in settings)
     if "," in model:
         raise StudyError(
-            f"universal:{name}: after a comma stands modal=…, environment=… or device=…; a head is fitted, by a "
-            "study, and its potential read from its folder"
+            f"universal:{name}: after a comma stands modal=…, environment=… or device=…; a head is fitted "
+            "by a study, and its potential read from its folder"
         )
     package, _, file = model.partition(":")
     if os.sep in file:  # on a command line, paths are relative to where it runs
