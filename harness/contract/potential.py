@@ -24,7 +24,7 @@ class Potential(ABC):
     def __init__(self, elements: Sequence[str], info: Mapping[str, float | str] | None = None) -> None:
         self.elements = tuple(elements)
         self.info: dict[str, float | str] = dict(info or {})
-        """Facts about the fit for the results table: ``condition_number``, ``warning`` (words for its flag)."""
+        """Facts about the fit for the results table: ``condition_number``; ``warning``, words for a flag."""
 
     @abstractmethod
     def predict(self, atoms: Atoms) -> Prediction:
