@@ -48,7 +48,7 @@ def composition_figures(table: pd.DataFrame) -> list[Shares]:
     for dataset, here in table.groupby("dataset", sort=False):
         mean = over_seeds(here)
         pool = mean.groupby("category")["share_in_pool"].first().sort_values(ascending=False, kind="stable")
-        if len(pool) > MOST_KINDS + 1:
+        if len(pool) > MOST_KINDS:
             largest = mean.groupby("category")[["share", "share_in_pool"]].max().max(axis=1)
             rest = largest.sort_values(kind="stable").index[: len(pool) - MOST_KINDS]
             mean = over_seeds(

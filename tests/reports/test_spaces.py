@@ -150,8 +150,8 @@ def test_the_stacks_are_the_shares():
     assert drawn.max() < HEIGHT
 
 
-def test_of_many_kinds_the_small_ones_are_one():
-    n = MOST_KINDS + 5
+@pytest.mark.parametrize("n", [MOST_KINDS + 1, MOST_KINDS + 5])
+def test_of_many_kinds_the_small_ones_are_one(n):
     shares = {f"kind {one:02d}": (1 / n, 1 / n, 1 / n) for one in range(n)}
     shares["kind 00"] = (1 / n + 0.01, 1 / n - 0.01, 1 / n)
     [one] = composition_figures(table(shares))
