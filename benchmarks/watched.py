@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from crossprune.harness.engine.memory import private_gb
+from crossprune.harness.engine.processes.memory import private_gb
 
 INTERVAL_S = 0.5
 

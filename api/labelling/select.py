@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from crossprune.harness.analysis.spaces.worth import MOST, Verdict, verdict_on
 from crossprune.harness.contract import FloatArray, IntArray
-from crossprune.harness.engine.pool import LocalPool, SerialExecutor
+from crossprune.harness.engine.processes.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.selection.axes import MODEL

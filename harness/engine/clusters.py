@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from crossprune.harness.engine import herd
-from crossprune.harness.engine.pool import LocalPool, SerialExecutor
+from crossprune.harness.engine.processes import herd
+from crossprune.harness.engine.processes.pool import LocalPool, SerialExecutor
 from crossprune.harness.errors import MissingPackage, NoWorkers, StudyError, WorkerDied
 from crossprune.harness.lookup import AdapterSpec
 from crossprune.harness.tables import convert, from_table, read_toml

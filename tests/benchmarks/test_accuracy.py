@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import read_study
 from crossprune.harness.store.objects import Store
 

@@ -9,7 +9,7 @@ from crossprune.adapters.snap import Snap, SnapOptions
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.data.frames import DataSet, content_hash, offsets
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.selection.candidates import Candidates
 from crossprune.harness.selection.farthest import farthest_point

@@ -87,7 +87,7 @@ def test_layers_are_kept(wheel: Path, lint: Lint) -> None:
         ),
         (
             "harness/store/disk.py",
-            "from crossprune.harness.engine import pool",
+            "from crossprune.harness.engine.processes import pool",
             "-> crossprune.harness.engine",
         ),
         ("harness/data/frames.py", "from crossprune.harness.store import disk", "data.frames -> crossprune"),

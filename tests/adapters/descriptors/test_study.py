@@ -11,7 +11,7 @@ from crossprune.harness.analysis.details.artefacts import gather
 from crossprune.harness.analysis.spaces.described import diagnostics_of
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.stored import stored_dataset, stored_features, stored_vectors
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.analysis.answer import analyse, read_tests, stored_statistics
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.results import by_pool
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError

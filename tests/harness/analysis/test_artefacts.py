@@ -11,7 +11,7 @@ from crossprune.harness.analysis.answer import statistics_of
 from crossprune.harness.analysis.details.artefacts import Artefacts, gather, principal_axes
 from crossprune.harness.analysis.spaces.predictions import predicted
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store
 

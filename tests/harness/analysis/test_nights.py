@@ -12,7 +12,7 @@ from crossprune.harness.analysis import nights as module
 from crossprune.harness.analysis.nights import Night, compare, history, load_nights, save_night, to_markdown
 from crossprune.harness.cli.main import app
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store
 from crossprune.reports.several.history import write_history

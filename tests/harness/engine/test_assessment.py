@@ -9,7 +9,7 @@ from crossprune.adapters.mean import MeanPotential
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.results import PROPERTIES, REFERENCE_SEEN, distinct_runs
 from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.engine.study import parse_study

@@ -11,10 +11,10 @@ import time
 import pandas as pd
 import psutil
 import pytest
-from crossprune.harness.engine import herd
 from crossprune.harness.engine.clusters import ClusterOptions, executor_from
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes import herd
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.results import VOLATILE
 from crossprune.harness.engine.study import read_study
 from crossprune.harness.errors import StudyError

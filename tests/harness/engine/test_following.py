@@ -8,7 +8,7 @@ import pytest
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import adapter_class, resolve

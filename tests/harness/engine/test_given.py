@@ -7,7 +7,7 @@ import pytest
 from crossprune.harness.analysis.cells import labelled
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.stored import stored_subset
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import LocalPool, SerialExecutor
+from crossprune.harness.engine.processes.pool import LocalPool, SerialExecutor
 from crossprune.harness.engine.results import COLUMNS, VOLATILE
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError

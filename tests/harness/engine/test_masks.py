@@ -12,7 +12,7 @@ from crossprune.harness.data.frames import forces_of
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import expand
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.stored import put_dataset, stored_potential, stored_selection
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError

@@ -11,7 +11,7 @@ from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.keys import selection_seed
 from crossprune.harness.engine.loop import run
 from crossprune.harness.engine.plan import Plan
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.stored import stored_selection
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.selection.candidates import Candidates

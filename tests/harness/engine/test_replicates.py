@@ -11,7 +11,7 @@ from crossprune.adapters.mean import MeanPotential
 from crossprune.harness.cli import main as cli
 from crossprune.harness.data.cards import DataOptions, load_pools
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.results import VOLATILE, by_pool
 from crossprune.harness.engine.stored import data_of_fit, stored_potential, stored_subset
 from crossprune.harness.engine.study import parse_study

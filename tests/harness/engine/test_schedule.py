@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from crossprune.harness.engine import outcome
-from crossprune.harness.engine.pool import LocalPool, SerialExecutor
+from crossprune.harness.engine.processes.pool import LocalPool, SerialExecutor
 from crossprune.harness.engine.schedule import LARGEST_BATCH as LARGEST
 from crossprune.harness.engine.schedule import Schedule, Task
 

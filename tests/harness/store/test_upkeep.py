@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from crossprune.harness.cli.main import app
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.results import VOLATILE
 from crossprune.harness.engine.study import parse_study, read_study
 from crossprune.harness.engine.trials.published import needs

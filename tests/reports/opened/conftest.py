@@ -13,7 +13,7 @@ import pytest
 from crossprune.harness.analysis.details.artefacts import gather
 from crossprune.harness.analysis.details.gathered import Details, details_of
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.results import read_overall
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.store.objects import Store

@@ -10,7 +10,7 @@ import pytest
 from crossprune.harness.analysis.answer import analyse
 from crossprune.harness.analysis.spaces.composition import category_of, shares_of
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.store.objects import Store

@@ -20,7 +20,7 @@ from crossprune.harness.analysis.spaces.errors import (
 )
 from crossprune.harness.data.frames import forces_of
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.stored import stored_dataset, stored_potential, stored_subset
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.lookup import resolve

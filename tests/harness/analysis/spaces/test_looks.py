@@ -14,7 +14,7 @@ from crossprune.harness.analysis.spaces.described import before_choosing
 from crossprune.harness.analysis.spaces.looks import Structures, fresh_looks
 from crossprune.harness.data.cards import DataOptions, load_card, load_dataset
 from crossprune.harness.engine.loop import run
-from crossprune.harness.engine.pool import SerialExecutor
+from crossprune.harness.engine.processes.pool import SerialExecutor
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import StudyError
 from crossprune.harness.lookup import resolve

@@ -1,4 +1,4 @@
-"""Keep the processes of a Parsl worker pool together: ``python -m crossprune.harness.engine.herd POOL ...``.
+"""Keep the processes of a Parsl worker pool together: ``python -m`` this module, ``POOL ...``.
 
 Parsl's pool shares a queue between its workers; one that is killed while it waits takes the queue's lock
 along, and all others wait for ever. And when a pool is killed, its workers stay. Here a pool whose worker

@@ -11,8 +11,8 @@ from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from crossprune.harness.engine.memory import MemoryGuard
-from crossprune.harness.engine.workers import NotBegun, Worker, dumps
+from crossprune.harness.engine.processes.memory import MemoryGuard
+from crossprune.harness.engine.processes.workers import NotBegun, Worker, dumps
 from crossprune.harness.errors import CellOutOfMemory, NoWorkers, WorkerDied
 
 T = TypeVar("T")

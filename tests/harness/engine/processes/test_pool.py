@@ -13,10 +13,10 @@ from concurrent.futures import CancelledError
 import numpy as np
 import psutil
 import pytest
-from crossprune.harness.engine import workers
 from crossprune.harness.engine.clusters import executor_of
-from crossprune.harness.engine.memory import private_gb
-from crossprune.harness.engine.pool import LocalPool
+from crossprune.harness.engine.processes import workers
+from crossprune.harness.engine.processes.memory import private_gb
+from crossprune.harness.engine.processes.pool import LocalPool
 from crossprune.harness.errors import CellOutOfMemory, NoWorkers, StudyError, WorkerDied
 
 GLUTTON = [sys.executable, "-c", "import time; x = b'x' * 10**9; time.sleep(60)"]
@@ -124,7 +124,7 @@ def test_time_in_which_everything_was_suspended_does_not_count(monkeypatch):
 
 def test_a_pool_that_gets_no_worker_up_says_so_and_ends(pool, monkeypatch):
     monkeypatch.setattr(workers.CONTEXT.Process, "_Popen", staticmethod(lambda process: _fail()))
-    monkeypatch.setattr("crossprune.harness.engine.pool.PAUSE_S", 0.001)
+    monkeypatch.setattr("crossprune.harness.engine.processes.pool.PAUSE_S", 0.001)
     with pytest.raises(NoWorkers, match=r"no worker process comes up \(5 tries\): out of processes"):
         pool.submit(len, "abc").result(timeout=60)
 
@@ -154,7 +154,7 @@ def test_a_stop_ends_workers_and_futures_at_once(pool):
 def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path):
     program = (
         "import os, time\n"
-        "from crossprune.harness.engine.pool import LocalPool\n"
+        "from crossprune.harness.engine.processes.pool import LocalPool\n"
         "if __name__ == '__main__':\n"
         "    pool = LocalPool(2, 60)\n"
         "    print(*{pool.submit(os.getpid).result() for _ in range(8)}, flush=True)\n"
