@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crossprune.evaluating import evaluate
     from crossprune.exporting import Exported, export_potential
     from crossprune.frames import export_frames, load_frames
+    from crossprune.levels import compare_levels, transfer_of_run
     from crossprune.potentials import Model, fit, load_potential
     from crossprune.rows import results
     from crossprune.running import Run, run
@@ -31,6 +32,7 @@ _HOMES: dict[str, str] = {
     "Selection": "choosing",
     "Selector": "choosing",
     "Softening": "softness",
+    "compare_levels": "levels",
     "describe": "describing",
     "evaluate": "evaluating",
     "export_frames": "frames",
@@ -44,6 +46,7 @@ _HOMES: dict[str, str] = {
     "select": "choosing",
     "softening": "softness",
     "softening_of_run": "softness_of_runs",
+    "transfer_of_run": "levels",
     "tune": "tuning",
 }
 """Module of each public name."""
@@ -57,6 +60,7 @@ __all__ = [
     "Selector",
     "Softening",
     "__version__",
+    "compare_levels",
     "describe",
     "evaluate",
     "export_frames",
@@ -70,6 +74,7 @@ __all__ = [
     "select",
     "softening",
     "softening_of_run",
+    "transfer_of_run",
     "tune",
 ]
 

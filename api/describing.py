@@ -153,7 +153,7 @@ def _structures(study: Study, name: str) -> tuple[Structures, tuple[str, ...]]:
     from crossprune.harness.analysis.spaces.looks import Structures
     from crossprune.harness.data.cards import load_dataset
     from crossprune.harness.data.files.formats import read_structures
-    from crossprune.harness.engine.plan import data_options
+    from crossprune.harness.engine.loading import data_options
     from crossprune.harness.errors import NoLabels, StudyError
 
     options = data_options(study, name)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from crossprune import datasets
 from crossprune.harness.data.audit import audit
 from crossprune.harness.data.copies import settle
 from crossprune.harness.data.files.formats import read_file, read_files
 from crossprune.harness.data.files.labels import Keys
+from crossprune.harness.data.files.levels import keys_of, of_level
 from crossprune.harness.data.files.mlearn import read_mlearn
 from crossprune.harness.data.frames import GROUP, SPLITS, DataSet, forces_of, group_of
 from crossprune.harness.data.isolated import take_out
@@ -95,7 +97,7 @@ def card_of(name: str, options: DataOptions, elements: Sequence[str] = ()) -> Ca
         If there is no such card, or it is malformed.
     """
     if name in list_cards():
-        return load_card(name)
+        return of_level(load_card(name), options)
     said = dict(read_toml(Path(options.card))) if options.card else {}
     for key in OF_PUBLISHED:
         if key in said:
@@ -105,8 +107,9 @@ def card_of(name: str, options: DataOptions, elements: Sequence[str] = ()) -> Ca
         document["protocol"] = options.protocol
     for table in ("crystals", "reference"):
         document[table] = {**document.get(table, {}), **getattr(options, table)}
+    document["levels"] = {**document.get("levels", {}), **options.levels}
     card = from_table(Card, document, options.card or f"[data.{name}]")
-    return card if card.elements else replace(card, elements=tuple(elements))
+    return of_level(card if card.elements else replace(card, elements=tuple(elements)), options)
 
 
 def load_dataset(
@@ -164,6 +167,20 @@ def load_pools(
     return (*drawn, *leave_out(dataset, options)) if each else drawn
 
 
+def load_labelled(
+    name_or_path: str | Path, *, options: DataOptions | None = None, downloader: Downloader | None = None
+) -> tuple[list[Atoms], list[str]]:
+    """Load and check all labelled frames of a data set, without a split; return what a user must know, too.
+
+    Raises
+    ------
+    DataError, StudyError
+        As `load_dataset`, but for what a split needs.
+    """
+    found = _read(str(name_or_path), options or DataOptions(), downloader)
+    return [one.atoms for one in found.records], found.notes
+
+
 def cross_validate(
     dataset: DataSet, records: Sequence[Record], n_folds: int, n_pools: int
 ) -> tuple[DataSet, ...]:
@@ -196,9 +213,21 @@ def cross_validate(
     )
 
 
-def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tuple[DataSet, list[Record]]:
-    """Load, check, filter and split a data set; return all records beside it."""
-    check_name(path := name)
+@dataclass(frozen=True)
+class _Read:
+    """What files of a data set hold, checked and filtered."""
+
+    name: str
+    records: list[Record]
+    notes: list[str]
+    energies: dict[str, float] | None
+    """Of isolated atoms, eV."""
+    given: bool
+    """Whether it has a card."""
+
+
+def _read(name: str, options: DataOptions, downloader: Downloader | None) -> _Read:
+    check_name(name)
     card = load_card(name) if name in list_cards() else None
     if card is not None:
         reading = Reading(_read_card(card, options, downloader))
@@ -217,8 +246,14 @@ def _load(name: str, options: DataOptions, downloader: Downloader | None) -> tup
     notes += about_atoms
     if card is None:
         notes += audit([one.atoms for one in records])
+    return _Read(name, records, notes, energies, card is not None)
+
+
+def _load(path: str, options: DataOptions, downloader: Downloader | None) -> tuple[DataSet, list[Record]]:
+    """Load, check, filter and split a data set; return all records beside it."""
+    found = _read(path, options, downloader)
+    name, records, notes, energies, given = vars(found).values()
     frames, places = [one.atoms for one in records], [one.place for one in records]
-    given = card is not None
     copy_of = twins(
         frames, sides_of(records, options) if method_of(options, given=given) == "given" else None
     )
@@ -278,7 +313,7 @@ def _read_own(name: str, options: DataOptions) -> Reading:
     for part, path in (("test", options.test), ("ood", options.ood)):
         if path:
             files.append((Path(path), part))
-    return read_files(files, options.keys)
+    return read_files(files, keys_of(card_of(name, options), options))
 
 
 def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) -> list[Record]:
@@ -293,7 +328,8 @@ def _read_card(card: Card, options: DataOptions, downloader: Downloader | None) 
         if card.repository is None:
             path = card_folder(card.name) / file.path
             verify(path, file.git_blob, "install crossprune again")
-            read = read_file(path, Keys(order=card.format.order_key)).records
+            keys = keys_of(card, options)
+            read = read_file(path, replace(keys, order=card.format.order_key)).records
         else:
             read = read_mlearn(
                 locate(card.remote(file), downloader),

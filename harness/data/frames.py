@@ -28,8 +28,24 @@ NEAREST, FARTHEST = 12, 50
 """Neighbours that `spacing` looks at: beyond the first shells, whose distances tell crystals apart."""
 LOOKED_AT = 50
 """Frames that `spacing` looks at, evenly spread."""
+SOURCE = "source.json"
+"""File beside a stored data set's frames: what labels of another level stand with them."""
+OWN_DIGITS = 32
+"""Digits of a data set's hash that labels of another level do not change: choices by chance rest on them."""
 SPLITS = ("train", "test", "ood")
 """Names of the parts of a data set; models are fitted on subsets of ``train`` only."""
+
+
+@dataclass(frozen=True, repr=False)
+class SourceLabels:
+    """Labelled structures of another level of theory, which nobody chooses and nobody is tested on."""
+
+    name: str
+    """What the study calls them."""
+    frames: tuple[Atoms, ...]
+    """Structures with their labels."""
+    usable: tuple[bool, ...]
+    """Whether a fit may see each: structures of the parts test and ood are withheld."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,6 +70,8 @@ class DataSet:
     isolated_atom_energies: dict[str, float] | None = None
     notes: tuple[str, ...] = ()
     """What loading left out or changed, for the report; not part of the content hash."""
+    source: SourceLabels | None = None
+    """Labels of another level, for fits that carry something over."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
@@ -237,8 +255,16 @@ def offsets(frames: Sequence[Atoms]) -> IntArray:
 
 
 def content_hash(dataset: DataSet) -> str:
-    """Hash structures, labels, groups and split, but not the name: equal on any machine."""
-    return _hash(_to_arrays(dataset.frames), dataset, ("name", "notes"))
+    """Hash structures, labels, groups and split, but not the name: equal on any machine.
+
+    What it is without labels of another level comes first, `OWN_DIGITS` long, and their hash after it.
+    """
+    return _with_source(_hash(_to_arrays(dataset.frames), dataset, ("name", "notes")), dataset)
+
+
+def prepared_hash(dataset: DataSet) -> str:
+    """Hash what fitters prepare: structures, labels and groups, also those of another level; no split."""
+    return _with_source(frames_hash(dataset), dataset, with_usable=False)
 
 
 def frames_hash(dataset: DataSet) -> str:
@@ -254,13 +280,28 @@ def structures_hash(dataset: DataSet) -> str:
 
 
 def _hash(arrays: Mapping[str, NDArray[Any]], dataset: DataSet, left_out: Collection[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+    digest = hashlib.blake2b(digest_size=OWN_DIGITS // 2)
+    _add_arrays(digest, arrays)
     meta = {key: value for key, value in _meta(dataset).items() if key not in left_out}
     digest.update(json.dumps(meta, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _add_arrays(digest: hashlib.blake2b, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+
+
+def _with_source(found: str, dataset: DataSet, *, with_usable: bool = True) -> str:
+    """Add labels of another level to a hash; where there are none it is what it was."""
+    if (source := dataset.source) is None:
+        return found
+    digest = hashlib.blake2b(digest_size=OWN_DIGITS // 2)
+    _add_arrays(digest, _to_arrays(source.frames))
+    said = [[group_of(atoms) for atoms in source.frames], list(source.usable) if with_usable else None]
+    digest.update(json.dumps(said).encode())
+    return f"{found}{digest.hexdigest()}"
 
 
 def save(dataset: DataSet, folder: Path) -> None:
@@ -268,16 +309,37 @@ def save(dataset: DataSet, folder: Path) -> None:
     arrays: dict[str, Any] = _to_arrays(dataset.frames)
     save_arrays(folder / "frames.npz", arrays)
     (folder / "dataset.json").write_text(json.dumps(_meta(dataset), sort_keys=True))
+    if (source := dataset.source) is not None:
+        save_arrays(folder / "source.npz", _to_arrays(source.frames))
+        groups = [group_of(atoms) for atoms in source.frames]
+        meta = {"name": source.name, "groups": groups, "usable": list(source.usable)}
+        (folder / SOURCE).write_text(json.dumps(meta, sort_keys=True))
 
 
 def load(folder: Path) -> DataSet:
     """Read what `save` wrote."""
     meta = json.loads((folder / "dataset.json").read_text())
-    with np.load(folder / "frames.npz") as archive:
+    source = None
+    if (folder / SOURCE).exists():
+        said = json.loads((folder / SOURCE).read_text())
+        frames = _from_arrays(folder / "source.npz", said["groups"])
+        source = SourceLabels(said["name"], frames, tuple(said["usable"]))
+    return DataSet(
+        name=meta["name"],
+        frames=_from_arrays(folder / "frames.npz", meta["groups"]),
+        split=tuple(meta["split"]),
+        isolated_atom_energies=meta["isolated_atom_energies"],
+        notes=tuple(meta["notes"]),
+        source=source,
+    )
+
+
+def _from_arrays(path: Path, groups: Sequence[str]) -> tuple[Atoms, ...]:
+    with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     ends = np.concatenate([[0], np.cumsum(arrays["lengths"])])
     frames = []
-    for index, group in enumerate(meta["groups"]):
+    for index, group in enumerate(groups):
         atoms = slice(ends[index], ends[index + 1])
         stress = arrays["stresses"][index]
         frames.append(
@@ -294,13 +356,7 @@ def load(folder: Path) -> DataSet:
                 group=group,
             )
         )
-    return DataSet(
-        name=meta["name"],
-        frames=tuple(frames),
-        split=tuple(meta["split"]),
-        isolated_atom_energies=meta["isolated_atom_energies"],
-        notes=tuple(meta["notes"]),
-    )
+    return tuple(frames)
 
 
 def _to_arrays(frames: Sequence[Atoms]) -> dict[str, NDArray[Any]]:

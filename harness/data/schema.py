@@ -143,6 +143,30 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A level of theory of which a data set has labels; several may be of the same structures."""
+
+    functional: str
+    """Name of the density functional, such as PBE, or of what else gave the labels."""
+    level_of_theory: str = ""
+    """Functional, code and settings."""
+    energy_key: str | None = None
+    """Key of its energy in the file; the others likewise. None takes what ASE reads."""
+    forces_key: str | None = None
+    stress_key: str | None = None
+    virial_key: str | None = None
+    isolated_atom_energies: Mapping[str, float] | None = None
+    """Energy of each isolated atom (eV), if they converged."""
+
+    def __post_init__(self) -> None:
+        """Refuse an empty name, and two keys for one label."""
+        if not self.functional.strip():
+            raise ValueError("functional is empty; give its name, such as PBE")
+        if self.stress_key and self.virial_key:
+            raise ValueError("give stress_key or virial_key, not both")
+
+
+@dataclass(frozen=True)
 class Card:
     """Everything known about a data set besides its frames."""
 
@@ -183,6 +207,8 @@ class Card:
     """What a user must know."""
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Kinds of structures in tables of what was chosen, to patterns of groups; the first that fits counts."""
+    levels: Mapping[str, Level] = field(default_factory=dict)
+    """Label sets of the same structures, by name; the first is read unless another is asked for."""
 
     def __post_init__(self) -> None:
         """Refuse groups of references that the table ``[groups]`` does not have, and bad names."""
@@ -190,9 +216,10 @@ class Card:
             for group in one.every_group():
                 if group not in self.groups:
                     raise ValueError(f"reference.{structure}: {unknown_name('group', group, self.groups)}")
-        for name in self.crystals:
-            if fault := fault_of_name(name):
-                raise ValueError(f"crystals: {fault}")
+        for table in ("crystals", "levels"):
+            for name in getattr(self, table):
+                if fault := fault_of_name(name):
+                    raise ValueError(f"{table}: {fault}")
 
     @property
     def every_crystal(self) -> dict[str, Protocol]:
@@ -216,7 +243,7 @@ class Card:
         )
 
 
-OF_FILES = ("name", "test", "ood", "card", "protocol", "crystals", "reference")
+OF_FILES = ("name", "test", "ood", "card", "protocol", "crystals", "reference", "levels")
 """Options of `DataOptions` that cards of the sets that come with crossprune say."""
 
 
@@ -224,7 +251,7 @@ OF_FILES = ("name", "test", "ood", "card", "protocol", "crystals", "reference")
 class DataOptions:
     """How a data set is read, filtered and split; the ``[data.NAME]`` table of a study.
 
-    ``name`` to ``reference`` are for files of the user's; the cards of the other sets say it.
+    ``name`` to ``levels`` are for files of the user's; the cards of the other sets say it.
     """
 
     name: str | None = None
@@ -241,6 +268,11 @@ class DataOptions:
     """Further crystals by name; beside the card's."""
     reference: Mapping[str, Reference] = field(default_factory=dict)
     """Structure to its reference values, named as in the table of properties; beside the card's."""
+    levels: Mapping[str, Level] = field(default_factory=dict)
+    """Label sets of the same structures in the file, by name: the functional, and the keys of its labels."""
+    level: str | None = None
+    """Which label set is read, where there are several: a name in ``levels``, or, of a file whose frames say
+    their functional (``functional``, ``level_of_theory``, ``xc``, ``run_type``), the frames of that one."""
     split: Literal["given", "random", "stratified", "blocks", "groups"] | None = None
     """``given`` (the default of a card: its own split), ``stratified`` by group (the default of a
     file), ``random``, ``blocks`` (one contiguous stretch of every trajectory), ``groups`` (whole groups)."""

@@ -58,6 +58,34 @@ def copies_of(frames: Sequence[Atoms]) -> list[int]:
     return first
 
 
+def stand_among(frames: Sequence[Atoms], known: Sequence[Atoms]) -> list[bool]:
+    """Say of each frame whether it is a copy of a known one, whatever either is labelled.
+
+    As `twins`, by volumes and distances alone: labels of two levels of theory do not agree. What is nearer
+    than `DISTANCE` is a copy, so that a structure is rather taken for one too often.
+    """
+    shapes = [[(_elements(atoms), _volume(atoms)) for atoms in side] for side in (frames, known)]
+    by_elements: dict[str, list[int]] = {}
+    for place, (elements, _) in enumerate(shapes[1]):
+        by_elements.setdefault(elements, []).append(place)
+    prints: dict[int, dict[tuple[int, int], FloatArray]] = {}
+    found = []
+    for atoms, (elements, volume) in zip(frames, shapes[0], strict=True):
+        near = [
+            place
+            for place in by_elements.get(elements, ())
+            if math.isclose(shapes[1][place][1], volume, rel_tol=VOLUME)
+        ]
+        own = _distances(atoms) if near else {}
+        for place in near:
+            if place not in prints:
+                prints[place] = _distances(known[place])
+        found.append(
+            any(_agree(own, prints[place], len(atoms), len(known[place]), DISTANCE) for place in near)
+        )
+    return found
+
+
 def _candidates(frames: Sequence[Atoms]) -> Iterator[tuple[int, int]]:
     """Yield pairs of frames that agree in what costs nothing: energy, forces, volume, composition."""
     energies = np.array([energy_of(atoms) / len(atoms) for atoms in frames])
@@ -77,9 +105,19 @@ def _candidates(frames: Sequence[Atoms]) -> Iterator[tuple[int, int]]:
 
 def _kind(atoms: Atoms) -> str:
     """Return what copies share exactly: the reduced composition, and how many directions are periodic."""
+    return f"{_elements(atoms)} {atoms.pbc.sum()}"
+
+
+def _elements(atoms: Atoms) -> str:
+    """Return the reduced composition."""
     numbers, counts = np.unique(atoms.numbers, return_counts=True)
     reduced = counts // np.gcd.reduce(counts)
-    return f"{numbers.tolist()} {reduced.tolist()} {atoms.pbc.sum()}"
+    return f"{numbers.tolist()} {reduced.tolist()}"
+
+
+def _volume(atoms: Atoms) -> float:
+    """Return the volume of an atom in its cell, however it is periodic, Å³; 0 without one."""
+    return abs(atoms.cell.volume) / len(atoms) if atoms.cell.rank == 3 else 0.0
 
 
 def _distances(atoms: Atoms) -> dict[tuple[int, int], FloatArray]:

@@ -15,6 +15,7 @@ from crossprune.harness.data.files.compounds import has_stress, is_compounds, re
 from crossprune.harness.data.files.extxyz import OPENERS, read_frames
 from crossprune.harness.data.files.labels import Keys, RawFrame, labelled, number, required, without_labels
 from crossprune.harness.data.files.mlearn import is_mlearn, read_json, read_mlearn
+from crossprune.harness.data.files.theory import of_one_level
 from crossprune.harness.data.names import is_file
 from crossprune.harness.data.records import Reading, Record
 from crossprune.harness.data.validation import check_frame
@@ -75,8 +76,9 @@ def read_files(files: Sequence[tuple[Path, str | None]], keys: Keys) -> Reading:
             raise DataError(f"{path} holds no frames; give a file with labelled structures")
         raw += found
     if raw:
+        raw, said = of_one_level(raw, keys.level, files[0][0])
         more = _of_labels(raw, keys, files[0][0])
-        records, notes = records + more.records, notes + list(more.notes)
+        records, notes = records + more.records, notes + said + list(more.notes)
     return Reading(records, tuple(notes))
 
 

@@ -46,6 +46,8 @@ class Keys:
     """Key in ``info`` with the place in a trajectory; frames without it keep the order of the file."""
     split: str | None = None
     """Key in ``info`` that holds ``train``, ``test`` or ``ood``."""
+    level: str | None = None
+    """Level of theory whose frames are kept, where frames name one; see `of_one_level`."""
 
 
 @dataclass(frozen=True)

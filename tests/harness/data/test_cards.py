@@ -58,9 +58,9 @@ def test_card_is_complete(name):
 
 
 def test_every_folder_of_the_package_is_a_data_set():
-    assert {"si-pbe", "monbtaw"} | {f"mlearn-{el}" for el in ("Ni", "Cu", "Li", "Mo", "Si", "Ge")} == set(
-        list_cards()
-    )
+    assert {"si-pbe", "si-pair", "monbtaw", "monbtaw-pair"} | {
+        f"mlearn-{el}" for el in ("Ni", "Cu", "Li", "Mo", "Si", "Ge")
+    } == set(list_cards())
 
 
 def test_unknown_key_in_a_card_is_an_error_with_a_suggestion():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from crossprune.harness.data.cards import DataOptions, card_of, list_cards, load_card, load_dataset
-from crossprune.harness.data.schema import Protocol, Reference
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.data.frames import energy_of
+from crossprune.harness.data.schema import Level, Protocol, Reference
+from crossprune.harness.engine.loading import data_options
 from crossprune.harness.engine.study import parse_study, read_study
 from crossprune.harness.errors import DataError, StudyError
 from crossprune.harness.evaluation.motion.planning import MdTable, md_runs
@@ -131,3 +135,67 @@ def test_two_files_of_one_name_are_refused():
     axes = {"name": "x", "datasets": ["a.xyz", "b.xyz"], "models": ["mean"]}
     with pytest.raises(StudyError, match="two are called alike"):
         parse_study({"study": axes, "data": {"a.xyz": {"name": "b.xyz"}}}, "x.toml")
+
+
+def two_levels(tmp_path, **info):
+    """Write eight frames of which every other one says another level of theory."""
+    tmp_path.mkdir(exist_ok=True)
+    path = tmp_path / "both.extxyz"
+    for step in range(8):
+        atoms = bulk("Cu", cubic=True)
+        atoms.positions += np.random.default_rng(step).normal(0, 0.05, (4, 3))
+        atoms.info |= {key: values[step % 2] for key, values in info.items() if values[step % 2]}
+        atoms.calc = SinglePointCalculator(atoms, energy=-4.0 * (1 + step % 2), forces=np.ones((4, 3)))
+        write(path, atoms, append=True)
+    return path
+
+
+@pytest.mark.parametrize("key", ["functional", "Level_Of_Theory", "xc", "run_type"])
+def test_frames_of_two_levels_are_not_mixed_unasked(tmp_path, key):
+    path = two_levels(tmp_path, **{key: ("PBE", "r2SCAN")})
+    with pytest.raises(DataError, match=r"several levels of theory \(PBE: 4, r2SCAN: 4\).*level = \"PBE\""):
+        load_dataset(path)
+    kept = load_dataset(path, options=DataOptions(level="r2SCAN", duplicates="keep"))
+    assert {energy_of(atoms) for atoms in kept.frames} == {-8.0}
+    assert "4 of 8 frames are of another level than r2SCAN" in kept.notes
+    with pytest.raises(DataError, match="unknown level 'PBEsol'; did you mean 'PBE'"):
+        load_dataset(path, options=DataOptions(level="PBEsol"))
+
+
+def test_all_that_frames_say_of_their_level_counts(tmp_path):
+    """MatPES and the Materials Project say a functional and a kind of run; either may be what differs."""
+    path = two_levels(tmp_path, functional=("PBE", "PBE"), run_type=("GGA", "GGA_U"))
+    with pytest.raises(DataError, match=r"\(PBE / GGA: 4, PBE / GGA_U: 4\)"):
+        load_dataset(path)
+    with pytest.raises(DataError, match=r"\(PBE / GGA: 4, PBE / GGA_U: 4\)"):
+        load_dataset(path, options=DataOptions(level="PBE"))
+    assert len(load_dataset(path, options=DataOptions(level="GGA_U", duplicates="keep")).frames) == 4
+
+
+def test_frames_that_say_no_level_beside_some_that_do_are_not_mixed_either(tmp_path):
+    path = two_levels(tmp_path, functional=("", "r2SCAN"))
+    with pytest.raises(DataError, match=r"none said: 4, r2SCAN: 4"):
+        load_dataset(path)
+    with pytest.raises(DataError, match="no frame says its level_of_theory, functional"):
+        load_dataset(two_levels(tmp_path / "other"), options=DataOptions(level="PBE"))
+
+
+def test_label_sets_of_one_file_are_named_by_the_study(tmp_path):
+    path = tmp_path / "pair.extxyz"
+    for step in range(8):
+        atoms = bulk("Cu", cubic=True)
+        atoms.positions += np.random.default_rng(step).normal(0, 0.05, (4, 3))
+        atoms.info["low_energy"] = -1.0
+        atoms.arrays["low_forces"] = np.zeros((4, 3))
+        atoms.calc = SinglePointCalculator(atoms, energy=-4.0, forces=np.ones((4, 3)))
+        write(path, atoms, append=True)
+    low = Level("LDA", energy_key="low_energy", forces_key="low_forces")
+    levels = {"high": Level("PBE"), "low": low}
+    with pytest.raises(StudyError, match=r"labels of 2 levels of theory \(high, low\); say which"):
+        load_dataset(path, options=DataOptions(levels=levels))
+    found = {
+        name: load_dataset(path, options=DataOptions(levels=levels, level=name)).frames[0] for name in levels
+    }
+    assert [energy_of(found[name]) for name in levels] == [-4.0, -1.0]
+    with pytest.raises(StudyError, match="energy_key belongs into the table of its level, low"):
+        load_dataset(path, options=DataOptions(levels=levels, level="low", energy_key="energy"))
