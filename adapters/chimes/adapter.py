@@ -41,7 +41,7 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
     """Chebyshev cluster terms as latent space and as the basis of a linear model."""
 
     name = "chimes"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True, prior=True)
     options_type = ChimesOptions
     distributions: ClassVar[tuple[str, ...]] = ("numba", "numpy", "scikit-learn", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {"order_2b": 8, "order_3b": 4, "cutoff": 5.0, "cutoff_3b": 4.0}
@@ -142,6 +142,24 @@ class Chimes(Descriptor[ChimesOptions], LinearFitter[ChimesOptions]):
             own, alone = self._of(prepared, subset)
             return own.fit_masked(alone, np.arange(len(subset)), kept, weights=weights, rng=rng)
         return _counted(super().fit_masked(prepared, subset, kept, weights=weights, rng=rng))
+
+    @classmethod
+    def can_start(cls, options: ChimesOptions) -> bool:
+        """A ridge has coefficients to be held to, of columns that do not change with the subset."""
+        return options.solver == "ridge" and not options.from_subset
+
+    def fit_from(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        earlier: Potential,
+        *,
+        tuned: bool,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> ChimesPotential:
+        """Fit towards an earlier potential."""
+        return _counted(super().fit_from(prepared, subset, earlier, tuned=tuned, weights=weights, rng=rng))
 
     def _of(self, prepared: Prepared, subset: IntArray) -> tuple[Chimes, Prepared]:
         """Return an adapter with the lengths of the chosen frames, and what it prepares of them."""

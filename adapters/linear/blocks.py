@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from crossprune.adapters.linear.least_squares import NOT_FINITE, Solution
-from crossprune.adapters.linear.offsets import determined
 from crossprune.harness.contract import FloatArray
+from crossprune.harness.contract.composition import determined
 from crossprune.harness.errors import DataError
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
@@ -76,6 +76,20 @@ class WeightedRows:
             return self, basis
         dense = np.hstack([self.dense[:, :k], self.dense[:, k:] @ basis])
         return replace(self, dense=dense, n_offsets=basis.shape[1]), basis
+
+    def beyond(self, coefficients: FloatArray, offsets: FloatArray) -> WeightedRows:
+        """Return the same rows with what is left of the labels when a model is subtracted.
+
+        ``coefficients`` of its columns, shape (k,); ``offsets``, shape (n_offsets,).
+        """
+        return replace(
+            self,
+            dense_target=self.dense_target - self.dense @ np.append(coefficients, offsets),
+            force_labels=[
+                labels - rows @ coefficients
+                for labels, rows in zip(self.force_labels, self.forces, strict=True)
+            ],
+        )
 
     def stacked(self) -> tuple[FloatArray, FloatArray]:
         """Stack all weighted rows and labels: shape (n_rows, k + n_offsets) and (n_rows,)."""

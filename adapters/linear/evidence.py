@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from crossprune.harness.contract import FloatArray
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import qr, solve_triangular, svd
 from scipy.optimize import minimize_scalar
 
 LOWEST, HIGHEST = -14.0, 0.0
 """Range of the search: log10 of the ridge relative to the squared norm of a column."""
 
+OFF = 6.0
+"""The same where coefficients may be held to nothing, as those of a difference between two models."""
 STRONGEST = 1e6
 """Relative ridge at which a coefficient counts as switched off."""
 MAX_ITERATIONS = 100
@@ -24,6 +26,7 @@ def evidence_ridge(
     prior: FloatArray,
     *,
     n_rows: int | None = None,
+    highest: float = HIGHEST,
 ) -> float:
     """Return the relative ridge that maximises the marginal likelihood of the target.
 
@@ -44,10 +47,13 @@ def evidence_ridge(
         How much stronger each column is held down, shape (k,).
     n_rows
         Number of labels, if ``design`` and ``target`` were compressed from more rows.
+    highest
+        Largest log10 of the ridge that is looked at: one at which nothing is left of the coefficients, where
+        there may be nothing to fit.
     """
     inner, outside, count = _reduced(design, target, n_offsets, prior, n_rows)
     n = len(prior)
-    left, s, _ = np.linalg.svd(inner[:, :n], full_matrices=False)
+    left, s = _left(inner[:, :n])
     z = left.T @ inner[:, n]
     outside += float((inner[:, n] ** 2).sum() - (z**2).sum())
 
@@ -56,10 +62,19 @@ def evidence_ridge(
         misfit = max(outside, 0.0) + float((strength * z**2 / (s**2 + strength)).sum())
         return float(count * np.log(misfit / count + np.finfo(float).tiny) + np.log1p(s**2 / strength).sum())
 
-    grid = np.arange(LOWEST, HIGHEST + 0.25, 0.5)
+    grid = np.arange(LOWEST, highest + 0.25, 0.5)
     best = float(grid[int(np.argmin([cost(one) for one in grid]))])
     found = minimize_scalar(cost, bounds=(best - 0.5, best + 0.5), method="bounded")
     return float(10.0**found.x)
+
+
+def _left(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return left singular vectors and singular values, by the slower way where the fast one fails."""
+    try:
+        left, singular, _ = np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:
+        left, singular, _ = svd(matrix, full_matrices=False, lapack_driver="gesvd")
+    return left, singular
 
 
 def ard_ridges(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from ase import Atoms
-from ase.stress import full_3x3_to_voigt_6_stress
 from crossprune.adapters.linear.blocks import (
     WeightedRows,
     block_of,
@@ -20,11 +18,12 @@ from crossprune.adapters.linear.blocks import (
     solve_blocks,
     views,
 )
-from crossprune.adapters.linear.evidence import ard_ridges, evidence_ridge
+from crossprune.adapters.linear.evidence import HIGHEST, OFF, ard_ridges, evidence_ridge
 from crossprune.adapters.linear.gathering import force_starts, weighted_rows
 from crossprune.adapters.linear.least_squares import Solution, compress, solve
 from crossprune.adapters.linear.metric import ridge_metric
 from crossprune.adapters.linear.options import LinearOptions
+from crossprune.adapters.linear.potentials import LinearPotential, Rows, RowsPotential, stress_rows
 from crossprune.adapters.linear.reweighting import best_weights, folds_by_group, multiplied
 from crossprune.harness.contract import (
     ENERGY_ROW,
@@ -33,7 +32,6 @@ from crossprune.harness.contract import (
     FloatArray,
     IntArray,
     Potential,
-    Prediction,
     Predictions,
     Prepared,
     Weights,
@@ -45,94 +43,9 @@ from crossprune.harness.data.frames import (
     group_of,
     offsets,
 )
-from crossprune.harness.errors import DataError, StudyError, TooFewFrames
-from crossprune.harness.tables import from_table
+from crossprune.harness.errors import StudyError, TooFewFrames
 
 AnyLinearOptions = TypeVar("AnyLinearOptions", bound=LinearOptions)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Derivatives of one structure's predictions by the coefficients.
-
-    ``energy``: eV, shape (k,); ``forces``: eV/Å, shape (3·n_atoms, k), atom-major x y z;
-    ``stress``: eV/Å³, shape (6, k), ASE's order and sign, or None without a periodic cell.
-    """
-
-    energy: FloatArray
-    forces: FloatArray
-    stress: FloatArray | None
-
-
-def stress_rows(tensors: FloatArray) -> FloatArray:
-    """Return rows in ASE's order, shape (6, k), from a tensor for each coefficient, shape (3, 3, k)."""
-    rows: FloatArray = full_3x3_to_voigt_6_stress(np.moveaxis(tensors, -1, 0)).T
-    return rows
-
-
-class LinearPotential(Potential):
-    """A potential that is linear in ``coefficients`` and has an energy offset per element."""
-
-    coefficients: FloatArray
-    offsets: FloatArray
-    """eV, shape (n_elements,), in the order of ``elements``."""
-
-
-class RowsPotential(LinearPotential):
-    """Predicts by the design rows of its fitter: slow, but a new family needs no code for it.
-
-    A subclass names ``adapter`` and, once the fitter is defined, ``fitter_type``.
-    """
-
-    fitter_type: ClassVar[type[LinearFitter[Any]]]
-
-    def __init__(self, fitter: LinearFitter[Any], solution: Solution) -> None:
-        super().__init__(fitter.elements)
-        self.fitter = fitter
-        self.coefficients, self.offsets = solution.coefficients, solution.offsets
-
-    def predict(self, atoms: Atoms) -> Prediction:
-        """Multiply the rows of ``atoms`` with the coefficients."""
-        self.require_elements(atoms)
-        rows = self.fitter.rows(atoms)
-        energy = rows.energy @ self.coefficients + element_counts([atoms], self.elements)[0] @ self.offsets
-        stress = None if rows.stress is None else rows.stress @ self.coefficients
-        return Prediction(float(energy), (rows.forces @ self.coefficients).reshape(-1, 3), stress)
-
-    def write(self, folder: Path) -> None:
-        """Write coefficients as text with 17 digits, options as JSON."""
-        np.savetxt(folder / "coefficients.txt", np.concatenate([self.offsets, self.coefficients]))
-        settings = {"elements": self.elements, "options": asdict(self.fitter.options)}
-        (folder / "options.json").write_text(json.dumps(settings, indent=1))
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read what `write` wrote; `DataError` if it is not there or not readable."""
-        try:
-            settings = json.loads((folder / "options.json").read_text())
-            options = from_table(cls.fitter_type.options_type, settings["options"], "options.json")
-            values = np.loadtxt(folder / "coefficients.txt", ndmin=1)
-            n_elements = len(settings["elements"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{folder} holds no readable {cls.adapter} potential ({error}); "
-                "give the folder that `export` wrote"
-            ) from None
-        fitter = cls.fitter_type(settings["elements"], options)
-        n_bad = np.count_nonzero(~np.isfinite(values))
-        if len(values) != n_elements + fitter.n_columns or n_bad:
-            raise DataError(
-                f"{folder / 'coefficients.txt'} has {len(values)} numbers, {n_bad} of them NaN or infinite; "
-                f"this {cls.adapter} potential needs {n_elements + fitter.n_columns}, all finite: fit it "
-                "again, or fetch a whole copy"
-            )
-        return cls(fitter, Solution(values[n_elements:], values[:n_elements], float("nan")))
-
-    def export(self, folder: Path) -> list[Path]:
-        """Write what `write` writes: there is no other native format."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.write(folder)
-        return [folder / "coefficients.txt", folder / "options.json"]
 
 
 class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
@@ -214,14 +127,27 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         found = solve_blocks(rows, ridge) if self.blocks else None
         return solve(*rows.stacked(), rows.n_offsets, ridge) if found is None else found
 
-    def _strengths(self, rows: WeightedRows, design: FloatArray, target: FloatArray) -> FloatArray:
+    def _strengths(
+        self, rows: WeightedRows, design: FloatArray, target: FloatArray, highest: float = HIGHEST
+    ) -> FloatArray:
         """Return the ridge of each column, of greatest evidence; ARD begins there and gives each its own."""
         prior, n_offsets = self.prior()[: self.n_columns - self.n_known], rows.n_offsets
         n_rows = rows.n_rows or len(rows.dense) + sum(map(len, rows.forces))
-        strengths = prior * evidence_ridge(design, target, n_offsets, prior, n_rows=n_rows)
+        ridge = evidence_ridge(design, target, n_offsets, prior, n_rows=n_rows, highest=highest)
+        strengths = prior * ridge
         if self.options.regularisation == "ard":
             strengths = ard_ridges(design, target, n_offsets, strengths, n_rows=n_rows)
         return strengths
+
+    def solve_difference(self, rows: WeightedRows, *, tuned: bool) -> Solution:
+        """Solve for what is added to an earlier model; ``tuned``: as strongly held down as the evidence says.
+
+        Override for another penalty, with what it holds coefficients to at zero.
+        """
+        if not tuned:
+            return self.solve(rows)
+        design, target = compress(*rows.stacked())
+        return solve(design, target, rows.n_offsets, self._strengths(rows, design, target, OFF))
 
     def _solver_of(self, rows: WeightedRows) -> Callable[[WeightedRows], Solution]:
         """Return a solver whose strengths are chosen once, on ``rows``."""
@@ -285,10 +211,42 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         if len(subset) == 0:
             raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
         subset = np.sort(subset)  # sums of the same numbers in another order would differ in the last bits
-        if self.options.reweight:
-            folds = folds_by_group([group_of(prepared.frames[index]) for index in subset])
-            weights = multiplied(weights, self._group_weights(prepared, subset, folds))
+        weights = self._own_weights(prepared, subset, weights)
         return self._solved(weighted_rows(self, prepared, subset, weights))
+
+    def _own_weights(self, prepared: Prepared, subset: IntArray, weights: Weights) -> Weights:
+        if not self.options.reweight:
+            return weights
+        folds = folds_by_group([group_of(prepared.frames[index]) for index in subset])
+        return multiplied(weights, self._group_weights(prepared, subset, folds))
+
+    def fit_from(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        earlier: Potential,
+        *,
+        tuned: bool,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> LinearPotential:
+        """Hold the coefficients to those of ``earlier``: a ridge on the difference, which is what is fitted.
+
+        With x₀ its coefficients, min ‖A x − y‖² + Σ λ_j (x_j − x₀_j)² has x = x₀ + d, where d solves the same
+        problem for y − A x₀, held to zero. So this is the fit of a difference on top of a model as well.
+        """
+        if not self.can_start(self.options):
+            return super().fit_from(prepared, subset, earlier, tuned=tuned, weights=weights, rng=rng)  # type: ignore[return-value]
+        if len(subset) == 0:
+            raise TooFewFrames(f"adapter {self.name!r} cannot be fitted to an empty subset")
+        assert isinstance(earlier, LinearPotential)
+        subset = np.sort(subset)
+        weights = self._own_weights(prepared, subset, weights)
+        rows = weighted_rows(self, prepared, subset, weights)
+        coefficients = earlier.coefficients[: self.n_columns - self.n_known]
+        start = Solution(coefficients, earlier.offsets, 1.0)
+        left = rows.beyond(coefficients, earlier.offsets[: rows.n_offsets])
+        return self._solved(left, lambda one: self.solve_difference(one, tuned=tuned), start)
 
     def fit_masked(
         self,
@@ -310,13 +268,23 @@ class LinearFitter(Fitter[AnyLinearOptions], Generic[AnyLinearOptions]):
         atoms = [np.sort(kept[place]) for place in order.tolist()]
         return self._solved(weighted_rows(self, prepared, subset[order], weights, atoms))
 
-    def _solved(self, weighted: WeightedRows) -> LinearPotential:
+    def _solved(
+        self,
+        weighted: WeightedRows,
+        solve: Callable[[WeightedRows], Solution] | None = None,
+        start: Solution | None = None,
+    ) -> LinearPotential:
+        """Solve for the coefficients, or for what is added to those of ``start``, and make the potential."""
         rows, basis = weighted.determined()
-        solution = self.solve(rows)
+        solution = (solve or self.solve)(rows)
         if rows.vanishing is not None:
             solution = replace(solution, coefficients=np.where(rows.vanishing, 0.0, solution.coefficients))
         if basis.shape[1] < len(basis):  # otherwise these are the offsets, to the last bit
             solution = replace(solution, offsets=basis @ solution.offsets)
+        if start is not None:
+            coefficients = start.coefficients + solution.coefficients
+            offsets_found = start.offsets + (solution.offsets if rows.n_offsets else 0.0)
+            solution = Solution(coefficients, offsets_found, solution.condition_number)
         if self.isolated_atom_energies:
             known = np.array([self.isolated_atom_energies[element] for element in self.elements])
             if (alone := self.alone()) is not None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from crossprune.adapters.linear.offsets import determined
 from crossprune.adapters.mtp.kernels import evaluate
 from crossprune.adapters.mtp.model import Radial, tables_of
 from crossprune.adapters.mtp.plan import Plan
 from crossprune.adapters.mtp.radial import orthonormal
 from crossprune.adapters.mtp.rows import derivatives, radial_gradient
 from crossprune.harness.contract import FloatArray, IntArray
+from crossprune.harness.contract.composition import determined
 from crossprune.harness.errors import DataError
 from scipy.linalg import qr
 from scipy.optimize import minimize

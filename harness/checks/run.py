@@ -44,6 +44,11 @@ from crossprune.harness.checks.predictions import (
     predictions_turn_with_the_structure,
     stress_is_the_strain_derivative,
 )
+from crossprune.harness.checks.priors import (
+    a_fit_from_an_earlier_one_sees_only_the_subset,
+    an_earlier_potential_gives_way,
+    an_earlier_potential_is_kept,
+)
 from crossprune.harness.checks.rows import rows_are_derivatives_of_one_energy, rows_turn_with_the_structure
 from crossprune.harness.checks.subject import (
     NotClaimed,
@@ -88,6 +93,9 @@ FITTER_CHECKS: tuple[Callable[[Subject], None], ...] = (
     masked_refit_is_exact,
     a_mask_hides_forces_and_stress,
     a_mask_of_nothing_is_none,
+    an_earlier_potential_is_kept,
+    an_earlier_potential_gives_way,
+    a_fit_from_an_earlier_one_sees_only_the_subset,
     seeds_decide,
     prepared_predictions_agree,
     saved_potential_predicts_the_same,

@@ -33,11 +33,15 @@ class Prepared:
     frames
         The structures that were prepared, in order; ``subset`` in `Fitter.fit` indexes them.
     arrays
-        Arrays that do not depend on the subset. The harness stores and memory-maps them.
+        Arrays that do not depend on the subset, nor on labels. The harness stores and memory-maps them.
+    source
+        Indices of the frames with labels of another level of theory, which fits that carry something over
+        may see, shape (n_source,).
     """
 
     frames: Sequence[Atoms]
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    source: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 class Adapter(ABC, Generic[Options]):
@@ -253,8 +257,8 @@ class Fitter(Adapter[Options]):
     def prepare(self, frames: Sequence[Atoms], *, workspace: Path | None = None) -> Prepared:
         """Compute everything that does not depend on which configurations are chosen.
 
-        No number may depend on another frame's labels or on the set as a whole: a frame's blocks
-        are the same whatever stands beside it.
+        No number may depend on labels, on energies of isolated atoms, or on the set as a whole: a frame's
+        blocks are the same whatever stands beside it, and however it is labelled.
 
         Parameters
         ----------
@@ -326,6 +330,41 @@ class Fitter(Adapter[Options]):
     def can_mask(cls, options: Any) -> bool:
         """Say whether `fit_masked` works with these options; override where it depends on them."""
         return cls.capabilities.masks
+
+    def fit_from(
+        self,
+        prepared: Prepared,
+        subset: IntArray,
+        earlier: Potential,
+        *,
+        tuned: bool,
+        weights: Weights,
+        rng: np.random.Generator,
+    ) -> Potential:
+        """Fit to the frames ``subset``, held to an earlier potential of this adapter where they say nothing.
+
+        Parameters
+        ----------
+        prepared, subset, weights, rng
+            As for `fit`.
+        earlier
+            What `fit` of an adapter of these elements and options returned.
+        tuned
+            Whether the labels of ``subset`` say how strongly, instead of the options.
+
+        Raises
+        ------
+        StudyError
+            If the family cannot; it does not claim `Capabilities.prior`, or `can_start` says so.
+        TooFewFrames
+            As for `fit`.
+        """
+        raise StudyError(f"adapter {self.name!r} cannot be fitted towards an earlier potential")
+
+    @classmethod
+    def can_start(cls, options: Any) -> bool:
+        """Say whether `fit_from` works with these options; override where it depends on them."""
+        return cls.capabilities.prior
 
     def group_weights(self, prepared: Prepared, subset: IntArray, folds: IntArray) -> Weights:
         """Choose weights per group by cross-validation on the frames ``subset``.

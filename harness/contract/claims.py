@@ -29,6 +29,8 @@ class Capabilities:
     """Gives the rows of a linear model's least squares, so that data can be chosen by them."""
     masks: bool = False
     """Fits to the forces of some atoms of a configuration and its energy, exactly: `Fitter.fit_masked`."""
+    prior: bool = False
+    """Fits towards an earlier potential, as which it is where labels say nothing: `Fitter.fit_from`."""
     metric: bool = False
     """Knows the metric in which its fit sees data, so that data can be chosen in it."""
     single: bool = False
