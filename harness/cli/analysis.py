@@ -1,4 +1,4 @@
-"""The command that prints the statistics of a finished run, or of a table alone."""
+"""The commands that print the statistics of finished runs, or of a table alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from crossprune.harness.store.readonly import can_write
 from rich.console import Console
@@ -86,6 +87,38 @@ def compare(
     for cause in changes.causes:
         print_text(console, f"- {cause}")
     console.print(f"page: {written.resolve()}", soft_wrap=True, highlight=False)
+
+
+def transfer(
+    store: Annotated[Path, typer.Argument(help="Folder of a finished run with a table [transfer].")],
+    split: Annotated[str, typer.Option("--split", help="test or ood.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for machines.")] = False,
+) -> None:
+    """Say what models gain by what they carry over from labels of another level of theory.
+
+    Example: `crossprune transfer crossprune-transfer-si`
+
+    By number of target labels: error with transfer over the error of the same model without (95 % interval,
+    paired by seed), and how many times as many target labels it needs without for the same error; > is more
+    than the study has, < fewer than its smallest number.
+    """
+    from crossprune.harness.cli.console import print_lines, print_text
+    from crossprune.harness.cli.layout import lines_of
+    from crossprune.harness.engine.study import PARTS
+    from crossprune.harness.errors import StudyError, unknown_name
+    from crossprune.levels import transfer_of_run
+
+    if split not in PARTS:
+        raise StudyError(unknown_name("split", split, PARTS))
+    table = transfer_of_run(store)
+    if as_json:
+        print(json.dumps(plain({"transfer": table.to_dict("records")}), indent=1, allow_nan=False))
+        return
+    keys = ["metric", "dataset", "chooser", "method"]
+    for (metric, dataset, chooser, method), part in table[table["split"] == split].groupby(keys, sort=False):
+        way = chooser if chooser == method else f"{chooser} · {method}"
+        print_text(console, f"{dataset}, {split}, {metric} error; labels chosen by {way}")
+        print_lines(console, lines_of(_shown(part)))
 
 
 def _primary(tables: Mapping[str, pd.DataFrame], question: Asked) -> list[dict[Any, Any]]:
@@ -182,3 +215,26 @@ def plain(value: Any) -> Any:
         return [plain(one) for one in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shown(part: pd.DataFrame) -> pd.DataFrame:
+    """Lay rows out as a table of texts: a row per model and way, a column per number of labels."""
+    names = part["model"] + "-" + part["way"]
+    names += np.where(part["references"] == "target", "", "-" + part["references"])
+    texts = [
+        f"{ratio:.2f} ({_times(labels)})" + {"helps": "", "harms": "!", "not shown": "?"}[verdict]
+        for ratio, labels, verdict in zip(
+            part["error_ratio"], part["labels_ratio"], part["verdict"], strict=True
+        )
+    ]
+    wide = pd.DataFrame({"model": names, "fraction": part["fraction"].to_numpy(), "text": texts})
+    table = wide.pivot(index="model", columns="fraction", values="text").reindex(list(dict.fromkeys(names)))
+    sizes = dict(zip(part["fraction"], part["n_labelled"], strict=True))
+    table.columns = pd.Index([f"{sizes[fraction]:g}" for fraction in table.columns])
+    return table.reset_index()
+
+
+def _times(ratio: float) -> str:
+    if math.isinf(ratio):
+        return ">"
+    return "<" if ratio == 0 else f"×{ratio:.2g}" if math.isfinite(ratio) else "–"

@@ -145,20 +145,10 @@ def print_matrix(console: Console, table: pd.DataFrame, published: pd.DataFrame 
         fraction = part["fraction"].min()
         cells = part[part["fraction"] == fraction]
         pools = "" if (n_pools := cells["pool"].nunique()) == 1 else f", {n_pools} pools"
-        view = Table(
-            title=f"{dataset}{pools}: test force MAE (eV/Å), {fraction:.0%} of the training set",
-            title_justify="left",
-        )
-        view.add_column("data chosen by")
+        title = f"{dataset}{pools}: test force MAE (eV/Å), {fraction:.0%} of the training set"
         models = sorted(cells["model"].unique())
-        for model in models:
-            view.add_column(f"model {model}", justify="right")
-        for (chooser, method), group in labelled(cells).groupby(["chooser", "method"]):
-            of_model = (group[group["model"] == model] for model in models)
-            errors = [cells.groupby("pool")["force_mae_ev_per_angstrom"] for cells in of_model]
-            label = str(method) if is_random(str(method)) else f"{chooser} ({method})"
-            view.add_row(label, *(_mean(each.mean(), each.sem()) for each in errors))
-        console.print(view)
+        for first in range(0, len(models), MOST_MODELS):
+            console.print(_square(cells, models[first : first + MOST_MODELS], title if not first else None))
         if published is not None:
             _print_published(console, published[published["dataset"] == dataset])
     if n_gone := int(done["flag"].str.startswith(EXPLODED).sum()):
@@ -177,6 +167,20 @@ def print_matrix(console: Console, table: pd.DataFrame, published: pd.DataFrame 
         if done["pool"].any():
             over = "pools and seeds; how far pools scatter, which share frames, only the report can say"
         console.print(f"mean over {over}; intervals and all fractions are in the report", highlight=False)
+
+
+def _square(cells: pd.DataFrame, models: Sequence[str], title: str | None) -> Table:
+    """Lay out who chose against some models."""
+    view = Table(title=title, title_justify="left")
+    view.add_column("data chosen by")
+    for model in models:
+        view.add_column(f"model {model}", justify="right")
+    for (chooser, method), group in labelled(cells).groupby(["chooser", "method"]):
+        of_model = (group[group["model"] == model] for model in models)
+        errors = [mine.groupby("pool")["force_mae_ev_per_angstrom"] for mine in of_model]
+        label = str(method) if is_random(str(method)) else f"{chooser} ({method})"
+        view.add_row(label, *(_mean(each.mean(), each.sem()) for each in errors))
+    return view
 
 
 def _print_published(console: Console, rows: pd.DataFrame) -> None:
@@ -204,6 +208,8 @@ PICTURES = ("matrix", "enough")
 """Tables that the page draws; too long for a terminal unless they are asked for."""
 READABLE_ROWS = 30
 """Tables up to this length are printed whole."""
+MOST_MODELS = 8
+"""Models beside each other in one table of a terminal."""
 COLUMNS = (
     "way",
     "outcome",

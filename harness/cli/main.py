@@ -336,6 +336,8 @@ for command in (
     commands.adapters,
     commands.check,
     describe.describe,
+    describe.levels,
+    analysis.transfer,
     select.select,
     evaluation.evaluate,
     softening.softening,

@@ -88,7 +88,7 @@ def _table(data: str, path: Path) -> tuple[str, DataOptions]:
     """Return where a file is, and what a study or a card says of it."""
     from crossprune.harness.data.cards import DataOptions
     from crossprune.harness.data.names import is_one_of
-    from crossprune.harness.engine.plan import data_options
+    from crossprune.harness.engine.loading import data_options
     from crossprune.harness.engine.study import read_study
     from crossprune.harness.errors import StudyError, unknown_name
     from crossprune.harness.tables import read_toml

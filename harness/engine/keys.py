@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crossprune.harness.contract import IntArray, Weights
+from crossprune.harness.data.frames import OWN_DIGITS
+from crossprune.harness.engine import transfer
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.evaluation import metrics, soundness
 from crossprune.harness.fingerprint import canonical_hash, package_versions, seed_from, source_hash
@@ -47,8 +49,11 @@ def selection_key(
 
 
 def selection_seed(dataset_key: str, choice: Choice) -> int:
-    """Seed of a selection: of data set, method and seed only, so that all choosers start alike."""
-    return seed_from("selection", dataset_key, choice.method, choice.seed)
+    """Seed of a selection: of data set, method and seed only, so that all choosers start alike.
+
+    Labels of another level that stand beside the data set have no part in it.
+    """
+    return seed_from("selection", dataset_key[:OWN_DIGITS], choice.method, choice.seed)
 
 
 def fit_key(
@@ -58,7 +63,9 @@ def fit_key(
 
     ``subset`` are frames, shape (n,), or environments, shape (n, 2): their shapes tell them apart.
     """
-    number, rest = fit_seed(dataset_key, seed), (spec.fingerprint, subset, dict(weights))
+    number, rest = fit_seed(dataset_key, seed), [spec.fingerprint, subset, dict(weights)]
+    if spec.transfer is not None:
+        rest.append(source_hash(transfer.__name__))
     return canonical_hash("fit", FIT_LAYOUT, dataset_key, prepared, *rest, number)
 
 
@@ -67,7 +74,7 @@ def fit_seed(dataset_key: str, seed: int | None) -> int:
 
     Neither a renamed option nor moved code changes a fit.
     """
-    return seed_from("fit", dataset_key, seed)
+    return seed_from("fit", dataset_key[:OWN_DIGITS], seed)
 
 
 def properties_key(fit_key: str, setting: Setting, options: PropertyOptions) -> str:

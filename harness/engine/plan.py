@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from crossprune.harness.contract import Fitter, IntArray, have_weight
+from crossprune.harness.contract import Fitter, IntArray
 from crossprune.harness.contract.environments import frames_of
-from crossprune.harness.data.cards import DataOptions, card_of, list_cards, load_pools
-from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash
-from crossprune.harness.data.names import pool_name, table_of
-from crossprune.harness.data.partition import MOST_POOLS, PoolId, pool_ids
+from crossprune.harness.data.frames import SPLITS, DataSet, frames_hash, prepared_hash
+from crossprune.harness.data.names import pool_name
+from crossprune.harness.data.partition import MOST_POOLS
 from crossprune.harness.engine import stages
 from crossprune.harness.engine.grid import KIN, OTHER, OWN, Cell, Choice, expand, require_known
 from crossprune.harness.engine.keys import (
@@ -25,22 +23,27 @@ from crossprune.harness.engine.keys import (
     rows_key,
     selection_key,
 )
+from crossprune.harness.engine.loading import (
+    Split,
+    ids_of,
+    load_splits,
+    require_crystals,
+    require_given,
+    require_groups,
+    require_published,
+    require_source,
+    require_weight,
+)
 from crossprune.harness.engine.outcome import Stage
 from crossprune.harness.engine.schedule import Job, Task
 from crossprune.harness.engine.stored import STAGE_OF, put_dataset
 from crossprune.harness.engine.study import Study
-from crossprune.harness.errors import StudyError, unknown_name
-from crossprune.harness.evaluation.motion.runs import CRYSTAL
-from crossprune.harness.evaluation.references import require_fitting
-from crossprune.harness.lookup import AdapterSpec, adapter_class, load_potential, resolve
+from crossprune.harness.lookup import AdapterSpec, adapter_class, resolve
 from crossprune.harness.selection.axes import MODEL
-from crossprune.harness.selection.gathering import Pool, given_in
+from crossprune.harness.selection.gathering import Pool
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM, SHARES, method_of
 from crossprune.harness.store.objects import Store
-from crossprune.harness.tables import from_table
 
-Split = tuple[str, int]
-"""Name of a data set, and number of its pool: what shares a training and a test part."""
 ONCE, FITS, CHOICES = range(3)
 """Urgencies. What is computed once per data set comes first, for all else waits for it; then fits, so that
 cells end; then the choice of more data to fit to."""
@@ -50,75 +53,6 @@ ONCE_STAGES: Mapping[str, tuple[Callable[[str, AdapterSpec], str], Stage]] = {
     "prepare": (prepare_key, stages.prepare_stage),
 }
 """Stages that look at every frame for itself, and at no split; their keys."""
-
-
-def data_options(study: Study, name: str) -> DataOptions:
-    """Read a study's ``[data.NAME]`` table; one that belongs to no data set of the study is an error.
-
-    ``name`` is what tables call the data set, or where it is.
-    """
-    source = study.labels.get(name, name)
-    table = table_of(study.data, study.datasets, source, list_cards())
-    return from_table(DataOptions, table or {}, f"[data.{name}]")
-
-
-def require_groups(study: Study, datasets: Iterable[DataSet]) -> None:
-    """Raise `StudyError` if a study names a group that none of its data sets has.
-
-    Groups are named by ``[weights.GROUP]`` tables and by ``starts`` of ``[md]``.
-    """
-    known = {group for dataset in datasets for group in dataset.groups}
-    for group in study.weights:
-        if group not in known:
-            raise StudyError(f"[weights.{group}]: {unknown_name('group', group, known)}")
-    for group in study.md.groups:
-        if group not in known:
-            raise StudyError(f"[md]: starts: {unknown_name('group', group, {*known, CRYSTAL})}")
-
-
-def require_published(study: Study, datasets: Mapping[str, DataSet]) -> None:
-    """Raise `StudyError` if a published potential cannot be loaded, or knows the elements of no data set."""
-    for source in study.published:
-        known = set(load_potential(source).elements)
-        if not any(set(dataset.elements) <= known for dataset in datasets.values()):
-            have = "; ".join(f"{name}: {', '.join(one.elements)}" for name, one in datasets.items())
-            words = f"knows {', '.join(sorted(known))}, and no data set of these alone is here ({have})"
-            raise StudyError(f"published: {source!r} {words}")
-
-
-def require_given(study: Study, datasets: Iterable[DataSet]) -> None:
-    """Raise `StudyError` if a pattern of `given` fits no frame, or all of a training part is given."""
-    groups = {dataset.groups[index] for dataset in datasets for index in dataset.indices("train")}
-    for pattern in study.given:
-        if not fnmatch.filter(groups, pattern):
-            raise StudyError(
-                f"given: {pattern!r} fits no group that can be chosen ({', '.join(sorted(groups))})"
-            )
-    for dataset in datasets if study.given else ():
-        if len(given_in(dataset, GIVEN_MARK.join(study.given))) == len(dataset.indices("train")):
-            raise StudyError(
-                f"given: all training frames of {dataset.name} are given, so there is nothing to choose"
-            )
-
-
-def require_weight(study: Study, datasets: Mapping[str, DataSet]) -> None:
-    """Raise `StudyError` if the weights leave nothing of a data set's training part to fit to."""
-    for name, dataset in datasets.items():
-        groups = {dataset.groups[index] for index in dataset.indices("train")}
-        if not have_weight(groups, study.weights):
-            raise StudyError(
-                f"[weights]: energy and forces are 0 in every group of {name} that can be chosen "
-                f"({', '.join(sorted(groups))}), so there is nothing to fit; give one a weight above 0"
-            )
-
-
-def require_crystals(study: Study, datasets: Mapping[str, DataSet]) -> None:
-    """Raise `StudyError` if what a study says of its own files does not fit the data, or no property."""
-    sources = study.labels
-    for name, dataset in datasets.items():
-        if sources[name] not in list_cards():
-            card = card_of(sources[name], data_options(study, name), dataset.elements)
-            require_fitting(card, dataset, f"[data.{name}]")
 
 
 @dataclass(frozen=True)
@@ -155,6 +89,7 @@ class Plan:
         for label in study.options:
             if label not in specs:
                 resolve(label, study.options)
+        require_source(study, specs)
         require_known(study)
         datasets = load_splits(study, study.labels)
         require_groups(study, datasets.values())
@@ -165,6 +100,7 @@ class Plan:
         require_crystals(study, own)
         cells = expand(study, {name: ids_of(study, dataset) for name, dataset in own.items()})
         frames_keys = {name: frames_hash(dataset) for name, dataset in own.items()}
+        prepared_keys = {name: prepared_hash(dataset) for name, dataset in own.items()}
         following = {
             (name, label): spec.following(dataset.spacing)
             for (label, spec), (name, dataset) in itertools.product(specs.items(), own.items())
@@ -184,7 +120,7 @@ class Plan:
             )
             for cell in cells
         }
-        jobs = _Jobs(study, following, dataset_keys, frames_keys)
+        jobs = _Jobs(study, following, dataset_keys, frames_keys, prepared_keys)
         needs = {cell: jobs.of(cell) for cell in cells}
         return cls(
             study=study,
@@ -268,6 +204,12 @@ class Plan:
                 return f"adapter {name!r} describes whole structures, so it cannot choose single atoms"
         if cell.model and not adapter_class(self.specs[cell.model].adapter).capabilities.fits:
             return f"adapter {self.specs[cell.model].adapter!r} has no fitter, so it cannot be retrained"
+        if cell.model and (transfer := self.specs[cell.model].transfer) is not None:
+            if cell.choice.mask == "atoms":
+                return f"model {cell.model!r} carries over from whole frames (masks = ['atoms'])"
+            if transfer.way in ("delta", "prior") and not self._starts(self.specs[cell.model]):
+                name = self.specs[cell.model].adapter
+                return f"adapter {name!r} with these options cannot be fitted towards a source model"
         if cell.model and cell.choice.mask == "atoms" and not self._masks(self.specs[cell.model]):
             label = self.specs[cell.model].label
             return f"model {label!r} cannot be fitted to the forces of some atoms only (masks = ['atoms'])"
@@ -278,6 +220,12 @@ class Plan:
         """Tell whether a model can be fitted to the forces of chosen atoms."""
         cls = adapter_class(spec.adapter)
         return issubclass(cls, Fitter) and cls.can_mask(spec.options)
+
+    @staticmethod
+    def _starts(spec: AdapterSpec) -> bool:
+        """Tell whether a model can be fitted towards an earlier one."""
+        cls = adapter_class(spec.adapter)
+        return issubclass(cls, Fitter) and cls.can_start(spec.options)
 
     def chosen(self, cell: Cell, order: IntArray) -> dict[str, Any]:
         """Return what a cell without a model is: the sizes of what was chosen."""
@@ -296,25 +244,6 @@ class Plan:
         key = fit_key(dataset_key, prepared, spec, subset, weights, seed)
         arguments = (dataset_key, spec, prepared, subset, dict(weights), seed, key)
         return Task(("fit", key), stages.fit_stage, arguments, spec, dataset_key, FITS)
-
-
-def load_splits(study: Study, names: Iterable[str]) -> dict[Split, DataSet]:
-    """Load data sets of a study, by what tables call them, each in all its pools."""
-    sources, each = study.labels, study.ood == "each"
-    pools = {
-        name: load_pools(sources[name], study.pools, each=each, options=data_options(study, name))
-        for name in sorted(names)
-    }
-    return {
-        (name, pool): dataset
-        for name, several in pools.items()
-        for (pool, _), dataset in zip(ids_of(study, several[0]), several, strict=True)
-    }
-
-
-def ids_of(study: Study, dataset: DataSet) -> list[PoolId]:
-    """Return number and held-out group of all pools of a data set in a study."""
-    return pool_ids(dataset, study.pools, each=study.ood == "each")
 
 
 def _split_of(cell: Cell) -> Split:
@@ -346,8 +275,10 @@ class _Jobs:
         specs: Mapping[tuple[str, str], AdapterSpec],
         dataset_keys: Mapping[Split, str],
         frames_keys: Mapping[str, str],
+        prepared_keys: Mapping[str, str],
     ) -> None:
-        self._specs, self._dataset_keys, self._frames_keys = specs, dataset_keys, frames_keys
+        self._specs, self._dataset_keys = specs, dataset_keys
+        self._frames_keys, self._prepared_keys = frames_keys, prepared_keys
         below = [fraction for fraction in study.fractions if fraction < 1]
         self._largest = max(below, default=1.0)
         self._orders: dict[Choice, Job] = {}
@@ -376,7 +307,7 @@ class _Jobs:
         if (stage, name, label) not in self._shared:
             spec, dataset = self._specs[name, label], self._dataset_keys[name, 0]
             key_of, run = ONCE_STAGES[stage]
-            key = key_of(self._frames_keys[name], spec)
+            key = key_of((self._prepared_keys if stage == "prepare" else self._frames_keys)[name], spec)
             task = Task((stage, key), run, (dataset, spec, key), spec, dataset, ONCE)
             self._shared[stage, name, label] = self._add(task)
         return self._shared[stage, name, label]

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from crossprune.harness.contract import (
     Fitter,
     FloatArray,
     IntArray,
+    Potential,
     Predictions,
     Weights,
     allocate,
@@ -28,7 +30,7 @@ from crossprune.harness.contract.environments import by_frame, frames_of, sizes_
 from crossprune.harness.data import frames
 from crossprune.harness.engine.grid import Choice
 from crossprune.harness.engine.keys import fit_seed, selection_seed
-from crossprune.harness.engine.memory import peak_memory_mb, reset_peak_memory
+from crossprune.harness.engine.processes.memory import peak_memory_mb, reset_peak_memory
 from crossprune.harness.engine.stored import (
     SIZES,
     stage_store,
@@ -40,6 +42,7 @@ from crossprune.harness.engine.stored import (
     stored_prepared,
     stored_selection,
 )
+from crossprune.harness.engine.transfer import Labels, fit_with_source, source_key
 from crossprune.harness.evaluation import soundness
 from crossprune.harness.evaluation.metrics import chosen_from, errors_by_part
 from crossprune.harness.lookup import AdapterSpec
@@ -120,8 +123,10 @@ def prepare_stage(root: Path, dataset_key: str, spec: AdapterSpec, key: str) -> 
     if not isinstance(adapter, Fitter):
         raise TypeError(f"adapter {spec.adapter!r} is no fitter, so it cannot be retrained")
 
+    labelled = dataset.frames if dataset.source is None else (*dataset.frames, *dataset.source.frames)
+
     def write(folder: Path) -> None:
-        for name, array in adapter.prepare(dataset.frames, workspace=folder).arrays.items():
+        for name, array in adapter.prepare(labelled, workspace=folder).arrays.items():
             if isinstance(array, np.memmap):
                 array.flush()
             else:
@@ -201,7 +206,7 @@ def fit_stage(
     facts = {
         **found.facts,
         **sizes_of(chosen, dataset.sizes, _label_counts(root, dataset_key)),
-        "flag": _flag(root, dataset_key, chosen, found, unseen),
+        "flag": _flag(root, dataset_key, chosen, found, unseen, carried=spec.transfer is not None),
     }
     rows = errors_by_part(dataset, labels, unseen, found.predicted)
     if facts["flag"].startswith(soundness.EXPLODED):
@@ -244,10 +249,19 @@ def _as_mean(root: Path, dataset_key: str, subset: IntArray, unseen: IntArray) -
     return soundness.as_mean(counts[subset], energies, counts[unseen], n_atoms)
 
 
-def _flag(root: Path, dataset_key: str, chosen: IntArray, found: _Fitted, unseen: IntArray) -> str:
+def _flag(
+    root: Path,
+    dataset_key: str,
+    chosen: IntArray,
+    found: _Fitted,
+    unseen: IntArray,
+    *,
+    carried: bool = False,
+) -> str:
     """Say what makes a fit unsound, or its energies a guess, and what the potential says of itself.
 
-    Of masked frames only the forces that were fitted to are looked at.
+    Of masked frames only the forces that were fitted to are looked at; of what is ``carried`` over from
+    another level, energies from whatever they are counted: a wrong zero is an error and no explosion.
     """
     dataset, subset = stored_dataset(root, dataset_key), frames_of(chosen)
     own, predicted = found.own, found.predicted
@@ -257,6 +271,11 @@ def _flag(root: Path, dataset_key: str, chosen: IntArray, found: _Fitted, unseen
         fitted = set(map(tuple, chosen.tolist()))
         known = np.array([(frame, atom) in fitted for frame in again for atom in range(sizes[frame])])
         own, own_labels = (dataclasses.replace(one, forces=one.forces[known]) for one in (own, own_labels))
+    if carried:
+        counts = _counts(root, dataset_key)
+        zero = np.linalg.lstsq(counts[again], own_labels.energies - own.energies, rcond=1e-10)[0]
+        own = dataclasses.replace(own, energies=own.energies + counts[again] @ zero)
+        predicted = dataclasses.replace(predicted, energies=predicted.energies + counts[unseen] @ zero)
     flags = [soundness.explosion(own, own_labels, sizes[again], predicted, sizes[unseen])]
     if dataset.isolated_atom_energies is None and len(dataset.elements) > 1:
         counts = _counts(root, dataset_key)
@@ -293,7 +312,10 @@ def _fit(
     rng = np.random.default_rng(fit_seed(dataset_key, seed))
     reset_peak_memory()
     start = time.perf_counter()
-    if kept is None:
+    if spec.transfer is not None:
+        labels = Labels(prepared, subset, weights, rng)
+        potential = _fit_with_source(dataset, spec, labels, dataset_key, prepared_key)
+    elif kept is None:
         potential = adapter.fit(prepared, subset, weights=weights, rng=rng)
     else:
         potential = adapter.fit_masked(prepared, subset, kept, weights=weights, rng=rng)
@@ -323,6 +345,19 @@ def _fit(
     }
     (folder / "facts.json").write_text(json.dumps(facts, sort_keys=True))
     return _Fitted(predicted, own, facts)
+
+
+def _fit_with_source(dataset: frames.DataSet, spec: AdapterSpec, labels: Labels, *rests_on: str) -> Potential:
+    assert spec.transfer is not None
+
+    def make(energies: Mapping[str, float] | None) -> Fitter[Any]:
+        adapter = spec.make(dataset.elements, energies)
+        assert isinstance(adapter, Fitter)
+        return adapter
+
+    plain = dataclasses.replace(spec, transfer=None).fingerprint
+    key = source_key(*rests_on, plain, spec.transfer.references, dict(labels.weights))
+    return fit_with_source(make, spec.transfer, labels, key)
 
 
 def _require_finite(predicted: Predictions, label: str) -> None:

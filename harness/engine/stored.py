@@ -60,7 +60,11 @@ def stored_prepared(root: Path, dataset_key: str, key: str) -> Prepared:
     _compare(root, "prepare", key)
     with stage_store(root).reading("prepare", key) as folder:
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
-    return Prepared(stored_dataset(root, dataset_key).frames, arrays)
+    dataset = stored_dataset(root, dataset_key)
+    if (source := dataset.source) is None:
+        return Prepared(dataset.frames, arrays)
+    usable = len(dataset.frames) + np.flatnonzero(source.usable)
+    return Prepared((*dataset.frames, *source.frames), arrays, usable.astype(np.int64))
 
 
 def stored_potential(root: Path, fit_key: str) -> Potential:

@@ -19,6 +19,7 @@ from crossprune.harness.errors import StudyError, unknown_name
 from crossprune.harness.evaluation.metrics import ALL
 from crossprune.harness.evaluation.motion.planning import MdTable
 from crossprune.harness.evaluation.properties import PropertyOptions
+from crossprune.harness.lookup.ways import TransferTable, with_ways
 from crossprune.harness.names import fault_of_name, fault_of_path
 from crossprune.harness.selection.methods import GIVEN_MARK, RANDOM
 from crossprune.harness.tables import from_table, read_toml
@@ -132,6 +133,8 @@ class Study:
     """What is asked; written into the store before the first result."""
     limits: Limits = field(default_factory=Limits)
     """Bounds on a stage."""
+    transfer: TransferTable = field(default_factory=TransferTable)
+    """What is carried over from labels of another level of theory."""
     properties: PropertyOptions = field(default_factory=PropertyOptions)
     """Which physical properties of the fitted models are computed."""
     md: MdTable = field(default_factory=MdTable)
@@ -232,6 +235,9 @@ class Study:
         """Return the study with its paths, which are relative to its ``folder``, as seen from here."""
         cards = list_cards()
         places = {name: beside(folder, name, cards) for name in (*self.datasets, *self.data)}
+        transfer, source = self.transfer, self.transfer.source
+        if source:
+            transfer = dataclasses.replace(transfer, source=beside(folder, source, cards))
         tables = {}
         for name, table in self.data.items():
             paths = {key: str(folder / table[key]) for key in PATHS if isinstance(table.get(key), str)}
@@ -240,7 +246,8 @@ class Study:
             same = next((one for one in tables if is_one_of(one, [places[name]], cards)), places[name])
             if places[name] != name:
                 tables[same] = {"name": name, **tables.get(same, {})}
-        return dataclasses.replace(self, datasets=tuple(places[one] for one in self.datasets), data=tables)
+        names = tuple(places[one] for one in self.datasets)
+        return dataclasses.replace(self, datasets=names, data=tables, transfer=transfer)
 
     def with_data(self, names: Sequence[str], keys: Mapping[str, str]) -> Study:
         """Return the study with other data sets, or with other names of the labels in its files.
@@ -278,7 +285,7 @@ class Study:
 
 PATHS = ("test", "ood", "card")
 """Options of ``[data.NAME]`` that are paths."""
-TABLES = ("study", "primary", "options", "weights", "data", "limits", "properties", "md")
+TABLES = ("study", "primary", "options", "weights", "data", "limits", "transfer", "properties", "md")
 REPLACED = {
     "properties": "give budget_evaluations, structures computed per model, the same on every machine",
     "md": "steps and ramp_steps say how long runs are",
@@ -359,4 +366,8 @@ def parse_study(document: Mapping[str, Any], where: str) -> Study:
                 f'{where}: [data]: {key} belongs into the table of a data set: [data."{example}"]'
             )
     rest = {table: document[table] for table in TABLES[1:] if table in document}
+    if "transfer" in rest:
+        asked = from_table(TransferTable, rest["transfer"], f"{where}: [transfer]")
+        models, rest["options"] = with_ways(axes, rest.get("options", {}), asked, where)
+        axes, rest["transfer"] = {**axes, "models": models}, {**rest["transfer"], "ways": ()}
     return from_table(Study, {**axes, **rest}, f"{where}: [study]")

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from crossprune.harness.contract import Adapter
+from crossprune.harness.contract.transfer import Transfer
 from crossprune.harness.errors import StudyError
 from crossprune.harness.fingerprint import canonical_hash, defining_module, package_versions, source_hash
 from crossprune.harness.lookup.families import adapter_class, families, family_of, require_packages
@@ -31,6 +32,9 @@ class AdapterSpec:
     """The data set whose training labels chose the options, as the study says; empty if none did."""
     tuning: str = field(default="", compare=False)
     """What became of the wish that a fit re-estimates its regularisation, for the results table."""
+
+    transfer: Transfer | None = None
+    """What the fit carries over from labels of another level; None for an ordinary fit."""
 
     def following(self, spacing: float | None) -> AdapterSpec:
         """Return the spec for a data set of this typical spacing (Å): see `Adapter.geometry`."""
@@ -76,8 +80,10 @@ class AdapterSpec:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Hash of the options, the adapter's code and the versions it rests on; not of the label."""
-        return canonical_hash(self.ingredients())
+        """Hash of options, transfer, the adapter's code and the versions it rests on; not of the label."""
+        if self.transfer is None:
+            return canonical_hash(self.ingredients())
+        return canonical_hash(self.ingredients(), self.transfer)
 
     @functools.cached_property
     def prepare_fingerprint(self) -> str:
@@ -135,7 +141,8 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
     label
         Name of an adapter, or of a table in ``options`` with a key ``adapter``.
     options
-        The study's ``[options.*]`` tables; ``tuned_on`` in one says whose training labels chose it.
+        The study's ``[options.*]`` tables; ``tuned_on`` in one says whose training labels chose it,
+        ``transfer`` and ``references`` what its fits carry over: see `Transfer`.
 
     Raises
     ------
@@ -144,5 +151,11 @@ def resolve(label: str, options: Mapping[str, Mapping[str, Any]]) -> AdapterSpec
     """
     table = dict(options.get(label, {}))
     name, tuned_on = str(table.pop("adapter", label)), str(table.pop("tuned_on", ""))
+    way, references = str(table.pop("transfer", "none")), str(table.pop("references", "target"))
+    try:
+        transfer = Transfer(way, references)
+    except ValueError as error:
+        raise StudyError(f"[options.{label}]: {error}") from None
     options = from_table(adapter_class(name).options_type, table, f"[options.{label}]")
-    return AdapterSpec(label, name, options, frozenset(table), tuned_on=tuned_on)
+    carried = None if transfer.is_plain else transfer
+    return AdapterSpec(label, name, options, frozenset(table), tuned_on=tuned_on, transfer=carried)

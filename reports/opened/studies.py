@@ -65,12 +65,15 @@ def tail_of(
     keep = {
         "options": lambda name: name in used,
         "weights": lambda name: name in groups,
-        "data": lambda name: is_one_of(name, [place], cards),
+        "data": lambda name: is_one_of(name, [place, *filter(None, [study.transfer.source])], cards),
     }
+    written = {**document, "options": {**document.get("options", {}), **_added(document, study)}}
     tables: dict[str, Any] = {
-        table: {name: one for name, one in document.get(table, {}).items() if wanted(name)}
+        table: {name: one for name, one in written.get(table, {}).items() if wanted(name)}
         for table, wanted in keep.items()
     }
+    if study.transfer.source:
+        tables["transfer"] = {name: getattr(study.transfer, name) for name in ("source", "target")}
     for name in ("limits", "properties", "md"):
         table = document.get(name, {})
         asked = table.get("models") or [model]
@@ -80,6 +83,12 @@ def tail_of(
     return f"models = {as_toml([model])}\n" + "".join(
         "\n" + to_toml({name: table}) for name, table in tables.items() if table
     )
+
+
+def _added(document: Mapping[str, Any], study: Study) -> dict[str, Any]:
+    """Return the tables of models that ``[transfer]`` added."""
+    known = document.get("options", {})
+    return {name: dict(one) for name, one in study.options.items() if name not in known}
 
 
 def options_of(study: Study | None, label: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from crossprune.harness.data.cards import card_of, list_cards, load_card
 from crossprune.harness.data.schema import Card
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.engine.loading import data_options
 from crossprune.harness.engine.study import Study, parse_study
 from crossprune.harness.errors import MissingPackage
 from crossprune.harness.lookup import families, resolve

@@ -11,7 +11,7 @@ import pandas as pd
 from crossprune.harness.contract import IntArray
 from crossprune.harness.data.cards import card_of, list_cards
 from crossprune.harness.data.frames import SPLITS, DataSet
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.engine.loading import data_options
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.errors import StudyError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from crossprune.harness.data.cards import card_of
 from crossprune.harness.data.names import is_file
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.engine.loading import data_options
 from crossprune.harness.engine.stored import stored_dataset
 from crossprune.harness.engine.study import Study
 from crossprune.harness.store.objects import Store

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from crossprune.harness.data.cards import Card, card_of
 from crossprune.harness.engine.keys import md_key, properties_key
+from crossprune.harness.engine.loading import data_options, load_splits
 from crossprune.harness.engine.loop import Progress
-from crossprune.harness.engine.plan import data_options, load_splits
 from crossprune.harness.engine.results import AXES, REFERENCE_SEEN, md_table, properties_table
 from crossprune.harness.engine.schedule import Task
 from crossprune.harness.engine.stages import md_stage, properties_stage

@@ -203,6 +203,21 @@ resolution_3b = 0
 smoke = true
 """
 """What the documents call mo.toml, study.toml and the like."""
+TRANSFER = """
+[study]
+name = "transfer"
+datasets = ["si-pair"]
+fractions = [0.5, 1.0]
+seeds = [0]
+models = ["mean"]
+[data.si-pair]
+smoke = true
+[transfer]
+source = "pbe"
+target = "r2scan"
+ways = ["source", "pooled"]
+"""
+"""What left the store that they look at."""
 CARD = """
 [protocol]
 prototype = "diamond"
@@ -309,6 +324,9 @@ def smaller(workspace: Path, words: list[str]) -> list[str]:
     for store in [*stores, *({"results", "mo-from-cluster"} & set(words))]:
         if not (workspace / store).exists():
             shutil.copytree(workspace / "mo", workspace / store)
+    if words[0] == "transfer" and not (workspace / words[1]).exists():
+        (workspace / "transfer.toml").write_text(TRANSFER)
+        assert invoke(["run", "transfer.toml", "--store", words[1], "--workers", "0"])[0] == 0
     if words[0] == "select":
         words = ["5" if before == "-n" else word for before, word in zip(["", *words], words, strict=False)]
         for name in ("md.extxyz", "pool.extxyz", "labelled.extxyz", "more.db"):

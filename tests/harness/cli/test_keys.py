@@ -10,7 +10,7 @@ from ase.io import write
 from crossprune.harness.cli import main as cli
 from crossprune.harness.data.cards import load_dataset
 from crossprune.harness.data.frames import energy_of, group_of, stress_of
-from crossprune.harness.engine.plan import data_options
+from crossprune.harness.engine.loading import data_options
 from crossprune.harness.engine.study import parse_study
 from crossprune.harness.errors import DataError, StudyError
 from typer.testing import CliRunner

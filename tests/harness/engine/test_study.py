@@ -7,7 +7,7 @@ import pytest
 from crossprune.harness.contract import GroupWeight
 from crossprune.harness.data.cards import DataOptions, load_dataset
 from crossprune.harness.engine.grid import expand
-from crossprune.harness.engine.plan import require_groups, require_weight
+from crossprune.harness.engine.loading import require_groups, require_weight
 from crossprune.harness.engine.study import Limits, parse_study, read_study
 from crossprune.harness.errors import StudyError
 
