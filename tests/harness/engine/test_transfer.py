@@ -209,10 +209,10 @@ def test_masks_are_refused_with_transfer(tmp_path):
         ({"source": "r2scan"}, "source and target are both 'r2scan'"),
         ({"source": "si-pair"}, "is the data set itself; name one of its other levels"),
         ({"target": "pbee"}, "unknown level 'pbee'; did you mean 'pbe'"),
-        ({"ways": ["delt"]}, "did you mean 'delta'"),
+        ({"ways": ["deltas"]}, "did you mean 'delta'"),
         ({"source": "", "ways": ["delta"]}, "ways are given, and no source"),
         ({"references": []}, "references is empty"),
-        ({"sorce": "pbe"}, "did you mean 'source'"),
+        ({"sources": "pbe"}, "did you mean 'source'"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(tmp_path, change, message):
