@@ -219,6 +219,8 @@ def plain(value: Any) -> Any:
 
 def _shown(part: pd.DataFrame) -> pd.DataFrame:
     """Lay rows out as a table of texts: a row per model and way, a column per number of labels."""
+    import pandas as pd
+
     names = part["model"] + "-" + part["way"]
     names += np.where(part["references"] == "target", "", "-" + part["references"])
     texts = [

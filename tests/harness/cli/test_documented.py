@@ -54,8 +54,10 @@ OF_ONE_COMMAND = {
     ("adapters", "NAME"): "snap",
     ("check", "name"): "mean",
     ("evaluate", "FOLDER"): "potential/mean",
+    ("levels", "SET"): "si-pair",
     ("new-adapter", "FOLDER"): "my-eam",
     ("softening", "POTENTIAL"): "potential/ace",
+    ("transfer", "STORE"): "crossprune-transfer-si",
     ("tune", "ADAPTER"): "snap",
 }
 """The same for placeholders that stand for different things."""

@@ -174,7 +174,7 @@ def test_a_pool_that_does_not_get_up_is_started_again(n_failures, failure, n_sta
 
 def kill_a_worker(folder):
     """Kill a worker, whatever it does: one that waits holds the lock of the queue that all share."""
-    herds = [one for one in pools(folder) if "harness.engine.herd" in " ".join(one.cmdline())]
+    herds = [one for one in pools(folder) if herd.__name__ in " ".join(one.cmdline())]
     (pool,) = [one for herd in herds for one in herd.children() if one in pools(folder)]
     workers = [one for one in pool.children() if "spawn_main" in " ".join(one.cmdline())]
     workers[-1].kill()
