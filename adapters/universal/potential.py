@@ -182,7 +182,7 @@ def read_potential(name: str) -> UniversalPotential:
     model, *settings = re.split(r",(?=(?:modal|environment|device)=)", name)
     table: dict[str, Any] = {"model": model}
     table |= dict(one.split("=", 1) for one in settings)
-    if "," in model:
+    if re.search(r",\w+=", model):  # a path may have commas
         raise StudyError(
             f"universal:{name}: after a comma stands modal=…, environment=… or device=…; a head is fitted "
             "by a study, and its potential read from its folder"
