@@ -212,7 +212,7 @@ def test_what_a_model_does_not_know_is_said(require_adapter):
         read_potential("sevenn:7net-0,modal=PBE")
     with pytest.raises(StudyError, match="none; leave it out"):
         read_potential("chgnet:0.3.0,modal=R2SCAN")
-    with pytest.raises(StudyError, match="several levels of theory: .*, not 'PBEE'"):
+    with pytest.raises(StudyError, match=r"several levels of theory: .*, not 'PBEE'"):
         read_potential("sevenn:7net-mf-0,modal=PBEE")
     with pytest.raises(StudyError, match="after a comma stands modal=…, environment=… or device=…"):
         read_potential("chgnet:0.3.0,head=scale")
