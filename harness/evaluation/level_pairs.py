@@ -14,13 +14,11 @@ from crossprune.harness.data.frames import (
     beyond_composition,
     element_counts,
     elements_of,
-    energy_of,
-    forces_of,
     group_of,
-    stress_of,
 )
 from crossprune.harness.data.structures import first_copies
 from crossprune.harness.errors import DataError
+from crossprune.harness.evaluation.metrics import labels_of
 
 ALIKE = 1e-3
 """Å; how far files that print few digits may be apart."""
@@ -87,7 +85,10 @@ def level_pairs(source: Sequence[Atoms], target: Sequence[Atoms]) -> list[LevelP
     elements = elements_of(atoms for _, atoms in both)
     lows, highs = ([pair[side] for pair in both] for side in (0, 1))
     beyond = np.array(
-        [beyond_composition(_energies(frames), element_counts(frames, elements)) for frames in (lows, highs)]
+        [
+            beyond_composition(labels_of(frames).energies, element_counts(frames, elements))
+            for frames in (lows, highs)
+        ]
     )
     groups = np.array([group_of(atoms) for atoms in highs])
     names = [ALL, *dict.fromkeys(groups.tolist())]
@@ -105,28 +106,18 @@ def _stand_alike(low: Atoms, high: Atoms) -> bool:
     return bool(np.abs(apart).max() < ALIKE)
 
 
-def _energies(frames: Sequence[Atoms]) -> FloatArray:
-    return np.array([energy_of(atoms) for atoms in frames])
-
-
 def _pair(
     group: str, lows: Sequence[Atoms], highs: Sequence[Atoms], beyond: FloatArray, places: IntArray
 ) -> LevelPair:
-    low, high = ([frames[place] for place in places] for frames in (lows, highs))
-    sizes = np.array([len(atoms) for atoms in high])
-    energies = [_energies(frames) / sizes for frames in (low, high)]
-    shift = energies[1] - energies[0]
-    forces = [np.concatenate([forces_of(atoms).ravel() for atoms in frames]) for frames in (low, high)]
+    low, high = (labels_of([frames[place] for place in places]) for frames in (lows, highs))
+    sizes = np.array([len(highs[place]) for place in places])
+    energies = [one.energies / sizes for one in (low, high)]
+    shift, forces = energies[1] - energies[0], [one.forces.ravel() for one in (low, high)]
     squares = float(forces[0] @ forces[0])
-    stresses = [
-        (first, second)
-        for first, second in zip(map(stress_of, low), map(stress_of, high), strict=True)
-        if first is not None and second is not None
-    ]
-    stress = [float(np.abs(second - first).mean()) / GPa for first, second in stresses]
+    stress = np.abs(high.stresses - low.stresses)[~np.isnan(high.stresses - low.stresses)] / GPa
     return LevelPair(
         group=group,
-        n_structures=len(low),
+        n_structures=len(places),
         shift_ev_per_atom=float(shift.mean()),
         shift_low=float(shift.min()),
         shift_high=float(shift.max()),
@@ -137,7 +128,7 @@ def _pair(
         force_largest_ev_per_angstrom=float(np.abs(forces[1] - forces[0]).max()),
         force_slope=float(forces[0] @ forces[1]) / squares if squares else float("nan"),
         force_correlation=_correlation(*forces),
-        stress_mae_gpa=float(np.mean(stress)) if stress else float("nan"),
+        stress_mae_gpa=float(stress.mean()) if stress.size else float("nan"),
     )
 
 
